@@ -1,0 +1,28 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup demo test check clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup  # trains, compresses and measures what has no record yet; run again, it only shows the results
+	$(BIN)/bench run demo
+	$(BIN)/bench pareto demo --x flops --y quality --out results/demo/front.png --out results/demo/front.svg
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""bench: an efficiency benchmark harness for compressed language models."""
+
+__version__ = "0.1.0"
