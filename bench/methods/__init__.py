@@ -1,0 +1,1 @@
+"""Compression methods: small typed mechanisms that recipes compose."""

@@ -1,0 +1,97 @@
+"""What a compression method is, and what it is given to work with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.registry import Registry
+from bench.schema import Frozen
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.suite import Setting, Task, Training
+    from bench.training.hooks import Hook
+    from bench.training.loop import TrainingLog
+    from bench.training.objective import Objective
+
+
+class Method(Frozen):
+    """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
+
+    Subclasses keep torch out of their module's top level, so that listing and validating stay instant.
+    """
+
+    @abstractmethod
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """A new, compressed model; the given one is left bit-equal.
+
+        Raises `MethodError` where the method makes no sense on this model.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """What a method may use: the task's training data, the one training loop, the reference, a seed.
+
+    `reference` is the uncompressed model trained on the task (the teacher of distillation); it must not be changed.
+    `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
+    pretrained weights with layers spread evenly, or random ones where `pretrained` is False or the source has none.
+    """
+
+    task: Task
+    setting: Setting
+    plan: Training
+    seed: int
+    device: str
+    tokenizer: Any
+    features: Sequence[Any]  # encoded training examples, see bench.tasks.kinds.kind.Feature
+    reference: nn.Module
+    fresh: Callable[[int, bool], nn.Module]
+    progress: Callable[[str, float], None]
+
+    def train(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float | None = None,
+        learning_rate: float | None = None,
+        objective: Objective | None = None,
+        hooks: Sequence[Hook] = (),
+    ) -> TrainingLog:
+        """Train `model` in place on the task with the suite's plan, or with another budget where given."""
+        from bench.tasks.kinds.kind import KINDS
+        from bench.training.loop import train
+
+        changes = {"epochs": epochs, "learning_rate": learning_rate}
+        plan = self.plan.model_copy(update={key: value for key, value in changes.items() if value is not None})
+        return train(
+            model,
+            self.features,
+            kind=KINDS.get(self.task.kind),
+            pad_id=self.tokenizer.pad_token_id,
+            plan=plan,
+            seed=self.seed,
+            device=self.device,
+            objective=objective,
+            hooks=hooks,
+            progress=self.progress,
+        )
+
+
+METHODS: Registry[type[Method]] = Registry(
+    "method",
+    modules=(
+        "bench.methods.prune",
+        "bench.methods.factorize",
+        "bench.methods.quantize",
+        "bench.methods.share",
+        "bench.methods.distill",
+        "bench.methods.replace",
+        "bench.methods.shallow",
+    ),
+    group="bench.methods",
+)

@@ -1,0 +1,167 @@
+"""The record of one cell: its schema, its history, and reading and writing it without ever losing one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import RecordError
+
+SCHEMA_VERSION = 1
+HISTORY = {1: "first version"}
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Flag(_Data):
+    """A coded warning: `code` for programs, `says` for people (what happened, what to do)."""
+
+    code: str
+    says: str
+
+
+class StageLog(_Data):
+    """What one stage of the recipe did and what it cost."""
+
+    method: str
+    arguments: dict[str, Any]
+    seconds: float
+    steps: int = Field(0, description="optimizer steps taken")
+    cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
+
+
+class Record(_Data):
+    """Everything known about one cell; columns are in `values` or, with a reason, in `absent`."""
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    suite: str
+    suite_version: int
+    generated: bool
+    task: str
+    task_version: int
+    task_kind: str
+    model: str
+    recipe: str
+    recipe_base: str
+    family: str
+    seed: int
+    stages: tuple[StageLog, ...]
+    setting: dict[str, Any]
+    setting_id: str
+    machine: dict[str, Any]
+    machine_id: str
+    created: str
+    values: dict[str, float | int]
+    reference: dict[str, float | int]
+    absent: dict[str, str]
+    samples: dict[str, list[float]]
+    conditions: dict[str, dict[str, Any]]
+    warnings: tuple[Flag, ...]
+    provenance: dict[str, Any] = Field(description="hashes, revisions, versions, commit and data notes")
+    spans_s: dict[str, float] = Field(description="seconds by activity: training, evaluating, measuring, other")
+
+
+class Failure(_Data):
+    """A cell that could not be finished, and why."""
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    suite: str
+    task: str
+    model: str
+    recipe: str
+    seed: int
+    setting_id: str
+    created: str
+    phase: str
+    cause: str
+    interrupted: bool = Field(description="True where the process was killed rather than failing by itself")
+    detail: str = ""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step: after a crash either the whole file is there or nothing.
+
+    Raises `RecordError` where the folder cannot be written or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(scratch, path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be written: {error.strerror or error}. Free or choose another folder."
+        ) from error
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record once; a record that exists already is never overwritten (`RecordError`)."""
+    if path.exists():
+        raise RecordError(f"{path}: a record exists already, and records are never edited")
+    write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """The record at `path`; raises `RecordError` where it is damaged or of a newer schema."""
+    data = _object(path)
+    version = data.get("schema_version")
+    if not isinstance(version, int) or version < 1:
+        raise RecordError(f"{path}: not a record: no schema_version")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}. Update bench to read it."
+        )
+    try:
+        return Record.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RecordError(f"{path}: not a valid record: {key}: {first['msg']}") from error
+
+
+def read_failure(path: Path) -> Failure:
+    """The failure at `path`; raises `RecordError` where it is damaged."""
+    try:
+        return Failure.model_validate(_object(path))
+    except ValidationError as error:
+        raise RecordError(f"{path}: not a valid failure note: {error.errors()[0]['msg']}") from error
+
+
+def read_records(results: Path, suite: str | None = None) -> list[Record]:
+    """Every record below `results`, of one suite or of all, in the order of their paths."""
+    root = results / suite if suite else results
+    paths = sorted(path for path in root.glob("**/*.json") if not path.name.endswith(".failed.json"))
+    return [read_record(path) for path in paths if not path.name.startswith(".")]
+
+
+def read_failures(results: Path, suite: str) -> list[Failure]:
+    """Every failed cell of one suite, in the order of their paths."""
+    return [read_failure(path) for path in sorted((results / suite).glob("**/*.failed.json"))]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RecordError(f"{path}: not a record: expected a JSON object")
+    return data

@@ -1,0 +1,1 @@
+"""Tasks: data sources, kinds, official metrics and evaluation."""

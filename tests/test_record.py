@@ -1,0 +1,92 @@
+"""Records: written once and in one step, read back equal, refused where damaged or newer."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.errors import RecordError
+from bench.record import SCHEMA_VERSION, Record, read_record, read_records, write_record, write_text
+
+
+def make(**changes) -> Record:
+    data = {
+        "key": "0123456789abcdef",
+        "suite": "demo",
+        "suite_version": 1,
+        "generated": True,
+        "task": "sentiment",
+        "task_version": 1,
+        "task_kind": "classification",
+        "model": "demo-bert",
+        "recipe": "none",
+        "recipe_base": "none",
+        "family": "reference",
+        "seed": 0,
+        "stages": (),
+        "setting": {},
+        "setting_id": "aaaaaaaa",
+        "machine": {},
+        "machine_id": "linux-cpu-2c-00000000",
+        "created": "2026-01-01T00:00:00+00:00",
+        "values": {"quality": 0.5},
+        "reference": {"quality": 0.5},
+        "absent": {"mcc": "not a metric of this task"},
+        "samples": {},
+        "conditions": {},
+        "warnings": (),
+        "provenance": {},
+        "spans_s": {},
+    }
+    return Record.model_validate({**data, **changes})
+
+
+def test_a_record_is_read_back_equal(tmp_path):
+    record = make(values={"quality": 1 / 3})
+    write_record(tmp_path / "demo" / "m" / "a.json", record)
+    assert read_records(tmp_path, "demo") == [record]
+
+
+def test_a_record_is_never_overwritten(tmp_path):
+    write_record(tmp_path / "a.json", make())
+    with pytest.raises(RecordError, match="never edited"):
+        write_record(tmp_path / "a.json", make(seed=1))
+    assert read_record(tmp_path / "a.json").seed == 0
+
+
+def test_a_value_that_is_not_a_number_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_record(tmp_path / "a.json", make(values={"quality": float("nan")}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_of_a_newer_schema_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    write_text(path, json.dumps({**make().model_dump(mode="json"), "schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(RecordError, match="newer than this program"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1}'])
+def test_a_damaged_record_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"a\.json"):
+        read_record(path)
+
+
+def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(RecordError, match="cannot be written"):
+        write_text(tmp_path / "file" / "a.json", "{}")
+
+
+def test_a_full_disk_leaves_neither_a_record_nor_a_piece_of_one(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordError, match="No space left on device"):
+        write_record(tmp_path / "a.json", make())
+    assert list(Path(tmp_path).iterdir()) == []
