@@ -1,0 +1,1 @@
+"""The stored forms of compressed layers: what is saved is what runs."""

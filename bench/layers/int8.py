@@ -1,0 +1,180 @@
+"""A linear layer with int8 weights that runs on an integer kernel, its activations quantized row by row."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.errors import MethodError
+from bench.layers.layer import LAYER_KINDS, StoredLayer
+
+LARGEST = 127
+# Fastest first. All three have 8-bit weights and 8-bit unsigned activations; qnnpack is the one built for ARM.
+ENGINES = ("x86", "fbgemm", "qnnpack")
+DEQUANTIZED = "dequantized"
+
+
+@LAYER_KINDS.register("int8-linear")
+class Int8Linear(StoredLayer):
+    """Weights in [-127, 127] with one scale an output channel; activations quantized at every call, row by row.
+
+    Each row is divided by its largest magnitude before it is rounded and its outputs multiplied after, so a row of
+    outliers costs the others no precision (token-wise quantization, Yao et al. 2022, arXiv:2206.01861). With one range
+    for all rows the error of a MiniLM encoder's output was three times as large.
+
+    On a CPU it runs torch's `quantized::linear_dynamic` with the weights packed at the first call, on CUDA
+    `torch._int_mm`; elsewhere the weights are turned back to float for each call, and `kernel` says so. The packed
+    weights are a second copy in memory, never stored and never copied. CPUs without VNNI instructions add products
+    in 16 bits, which overflow for 8-bit activations; there the activations use 7 bits (`reduce_range`).
+
+    Args:
+        in_features: width of the input.
+        out_features: width of the output.
+        bias: whether a float32 bias [out_features] is added.
+
+    Buffers: `weight` int8 [out_features, in_features], `scale` float32 [out_features], `bias` float32 or None; zero
+    weights with scale one until they are filled. It passes no gradient on: in training mode, an input that wants one
+    raises `MethodError`.
+    """
+
+    kind: ClassVar[str] = "int8-linear"
+    weight_bits: ClassVar[int] = 8
+    activation_bits: ClassVar[int] = 8
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.register_buffer("weight", torch.zeros(out_features, in_features, dtype=torch.int8))
+        self.register_buffer("scale", torch.ones(out_features))
+        self.register_buffer("bias", torch.zeros(out_features) if bias else None)
+        self._packed: Any = None
+
+    @classmethod
+    def from_float(cls, weight: Tensor, bias: Tensor | None) -> Int8Linear:
+        """Round `weight` [out, in] to the symmetric grid whose largest step covers each channel's largest magnitude.
+
+        A channel of zeros has scale one. Halves round to even.
+        """
+        values = weight.detach().float()
+        largest = values.abs().amax(dim=1)
+        scale = torch.where(largest > 0, largest / LARGEST, torch.ones_like(largest))  # [out]
+        steps = torch.round(values / scale[:, None]).clamp(-LARGEST, LARGEST)
+        return cls.from_steps(steps.to(torch.int8), scale, bias)
+
+    @classmethod
+    def from_steps(cls, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Int8Linear:
+        """The layer of `weight` int8 [out, in], `scale` [out] and `bias` [out] or None, all copied."""
+        layer = cls(weight.shape[1], weight.shape[0], bias is not None)
+        layer.weight = weight.detach().to(torch.int8).clone().contiguous()
+        layer.scale = scale.detach().float().clone()
+        layer.bias = None if bias is None else bias.detach().float().clone()
+        return layer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
+        if self.training and inputs.requires_grad and torch.is_grad_enabled():
+            raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
+        values = inputs.detach().float()
+        if self.kernel == DEQUANTIZED:
+            return functional.linear(values, self.dequantized(), self.bias).to(inputs.dtype)
+        largest = values.abs().amax(dim=-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)  # [..., 1]
+        product = self._cuda(values / largest) if values.is_cuda else self._cpu(values / largest)
+        outputs = product * largest if self.bias is None else torch.addcmul(self.bias, product, largest)
+        return outputs.to(inputs.dtype)
+
+    @property
+    def kernel(self) -> str:
+        """What runs where the layer is now: an integer kernel by name, or `dequantized` (float arithmetic)."""
+        device = self.weight.device.type
+        engine = _engine(device)
+        if engine is not None:
+            return f"{engine} int8 ({7 if _reduce_range(engine) else 8}-bit activations)"
+        if device == "cuda" and self.in_features % 8 == 0 and self.out_features % 8 == 0:
+            return "cuda int8"
+        return DEQUANTIZED
+
+    def dequantized(self) -> Tensor:
+        """The float32 weight [out_features, in_features] that the integers stand for."""
+        return self.weight.float() * self.scale[:, None]
+
+    def arguments(self) -> dict[str, Any]:
+        """Widths and whether there is a bias."""
+        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+
+    def macs(self, rows: int) -> int:
+        """rows * in * out, as for the dense layer: only the operands are narrower."""
+        return rows * self.in_features * self.out_features
+
+    def extra_repr(self) -> str:
+        """What `print(model)` shows of the layer."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, kernel={self.kernel}"
+
+    def _cpu(self, values: Tensor) -> Tensor:
+        """The product without bias of `values` in [-1, 1], by the packed kernel."""
+        engine = cast(str, _engine("cpu"))  # else `kernel` would have said that there is none
+        if self._packed is None:
+            self._packed = _pack(engine, self.weight, self.scale)
+        return torch.ops.quantized.linear_dynamic(values, self._packed, _reduce_range(engine))  # type: ignore[no-any-return]
+
+    def _cuda(self, values: Tensor) -> Tensor:
+        """The same in 8-bit steps of 1/127 on the tensor cores, which want more than 16 rows."""
+        steps = torch.round(values.reshape(-1, self.in_features) * LARGEST).to(torch.int8)
+        padded = functional.pad(steps, (0, 0, 0, max(0, 17 - len(steps))))
+        sums = torch._int_mm(padded, self.weight.t())[: len(steps)]  # int32 [rows, out]
+        return (sums.float() * (self.scale / LARGEST)).reshape(*values.shape[:-1], self.out_features)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Int8Linear:
+        self._packed = None
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._packed = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_packed": None}
+
+
+@functools.cache
+def _engine(device: str) -> str | None:
+    """The fastest integer engine of this build of torch; None where there is none, as off the CPU."""
+    if device != "cpu" or not hasattr(torch, "_make_per_channel_quantized_tensor"):
+        return None
+    return next((name for name in ENGINES if name in torch.backends.quantized.supported_engines), None)
+
+
+@functools.cache
+def _reduce_range(engine: str) -> bool:
+    """Whether full 8-bit activations overflow on this CPU, found by one product whose sums are the largest."""
+    if engine == "qnnpack":
+        return False
+    weight = torch.full((8, 64), LARGEST, dtype=torch.int8)
+    packed = _pack(engine, weight, torch.ones(8))
+    inputs = torch.ones(1, 64)
+    found = torch.ops.quantized.linear_dynamic(inputs, packed, False)
+    return bool((found - 64.0 * LARGEST).abs().max() > LARGEST)
+
+
+def _pack(engine: str, weight: Tensor, scale: Tensor) -> Any:
+    """Weights in the layout of `engine`; the process-wide choice of engine is left as it was."""
+    before = torch.backends.quantized.engine
+    zeros = torch.zeros(len(scale), dtype=torch.long)
+    with warnings.catch_warnings():
+        # torch 2.13 announces that the qint8 dtype will go; the packed kernels still take nothing else.
+        warnings.filterwarnings("ignore", message=r"torch\.quantize_per_tensor", category=UserWarning)
+        torch.backends.quantized.engine = engine
+        try:
+            quantized = torch._make_per_channel_quantized_tensor(weight, scale.double(), zeros, 0)
+            return torch.ops.quantized.linear_prepack(quantized, None)
+        finally:
+            torch.backends.quantized.engine = before

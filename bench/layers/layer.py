@@ -1,0 +1,71 @@
+"""The stored forms of layers: what every replacement of a stock module offers, and how one is rebuilt from data."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from bench.errors import ArtifactError, UnknownNameError
+from bench.registry import Registry
+
+LINEAR = "linear"
+
+
+class StoredLayer(nn.Module):
+    """A replacement of `nn.Linear` that is saved in the form in which it runs.
+
+    `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors.
+    `weight_bits` and `activation_bits` are the widths of the operands that its kernel multiplies.
+    """
+
+    kind: ClassVar[str]
+    weight_bits: ClassVar[int]
+    activation_bits: ClassVar[int]
+    in_features: int
+    out_features: int
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., in_features] to [..., out_features]."""
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """JSON values from which `from_arguments` rebuilds the layer without its tensors."""
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> StoredLayer:
+        """An empty layer of the form that `arguments()` described."""
+        return cls(**arguments)
+
+    @abstractmethod
+    def macs(self, rows: int) -> int:
+        """Multiply-adds executed for `rows` input rows, the bias not counted."""
+
+
+LAYER_KINDS: Registry[type[StoredLayer]] = Registry(
+    "layer kind",
+    modules=("bench.layers.factorized", "bench.layers.int8"),
+    group="bench.layers",
+)
+
+
+def describe(module: nn.Module) -> tuple[str, dict[str, Any]] | None:
+    """Kind and arguments of a stored layer or a plain `nn.Linear`; None for a module that is neither."""
+    if isinstance(module, StoredLayer):
+        return module.kind, module.arguments()
+    if type(module) is nn.Linear:
+        bias = module.bias is not None
+        return LINEAR, {"in_features": module.in_features, "out_features": module.out_features, "bias": bias}
+    return None
+
+
+def rebuild(kind: str, arguments: dict[str, Any], *, where: str) -> nn.Module:
+    """The empty module that `describe` described; raises `ArtifactError` for an unknown kind or wrong arguments."""
+    try:
+        return nn.Linear(**arguments) if kind == LINEAR else LAYER_KINDS.get(kind).from_arguments(**arguments)
+    except UnknownNameError as error:
+        raise ArtifactError(f"{where}: {error} A newer bench or the plug-in that made it may be needed.") from error
+    except TypeError as error:
+        raise ArtifactError(f"{where}: arguments {arguments} do not fit layer kind '{kind}': {error}") from error

@@ -1,0 +1,1 @@
+"""Models: where they come from and one adapter per architecture."""

@@ -1,0 +1,112 @@
+"""Where a model to be compressed comes from: a built-in architecture, a local directory, an artifact, or the hub."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.errors import ModelError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Kind = Literal["builtin", "directory", "hub", "artifact"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource(ABC):
+    """One model as it was named: `revision` is the hub commit it was resolved to, None elsewhere."""
+
+    name: str
+    kind: Kind
+    revision: str | None = None
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, configuration and tokenizer files; of its definition for a built-in model."""
+
+    @abstractmethod
+    def tokenizer(self, texts: Callable[[], Iterable[str]]) -> Any:
+        """The model's fast tokenizer; a built-in model trains its own on `texts()`, equal texts giving equal ones."""
+
+    @abstractmethod
+    def build(
+        self,
+        *,
+        head: str,
+        labels: Sequence[str] | None,
+        tokenizer: Any,
+        seed: int,
+        depth: int | None = None,
+        pretrained: bool = True,
+    ) -> nn.Module:
+        """A float32 model in evaluation mode; torch's global random state is left as it was.
+
+        Args:
+            head: "sequence-classification" or "question-answering".
+            labels: names of the classes; None with a classification head is regression (one output).
+            tokenizer: what `tokenizer` gave.
+            seed: of every weight that is not loaded, such as a new head.
+            depth: keep this many layers, spread evenly (see `spread`); None keeps all.
+            pretrained: False leaves the source's weights unused and starts from random ones.
+
+        Raises:
+            ModelError: weights that do not fit, a depth that the source does not have, too small a vocabulary.
+        """
+
+
+def spread(depth: int, layers: int) -> list[int]:
+    """Which of `layers` a shallower model keeps: round((i + 1) * layers / depth) - 1 for i < depth.
+
+    Even steps that end with the last layer, whose output the heads were made for: 2 of 6 are [2, 5].
+    Raises `ModelError` where `depth` is not from 1 to `layers`.
+    """
+    if not 1 <= depth <= layers:
+        raise ModelError(f"depth {depth}: the model has {layers} layers; choose 1 to {layers}")
+    return [round((index + 1) * layers / depth) - 1 for index in range(depth)]
+
+
+def label_settings(head: str, labels: Sequence[str] | None) -> dict[str, Any]:
+    """The configuration keys that a head with these `labels` needs; question answering has two outputs, always."""
+    if head == "question-answering":
+        return {"num_labels": 2}
+    if head != "sequence-classification":
+        return {}
+    if labels is None:
+        return {"num_labels": 1, "problem_type": "regression"}
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "problem_type": "single_label_classification",
+    }
+
+
+def open_source(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> ModelSource:
+    """The source called `name`: a built-in model, else an existing directory, else an id of the hub.
+
+    A hub model is downloaded here (configuration, tokenizer and safetensors only) where it is not cached.
+
+    Raises:
+        ModelError: nothing of that name; a directory without configuration, tokenizer or safetensors weights; an
+            architecture without an adapter; a hub that cannot be reached; or `trust_remote_code`, which bench refuses.
+    """
+    from bench.models.builtin import BUILTINS, BuiltinSource
+    from bench.models.checkpoint import open_directory, open_hub
+
+    if trust_remote_code:
+        raise ModelError(f"{name}: bench runs no code that comes with a model; use one of the supported architectures")
+    if name in BUILTINS:
+        return BuiltinSource(name=name, kind="builtin")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return open_directory(path, name=name)
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or path.exists():
+        raise ModelError(f"{name}: no such directory; expected one with config.json, a tokenizer and *.safetensors")
+    if "/" not in name and difflib.get_close_matches(name, BUILTINS, n=1, cutoff=0.75):
+        raise ModelError(str(unknown("built-in model", name, BUILTINS)))
+    return open_hub(name, revision=revision)

@@ -1,0 +1,68 @@
+"""The five supported architectures, tiny, with fixed random weights."""
+
+from __future__ import annotations
+
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+    "pad_token_id": 0,
+}
+EXTRA = {
+    "bert": {},
+    "roberta": {},
+    "distilbert": {"hidden_dim": 64},
+    "albert": {"embedding_size": 16, "num_hidden_groups": 1},
+    "electra": {"embedding_size": 16},
+}
+FAMILIES = tuple(EXTRA)
+
+
+def make(family: str, head: str = "sequence-classification", *, labels: int = 3, seed: int = 0, **settings):
+    """A model in evaluation mode whose every tensor, biases too, is drawn from N(0, 0.2)."""
+    import torch
+    from transformers import AutoConfig
+
+    from bench.models.heads import from_config
+
+    config = AutoConfig.for_model(family, **{**SIZES, **EXTRA[family], "num_labels": labels, **settings})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = from_config(config, head).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(0, 0.2)
+    return model
+
+
+def outputs(model):
+    """Every output tensor on a fixed padded batch of ids [2, 9]."""
+    import torch
+
+    ids = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3], [2, 12, 13, 14, 3, 0, 0, 0, 0]])
+    with torch.inference_mode():
+        return model(input_ids=ids, attention_mask=(ids != 0).long()).to_tuple()
+
+
+def same_outputs(one, other) -> bool:
+    """Whether two models agree bit for bit on the fixed batch."""
+    import torch
+
+    pairs = list(zip(outputs(one), outputs(other), strict=True))
+    return bool(pairs) and all(torch.equal(left, right) for left, right in pairs)
+
+
+def state(model):
+    """A copy of every tensor of the model by name, to compare with later."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def same_state(model, before) -> bool:
+    """Whether the model holds exactly the tensors of `before`."""
+    import torch
+
+    now = model.state_dict()
+    return now.keys() == before.keys() and all(torch.equal(now[name], before[name]) for name in before)

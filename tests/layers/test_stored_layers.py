@@ -1,0 +1,165 @@
+"""Stored layers: exact arithmetic of the factorized and the int8 form."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from fractions import Fraction
+
+import pytest
+import torch
+from torch.nn import functional
+
+from bench.errors import ArtifactError, MethodError
+from bench.layers import int8
+from bench.layers.factorized import FactorizedLinear
+from bench.layers.int8 import Int8Linear
+from bench.layers.layer import LAYER_KINDS, describe, rebuild
+
+
+def normal(*shape, seed=0, scale=1.0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+def integer_reference(layer, inputs):
+    """The int8 product in exact integers, its rows on the grid that torch documents (from the least to the largest)."""
+    largest = inputs.abs().amax(dim=1, keepdim=True)
+    rows = inputs / largest
+    step, zero = torch._choose_qparams_per_tensor(rows, "7-bit" in layer.kernel)
+    steps = torch.clamp(torch.round(rows * torch.tensor(1 / step)) + zero, 0, 255).long()
+    sums = (steps - zero) @ layer.weight.long().t()
+    return sums.double() * step * largest.double() * layer.scale.double() + layer.bias.double()
+
+
+@pytest.mark.parametrize(("rows", "width", "out"), [(128, 384, 384), (1, 32, 64), (17, 100, 7)])
+def test_int8_equals_integer_arithmetic_and_stays_near_float(rows, width, out):
+    inputs, weight, bias = normal(rows, width), normal(out, width, seed=1, scale=0.05), normal(out, seed=2)
+    layer = Int8Linear.from_float(weight, bias)
+    assert layer.kernel.split()[0] in int8.ENGINES
+    found, exact = layer(inputs), integer_reference(layer, inputs)
+    # Activations at a rounding boundary may fall to either side: a few in a million, each one step of one weight.
+    assert (found - exact).abs().max() < inputs.abs().max() / 60 * layer.scale.max() * 127
+    assert (found - exact).norm() / exact.norm() < 5e-4
+    dense = functional.linear(inputs, weight, bias)
+    assert (found - dense).norm() / dense.norm() < 0.015
+    assert (found - dense).abs().max() < 0.1
+
+
+def test_a_row_of_outliers_costs_the_other_rows_no_precision():
+    inputs, others = normal(16, 64), [row for row in range(16) if row != 3]
+    layer = Int8Linear.from_float(normal(8, 64, seed=1), None)
+    scaled = inputs.clone()
+    scaled[3] *= 1024
+    assert torch.equal(layer(scaled)[others], layer(inputs)[others])
+    assert torch.equal(layer(scaled)[3], layer(inputs)[3] * 1024)
+
+
+def test_rows_of_zeros_give_the_bias():
+    layer = Int8Linear.from_float(normal(8, 64), normal(8, seed=1))
+    assert torch.equal(layer(torch.zeros(2, 64)), layer.bias.expand(2, 8))
+
+
+def test_int8_does_not_saturate_where_all_products_are_largest():
+    layer = Int8Linear.from_steps(torch.full((4, 256), 127, dtype=torch.int8), torch.ones(4), None)
+    assert torch.allclose(layer(torch.ones(3, 256)), torch.full((3, 4), 127.0 * 256), rtol=1e-3)
+
+
+def test_int8_weights_are_the_nearest_of_255_steps_a_channel():
+    weight = normal(5, 11)
+    weight[3] = 0
+    layer = Int8Linear.from_float(weight, None)
+    for channel, row in enumerate(weight.tolist()):
+        largest = max(abs(Fraction(value)) for value in row)
+        assert layer.scale[channel].item() == pytest.approx(float(largest / 127) if largest else 1.0)
+        for value, step in zip(row, layer.weight[channel].tolist(), strict=True):
+            assert -127 <= step <= 127
+            assert abs(Fraction(value) - step * Fraction(layer.scale[channel].item())) <= largest / 254 * Fraction(
+                1.00001
+            )
+
+
+def test_the_engine_chosen_elsewhere_is_left_alone():
+    before = torch.backends.quantized.engine
+    Int8Linear.from_float(normal(8, 8), None)(normal(2, 8))
+    assert torch.backends.quantized.engine == before
+
+
+@pytest.mark.parametrize("copier", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_used_int8_layer_can_be_copied_and_the_copy_is_its_own(copier):
+    layer, inputs = Int8Linear.from_float(normal(8, 16), normal(8, seed=3)), normal(4, 16, seed=4)
+    before = layer(inputs)
+    copied = copier(layer)
+    assert torch.equal(copied(inputs), before)
+    copied.load_state_dict({**copied.state_dict(), "bias": torch.zeros(8)})
+    assert torch.equal(layer(inputs), before)
+    assert torch.allclose(copied(inputs), before - layer.bias, atol=1e-6)
+
+
+def test_without_an_engine_int8_is_labelled_and_runs_in_float(monkeypatch):
+    monkeypatch.setattr(int8, "_engine", lambda device: None)
+    layer, inputs = Int8Linear.from_float(normal(8, 16), normal(8, seed=3)), normal(4, 16, seed=4)
+    assert layer.kernel == "dequantized"
+    assert torch.equal(layer(inputs), functional.linear(inputs, layer.weight * layer.scale[:, None], layer.bias))
+
+
+def test_the_cuda_arithmetic_is_the_symmetric_integer_product():
+    # torch._int_mm also runs on the CPU, so the path that CUDA takes is checked here but for its speed.
+    layer, rows = Int8Linear.from_float(normal(8, 16), None), normal(2, 3, 16, seed=4).tanh()
+    sums = torch.round(rows * 127).long() @ layer.weight.long().t()
+    assert torch.allclose(layer._cuda(rows), sums * layer.scale / 127, atol=1e-6)
+
+
+def test_training_through_an_int8_layer_is_refused():
+    layer = Int8Linear.from_float(normal(8, 16), None)
+    inputs = normal(2, 16).requires_grad_()
+    assert not layer.eval()(inputs).requires_grad
+    with pytest.raises(MethodError, match="quantize as the last stage"):
+        layer.train()(inputs)
+
+
+def test_factorized_is_the_product_of_its_factors():
+    first, second, bias = normal(3, 10), normal(6, 3, seed=1), normal(6, seed=2)
+    layer, inputs = FactorizedLinear.from_factors(first, second, bias), normal(4, 2, 10, seed=3)
+    assert torch.allclose(layer(inputs), inputs @ (second @ first).t() + bias, atol=1e-5)
+    assert torch.equal(layer.product(), second @ first)
+    assert layer.macs(8) == 8 * 3 * 10 + 8 * 6 * 3
+    assert sum(parameter.numel() for parameter in layer.parameters()) == 3 * 10 + 6 * 3 + 6
+
+
+def test_factors_that_do_not_multiply_and_a_rank_of_zero_are_refused():
+    with pytest.raises(MethodError, match="do not multiply"):
+        FactorizedLinear.from_factors(normal(3, 10), normal(6, 4), None)
+    with pytest.raises(MethodError, match="at least 1"):
+        FactorizedLinear(4, 4, 0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        FactorizedLinear(5, 7, 2),
+        FactorizedLinear(5, 7, 2, bias=False),
+        Int8Linear(5, 7),
+        Int8Linear(5, 7, bias=False),
+        torch.nn.Linear(5, 7),
+        torch.nn.Linear(5, 7, bias=False),
+    ],
+)
+def test_a_described_layer_is_rebuilt_with_the_same_tensor_names_and_shapes(layer):
+    kind, arguments = describe(layer)
+    again = rebuild(kind, arguments, where="here")
+    assert type(again) is type(layer)
+    assert {name: tensor.shape for name, tensor in again.state_dict().items()} == {
+        name: tensor.shape for name, tensor in layer.state_dict().items()
+    }
+
+
+def test_an_unknown_kind_and_wrong_arguments_are_artifact_errors():
+    with pytest.raises(ArtifactError, match="Did you mean 'int8-linear'"):
+        rebuild("int4-linear", {}, where="x")
+    with pytest.raises(ArtifactError, match="do not fit layer kind"):
+        rebuild("int8-linear", {"width": 3}, where="x")
+    assert describe(torch.nn.LayerNorm(3)) is None
+
+
+def test_kinds_are_registered_under_the_name_they_store():
+    assert {name: kind.kind for name, kind in LAYER_KINDS.items()} == {name: name for name in LAYER_KINDS.names()}
