@@ -1,0 +1,75 @@
+"""The data of a task, ready to use: read from its source, subsampled where the suite says so, and checked."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import DataError
+from bench.tasks.examples import Example, TaskData
+from bench.tasks.sources.source import SOURCES, needed_splits
+
+if TYPE_CHECKING:
+    from bench.suite import Task
+
+
+def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
+    """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" where they were.
+
+    A subsample keeps the order of the data, and a larger one of the same seed holds the smaller one.
+
+    Args:
+        task: names the source, the splits and the sizes.
+        data_dir: the user's folder of data sets, or None for the hub.
+
+    Raises:
+        DataError: data that cannot be had, an empty split, a label or an answer that does not fit the task.
+        UnknownNameError: no such source.
+    """
+    source = SOURCES.get(task.data.source, where=f"tasks.{task.name}.data.source")
+    data = source.load(task, data_dir=data_dir)
+    splits: dict[str, tuple[Example, ...]] = {}
+    notes = list(data.notes)
+    for split in needed_splits(task):
+        examples = data.splits.get(split, ())
+        if not examples:
+            raise DataError(f"{task.name}: split '{split}' of {data.origin} has no examples; at least one is needed")
+        for example in examples:
+            _check(example, task=task, split=split)
+        count = task.train_examples if split == task.train else task.evaluate_examples
+        splits[split] = examples
+        if count is not None and count < len(examples):
+            splits[split] = _subsample(examples, count, seed=task.data.seed, split=split)
+            purpose = "training" if split == task.train else split
+            notes.append(f"{count} of {len(examples)} {purpose} examples (seed {task.data.seed})")
+    return TaskData(
+        splits=splits, origin=data.origin, revision=data.revision, generated=data.generated, notes=tuple(notes)
+    )
+
+
+def _subsample(examples: tuple[Example, ...], count: int, *, seed: int, split: str) -> tuple[Example, ...]:
+    order = list(range(len(examples)))
+    random.Random(f"{seed}:{split}").shuffle(order)
+    return tuple(examples[row] for row in sorted(order[:count]))
+
+
+def _check(example: Example, *, task: Task, split: str) -> None:
+    where = f"{task.name}: split '{split}', example {example.uid}"
+    if task.kind == "span_qa":
+        for answer in example.answers:
+            context = example.pair or ""
+            if context[answer.start : answer.start + len(answer.text)] != answer.text or not answer.text:
+                raise DataError(
+                    f"{where}: the answer {answer.text!r} is not at character {answer.start} of the context"
+                )
+    elif example.label is None:
+        return
+    elif task.labels:
+        if not isinstance(example.label, int) or not 0 <= example.label < len(task.labels):
+            raise DataError(
+                f"{where}: label {example.label!r} is not one of 0 to {len(task.labels) - 1} ({', '.join(task.labels)})"
+            )
+    elif not math.isfinite(example.label):
+        raise DataError(f"{where}: label {example.label!r} is not a finite number")

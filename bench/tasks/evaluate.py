@@ -1,0 +1,168 @@
+"""Predictions of a model on the examples of a task, quickly, and their scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import DataError, ModelError
+from bench.tasks.batching import collate, length_batches
+from bench.tasks.kinds.kind import KINDS, Feature, Predictions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.artifact import Loaded
+    from bench.suite import Task
+    from bench.tasks.examples import Example, TaskData
+
+_CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
+
+
+def predict(
+    model: nn.Module,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    *,
+    task: Task,
+    max_length: int,
+    token_budget: int,
+    device: str,
+) -> Predictions:
+    """What `model` says of every example, in the order of the examples.
+
+    Examples of similar length run together, padded to the longest of their batch, so few padded tokens are computed;
+    a model's answer does not depend on its batch beyond rounding. The model must be on `device`; its training mode
+    is as before afterwards.
+
+    Args:
+        model: a model with the head of the task's kind.
+        tokenizer: the fast tokenizer that belongs to it.
+        examples: at least one.
+        task: whose kind encodes the examples and reads the outputs.
+        max_length: most tokens a feature.
+        token_budget: most padded tokens a batch; on a CPU at most 1024.
+        device: where the batches go, as torch names it.
+
+    Raises:
+        DataError: no examples, or examples the kind cannot encode. ModelError: more tokens than the model has
+            positions, or an output that is not a finite number.
+    """
+    if not examples:
+        raise DataError(f"{task.name}: there are no examples to predict")
+    kind = KINDS.get(task.kind)
+    features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
+    lengths = [len(feature.inputs["input_ids"]) for feature in features]
+    _check_positions(model, max(lengths), task=task)
+    outputs = _outputs(
+        model, features, lengths, task=task, pad_id=tokenizer.pad_token_id, budget=token_budget, device=device
+    )
+    return kind.predict(outputs, features, examples)
+
+
+class Evaluator:
+    """Predictions and scores of models on one task's data; every prediction is made once and remembered.
+
+    `seconds` is the time all predictions took so far.
+    """
+
+    def __init__(self, *, task: Task, data: TaskData, max_length: int, token_budget: int, device: str) -> None:
+        self.task = task
+        self.data = data
+        self.max_length = max_length
+        self.token_budget = token_budget
+        self.device = device
+        self.seconds = 0.0
+        self._known: dict[tuple[str, str, int | None], Predictions] = {}
+
+    def examples(self, split: str) -> tuple[Example, ...]:
+        """The examples of `split`; raises `DataError` where the data have no such split."""
+        if split not in self.data.splits:
+            found = ", ".join(self.data.splits)
+            raise DataError(f"{self.task.name}: the data have no split '{split}'. Found: {found}.")
+        return self.data.splits[split]
+
+    def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
+        """Predictions of a loaded model on `split`, or on its first `limit` examples."""
+        key = (loaded.content_hash, split, limit)
+        if key not in self._known:
+            started = time.perf_counter()
+            self._known[key] = predict(
+                loaded.model,
+                loaded.tokenizer,
+                self.examples(split)[:limit],
+                task=self.task,
+                max_length=self.max_length,
+                token_budget=self.token_budget,
+                device=self.device,
+            )
+            self.seconds += time.perf_counter() - started
+        return self._known[key]
+
+    def score(self, loaded: Loaded, split: str) -> dict[str, float]:
+        """The task's official metrics of a loaded model on `split`, by column name.
+
+        Raises `DataError` where labels are hidden or a metric is undefined, as correlation is for a constant output.
+        """
+        predictions = self.predict(loaded, split)
+        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics)
+
+
+def _outputs(
+    model: nn.Module,
+    features: Sequence[Feature],
+    lengths: Sequence[int],
+    *,
+    task: Task,
+    pad_id: int,
+    budget: int,
+    device: str,
+) -> list[tuple[Any, ...]]:
+    """What the kind reads from the model's output, one tuple of unpadded numpy arrays a feature."""
+    import torch
+
+    kind = KINDS.get(task.kind)
+    per_token = kind.head == "question-answering"
+    if device == "cpu":
+        budget = min(budget, _CPU_TOKENS)
+    was_training = model.training
+    model.eval()
+    rows: list[list[int]] = []
+    found: list[tuple[Any, ...]] = []
+    try:
+        with torch.inference_mode():
+            for positions in length_batches(lengths, budget_tokens=budget):
+                batch = collate(features, pad_id=pad_id, rows=positions)
+                inputs = {name: values.to(device, non_blocking=True) for name, values in batch.inputs.items()}
+                found.append(kind.logits(model(**inputs)))
+                rows.append(batch.rows)
+            tables = [tuple(part.float().cpu().numpy() for part in parts) for parts in found]
+    finally:
+        model.train(was_training)
+    outputs: list[tuple[Any, ...]] = [()] * len(features)
+    for positions, parts in zip(rows, tables, strict=True):
+        for place, row in enumerate(positions):
+            outputs[row] = tuple(part[place, : lengths[row]] if per_token else part[place] for part in parts)
+    _check_finite(outputs, task=task)
+    return outputs
+
+
+def _check_positions(model: nn.Module, longest: int, *, task: Task) -> None:
+    positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if isinstance(positions, int) and 0 < positions < longest:
+        raise ModelError(
+            f"{task.name}: an example has {longest} tokens, but the model has only {positions} positions. "
+            f"Set max_length to {positions} or less."
+        )
+
+
+def _check_finite(outputs: Sequence[tuple[Any, ...]], *, task: Task) -> None:
+    import numpy as np
+
+    bad = sum(not all(np.isfinite(part).all() for part in parts) for parts in outputs)
+    if bad:
+        raise ModelError(
+            f"{task.name}: the model's output is not a finite number for {bad} of {len(outputs)} inputs, "
+            "so nothing can be read from it. Its weights are probably not finite either: train or compress it again."
+        )

@@ -1,0 +1,1 @@
+"""Generators of the demo suite's labelled text."""

@@ -1,0 +1,1 @@
+"""Task kinds: how examples become tensors and outputs become predictions."""

@@ -1,0 +1,1 @@
+"""Data sources: the hub, local directories, generators."""

@@ -1,0 +1,45 @@
+"""What a data source is, and the sources by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.suite import Task
+    from bench.tasks.examples import TaskData
+
+
+class DataSource(ABC):
+    """Where the examples of a task come from; instances hold no state."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def load(self, task: Task, *, data_dir: Path | None) -> TaskData:
+        """Every split that `task` names, whole and in the source's own order.
+
+        Args:
+            task: its `data.subset` says which data set of the source is meant.
+            data_dir: the user's folder of data sets, or None to use the hub where the source has one.
+
+        Raises:
+            DataError: data that cannot be found, reached or read; the text says where and what to do.
+        """
+
+
+def needed_splits(task: Task) -> tuple[str, ...]:
+    """The splits that `task` uses, each once: training (unless another task trains its model), evaluation, shifted."""
+    train = () if task.trained_on is not None else (task.train,)
+    return tuple(dict.fromkeys((*train, *task.evaluate, *task.ood)))
+
+
+SOURCES: Registry[DataSource] = Registry(
+    "data source",
+    modules=("bench.tasks.sources.glue", "bench.tasks.sources.generated"),
+    group="bench.sources",
+)
