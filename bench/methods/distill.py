@@ -1,0 +1,58 @@
+"""Knowledge distillation into a student of fewer layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from bench.methods.depth import refuse_lost_work, student_depth
+from bench.methods.method import METHODS, Lab
+from bench.methods.tuned import GuidedMethod
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@METHODS.register("distill")
+class Distill(GuidedMethod):
+    """Train a shallower student on the reference's softened outputs (Hinton et al. 2015, arXiv:1503.02531, §2).
+
+    The loss is alpha * T^2 * KL(reference || student) at temperature T plus (1 - alpha) * the task's loss; regression
+    takes the squared difference of the outputs, span QA the mean over the start and the end distribution.
+    """
+
+    layers: int | None = Field(None, ge=1, description="layers of the student; None is half of the given model's")
+    init: Literal["reference", "source", "fresh"] = Field(
+        "reference",
+        description="what the student starts from: the given model's layers, spread evenly (the reference's, where "
+        "this is the first stage), the model source's pretrained weights, or random ones",
+    )
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation loss; the task's loss has 1 - alpha")
+    budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
+
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """See `Method`; raises `MethodError` for a student deeper than the given model."""
+        from bench.models.adapter import adapter_for
+
+        layers = student_depth(self.layers, adapter_for(model).depth(model), where="distill")
+        if self.init == "reference":
+            student = _with_layers(model, layers)
+        else:
+            refuse_lost_work(model, lab.reference, where=f"distill: init = '{self.init}'")
+            student = lab.fresh(layers, self.init == "source")
+        self.tune(student, lab)
+        return student
+
+
+def _with_layers(model: nn.Module, count: int) -> nn.Module:
+    """A copy of `model` with `count` of its layers, spread evenly."""
+    from bench.models.adapter import adapter_for
+    from bench.models.modules import copy_model
+    from bench.models.source import spread
+
+    student = copy_model(model)
+    adapter = adapter_for(student)
+    layers = adapter.layers(student)
+    adapter.set_layers(student, [layers[position] for position in spread(count, len(layers))])
+    return student

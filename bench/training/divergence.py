@@ -1,0 +1,52 @@
+"""How far a student's outputs are from a teacher's, as a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def distillation_loss(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], *, temperature: float, mask: Tensor | None = None
+) -> Tensor:
+    """T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch and over the output tensors.
+
+    Hinton et al. 2015, arXiv:1503.02531, §2: the factor T^2 keeps the gradient's size independent of T. The divergence
+    is summed over classes (`batchmean`), in nats; dividing by the number of classes as well, as the PKD code does,
+    is not what the paper's equation says. Outputs of one value an example (regression) have no distribution: there
+    the loss is the mean squared difference, whatever T is.
+
+    Args:
+        student: one tensor a head, [batch, classes], [batch, length] for span QA, or [batch] or [batch, 1].
+        teacher: the same shapes; no gradient flows into them.
+        temperature: T > 0.
+        mask: [batch, length], true where a position may be chosen; None lets every class be chosen.
+    """
+    losses = [
+        _squared(mine, its) if _is_value(mine) else _divergence(mine, its, temperature, mask)
+        for mine, its in zip(student, teacher, strict=True)
+    ]
+    return torch.stack(losses).mean()
+
+
+def _is_value(outputs: Tensor) -> bool:
+    return outputs.dim() == 1 or outputs.size(-1) == 1
+
+
+def _squared(student: Tensor, teacher: Tensor) -> Tensor:
+    return functional.mse_loss(student.float(), teacher.detach().float().view_as(student))
+
+
+def _divergence(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None) -> Tensor:
+    target = functional.log_softmax(_masked(teacher.detach().float() / temperature, mask), dim=-1)
+    found = functional.log_softmax(_masked(student.float() / temperature, mask), dim=-1)
+    return functional.kl_div(found, target, log_target=True, reduction="batchmean") * temperature**2
+
+
+def _masked(logits: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return logits
+    return logits.masked_fill(~mask.bool(), -1e9)  # finite: exp gives 0, and 0 * (difference) stays 0, not NaN

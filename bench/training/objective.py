@@ -1,0 +1,65 @@
+"""What training minimises: a weighted sum of terms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.training.divergence import distillation_loss
+from bench.training.teacher import Teacher
+
+
+class Term(ABC):
+    """One part of the objective; its value is a mean over the batch."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        """A scalar with a gradient towards `outputs`, which are what `model` gave for `batch`."""
+
+
+class TaskTerm(Term):
+    """The task's own loss against the labels."""
+
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        """See `Term`."""
+        return kind.loss(outputs, batch.targets)
+
+
+class DistillationTerm(Term):
+    """The divergence from a frozen teacher's outputs at one temperature; see `distillation_loss`.
+
+    Args:
+        teacher: a trained model on the device of training, in evaluation mode; it is never changed.
+        temperature: T > 0, applied to both sides.
+    """
+
+    def __init__(self, teacher: nn.Module, temperature: float) -> None:
+        self._teacher = Teacher(teacher)
+        self._temperature = temperature
+
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        """See `Term`; for span QA only real tokens, not padding, take part in the distributions."""
+        mask = batch.inputs["attention_mask"] if kind.head == "question-answering" else None
+        wanted = self._teacher.outputs(batch, kind)
+        return distillation_loss(kind.logits(outputs), wanted, temperature=self._temperature, mask=mask)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A sum of (weight, term); terms of weight 0 are not computed."""
+
+    terms: tuple[tuple[float, Term], ...] = ((1.0, TaskTerm()),)
+
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        """The weighted sum, a scalar."""
+        parts = [weight * term.loss(model, batch, outputs, kind) for weight, term in self.terms if weight]
+        return sum(parts[1:], start=parts[0])
+
+
+def distillation(teacher: nn.Module, *, temperature: float, alpha: float) -> Objective:
+    """`alpha` times the divergence from the teacher plus (1 - `alpha`) times the task's loss."""
+    return Objective(terms=((alpha, DistillationTerm(teacher, temperature)), (1.0 - alpha, TaskTerm())))

@@ -1,0 +1,54 @@
+"""A frozen model whose outputs on each training example are computed once and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.tasks.kinds.kind import Batch, TaskKind
+
+
+class Teacher:
+    """Gives the teacher's outputs for a batch; from the second epoch on they come from memory.
+
+    The teacher is frozen and in evaluation mode, so its outputs on an example do not change while a student trains
+    (the padding of the batch moves them by rounding only). Memory: four bytes a logit of the training set.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._known: dict[int, tuple[Tensor, ...]] = {}
+
+    def outputs(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
+        """One tensor a head: [batch, classes], or [batch, length] where the outputs are over tokens."""
+        if not all(row in self._known for row in batch.rows):
+            self._remember(batch, kind)
+        rows = [self._known[row] for row in batch.rows]
+        length = next(iter(batch.inputs.values())).size(1)
+        over_tokens = kind.head == "question-answering"
+        join: Callable[[list[Tensor]], Tensor] = _padded(length) if over_tokens else torch.stack
+        return tuple(join([row[head] for row in rows]) for head in range(len(rows[0])))
+
+    def _remember(self, batch: Batch, kind: TaskKind) -> None:
+        with torch.no_grad():  # inference tensors could not be saved for the student's backward pass
+            outputs: Any = self._model(**batch.inputs)
+            heads = [head.float() for head in kind.logits(outputs)]
+        lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.head == "question-answering" else None
+        for index, row in enumerate(batch.rows):
+            end = None if lengths is None else lengths[index]
+            self._known[row] = tuple(head[index, :end] if end is not None else head[index] for head in heads)
+
+
+def _padded(length: int) -> Callable[[list[Tensor]], Tensor]:
+    """A function that stacks vectors of different lengths into [batch, `length`], zeros to the right."""
+
+    def join(vectors: list[Tensor]) -> Tensor:
+        stacked = vectors[0].new_zeros(len(vectors), length)
+        for index, vector in enumerate(vectors):
+            stacked[index, : len(vector)] = vector
+        return stacked
+
+    return join

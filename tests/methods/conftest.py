@@ -1,0 +1,80 @@
+"""What a method is given, over a small task of real text features and untrained tiny models."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench.methods.method import Lab
+from bench.suite import Measuring, Setting, Source, Task, Training
+from bench.tasks.examples import Example
+from bench.tasks.kinds.kind import KINDS
+
+WORDS = [
+    "the",
+    "a",
+    "film",
+    "was",
+    "good",
+    "bad",
+    "not",
+    "very",
+    "really",
+    "awful",
+    "great",
+    "boring",
+    "fun",
+    "plot",
+    "actor",
+]
+
+
+@pytest.fixture
+def make_lab(tokenizer, tiny_bert):
+    def make(reference=None, *, epochs=1.0, examples=32, seed=0):
+        draws = random.Random(seed)
+        texts = [" ".join(draws.choices(WORDS, k=draws.randrange(3, 8))) for _ in range(examples)]
+        data = [Example(uid=str(index), text=text, label=int("good" in text)) for index, text in enumerate(texts)]
+        task = Task(
+            name="words",
+            kind="classification",
+            labels=("no", "yes"),
+            metrics=("accuracy",),
+            data=Source(source="generated", subset="words"),
+        )
+        plan = Training(epochs=epochs, batch_size=8, learning_rate=1e-3)
+        kind = KINDS.get("classification")
+        return Lab(
+            task=task,
+            setting=Setting(training=plan, measuring=Measuring(country="USA")),
+            plan=plan,
+            seed=seed,
+            device="cpu",
+            tokenizer=tokenizer,
+            features=kind.encode(data, tokenizer, task=task, max_length=32, training=True),
+            reference=reference if reference is not None else tiny_bert(),
+            fresh=lambda depth, pretrained: tiny_bert(layers=depth, seed=11 if pretrained else 12),
+            progress=lambda text, share: None,
+        )
+
+    return make
+
+
+@pytest.fixture
+def state_of():
+    """Every tensor of a model by name, copied."""
+    return lambda model: {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.fixture
+def logits_of():
+    """The model's logits for fixed tokens, [2, labels]."""
+    import torch
+
+    def read(model):
+        ids = torch.tensor([[2, 5, 9, 12, 3], [2, 8, 7, 6, 3]])
+        with torch.inference_mode():
+            return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+
+    return read

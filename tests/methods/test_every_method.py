@@ -1,0 +1,140 @@
+"""What holds for each registered method, whatever it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from bench.methods.distill import Distill
+from bench.methods.factorize import Factorize
+from bench.methods.method import METHODS
+from bench.methods.prune import Prune
+from bench.methods.quantize import Quantize
+from bench.methods.replace import Replace
+from bench.methods.shallow import Shallow
+from bench.methods.share import Share
+from bench.methods.tuned import TunedMethod
+from bench.models.adapter import adapter_for
+
+EACH = {
+    "distill": Distill(),
+    "factorize": Factorize(ratio=0.25),
+    "prune": Prune(sparsity=0.5, rounds=2),
+    "quantize": Quantize(),
+    "replace": Replace(),
+    "shallow": Shallow(),
+    "share": Share(),
+}
+
+
+def test_every_registered_method_is_tested_here():
+    assert sorted(EACH) == METHODS.names()
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_compressing_leaves_the_given_model_and_the_reference_bit_equal(name, make_lab, tiny_bert, state_of, logits_of):
+    model, reference = tiny_bert(), tiny_bert()
+    before = {key: (state_of(one), logits_of(one)) for key, one in (("model", model), ("reference", reference))}
+    modules = [type(module) for module in model.modules()]
+    result = EACH[name].compress(model, make_lab(reference))
+    for key, one in (("model", model), ("reference", reference)):
+        state, logits = before[key]
+        assert all(torch.equal(tensor, state[tensor_name]) for tensor_name, tensor in one.state_dict().items())
+        assert torch.equal(logits_of(one), logits)
+        assert not one.training
+        assert all(parameter.requires_grad and parameter.grad is None for parameter in one.parameters())
+    assert [type(module) for module in model.modules()] == modules
+    assert model.config.num_hidden_layers == 4
+    shared = {tensor.data_ptr() for tensor in result.state_dict().values()} & {
+        tensor.data_ptr() for tensor in [*model.state_dict().values(), *reference.state_dict().values()]
+    }
+    assert not shared
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_result_is_ready_to_be_evaluated_and_differs_from_the_given_model(name, make_lab, tiny_bert, logits_of):
+    model = tiny_bert()
+    result = EACH[name].compress(model, make_lab(model))
+    assert not any(module.training for module in result.modules())
+    assert torch.isfinite(logits_of(result)).all()
+    assert not torch.equal(logits_of(result), logits_of(model))
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_same_seed_gives_the_same_result(name, make_lab, tiny_bert, state_of):
+    first, second = (state_of(EACH[name].compress(tiny_bert(), make_lab(tiny_bert()))) for _ in range(2))
+    assert all(torch.equal(tensor, second[key]) for key, tensor in first.items())
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_every_argument_is_described(name):
+    fields = METHODS.get(name).model_fields
+    undescribed = [key for key, field in fields.items() if not field.description]
+    assert not undescribed
+
+
+@pytest.mark.parametrize("name", [name for name, method in EACH.items() if isinstance(method, TunedMethod)])
+def test_the_budget_is_a_share_of_the_suites_epochs(name, make_lab, tiny_bert):
+    lab = make_lab(epochs=4.0)
+    seen = []
+    object.__setattr__(lab, "train", lambda model, *, epochs, **options: seen.append(epochs))
+    EACH[name].model_copy(update={"budget": 0.5}).compress(lab.reference, lab)
+    assert sum(seen) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", ["prune", "factorize", "share"])
+def test_budget_zero_trains_nothing(name, make_lab, tiny_bert):
+    lab = make_lab()
+    object.__setattr__(lab, "train", lambda *args, **options: pytest.fail("it trained"))
+    EACH[name].model_copy(update={"budget": 0.0}).compress(lab.reference, lab)
+
+
+@pytest.mark.parametrize("name", ["prune", "factorize", "share"])
+def test_alpha_adds_the_reference_as_a_teacher(name, make_lab, tiny_bert, state_of):
+    plain = EACH[name]
+    guided = plain.model_copy(update={"alpha": 1.0})
+    reference = tiny_bert(seed=5)
+    first, second = (state_of(method.compress(tiny_bert(), make_lab(reference))) for method in (plain, guided))
+    assert not all(torch.equal(tensor, second[key]) for key, tensor in first.items())
+
+
+def test_listing_the_methods_imports_no_torch():
+    code = "import sys; from bench.methods.method import METHODS; METHODS.names(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("architecture", ["Albert", "DistilBert", "Electra", "Roberta"])
+def test_every_method_works_on_every_architecture(architecture, make_lab, logits_of):
+    import transformers
+
+    sizes = (
+        {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64}
+        if architecture == "DistilBert"
+        else {
+            "hidden_size": 32,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            "embedding_size": 32,
+        }
+    )
+    config = getattr(transformers, f"{architecture}Config")(vocab_size=100, max_position_embeddings=64, **sizes)
+
+    def build(depth=4):
+        smaller = type(config)(**{**config.to_dict(), "num_hidden_layers": depth})
+        torch.manual_seed(0)
+        return getattr(transformers, f"{architecture}ForSequenceClassification")(smaller).eval()
+
+    model = build()
+    lab = make_lab(model, epochs=0.5)
+    object.__setattr__(lab, "fresh", lambda depth, pretrained: build(depth))
+    before = logits_of(model)
+    for name, method in EACH.items():
+        result = method.compress(model, lab)
+        depth = 2 if name in ("distill", "replace", "shallow") else 4
+        assert adapter_for(result).depth(result) == depth, name
+        assert torch.isfinite(logits_of(result)).all(), name
+        assert torch.equal(logits_of(model), before), name
