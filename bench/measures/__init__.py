@@ -1,0 +1,1 @@
+"""Measures: plug-ins that yield columns of a record."""

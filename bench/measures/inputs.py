@@ -1,0 +1,65 @@
+"""Made inputs: batches of random token ids on which time, memory and energy are measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def made_inputs(
+    model: nn.Module, tokenizer_or_vocab: Any, *, batch_size: int, length: int, device: str, seed: int
+) -> dict[str, Tensor]:
+    """Random token ids without padding, the same for the same arguments on every machine.
+
+    Every row has exactly `length` tokens, so that a reference and an artifact do equal work. Special tokens are left
+    out where a tokenizer is given: models such as RoBERTa derive positions from the padding token.
+
+    Args:
+        model: the model that will be called; its `config` bounds vocabulary and length.
+        tokenizer_or_vocab: a tokenizer, or the number of entries of a vocabulary.
+        batch_size: rows.
+        length: tokens a row.
+        device: where the tensors are put.
+        seed: of the random ids.
+
+    Returns:
+        `input_ids` and `attention_mask`, both [batch_size, length] int64.
+
+    Raises:
+        ModelError: the model has fewer positions than `length`.
+    """
+    import torch
+
+    limit = min(_positions(model), _tokenizer_limit(tokenizer_or_vocab))
+    if length > limit:
+        raise ModelError(
+            f"setting.measuring.length: {length} tokens were asked for, but {type(model).__name__} takes at most "
+            f"{limit}. Lower measuring.length, or choose a model with more positions."
+        )
+    allowed = torch.tensor(_token_ids(model, tokenizer_or_vocab))
+    generator = torch.Generator().manual_seed(seed)
+    picks = torch.randint(len(allowed), (batch_size, length), generator=generator)
+    ids = allowed[picks].to(device)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def _positions(model: nn.Module) -> int:
+    return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+
+
+def _tokenizer_limit(tokenizer_or_vocab: Any) -> int:
+    """What the tokenizer says a sequence may have; transformers writes 1e30 where it does not know."""
+    return int(getattr(tokenizer_or_vocab, "model_max_length", 2**31))
+
+
+def _token_ids(model: nn.Module, tokenizer_or_vocab: Any) -> list[int]:
+    """Ids that both vocabulary and embedding table have, without special tokens where these are known."""
+    bare = isinstance(tokenizer_or_vocab, int)
+    config: Any = model.config
+    size = min(tokenizer_or_vocab if bare else len(tokenizer_or_vocab), int(config.vocab_size))
+    special = set() if bare else set(tokenizer_or_vocab.all_special_ids)
+    return [token for token in range(size) if token not in special]

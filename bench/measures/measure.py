@@ -1,0 +1,121 @@
+"""What a measure is, what it is given, and what it gives back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.columns import column
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.artifact import Loaded
+    from bench.suite import Measuring, Setting, Task
+    from bench.tasks.evaluate import Evaluator
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """What one measure found: for every column of the measure a value or the reason why it is absent.
+
+    `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
+    hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
+    """
+
+    values: dict[str, float | int] = field(default_factory=dict)
+    reference: dict[str, float | int] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    conditions: dict[str, Any] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+    def give(self, name: str, value: float | int, *, reference: float | int | None = None) -> None:
+        """File the artifact's value of a column and, where measured beside it, the reference's."""
+        self.values[column(name).name] = value
+        if reference is not None:
+            self.reference[name] = reference
+
+    def leave(self, reason: str, *names: str) -> None:
+        """Mark columns as absent, with the one reason."""
+        for name in names:
+            self.absent[column(name).name] = reason
+
+    def warn(self, code: str, sentence: str) -> None:
+        """Store a coded warning: what happened and what to do."""
+        self.warnings.append((code, sentence))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An artifact beside its reference, both loaded from disk in this process, ready to be measured.
+
+    `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
+    directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
+    `made` is what compressing cost: `compress_s`, and `energy_kwh` with its source or the reason it is absent.
+    `apart` holds, by measure, what its probes of artifact and reference gave; a probe that failed is its reason.
+    """
+
+    task: Task
+    setting: Setting
+    artifact: Loaded
+    reference: Loaded
+    artifact_dir: Path
+    reference_dir: Path
+    evaluator: Evaluator
+    device: str
+    seed: int
+    is_reference: bool
+    made: dict[str, Any]
+    apart: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+class Measure(ABC):
+    """A plug-in that yields columns.
+
+    Measures follow each other in one process on a loaded `Pair`. One that needs a process in which no model has been
+    loaded is a `ProbingMeasure`.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    says: ClassVar[str]
+
+    @abstractmethod
+    def read(self, pair: Pair) -> Reading:
+        """Measure the pair; every one of `columns` ends up in `values` or in `absent`."""
+
+
+class ProbingMeasure(Measure):
+    """A measure whose numbers come from `probe`, called once a model, each time in a fresh process of its own."""
+
+    @abstractmethod
+    def probe(self, directory: Path, *, device: str, measuring: Measuring) -> Any:
+        """What this measure needs to know of the artifact in `directory`, as a value that can be pickled.
+
+        Raises a `BenchError` whose text becomes the reason why the columns are absent.
+        """
+
+    def probed(self, pair: Pair) -> tuple[Any, Any]:
+        """What the probes of artifact and reference gave; where one failed, its reason as a string."""
+        return pair.apart[self.name]
+
+
+MEASURES: Registry[Measure] = Registry(
+    "measure",
+    modules=(
+        "bench.measures.quality",
+        "bench.measures.agreement",
+        "bench.measures.robustness",
+        "bench.measures.attack",
+        "bench.measures.computation",
+        "bench.measures.parameters",
+        "bench.measures.size",
+        "bench.measures.latency",
+        "bench.measures.memory",
+        "bench.measures.carbon",
+    ),
+    group="bench.measures",
+)

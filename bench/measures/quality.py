@@ -1,0 +1,87 @@
+"""Task performance: the official metrics on the evaluation splits, their mean, and what is left of the reference's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import DataError
+from bench.measures.measure import MEASURES, Measure, Pair, Reading
+
+if TYPE_CHECKING:
+    from bench.artifact import Loaded
+
+METRICS = ("accuracy", "f1", "mcc", "pearson", "spearman", "exact_match")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The scores of one model: `metrics` are means over the splits, `splits` each split's own, both by metric."""
+
+    metrics: dict[str, float]
+    splits: dict[str, dict[str, float]]
+
+    @property
+    def quality(self) -> float:
+        """The mean of the task's metrics."""
+        return math.fsum(self.metrics.values()) / len(self.metrics)
+
+
+def score_splits(pair: Pair, loaded: Loaded, splits: Sequence[str]) -> Scores | str:
+    """The task's metrics of one model, averaged over `splits` with equal weight (as GLUE averages MNLI's two).
+
+    Where labels are hidden or a metric is undefined on these predictions (a correlation of a constant), the reason.
+    """
+    try:
+        found = {split: pair.evaluator.score(loaded, split) for split in splits}
+    except DataError as error:
+        return str(error)
+    means = {metric: math.fsum(row[metric] for row in found.values()) / len(found) for metric in pair.task.metrics}
+    return Scores(metrics=means, splits=found)
+
+
+def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores | str]:
+    """`score_splits` of the artifact and of the reference."""
+    artifact = score_splits(pair, pair.artifact, splits)
+    return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
+
+
+class Quality(Measure):
+    """Means over the evaluation splits; retention is the quotient of the two qualities on the same examples.
+
+    Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
+    mean of these (measuring.md §7).
+    """
+
+    name = "quality"
+    columns = ("quality", *METRICS, "retention")
+    says = "official metrics on the evaluation splits, their mean, and the share of the reference's that is kept"
+
+    def read(self, pair: Pair) -> Reading:
+        """Score both models; every column is absent where the labels are hidden."""
+        reading = Reading()
+        reading.leave("not a metric of this task", *(metric for metric in METRICS if metric not in pair.task.metrics))
+        artifact, reference = score_both(pair, pair.task.evaluate)
+        if isinstance(artifact, str):
+            reading.leave(artifact, "quality", *pair.task.metrics, "retention")
+            return reading
+        known = reference if isinstance(reference, Scores) else None
+        for metric, value in artifact.metrics.items():
+            reading.give(metric, value, reference=known.metrics[metric] if known else None)
+        reading.give("quality", artifact.quality, reference=known.quality if known else None)
+        if isinstance(reference, str):
+            reading.leave(f"the reference has no quality: {reference}", "retention")
+        elif reference.quality <= 0:
+            reason = f"the reference's quality is {reference.quality:.4g}; a share of it means nothing at or below 0"
+            reading.leave(reason, "retention")
+        else:
+            reading.give("retention", artifact.quality / reference.quality, reference=1.0)
+        counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
+        by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
+        reading.conditions = {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
+        return reading
+
+
+MEASURES.register("quality")(Quality())

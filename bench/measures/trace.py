@@ -1,0 +1,157 @@
+"""Trace a model once with fvcore and keep what its heavy operators cost."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import ModelError
+from bench.measures.operators import FLOAT_BITS, Handles, Operation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.layers.layer import StoredLayer
+
+STAND_IN = "bench::packed_layer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """Every heavy operator call of one forward pass, and the calls of operators that nobody knows how to count."""
+
+    operations: tuple[Operation, ...]
+    uncounted: dict[str, int]
+
+    @property
+    def coverage(self) -> float:
+        """Counted calls over heavy calls, in [0, 1]; a model without a heavy operator is covered."""
+        missing = sum(self.uncounted.values())
+        return len(self.operations) / (len(self.operations) + missing) if missing else 1.0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds that are executed, zeros included."""
+        return sum(operation.macs for operation in self.operations)
+
+    @property
+    def bops(self) -> int:
+        """Sum of MACs * weight bits * activation bits."""
+        return sum(each.macs * each.weight_bits * each.activation_bits for each in self.operations)
+
+    def macs_effective(self) -> int:
+        """Multiply-adds with a non-zero weight: each operator's MACs times the share of its weights that is not 0.
+
+        Products of two activations count in full. Exact for linear maps and recurrent cells, where every weight is
+        used equally often.
+        """
+        return sum(_effective(operation) for operation in self.operations)
+
+    def by_operator(self) -> dict[str, int]:
+        """MACs by operator name, without the `aten::` before it."""
+        totals: Counter[str] = Counter()
+        for operation in self.operations:
+            totals[operation.operator.removeprefix("aten::")] += operation.macs
+        return dict(totals)
+
+
+def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
+    """Run `model(**inputs)` once under fvcore's tracer; the model is left as it was.
+
+    Packed layers run kernels whose packed weights the tracer refuses ("not part of the active trace"): a stand-in
+    operator with the same shapes takes their place during the trace, and the layer's own `macs(rows)` is the count.
+
+    Raises:
+        ModelError: the model cannot be traced, for example because its depth depends on the data.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        # fvcore scripts one of its loss functions on import, which newer versions of torch deprecate.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from fvcore.nn import FlopCountAnalysis
+
+    traced = _as_module(model, tuple(inputs))
+    layers = _packed_layers(model)
+    # The tracer takes each stored tensor once, in the order of the state, after the inputs.
+    state = {id(tensor): tensor for tensor in traced.state_dict(keep_vars=True).values()}
+    handles = Handles(list(state.values()), inputs=len(inputs), layers=layers, stand_in=STAND_IN)
+    analysis = FlopCountAnalysis(traced, tuple(inputs.values()))
+    analysis.clear_op_handles().set_op_handle(**handles.table())
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    with torch.no_grad(), _stand_ins(layers):
+        try:
+            analysis.total()
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[0]
+            raise ModelError(f"{type(model).__name__} cannot be traced to count its operators: {first}") from error
+    return Ledger(operations=tuple(handles.operations), uncounted=dict(analysis.unsupported_ops()))
+
+
+def _effective(operation: Operation) -> int:
+    stored = sum(weight.numel() for weight in operation.weights)
+    if not stored:
+        return operation.macs
+    nonzero = sum(int(weight.count_nonzero()) for weight in operation.weights)
+    return operation.macs * nonzero // stored
+
+
+def _as_module(model: nn.Module, names: Sequence[str]) -> nn.Module:
+    """The model as a module of positional tensors that returns every output tensor, as the tracer wants it."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    class Positional(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+            output = self.model(**dict(zip(names, tensors, strict=True)))
+            return tuple(leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor))
+
+    return Positional().train(model.training)
+
+
+def _packed_layers(model: nn.Module) -> list[StoredLayer]:
+    from bench.layers.layer import StoredLayer
+
+    stored = (module for module in model.modules() if isinstance(module, StoredLayer))
+    return [layer for layer in stored if layer.weight_bits < FLOAT_BITS]
+
+
+@functools.cache
+def _stand_in() -> Callable[[Tensor, int, int], Tensor]:
+    """The stand-in operator, defined once a process; its output has the right shape and no meaning."""
+    import torch
+
+    def run(x: Tensor, number: int, width: int) -> Tensor:
+        return x.new_zeros(*x.shape[:-1], width)
+
+    torch.library.define(STAND_IN, "(Tensor x, int number, int width) -> Tensor")
+    torch.library.impl(STAND_IN, "CompositeExplicitAutograd", run)
+    operator: Callable[[Tensor, int, int], Tensor] = torch.ops.bench.packed_layer
+    return operator
+
+
+def _standing_in_for(layer: StoredLayer, number: int) -> Callable[[Tensor], Tensor]:
+    operator, width = _stand_in(), layer.out_features
+    return lambda x: operator(x, number, width)
+
+
+@contextmanager
+def _stand_ins(layers: Sequence[StoredLayer]) -> Iterator[None]:
+    """Let every packed layer run its stand-in, and give it its own forward back at the end."""
+    for number, layer in enumerate(layers):
+        # Set on the instance, where it hides the class's method until it is removed.
+        layer.__dict__["forward"] = _standing_in_for(layer, number)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("forward", None)

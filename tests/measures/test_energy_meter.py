@@ -1,0 +1,173 @@
+"""The energy meter: offline, silent, writing nothing, honest about its power."""
+
+import logging
+import socket
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from bench.measures.energy_meter import EnergyMeter, EnergyReading, prime, sources_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def primed():
+    prime()
+
+
+def burn(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        sum(range(1000))
+
+
+def measure(seconds=0.8, *, country="DEU", sample_s=0.05):
+    with EnergyMeter(country=country, sample_s=sample_s) as meter:
+        burn(seconds)
+    return meter.reading
+
+
+def test_the_meter_needs_no_network_writes_no_file_and_says_nothing(monkeypatch, tmp_path, capfd):
+    def refuse(*_, **__):
+        raise AssertionError("the meter reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("CODECARBON_CO2_SIGNAL_API_TOKEN", "a token from a configuration file")
+    monkeypatch.chdir(tmp_path)
+    reading = measure()
+    assert isinstance(reading, EnergyReading)
+    assert reading.kwh > 0
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("codecarbon").filters == []
+
+
+def test_emissions_are_energy_times_the_declared_intensity_of_the_country():
+    from codecarbon.input import DataSource
+
+    grid = DataSource().get_global_energy_mix_data()
+    for country in ("DEU", "NOR"):
+        reading = measure(country=country)
+        assert reading.kgco2e / reading.kwh == pytest.approx(grid[country]["carbon_intensity"] / 1000)
+        assert reading.grid_kgco2e_per_kwh == pytest.approx(grid[country]["carbon_intensity"] / 1000)
+
+
+def test_energy_is_mean_power_times_the_window():
+    reading = measure(1.0)
+    assert reading.seconds == pytest.approx(1.0, abs=0.1)
+    assert len(reading.power_w) == reading.samples >= 10
+    assert min(reading.power_w) * 0.99 <= reading.kwh * 3.6e6 / reading.seconds <= max(reading.power_w) * 1.01
+
+
+def test_a_longer_block_takes_more_energy():
+    assert measure(1.8).kwh > measure(0.7).kwh
+
+
+def test_power_is_counted_over_the_whole_block_and_no_interval_twice(monkeypatch):
+    from codecarbon.core.units import Power
+    from codecarbon.external.hardware import CPU
+    from codecarbon.external.ram import RAM
+
+    monkeypatch.setattr(CPU, "total_power", lambda self: Power.from_watts(36.0))
+    monkeypatch.setattr(RAM, "total_power", lambda self: Power.from_watts(0.0))
+    reading = measure(1.0)
+    assert reading.kwh == pytest.approx(36 * reading.seconds / 3.6e6, rel=0.03)
+    assert reading.power_w == pytest.approx([36.0] * reading.samples, rel=0.3)
+
+
+def test_a_meter_does_not_count_what_an_earlier_one_did():
+    long, short = measure(1.6), measure(0.7)
+    assert short.kwh < long.kwh
+
+
+def test_meters_can_run_side_by_side():
+    with EnergyMeter(country="DEU", sample_s=0.05) as outer, EnergyMeter(country="NOR", sample_s=0.05) as inner:
+        burn(0.8)
+    assert outer.reading.grid_kgco2e_per_kwh > inner.reading.grid_kgco2e_per_kwh
+    assert outer.reading.seconds > inner.reading.seconds
+
+
+def test_too_few_samples_are_a_reason():
+    assert "at least 10 are needed" in measure(0.1)
+
+
+def test_an_unknown_country_is_a_reason_and_not_the_worlds_average():
+    assert "'XYZ'" in measure(0.0, country="XYZ")
+
+
+def test_a_failed_block_has_no_reading():
+    meter = EnergyMeter(country="DEU", sample_s=0.05)
+    with pytest.raises(ZeroDivisionError), meter:
+        _ = 1 / 0
+    assert meter.reading == "the block failed"
+
+
+def test_codecarbons_own_configuration_changes_nothing(monkeypatch):
+    plain = measure()
+    for key, value in (("PUE", "9"), ("FORCE_CPU_POWER", "9000"), ("FORCE_CARBON_INTENSITY_G_CO2E_KWH", "1")):
+        monkeypatch.setenv(f"CODECARBON_{key}", value)
+    other = measure()
+    assert other.grid_kgco2e_per_kwh == pytest.approx(plain.grid_kgco2e_per_kwh)
+    assert other.kwh < 4 * plain.kwh
+
+
+def test_a_fault_inside_codecarbon_is_the_reason(monkeypatch):
+    from codecarbon.emissions_tracker import BaseEmissionsTracker
+
+    def broken(self):
+        raise OSError("no sensor answers")
+
+    monkeypatch.setattr(BaseEmissionsTracker, "_ensure_hardware_ready", broken)
+    assert measure(0.0) == "CodeCarbon gave no reading: OSError: no sensor answers"
+
+
+def test_a_primed_meter_costs_little_beside_its_block():
+    started = time.perf_counter()
+    reading = measure(0.8)
+    assert time.perf_counter() - started - reading.seconds < 0.5
+
+
+def part(kind, **fields):
+    return type(kind, (SimpleNamespace,), {})(**fields)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "source", "estimated"),
+    [
+        ([part("CPU", _mode="intel_rapl"), part("RAM")], "rapl", False),
+        ([part("CPU", _mode="cpu_load"), part("RAM")], "load model", True),
+        ([part("CPU", _mode="constant"), part("RAM")], "constant", True),
+        ([part("RAM"), part("CPU", _mode="new")], "unknown", True),
+        ([part("RAM")], "unknown", True),
+        ([], "unknown", True),
+        (
+            [part("CPU", _mode="intel_rapl"), part("GPU", devices=SimpleNamespace(devices=[part("NvidiaGPUDevice")]))],
+            "rapl + nvml",
+            False,
+        ),
+        (
+            [part("CPU", _mode="cpu_load"), part("GPU", devices=SimpleNamespace(devices=[part("NvidiaGPUDevice")]))],
+            "load model + nvml",
+            True,
+        ),
+        (
+            [part("AppleSiliconChip", chip_part="CPU"), part("AppleSiliconChip", chip_part="GPU")],
+            "powermetrics",
+            False,
+        ),
+    ],
+)
+def test_the_source_of_the_power_is_named(hardware, source, estimated):
+    reading = EnergyReading(
+        kwh=1.0,
+        kgco2e=1.0,
+        seconds=1.0,
+        power_w=(1.0,),
+        sources=sources_of(hardware),
+        country="DEU",
+        grid_kgco2e_per_kwh=0.4,
+        codecarbon="3",
+    )
+    assert (reading.power_source, reading.estimated) == (source, estimated)
