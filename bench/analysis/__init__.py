@@ -1,0 +1,1 @@
+"""From records to tables, leaderboards, fronts and pictures; imports no torch."""

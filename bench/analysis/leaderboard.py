@@ -1,0 +1,154 @@
+"""Recipes of a suite in order: macro quality, or a track's own rule among the rows that meet its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analysis.standings import Standing, Standings, standings
+from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, Table, with_ends
+from bench.columns import column
+from bench.errors import RecordError, unknown
+from bench.record import Failure, Record
+from bench.suite import Suite, Track
+
+_ENERGY = ("energy_kwh", "emissions_kgco2e", "compress_energy_kwh")
+_METERS = frozenset({"wall meter", "rapl", "nvml", "power gadget"})  # a load model or a constant is an estimate
+_DIGITS = 12  # values equal to this many significant digits are a tie: their difference is rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A recipe's row with its rank, or with the reason why it has none."""
+
+    rank: int | Absent
+    standing: Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Ranked rows first, then those without a rank; rows that tie share the better rank and the next one is skipped."""
+
+    standings: Standings
+    track: Track | None
+    places: tuple[Place, ...]
+
+    def table(self) -> Table:
+        """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
+        suite = self.standings.suite
+        wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
+        columns = with_ends(dict.fromkeys([*wanted, *DEFAULT_COLUMNS]))
+        tasks = [f"quality:{task.name}" for task in suite.tasks]
+        track = f", track {self.track.name}" if self.track else ""
+        return Table(
+            title=f"{suite.title}{track}",
+            columns=(
+                "rank",
+                "model",
+                "recipe",
+                *columns,
+                *tasks,
+                *(("flags",) if self.standings.flags else ()),
+            ),
+            rows=tuple(_row(place, columns) for place in self.places),
+            notes=(*self.standings.notes(), *((_rule(self.track),) if self.track else ())),
+            flags=self.standings.flags,
+            generated=self.standings.generated,
+        )
+
+
+def leaderboard(
+    suite: Suite,
+    records: Sequence[Record],
+    track: str | None = None,
+    *,
+    failures: Sequence[Failure] = (),
+    tasks: Sequence[str] | None = None,
+) -> Board:
+    """The board of a suite, or of one of its tracks.
+
+    Args:
+        suite: the suite that the records are of.
+        records: records of one machine and one setting.
+        track: a track of the suite; None ranks every complete row by macro quality.
+        failures: cells that failed, shown as the reason of a missing value.
+        tasks: rank over these tasks only, which the board then says.
+
+    Raises:
+        UnknownNameError: no such track or task. RecordError: nothing to rank, records that may not be ranked
+        together, or a track by energy where the energy is an estimate.
+    """
+    rule = _track(suite, track) if track is not None else None
+    if rule is not None and rule.rank in _ENERGY:
+        _refuse_estimates(rule, records)
+    everyone = standings(suite, records, failures, tasks)
+    name = rule.rank if rule else "quality"
+    reasons = [_why_unranked(row, rule, name) for row in everyone.rows]
+    ranked = [(row, _key(row, name)) for row, reason in zip(everyone.rows, reasons, strict=True) if reason is None]
+    ranked.sort(key=lambda pair: pair[1])
+    keys = [key for _, key in ranked]
+    places = [Place(rank=keys.index(key) + 1, standing=row) for row, key in ranked]
+    places += [
+        Place(rank=Absent(reason), standing=row)
+        for row, reason in zip(everyone.rows, reasons, strict=True)
+        if reason is not None
+    ]
+    return Board(standings=everyone, track=rule, places=tuple(places))
+
+
+def _track(suite: Suite, name: str) -> Track:
+    for track in suite.tracks:
+        if track.name == name:
+            return track
+    raise unknown("track", name, [track.name for track in suite.tracks], where=f"suite {suite.name}")
+
+
+def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
+    for record in records:
+        key = "compress_power_source" if track.rank == "compress_energy_kwh" else "power_source"
+        found = [str(part[key]) for part in record.conditions.values() if key in part]
+        source = found[0] if found else "not stated"
+        if track.rank in record.values and not _METERS.issuperset(source.split(" + ")):
+            raise RecordError(
+                f"track {track.name} ranks by {track.rank}, but the power source of record {record.key} is: {source}. "
+                f"An estimate never ranks an energy track: run the suite where a wall meter, RAPL or NVML can be read "
+                f"(`bench doctor` says what this machine has), or read the column in `bench table`."
+            )
+
+
+def _why_unranked(row: Standing, track: Track | None, name: str) -> str | None:
+    if row.missing is not None:
+        return row.missing
+    for bound in track.where if track else ():
+        value = row.values[bound.column]
+        if isinstance(value, Absent):
+            return f"not known whether it is eligible: {value.reason}"
+        if bound.at_most is not None and value > bound.at_most:
+            return f"not eligible: {bound.column} {value:.6g} is above {bound.at_most:.6g}"
+        if bound.at_least is not None and value < bound.at_least:
+            return f"not eligible: {bound.column} {value:.6g} is below {bound.at_least:.6g}"
+    value = row.values[name]
+    return value.reason if isinstance(value, Absent) else None
+
+
+def _key(row: Standing, name: str) -> float:
+    """The ranking value, smaller being better, without the digits that only rounding wrote."""
+    value = float(f"{row.values[name]:.{_DIGITS}g}")
+    return -value if column(name).better == "higher" else value
+
+
+def _row(place: Place, columns: Sequence[str]) -> dict[str, Cell]:
+    row = place.standing
+    cells: dict[str, Cell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
+    cells.update({name: row.values[name] for name in columns})
+    cells.update({f"quality:{task}": value for task, value in row.tasks.items()})
+    return {**cells, "flags": ", ".join(row.flags)}
+
+
+def _rule(track: Track) -> str:
+    bounds = []
+    for bound in track.where:
+        bounds += [f"{bound.column} at most {bound.at_most:.6g}"] if bound.at_most is not None else []
+        bounds += [f"{bound.column} at least {bound.at_least:.6g}"] if bound.at_least is not None else []
+    where = f" among rows with {' and '.join(bounds)}" if bounds else ""
+    return f"Track {track.name}: ranked by {track.rank}, {column(track.rank).better} is better{where}."

@@ -1,0 +1,196 @@
+"""Records as one row a recipe: quality and costs over every task and seed, or the reason why there is no such row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analysis.aggregate import aggregate
+from bench.analysis.comparable import comparable
+from bench.analysis.table import Absent, flags_of, value_of
+from bench.columns import COLUMNS
+from bench.errors import RecordError, SuiteError
+from bench.record import Failure, Record
+from bench.suite import Suite
+
+_NAMED = 3  # missing cells named one by one before the rest is only counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One recipe on one model over the whole suite.
+
+    `missing` says why some cell of the row is not there; then every value is absent for that reason, since a mean over
+    fewer tasks is another number. `tasks` holds the mean quality over the seeds by task, excluded tasks among them.
+    """
+
+    model: str
+    recipe: str
+    family: str
+    is_reference: bool
+    missing: str | None
+    values: dict[str, float | int | Absent]
+    tasks: dict[str, float | Absent]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standings:
+    """Every recipe's row, the reference first, with what the numbers rest on.
+
+    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have.
+    """
+
+    suite: Suite
+    rows: tuple[Standing, ...]
+    counted: tuple[str, ...]
+    seeds: tuple[int, ...]
+    machine: str
+    setting_id: str
+    flags: dict[str, str]
+    generated: bool
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the means: tasks left out, seeds, a setting that is not the suite's own."""
+        everything = [task.name for task in self.suite.tasks]
+        left = [name for name in everything if name not in self.counted]
+        over = f"{len(self.counted)} tasks" if len(self.counted) > 1 else "1 task"
+        without = f", without {', '.join(left)}" if left else ""
+        seeds = f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}"
+        said = [f"Means over {over} ({', '.join(self.counted)}{without}) and {seeds}, on machine {self.machine}."]
+        if self.setting_id != self.suite.setting_id:
+            said.append(f"Setting {self.setting_id} is not the suite's own ({self.suite.setting_id}): values were set.")
+        return tuple(said)
+
+
+def standings(
+    suite: Suite, records: Sequence[Record], failures: Sequence[Failure] = (), tasks: Sequence[str] | None = None
+) -> Standings:
+    """The rows of a suite's recipes.
+
+    Args:
+        suite: the suite whose tasks a row must cover, less its `macro_excludes`.
+        records: its records of one machine and one setting.
+        failures: cells that failed; they explain a missing record.
+        tasks: cover these tasks only; None is all of them.
+
+    Raises:
+        RecordError: no records, or records that may not be ranked together. UnknownNameError: no such task.
+        SuiteError: every task is left out.
+    """
+    if not records:
+        raise RecordError(f"there are no records of suite {suite.name}. Make some with `bench run {suite.name}`.")
+    comparable(records)
+    if records[0].suite != suite.name:
+        raise RecordError(f"these are records of suite {records[0].suite}, not of suite {suite.name}")
+    counted = _counted(suite, tasks)
+    failures = [item for item in failures if item.setting_id == records[0].setting_id]
+    relevant: list[Record | Failure] = [*records, *failures]
+    seeds = tuple(sorted({item.seed for item in relevant if item.task in counted} or {0}))
+    pairs = dict.fromkeys((item.model, item.recipe) for item in relevant)
+    rows = [_standing(suite, model, recipe, records, failures, counted, seeds) for model, recipe in pairs]
+    return Standings(
+        suite=suite,
+        rows=tuple(sorted(rows, key=lambda row: (row.model, not row.is_reference, row.family, row.recipe))),
+        counted=counted,
+        seeds=seeds,
+        machine=records[0].machine_id,
+        setting_id=records[0].setting_id,
+        flags=flags_of(records),
+        generated=suite.generated or any(record.generated for record in records),
+    )
+
+
+def _counted(suite: Suite, tasks: Sequence[str] | None) -> tuple[str, ...]:
+    chosen = {suite.task(name, where="tasks").name for name in tasks} if tasks is not None else None
+    names = [task.name for task in suite.tasks if task.name not in suite.macro_excludes]
+    counted = tuple(name for name in names if chosen is None or name in chosen)
+    if not counted:
+        raise SuiteError(f"suite {suite.name}: every chosen task is in macro_excludes, so there is nothing to average")
+    return counted
+
+
+def _standing(
+    suite: Suite,
+    model: str,
+    recipe: str,
+    records: Sequence[Record],
+    failures: Sequence[Failure],
+    counted: Sequence[str],
+    seeds: Sequence[int],
+) -> Standing:
+    own = {(record.task, record.seed): record for record in records if (record.model, record.recipe) == (model, recipe)}
+    failed = {(item.task, item.seed): item for item in failures if (item.model, item.recipe) == (model, recipe)}
+    lacking = [(task, seed) for task in counted for seed in seeds if (task, seed) not in own]
+    missing = _why_missing(lacking, failed) if lacking else None
+    first = next(iter(own.values()), None)
+    return Standing(
+        model=model,
+        recipe=recipe,
+        family=first.family if first else "unknown",
+        is_reference=(first.recipe_base if first else recipe) == "none",
+        missing=missing,
+        values={name: Absent(missing) if missing else _mean(name, own, counted, seeds) for name in COLUMNS},
+        tasks={task.name: _task_quality(task.name, own, failed, seeds) for task in suite.tasks},
+        flags=tuple(sorted({flag.code for record in own.values() for flag in record.warnings})),
+    )
+
+
+def _why_missing(lacking: Sequence[tuple[str, int]], failed: dict[tuple[str, int], Failure]) -> str:
+    reasons = []
+    for task, seed in lacking[:_NAMED]:
+        failure = failed.get((task, seed))
+        why = f"failed in {failure.phase}: {failure.cause}" if failure else "no record"
+        reasons.append(f"{task}, seed {seed}: {why}")
+    more = len(lacking) - _NAMED
+    return "; ".join(reasons) + (f"; and {more} more cells" if more > 0 else "")
+
+
+def _mean(
+    name: str, own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]
+) -> float | int | Absent:
+    if name == "retention":
+        return _retention(own, counted, seeds)
+    cells: list[list[float | int]] = []
+    for task in counted:
+        values: list[float | int] = []
+        for seed in seeds:
+            value = value_of(own[task, seed], name)
+            if isinstance(value, Absent):
+                return Absent(f"{name} on {task}: {value.reason}")
+            values.append(value)
+        cells.append(values)
+    try:
+        return aggregate(name, cells)
+    except ValueError as error:
+        return Absent(f"{name}: {error}")
+
+
+def _retention(own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]) -> float | Absent:
+    """Mean quality over mean quality of the reference, each over the same cells."""
+    qualities: list[list[float | int]] = []
+    references: list[list[float | int]] = []
+    for task in counted:
+        records = [own[task, seed] for seed in seeds]
+        for record in records:
+            quality = value_of(record, "quality")
+            if isinstance(quality, Absent):
+                return Absent(f"quality on {task}: {quality.reason}")
+            if "quality" not in record.reference:
+                return Absent(f"the record of {task} has no quality of the reference")
+        qualities.append([record.values["quality"] for record in records])
+        references.append([record.reference["quality"] for record in records])
+    whole = aggregate("quality", references)
+    if whole <= 0:
+        return Absent("the reference's mean quality is not positive")
+    return aggregate("quality", qualities) / whole
+
+
+def _task_quality(
+    task: str, own: dict[tuple[str, int], Record], failed: dict[tuple[str, int], Failure], seeds: Sequence[int]
+) -> float | Absent:
+    lacking = [(task, seed) for seed in seeds if (task, seed) not in own]
+    if lacking:
+        return Absent(_why_missing(lacking, failed))
+    value = _mean("quality", own, [task], seeds)
+    return value if isinstance(value, Absent) else float(value)

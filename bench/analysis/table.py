@@ -1,0 +1,154 @@
+"""Records as a table: one row a record, each missing value with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bench.columns import COLUMNS, column
+from bench.errors import RecordError, unknown
+from bench.record import Failure, Record
+
+DEFAULT_COLUMNS = (
+    "quality",
+    "retention",
+    "speedup",
+    "compression",
+    "size_bytes",
+    "params",
+    "macs",
+    "latency_p50_s",
+    "label_loyalty",
+    "memory_peak_bytes",
+    "energy_kwh",
+    "attack_accuracy",
+    "ood_quality",
+)
+GENERATED = "Generated data: the numbers show that the harness works, not how good a recipe is."
+
+_IDENTITY: dict[str, Callable[[Record], str | int]] = {
+    "suite": lambda record: record.suite,
+    "machine": lambda record: record.machine_id,
+    "setting": lambda record: record.setting_id,
+    "model": lambda record: record.model,
+    "task": lambda record: record.task,
+    "recipe": lambda record: record.recipe,
+    "family": lambda record: record.family,
+    "seed": lambda record: record.seed,
+    "created": lambda record: record.created,
+}
+_ALWAYS = ("suite", "machine", "setting", "model", "task", "recipe", "seed")
+
+
+class Absent(NamedTuple):
+    """A value that there is not, and why."""
+
+    reason: str
+
+
+Cell = str | int | float | Absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows under columns, not yet formatted.
+
+    `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
+    (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each means.
+    `notes` are sentences for under the table; `generated` is True where any row rests on generated data.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Cell], ...]
+    notes: tuple[str, ...] = ()
+    flags: dict[str, str] = field(default_factory=dict)
+    generated: bool = False
+
+
+def table_of(
+    records: Sequence[Record], columns: Sequence[str] | None = None, failures: Sequence[Failure] = ()
+) -> Table:
+    """One row a record; records of several suites, machines or settings may stand together, in columns that say so.
+
+    Args:
+        records: what to list, in any order.
+        columns: result columns, and extra ones of what a row is (`family`, `created`); None is DEFAULT_COLUMNS.
+        failures: cells without a record, each named in a note.
+
+    Raises:
+        UnknownNameError: a column that does not exist. RecordError: there is nothing to list.
+    """
+    if not records and not failures:
+        raise RecordError("there are no records to show. Make some with `bench run SUITE`.")
+    chosen = with_ends(_checked(DEFAULT_COLUMNS if columns is None else columns))
+    flags = flags_of(records)
+    return Table(
+        title="Records",
+        columns=(
+            *(name for name in _IDENTITY if name in _ALWAYS or name in chosen),
+            *(name for name in chosen if name in COLUMNS),
+            *(("flags",) if flags else ()),
+        ),
+        rows=tuple(_row(record, chosen) for record in sorted(records, key=_order)),
+        notes=tuple(failure_note(failure) for failure in failures),
+        flags=flags,
+        generated=any(record.generated for record in records),
+    )
+
+
+def value_of(record: Record, name: str) -> float | int | Absent:
+    """The record's value of a column, or the reason why it is absent."""
+    if name in record.values:
+        return record.values[name]
+    return Absent(record.absent.get(name, "the record says nothing of this column"))
+
+
+def with_ends(columns: Iterable[str]) -> list[str]:
+    """`columns`, each followed by its interval's ends where it has them: a speed-up never stands without."""
+    found: list[str] = []
+    for name in columns:
+        found += [item for item in (name, f"{name}_low", f"{name}_high") if item == name or item in COLUMNS]
+    return list(dict.fromkeys(found))
+
+
+def flags_of(records: Iterable[Record]) -> dict[str, str]:
+    """Each code of the records' warnings with its first sentence, and in how many more records it stands."""
+    sentences: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for record in records:
+        for code, says in {flag.code: flag.says for flag in record.warnings}.items():
+            sentences.setdefault(code, says)
+            counts[code] = counts.get(code, 0) + 1
+    return {code: f"{code}: {says}{_more(counts[code] - 1)}" for code, says in sentences.items()}
+
+
+def failure_note(failure: Failure) -> str:
+    """One sentence that says which cell failed, where in the work and why."""
+    cell = f"{failure.task}, {failure.recipe}, seed {failure.seed}"
+    verb = "interrupted" if failure.interrupted else "failed"
+    return f"{cell}: {verb} in {failure.phase}: {failure.cause}"
+
+
+def _more(count: int) -> str:
+    return f" (and {count} more record{'s' if count > 1 else ''})" if count else ""
+
+
+def _checked(columns: Sequence[str]) -> list[str]:
+    for name in columns:
+        if name not in COLUMNS and name not in _IDENTITY:
+            raise unknown("column", name, [*COLUMNS, *_IDENTITY])
+    return [name if name in _IDENTITY else column(name).name for name in columns]
+
+
+def _row(record: Record, chosen: Sequence[str]) -> dict[str, Cell]:
+    row: dict[str, Cell] = {name: read(record) for name, read in _IDENTITY.items()}
+    row.update({name: value_of(record, name) for name in chosen if name in COLUMNS})
+    row["flags"] = ", ".join(sorted({flag.code for flag in record.warnings}))
+    return row
+
+
+def _order(record: Record) -> tuple[str | int | bool, ...]:
+    place = (record.suite, record.machine_id, record.setting_id, record.task, record.model)
+    return (*place, record.recipe_base != "none", record.family, record.recipe, record.seed)

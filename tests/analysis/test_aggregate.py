@@ -1,0 +1,32 @@
+"""The rule of every column, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis.aggregate import aggregate
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("params", (3.0 + 8.0) / 2),  # mean over tasks of the mean over seeds, not of all four values
+        ("quality", (3.0 + 8.0) / 2),
+        ("speedup", ((2 * 4) ** 0.5 * 8) ** 0.5),
+        ("compression", ((2 * 4) ** 0.5 * 8) ** 0.5),
+        ("memory_peak_bytes", 8),
+        ("compress_s", 3.0 + 8.0),
+        ("energy_kwh", (3.0 + 8.0) / 2),
+    ],
+)
+def test_seeds_are_averaged_before_tasks(name, expected):
+    assert aggregate(name, [[2, 4], [8]]) == pytest.approx(expected)
+
+
+def test_twice_and_half_as_fast_make_no_difference():
+    assert aggregate("speedup", [[2.0], [0.5]]) == pytest.approx(1.0)
+
+
+def test_a_ratio_that_is_not_positive_has_no_geometric_mean():
+    with pytest.raises(ValueError, match="positive"):
+        aggregate("speedup", [[2.0], [0.0]])

@@ -1,0 +1,125 @@
+"""Rules of the board on hand-made records."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis.leaderboard import leaderboard
+from bench.analysis.table import Absent
+from bench.errors import RecordError, UnknownNameError
+
+
+def order(board):
+    return [(place.rank if isinstance(place.rank, int) else None, place.standing.recipe) for place in board.places]
+
+
+def test_rank_is_by_the_mean_over_tasks_and_ties_share_a_rank(suite, row):
+    records = [
+        *row("svd", 0.9, 0.6, 0.6),
+        *row("int8", 0.6, 0.6, 0.9),
+        *row("none", 0.9, 0.9, 0.9),
+        *row("prune", 0.1, 0.1, 0.1),
+    ]
+    assert order(leaderboard(suite, records)) == [(1, "none"), (2, "int8"), (2, "svd"), (4, "prune")]
+
+
+def test_a_recipe_without_every_task_is_listed_unranked_and_never_averaged(suite, row, failure):
+    records = [*row("none", 0.5, 0.5, 0.5), *row("svd", 0.9, 0.9)]
+    board = leaderboard(suite, records, failures=[failure("gamma", "svd"), failure("alpha", "lost")])
+    assert order(board) == [(1, "none"), (None, "svd"), (None, "lost")]
+    by_recipe = {place.standing.recipe: place for place in board.places}
+    reason = Absent("gamma, seed 0: failed in compress: rank 99 is above 32")
+    assert by_recipe["svd"].rank == reason
+    assert by_recipe["svd"].standing.values["quality"] == reason
+    assert by_recipe["svd"].standing.tasks["alpha"] == 0.9
+    assert "alpha, seed 0: failed" in by_recipe["lost"].rank.reason
+    assert "beta, seed 0: no record" in by_recipe["lost"].rank.reason
+
+
+def test_a_recipe_with_fewer_seeds_is_not_ranked_beside_others(suite, row):
+    records = [*row("none", 0.9, 0.9, 0.9), *row("none", 0.9, 0.9, 0.9, seed=1), *row("svd", 1.0, 1.0, 1.0)]
+    board = leaderboard(suite, records)
+    assert order(board) == [(1, "none"), (None, "svd")]
+    assert "seed 1: no record" in board.places[1].rank.reason
+
+
+def test_retention_is_the_ratio_of_means_not_the_mean_of_ratios(suite, record):
+    records = [
+        record(task, "svd", quality, reference={"quality": reference})
+        for task, quality, reference in (("alpha", 0.9, 0.9), ("beta", 0.1, 0.4), ("gamma", 0.5, 0.5))
+    ]
+    values = leaderboard(suite, records).places[0].standing.values
+    assert values["retention"] == pytest.approx(1.5 / 1.8)
+    assert values["retention"] != pytest.approx((1 + 0.25 + 1) / 3)
+
+
+def test_excluded_tasks_are_shown_but_not_counted_and_the_notes_say_so(suite_with, row):
+    board = leaderboard(suite_with(macro_excludes=["gamma"]), row("svd", 0.8, 0.6, 0.1))
+    standing = board.places[0].standing
+    assert standing.values["quality"] == pytest.approx(0.7)
+    assert standing.tasks["gamma"] == pytest.approx(0.1)
+    assert "without gamma" in board.table().notes[0]
+
+
+def test_a_board_over_chosen_tasks_says_which_it_leaves_out(suite, row):
+    board = leaderboard(suite, row("svd", 0.8, 0.6), tasks=["alpha", "beta"])
+    assert board.places[0].rank == 1
+    assert "2 tasks (alpha, beta, without gamma)" in board.table().notes[0]
+
+
+def test_an_absent_cost_is_absent_in_the_mean_with_the_task_named(suite, record):
+    records = [record(task, "svd", 0.9, values={"macs": 5}) for task in ("alpha", "beta")]
+    records.append(record("gamma", "svd", 0.9, absent={"macs": "an operator is unknown"}))
+    place = leaderboard(suite, records).places[0]
+    assert place.rank == 1
+    assert place.standing.values["macs"] == Absent("macs on gamma: an operator is unknown")
+
+
+def test_a_track_ranks_eligible_rows_and_gives_the_others_a_reason(suite_with, row):
+    suite = suite_with(tracks=[{"name": "small", "where": [{"column": "params", "at_most": 40}], "rank": "size_bytes"}])
+    records = [
+        *row("none", 0.9, 0.9, 0.9, values={"params": 100, "size_bytes": 400}),
+        *row("svd", 0.8, 0.8, 0.8, values={"params": 40, "size_bytes": 160}),
+        *row("int8", 0.7, 0.7, 0.7, values={"params": 40, "size_bytes": 40}),
+        *row("prune", 0.7, 0.7, 0.7, absent={"params": "not counted"}),
+    ]
+    board = leaderboard(suite, records, "small")
+    assert order(board) == [(1, "int8"), (2, "svd"), (None, "none"), (None, "prune")]
+    assert board.places[2].rank == Absent("not eligible: params 100 is above 40")
+    assert board.places[3].rank == Absent("not known whether it is eligible: params on alpha: not counted")
+    with pytest.raises(UnknownNameError, match="Did you mean 'small'"):
+        leaderboard(suite, records, "smal")
+
+
+@pytest.mark.parametrize(("source", "ranks"), [("rapl", True), ("rapl + nvml", True), ("rapl + constant", False)])
+def test_an_estimate_never_ranks_an_energy_track(suite_with, row, source, ranks):
+    suite = suite_with(tracks=[{"name": "green", "rank": "energy_kwh"}])
+    records = row("svd", 0.8, 0.8, 0.8, values={"energy_kwh": 1e-5}, conditions={"carbon": {"power_source": source}})
+    if ranks:
+        assert leaderboard(suite, records, "green").places[0].rank == 1
+    else:
+        with pytest.raises(RecordError, match=f"power source of record alpha-svd-0 is: {source.replace('+', '.')}"):
+            leaderboard(suite, records, "green")
+
+
+def test_energy_without_a_stated_source_never_ranks(suite_with, row):
+    suite = suite_with(tracks=[{"name": "green", "rank": "energy_kwh"}])
+    with pytest.raises(RecordError, match="not stated"):
+        leaderboard(suite, row("svd", 0.8, 0.8, 0.8, values={"energy_kwh": 1e-5}), "green")
+
+
+def test_the_order_of_records_does_not_matter(suite, row):
+    records = [*row("svd", 0.9, 0.8, 0.7), *row("none", 0.9, 0.8, 0.8), *row("int8", 0.9, 0.8, 0.7)]
+    assert leaderboard(suite, records[::-1]).table().rows == leaderboard(suite, records).table().rows
+
+
+def test_no_records_and_another_suites_records_are_refused(suite, record):
+    with pytest.raises(RecordError, match="bench run trio"):
+        leaderboard(suite, [])
+    with pytest.raises(RecordError, match="records of suite other"):
+        leaderboard(suite, [record("alpha", "svd", suite="other")])
+
+
+def test_a_setting_that_is_not_the_suites_own_is_told(suite, row):
+    board = leaderboard(suite, row("svd", 0.9, 0.9, 0.9, setting_id="00000000"))
+    assert "Setting 00000000 is not the suite's own" in board.table().notes[1]
