@@ -1,0 +1,127 @@
+"""What there is: suites, tasks, models, recipes, methods, measures and columns, as rows and in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.columns import COLUMNS
+from bench.errors import unknown
+from bench.measures.measure import MEASURES
+from bench.methods.method import METHODS
+from bench.models.builtin import BUILTINS
+from bench.recipe import RECIPES_DIR, read_recipe, recipe_names
+from bench.suite import load_suite, suite_names
+
+Row = dict[str, str]
+
+
+def _first_sentence(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0].rstrip(".")
+
+
+def _suites() -> list[Row]:
+    suites = [load_suite(name) for name in suite_names()]
+    return [{"name": suite.name, "tasks": str(len(suite.tasks)), "title": suite.title} for suite in suites]
+
+
+def _tasks() -> list[Row]:
+    suites = [load_suite(name) for name in suite_names()]
+    return [
+        {"name": task.name, "suite": suite.name, "kind": task.kind, "metrics": ", ".join(task.metrics)}
+        for suite in suites
+        for task in suite.tasks
+    ]
+
+
+def _models() -> list[Row]:
+    built_in = [{"name": name, "says": spec.title} for name, spec in BUILTINS.items()]
+    return [
+        *built_in,
+        {"name": "a hub id", "says": "any BERT, RoBERTa, DistilBERT, ALBERT or ELECTRA encoder with safetensors"},
+        {"name": "a directory", "says": "the same, saved locally with its tokenizer"},
+    ]
+
+
+def _recipes() -> list[Row]:
+    files = [(name, read_recipe(name)) for name in recipe_names()]
+    return [{"name": name, "family": file.family, "title": file.title} for name, file in files]
+
+
+def _methods() -> list[Row]:
+    return [{"name": name, "says": _first_sentence(method.__doc__)} for name, method in METHODS.items()]
+
+
+def _measures() -> list[Row]:
+    return [{"name": name, "says": plugin.says} for name, plugin in MEASURES.items()]
+
+
+def _columns() -> list[Row]:
+    return [
+        {"name": column.name, "unit": column.unit, "better": column.better or "neither", "says": column.says}
+        for column in COLUMNS.values()
+    ]
+
+
+CATALOG: dict[str, Callable[[], list[Row]]] = {
+    "suites": _suites,
+    "tasks": _tasks,
+    "models": _models,
+    "recipes": _recipes,
+    "methods": _methods,
+    "measures": _measures,
+    "columns": _columns,
+}
+
+
+def listing(kind: str) -> list[Row]:
+    """One row for each thing of `kind`; raises `UnknownNameError` for a kind there is not."""
+    if kind not in CATALOG:
+        raise unknown("list", kind, CATALOG)
+    return CATALOG[kind]()
+
+
+def describe(name: str) -> dict[str, Any]:
+    """One thing in full, looked for among suites, recipes, tasks, methods, measures, models and columns.
+
+    Raises `UnknownNameError` that suggests the nearest of all their names.
+    """
+    found: dict[str, Any] = {}
+    if name in suite_names():
+        found["suite"] = load_suite(name).model_dump(exclude_defaults=False)
+    if name in recipe_names():
+        path = next(RECIPES_DIR.glob(f"*/{name}.toml"))
+        found["recipe"] = {"file": f"recipes/{path.parent.name}/{path.name}", **read_recipe(name).model_dump()}
+    for suite in (load_suite(each) for each in suite_names()):
+        found |= {f"task of {suite.name}": task.model_dump() for task in suite.tasks if task.name == name}
+    if name in METHODS.names():
+        found["method"] = {"says": METHODS.get(name).__doc__, "arguments": _arguments(name)}
+    if name in MEASURES.names():
+        plugin = MEASURES.get(name)
+        columns = {each: COLUMNS[each].says for each in plugin.columns}
+        found["measure"] = {"says": plugin.says, "columns": columns}
+    if name in COLUMNS:
+        found["column"] = COLUMNS[name]._asdict()
+    if name in BUILTINS:
+        found["model"] = {"says": BUILTINS[name].title, **BUILTINS[name].settings}
+    if not found:
+        raise unknown("suite, recipe, task, method, measure, model or column", name, _every_name())
+    return found
+
+
+def _arguments(name: str) -> dict[str, str]:
+    """Each argument of a method with its type, default and meaning."""
+    fields = METHODS.get(name).model_fields
+    return {key: _argument(field) for key, field in fields.items()}
+
+
+def _argument(field: Any) -> str:
+    kind = getattr(field.annotation, "__name__", None) if isinstance(field.annotation, type) else str(field.annotation)
+    default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+    says = f": {field.description}" if field.description else ""
+    return f"{str(kind).replace('typing.', '')}, {default}{says}"
+
+
+def _every_name() -> list[str]:
+    tasks = [row["name"] for row in _tasks()]
+    return [*suite_names(), *recipe_names(), *tasks, *METHODS.names(), *MEASURES.names(), *BUILTINS, *COLUMNS]

@@ -1,0 +1,169 @@
+"""A cell: one task x model x recipe x seed of a suite, with the keys under which its parts are filed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.models.source import open_source
+from bench.recipe import Recipe
+from bench.store import Kind
+from bench.suite import Suite, Task, fingerprint
+from bench.tasks.data import load_data
+
+PROCEDURE = 1  # raised whenever the same inputs would give another reference, artifact or number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a run is given besides suite, tasks, models and recipes."""
+
+    device: str = "cpu"
+    data_dir: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """The unit of work, of resuming and of distribution.
+
+    `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
+    `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it.
+    """
+
+    suite: Suite
+    task: Task
+    train_task: Task
+    model: str
+    recipe: Recipe
+    seed: int
+    conditions: Conditions
+    data_fingerprint: str
+    model_fingerprint: str
+    reference_key: str
+
+    @property
+    def stage_keys(self) -> tuple[str, ...]:
+        """One key a stage, each of everything that led to it."""
+        keys, last = [], self.reference_key
+        for stage in self.recipe.stages:
+            last = fingerprint([last, stage.method, stage.arguments], 16)
+            keys.append(last)
+        return tuple(keys)
+
+    @property
+    def reference_place(self) -> tuple[Kind, str]:
+        """Where the store keeps the reference."""
+        return "references", self.reference_key
+
+    @property
+    def artifact_place(self) -> tuple[Kind, str]:
+        """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
+        return ("artifacts", self.stage_keys[-1]) if self.recipe.stages else self.reference_place
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits of all that the record depends on."""
+        parts = [self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
+        return fingerprint([*parts, self.recipe.name, [stage.model_dump() for stage in self.recipe.stages]], 16)
+
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """Cells of one group share a reference."""
+        return (self.train_task.name, self.model, self.seed)
+
+    @property
+    def title(self) -> str:
+        """The cell in words, for progress and messages."""
+        seed = f" seed {self.seed}" if len(self.suite.seeds) > 1 else ""
+        return f"{self.task.name} · {self.recipe.name}{seed}"
+
+    @property
+    def slug(self) -> str:
+        """The cell as a file name of letters, digits, dots and dashes."""
+        model = Path(self.model).name if self.model else "model"
+        words = (self.task.name, model, self.recipe.name, f"seed{self.seed}", self.key[:8])
+        return "--".join(re.sub(r"[^A-Za-z0-9.=_]+", "-", word).strip("-.") for word in words)
+
+
+class Probe(NamedTuple):
+    """One call of a measure's `probe` on one stored model."""
+
+    measure: str
+    kind: Kind
+    key: str
+
+    @property
+    def id(self) -> str:
+        """A name that differs for every probe of a run."""
+        return f"probe {self.measure} {self.kind} {self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell with what its child needs to know of the run.
+
+    `threads` is the child's share of the processor; `alone` is False while other children compute, in which case
+    energy cannot be told apart and stays absent. `probe` is what a probing child is to do, `probed` what the probes
+    that a measuring child builds on gave, by id.
+    """
+
+    cell: Cell
+    store: Path
+    threads: int
+    alone: bool
+    probe: Probe | None = None
+    probed: dict[str, Any] = field(default_factory=dict)
+
+
+def plan(
+    suite: Suite,
+    *,
+    tasks: Iterable[Task],
+    model: str,
+    recipes: Iterable[Recipe],
+    seeds: Iterable[int],
+    conditions: Conditions,
+) -> list[Cell]:
+    """The cells of a run, tasks outermost; reads the data and the model once to fingerprint them.
+
+    Raises `DataError` or `ModelError` at once where something is missing, before anything is trained.
+    """
+    model_fingerprint = open_source(model).fingerprint()
+    recipes, seeds, cells = list(recipes), list(seeds), []
+    for task in tasks:
+        train_task = suite.task(task.trained_on) if task.trained_on else task
+        data = load_data(task, data_dir=conditions.data_dir)
+        train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
+        train_only = replace(train_data, splits={train_task.train: train_data.splits[train_task.train]})
+        for seed in seeds:
+            made_from = [
+                PROCEDURE,
+                model_fingerprint,
+                train_only.fingerprint(),
+                [train_task.kind, train_task.labels],
+                suite.training(train_task).model_dump(),
+                suite.max_length(train_task),
+                seed,
+                conditions.device,
+                [version("torch"), version("transformers")],
+            ]
+            cells += [
+                Cell(
+                    suite=suite,
+                    task=task,
+                    train_task=train_task,
+                    model=model,
+                    recipe=recipe,
+                    seed=seed,
+                    conditions=conditions,
+                    data_fingerprint=data.fingerprint(),
+                    model_fingerprint=model_fingerprint,
+                    reference_key=fingerprint(made_from, 16),
+                )
+                for recipe in recipes
+            ]
+    return cells

@@ -1,0 +1,51 @@
+"""The commands: the only part of the program that prints."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bench import __version__
+from bench.cli import cache, catalog, results, run
+from bench.errors import BenchError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measure compressed language models beside their references: one honest row per artifact.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options before the command."""
+
+
+app.command("run")(run.run)
+app.command("check")(catalog.check)
+app.command("list")(catalog.list_)
+app.command("show")(catalog.show)
+app.command("table")(results.table)
+app.command("leaderboard")(results.leaderboard)
+app.command("pareto")(results.pareto)
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Run a command; a problem the user can act on is one message on stderr and exit status 2."""
+    try:
+        app()
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,66 @@
+"""Boards and fronts from a results folder: reading, narrowing and printing them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.analysis.table import Table
+    from bench.record import Failure, Record
+    from bench.suite import Suite
+
+
+def narrowed(
+    results: Path, suite: str, *, machine: str | None = None, setting: str | None = None, tasks: Sequence[str] = ()
+) -> tuple[list[Record], list[Failure]]:
+    """The suite's records and failures, of one machine, setting and tasks where these are given."""
+    from bench.record import read_failures, read_records
+
+    records = [
+        record
+        for record in read_records(results, suite)
+        if (machine is None or record.machine_id == machine)
+        and (setting is None or record.setting_id == setting)
+        and (not tasks or record.task in tasks)
+    ]
+    failures = [
+        failure
+        for failure in read_failures(results, suite)
+        if (setting is None or failure.setting_id == setting) and (not tasks or failure.task in tasks)
+    ]
+    return records, failures
+
+
+def tasks_with_records(suite: Suite, records: Sequence[Record], failures: Sequence[Failure]) -> list[str]:
+    """The tasks that were run at all, in the suite's order: a board over these says which ones it leaves out."""
+    seen = {record.task for record in records} | {failure.task for failure in failures}
+    return [task.name for task in suite.tasks if task.name in seen]
+
+
+def print_board(suite: Suite, results: Path, machine: str) -> None:
+    """The leaderboard of this machine and the suite's present setting, if there is any record to show."""
+    from bench.analysis.leaderboard import leaderboard
+
+    records, failures = narrowed(results, suite.name, machine=machine, setting=suite.setting_id)
+    if records:
+        board = leaderboard(suite, records, failures=failures, tasks=tasks_with_records(suite, records, failures))
+        put(board.table(), "table", None)
+
+
+def put(table: Table, form: str, out: Path | None) -> None:
+    """Print the table, or write it to `out` in the form that its suffix names."""
+    from bench.analysis.render import render
+    from bench.record import write_text
+
+    if out is None:
+        width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
+        typer.echo(render(table, form, width=width), nl=False)
+        return
+    write_text(out, render(table, {".md": "md", ".csv": "csv", ".json": "json"}.get(out.suffix, form), width=120))
+    typer.echo(f"wrote {out}")

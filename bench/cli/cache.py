@@ -1,0 +1,50 @@
+"""`bench cache`: list and clear the trained references and compressed artifacts kept for resuming."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The references and artifacts kept on this machine."
+)
+
+_ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CACHE or the user's cache directory.")
+
+
+@app.command("list")
+def list_(root: Path | None = _ROOT) -> None:
+    """Every reference and artifact with its key, size and what it is."""
+    from bench.store import Store, default_root
+
+    store = Store(root or default_root())
+    entries = store.entries()
+    for entry in entries:
+        typer.echo(f"{entry.kind[:-1]:9}  {entry.key}  {entry.bytes / 1e6:9.1f} MB  {entry.title}")
+    typer.echo(f"{len(entries)} entries, {sum(entry.bytes for entry in entries) / 1e6:.1f} MB in {store.root}")
+
+
+@app.command("clear")
+def clear(
+    key: list[str] = typer.Argument(None, help="Remove only entries whose key starts so; default: all."),
+    root: Path | None = _ROOT,
+) -> None:
+    """Remove cached references and artifacts; records are never touched."""
+    from bench.store import Store, default_root
+
+    gone = Store(root or default_root()).clear(tuple(key or ()))
+    typer.echo(f"removed {len(gone)} entries, {sum(entry.bytes for entry in gone) / 1e6:.1f} MB")
+
+
+@app.command("path")
+def path(key: str = typer.Argument(help="The key of an entry, or its beginning.")) -> None:
+    """The folder of one entry, to load a compressed model elsewhere."""
+    from bench.errors import unknown
+    from bench.store import Store, default_root
+
+    store = Store(default_root())
+    found = [entry for entry in store.entries() if entry.key.startswith(key)]
+    if len(found) != 1:
+        raise unknown("cache entry", key, [entry.key for entry in store.entries()])
+    typer.echo(store.path(found[0].kind, found[0].key))

@@ -1,0 +1,52 @@
+"""Progress of a run: a live line a running child on a terminal, one line a record elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from bench.runner import Event, Run
+
+_VERBS = {
+    "reference": "training the reference for",
+    "compress": "compressing",
+    "probe": "probing",
+    "measure": "measuring",
+}
+
+
+def watch(run: Run) -> None:
+    """Drive the run to its end and show what happens."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(run.suite.name, total=len(run.cells))
+        for event in run.go():
+            title = event.cell.title
+            if event.kind in ("started", "progress"):
+                progress.update(bar, description=_describe(event, title))
+            elif event.kind in ("recorded", "failed", "skipped"):
+                progress.advance(bar)
+                _announce(console, event, title, run)
+    if run.summary.skipped:
+        console.print(f"{run.summary.skipped} cells were recorded before and are left as they are", highlight=False)
+
+
+def _describe(event: Event, title: str) -> str:
+    share = f" {event.share:.0%}" if event.kind == "progress" else ""
+    return f"{_VERBS.get(event.phase or '', '')} {title}{share}"
+
+
+def _announce(console: Console, event: Event, title: str, run: Run) -> None:
+    """One lasting line for every cell that ended now."""
+    from rich.markup import escape
+
+    if event.kind == "recorded":
+        done = run.summary.recorded + run.summary.skipped
+        console.print(f"recorded {escape(title)}  ({done} of {len(run.cells)})", highlight=False)
+    elif event.kind == "failed":
+        hint = " (run with --retry to try again)" if event.text == "failed before" else ""
+        console.print(f"[red]failed[/red]   {escape(title)}: {escape(event.text)}{hint}", highlight=False)

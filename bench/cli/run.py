@@ -1,0 +1,123 @@
+"""`bench run`: run the cells of a suite, show progress, end with the board and how the time was spent."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bench.errors import SuiteError, unknown
+
+if TYPE_CHECKING:
+    from bench.cell import Cell
+    from bench.recipe import Recipe
+    from bench.runner import Summary
+    from bench.store import Store
+    from bench.suite import Suite
+
+
+def run(
+    suite: str = typer.Argument(help="A suite's name, or a path to a TOML file. `bench list suites` names them."),
+    model: str | None = typer.Option(None, help="Hub id, local directory or built-in; default: the suite's own."),
+    recipe: list[str] = typer.Option([], help="Run only this recipe (repeatable); may be a path to a TOML file."),
+    task: list[str] = typer.Option([], help="Run only this task (repeatable)."),
+    seed: list[int] = typer.Option([], help="Run with this seed (repeatable); default: the suite's."),
+    data_dir: Path | None = typer.Option(None, help="Local data in the standard layout, in place of the hub."),
+    device: str = typer.Option("cpu", help="cpu or cuda."),
+    results: Path = typer.Option(Path("results"), help="Where records go."),
+    cache: Path | None = typer.Option(None, help="Where references and artifacts go; default: BENCH_CACHE."),
+    artifacts: Path | None = typer.Option(None, help="Also copy each compressed model here, under a readable name."),
+    jobs: int = typer.Option(1, min=1, help="Trainings side by side; measuring always runs alone."),
+    assignments: list[str] = typer.Option([], "--set", help="KEY=VALUE: a key of the setting, or RECIPE.ARGUMENT."),
+    retry: bool = typer.Option(False, "--retry", help="Run cells again that failed before."),
+) -> None:
+    """Compress, measure and record every cell of SUITE; run again, it goes on where it stopped."""
+    from bench.cell import Conditions, plan
+    from bench.cli.board import print_board
+    from bench.cli.progress import watch
+    from bench.runner import Places, Run
+    from bench.store import Store, default_root
+
+    started = time.perf_counter()
+    chosen, recipes = _choose(suite, recipe, assignments)
+    name = model or chosen.model
+    if name is None:
+        raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
+    cells = plan(
+        chosen,
+        tasks=[chosen.task(each, where="--task") for each in task] or list(chosen.tasks),
+        model=name,
+        recipes=recipes,
+        seeds=seed or chosen.seeds,
+        conditions=Conditions(device=_device(device), data_dir=data_dir),
+    )
+    places = Places(results=results, store=Store(cache or default_root()))
+    job = Run(chosen, cells, places=places, jobs=jobs, retry=retry)
+    try:
+        watch(job)
+    except KeyboardInterrupt:
+        job.stop()
+        typer.echo("stopped; run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
+    if artifacts is not None:
+        _copy_artifacts(cells, places.store, artifacts)
+    print_board(chosen, results, job.machine_id)
+    if job.summary.recorded or job.summary.failed:
+        _print_split(job.summary, time.perf_counter() - started)
+    if job.summary.failed:
+        typer.echo(f"{job.summary.failed} of {len(cells)} cells failed; their notes are *.failed.json below {results}")
+        raise typer.Exit(1)
+
+
+def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, list[Recipe]]:
+    """The suite and its recipes with every override applied."""
+    from bench.cli.overrides import split
+    from bench.recipe import expand
+    from bench.suite import Choice, load_suite
+
+    plain = load_suite(name)
+    choices = [choice if isinstance(choice, Choice) else Choice(recipe=choice) for choice in plain.recipes]
+    if only:
+        in_suite = {choice.recipe: choice for choice in choices}
+        choices = [in_suite.get(each, Choice(recipe=each)) for each in only]
+    setting, by_recipe = split(
+        assignments,
+        recipes=[Path(choice.recipe).stem for choice in choices],
+        tasks=[task.name for task in plain.tasks],
+    )
+    suite = load_suite(name, overrides=setting) if setting else plain
+    recipes = [
+        recipe
+        for choice in choices
+        for recipe in expand(choice, by_recipe.get(Path(choice.recipe).stem), where="--recipe")
+    ]
+    return suite, recipes
+
+
+def _device(name: str) -> str:
+    if name not in ("cpu", "cuda"):
+        raise unknown("device", name, ("cpu", "cuda"), where="--device")
+    if name == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise SuiteError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return name
+
+
+def _copy_artifacts(cells: list[Cell], store: Store, target: Path) -> None:
+    import shutil
+
+    for cell in cells:
+        if cell.stage_keys and store.has("artifacts", cell.stage_keys[-1]):
+            shutil.copytree(store.path("artifacts", cell.stage_keys[-1]), target / cell.slug, dirs_exist_ok=True)
+
+
+def _print_split(summary: Summary, wall_s: float) -> None:
+    """Where the time went: the share that is neither training, evaluating nor measuring is the program's own cost."""
+    parts = {**summary.spans, "other": summary.other_s}
+    total = sum(parts.values())
+    split = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts.items())
+    typer.echo(f"{summary.recorded} records in {wall_s:.0f} s: {split}")

@@ -1,0 +1,26 @@
+"""The heavy imports that every worker needs, done once in the fork server."""
+
+import codecarbon  # noqa: F401
+import datasets  # noqa: F401
+import evaluate  # noqa: F401
+import fvcore.nn  # noqa: F401
+import scipy.stats  # noqa: F401
+import sklearn.metrics  # noqa: F401
+import torch  # noqa: F401
+import transformers.models.bert.modeling_bert  # noqa: F401
+
+import bench.artifact
+import bench.measures.energy_meter
+import bench.measures.measure
+import bench.methods.method
+import bench.models.adapter
+import bench.tasks.evaluate
+import bench.tasks.kinds.kind
+import bench.training.loop
+import bench.worker
+
+bench.measures.measure.MEASURES.names()
+bench.methods.method.METHODS.names()
+bench.models.adapter.ADAPTERS.names()
+bench.tasks.kinds.kind.KINDS.names()
+bench.measures.energy_meter.prime()

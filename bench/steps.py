@@ -1,0 +1,94 @@
+"""The children that a run needs, what each waits for, and which may start now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.cell import Cell, Probe
+from bench.measures.measure import MEASURES, ProbingMeasure
+from bench.store import Store
+
+Phase = Literal["reference", "compress", "probe", "measure"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step:
+    """One child to run: it waits until its `needs` have ended, and an `exclusive` one runs alone."""
+
+    phase: Phase
+    cell: Cell
+    id: str
+    needs: frozenset[str] = frozenset()
+    exclusive: bool = False
+    probe: Probe | None = None
+
+
+def steps_of(cells: Sequence[Cell], store: Store, *, jobs: int) -> list[Step]:
+    """Every step that the store does not make needless, in the order to start them.
+
+    With one job each cell is finished before the next is begun; with several, everything is trained and compressed
+    first, because measuring must have the machine to itself.
+    """
+    steps: dict[str, Step] = {}
+    for cell in cells:
+        need = _reference(cell, store, steps)
+        if cell.recipe.stages:
+            need = _compress(cell, store, steps, need)
+        needs = frozenset([need] if need else [])
+        probes = _probes(cell, steps, needs)
+        name = f"measure {cell.key}"
+        steps[name] = Step(phase="measure", cell=cell, id=name, needs=needs | probes, exclusive=True)
+    ordered = list(steps.values())
+    return sorted(ordered, key=lambda step: step.exclusive) if jobs > 1 else ordered
+
+
+def startable(waiting: Sequence[Step], running: Collection[Step], *, jobs: int) -> list[Step]:
+    """The steps to start now, at most `jobs` at a time, none beside an exclusive one and none before its needs."""
+    pending = {step.id for step in (*waiting, *running)}
+    chosen: list[Step] = []
+    for step in waiting:
+        beside = [*running, *chosen]
+        if len(beside) >= jobs or any(other.exclusive for other in beside) or (step.exclusive and beside):
+            break
+        if not step.needs & pending:
+            chosen.append(step)
+    return chosen
+
+
+def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozenset[str]:
+    """Add what must be found out of the cell's two models in processes of their own, once a model; returns the ids."""
+    wanted = {}
+    for measure, plugin in MEASURES.items():
+        if isinstance(plugin, ProbingMeasure):
+            for place in (cell.reference_place, cell.artifact_place):
+                probe = Probe(measure, *place)
+                wanted[probe.id] = Step(phase="probe", cell=cell, id=probe.id, needs=needs, exclusive=True, probe=probe)
+    for name, step in wanted.items():
+        steps.setdefault(name, step)
+    return frozenset(wanted)
+
+
+def _reference(cell: Cell, store: Store, steps: dict[str, Step]) -> str | None:
+    """Add the step that trains the cell's reference unless it is there; returns what compressing must wait for."""
+    name = f"reference {cell.reference_key}"
+    if name not in steps and not store.has("references", cell.reference_key):
+        steps[name] = Step(phase="reference", cell=cell, id=name)
+    return name if name in steps else None
+
+
+def _compress(cell: Cell, store: Store, steps: dict[str, Step], need: str | None) -> str | None:
+    """Add the step that makes the cell's artifact unless it is there; returns what measuring must wait for.
+
+    The step also waits for any other that makes the beginning of the same recipe, so that it can be reused.
+    """
+    *earlier, last = cell.stage_keys
+    name = f"compress {last}"
+    if name not in steps:
+        if store.has("artifacts", last):
+            return need
+        beginnings = {f"compress {key}" for key in earlier} & steps.keys()
+        needs = beginnings | ({need} if need else set())
+        steps[name] = Step(phase="compress", cell=cell, id=name, needs=frozenset(needs))
+    return name

@@ -1,0 +1,276 @@
+"""What a child process does with one cell: train its reference, compress it, measure the artifact beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from bench.artifact import Loaded, load, read_manifest, save, size_bytes
+from bench.cell import Cell, Job, Probe
+from bench.errors import UnavailableError
+from bench.measures.energy_meter import EnergyMeter
+from bench.measures.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
+from bench.methods.method import Lab
+from bench.models.source import ModelSource, open_source
+from bench.processes import Report
+from bench.store import Store
+from bench.tasks.data import load_data
+from bench.tasks.evaluate import Evaluator
+from bench.tasks.kinds.kind import KINDS, Feature
+from bench.training.loop import train
+
+
+class _Stopwatch:
+    """Seconds by activity, for the split that a run prints at its end."""
+
+    def __init__(self) -> None:
+        self.spans: dict[str, float] = {"training": 0.0, "evaluating": 0.0, "measuring": 0.0}
+
+    def time(self, activity: str, work: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.spans[activity] += time.perf_counter() - started
+
+
+def train_reference(job: Job, report: Report) -> dict[str, Any]:
+    """Train the cell's reference and file it; returns the seconds by activity."""
+    cell, watch = job.cell, _Stopwatch()
+    torch.set_num_threads(job.threads)
+    store = Store(job.store)
+    source = open_source(cell.model)
+    task = cell.train_task
+    data = load_data(task, data_dir=cell.conditions.data_dir)
+    examples = data.splits[task.train]
+    tokenizer = source.tokenizer(lambda: (text for row in examples for text in (row.text, row.pair) if text))
+    model = _build(source, cell, tokenizer)
+    features = _features(cell, tokenizer)
+    plan = cell.suite.training(task)
+    with EnergyMeter(country=cell.suite.setting.measuring.country, sample_s=_sample_s(cell)) as meter:
+        log = watch.time(
+            "training",
+            lambda: train(
+                model,
+                features,
+                kind=KINDS.get(task.kind),
+                pad_id=tokenizer.pad_token_id,
+                plan=plan,
+                seed=cell.seed,
+                device=cell.conditions.device,
+                progress=report,
+            ),
+        )
+    made = {
+        "title": f"reference of {cell.model} on {task.name}, seed {cell.seed}",
+        "training": {"seconds": log.seconds, "steps": log.steps, "final_loss": log.final_loss, **plan.model_dump()},
+        **_energy(meter, job.alone),
+    }
+    save(model, store.path(*cell.reference_place), tokenizer=tokenizer, made=made)
+    return {"spans": watch.spans}
+
+
+def compress(job: Job, report: Report) -> dict[str, Any]:
+    """Apply the cell's recipe to its reference and file the artifact; stages done before by another are reused."""
+    cell, watch = job.cell, _Stopwatch()
+    torch.set_num_threads(job.threads)
+    store = Store(job.store)
+    keys, methods = cell.stage_keys, cell.recipe.methods()
+    reference = load(store.path(*cell.reference_place), device=cell.conditions.device)
+    done = max((n for n in range(len(keys), 0, -1) if store.has("artifacts", keys[n - 1])), default=0)
+    if done:
+        begun = store.path("artifacts", keys[done - 1])
+        model, earlier = load(begun, device=cell.conditions.device).model, read_manifest(begun)
+    else:
+        model, earlier = reference.model, {"stages": [], "energy_kwh": 0.0, "power_source": None}
+    stages = [{**stage, "cached": True} for stage in earlier["stages"]]
+    features = _features(cell, reference.tokenizer)
+    with EnergyMeter(country=cell.suite.setting.measuring.country, sample_s=_sample_s(cell)) as meter:
+        for index in range(done, len(keys)):
+            lab = _lab(job, reference, features, seed=cell.seed * 1000 + index, report=report)
+            started = time.perf_counter()
+            model = watch.time("training", partial(methods[index].compress, model, lab))
+            stage = cell.recipe.stages[index]
+            seconds = time.perf_counter() - started
+            stages.append({"method": stage.method, "arguments": stage.arguments, "seconds": seconds, "cached": False})
+    made: dict[str, Any] = {"title": f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}"}
+    made |= {"stages": stages, "compress_s": sum(stage["seconds"] for stage in stages)}
+    made |= _total_energy(_energy(meter, job.alone), earlier)
+    save(model, store.path(*cell.artifact_place), tokenizer=reference.tokenizer, made=made)
+    return {"spans": watch.spans}
+
+
+def probe(job: Job, report: Report) -> dict[str, Any]:
+    """One measure's probe of one stored model, in this process in which no model has been loaded."""
+    watch, cell = _Stopwatch(), job.cell
+    if job.probe is None:
+        raise ValueError("a probing child was given no probe")
+    name, kind, key = job.probe
+    plugin = MEASURES.get(name)
+    if not isinstance(plugin, ProbingMeasure):
+        raise TypeError(f"measure '{name}' does not probe")
+    directory = Store(job.store).path(kind, key)
+    measuring = cell.suite.setting.measuring
+    found = watch.time("measuring", lambda: plugin.probe(directory, device=cell.conditions.device, measuring=measuring))
+    return {"spans": watch.spans, "found": found}
+
+
+def measure(job: Job, report: Report) -> dict[str, Any]:
+    """Every measure of the cell's artifact beside its reference, both loaded from disk in this fresh process."""
+    watch = _Stopwatch()
+    torch.set_num_threads(job.threads)
+    pair, provenance = _pair(job)
+    readings: dict[str, Reading] = {}
+    for index, (name, plugin) in enumerate(MEASURES.items()):
+        report(f"measuring {name}", index / len(MEASURES.names()))
+        before = pair.evaluator.seconds
+        started = time.perf_counter()
+        readings[name] = _read(plugin, pair)
+        evaluating = pair.evaluator.seconds - before
+        watch.spans["evaluating"] += evaluating
+        watch.spans["measuring"] += time.perf_counter() - started - evaluating
+    return {"spans": watch.spans, "readings": readings, "stages": pair.made["stages"], "provenance": provenance}
+
+
+def _read(plugin: Measure, pair: Pair) -> Reading:
+    """The measure's reading, in which every column of the measure has a value or a reason."""
+    try:
+        reading = plugin.read(pair)
+    except UnavailableError as error:
+        reading = Reading()
+        reading.leave(str(error), *plugin.columns)
+    missing = [name for name in plugin.columns if name not in reading.values and name not in reading.absent]
+    if missing:
+        raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
+    return reading
+
+
+def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
+    cell, store = job.cell, Store(job.store)
+    reference_dir, artifact_dir = store.path(*cell.reference_place), store.path(*cell.artifact_place)
+    is_reference = artifact_dir == reference_dir
+    device = cell.conditions.device
+    reference, artifact = load(reference_dir, device=device), load(artifact_dir, device=device)
+    data = load_data(cell.task, data_dir=cell.conditions.data_dir)
+    foreign = [] if cell.task.trained_on is None else [f"the model was trained on {cell.task.trained_on}"]
+    evaluator = Evaluator(
+        task=cell.task,
+        data=data,
+        max_length=cell.suite.max_length(cell.task),
+        token_budget=cell.suite.setting.evaluation_tokens,
+        device=device,
+    )
+    made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0} if is_reference else read_manifest(artifact_dir)
+    pair = Pair(
+        task=cell.task,
+        setting=cell.suite.setting,
+        artifact=artifact,
+        reference=reference,
+        artifact_dir=artifact_dir,
+        reference_dir=reference_dir,
+        evaluator=evaluator,
+        device=device,
+        seed=cell.seed,
+        is_reference=is_reference,
+        made=made,
+        apart=_apart(job),
+    )
+    provenance = {
+        "data": {
+            "origin": data.origin,
+            "revision": data.revision,
+            "generated": data.generated,
+            "fingerprint": cell.data_fingerprint,
+            "notes": [*data.notes, *foreign],
+            "examples": {name: len(split) for name, split in data.splits.items()},
+        },
+        "model": {"fingerprint": cell.model_fingerprint},
+        "reference": {"content_hash": reference.content_hash, "training": read_manifest(reference_dir)["training"]},
+        "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
+    }
+    return pair, provenance
+
+
+def _apart(job: Job) -> dict[str, tuple[Any, Any]]:
+    """What the probes of artifact and reference gave, by measure."""
+    places = (job.cell.artifact_place, job.cell.reference_place)
+    return {
+        name: (job.probed[Probe(name, *places[0]).id], job.probed[Probe(name, *places[1]).id])
+        for name, plugin in MEASURES.items()
+        if isinstance(plugin, ProbingMeasure)
+    }
+
+
+def _lab(job: Job, reference: Loaded, features: list[Feature], *, seed: int, report: Report) -> Lab:
+    cell = job.cell
+    source = open_source(cell.model)
+
+    def fresh(depth: int, pretrained: bool) -> torch.nn.Module:
+        model = _build(source, cell, reference.tokenizer, depth=depth, pretrained=pretrained, seed=seed)
+        return model.to(cell.conditions.device)
+
+    return Lab(
+        task=cell.train_task,
+        setting=cell.suite.setting,
+        plan=cell.suite.training(cell.train_task),
+        seed=seed,
+        device=cell.conditions.device,
+        tokenizer=reference.tokenizer,
+        features=features,
+        reference=reference.model,
+        fresh=fresh,
+        progress=report,
+    )
+
+
+def _build(
+    source: ModelSource,
+    cell: Cell,
+    tokenizer: Any,
+    *,
+    depth: int | None = None,
+    pretrained: bool = True,
+    seed: int | None = None,
+) -> torch.nn.Module:
+    task = cell.train_task
+    return source.build(
+        head=KINDS.get(task.kind).head,
+        labels=task.labels or None,
+        tokenizer=tokenizer,
+        seed=cell.seed if seed is None else seed,
+        depth=depth,
+        pretrained=pretrained,
+    )
+
+
+def _features(cell: Cell, tokenizer: Any) -> list[Feature]:
+    task = cell.train_task
+    examples = load_data(task, data_dir=cell.conditions.data_dir).splits[task.train]
+    length = cell.suite.max_length(task)
+    return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
+
+
+def _sample_s(cell: Cell) -> float:
+    return cell.suite.setting.measuring.energy_sample_s
+
+
+def _energy(meter: EnergyMeter, alone: bool) -> dict[str, Any]:
+    """The meter's energy as a manifest keeps it, or why there is none."""
+    if not alone:
+        return {"energy_absent": "other work ran on this machine at the same time (--jobs above 1)"}
+    reading = meter.reading
+    if isinstance(reading, str):
+        return {"energy_absent": reading}
+    return {"energy_kwh": reading.kwh, "power_source": reading.power_source}
+
+
+def _total_energy(mine: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """Energy of all stages, absent as soon as that of one of them is."""
+    for part in (earlier, mine):
+        if "energy_absent" in part:
+            return {"energy_absent": part["energy_absent"]}
+    return {**mine, "energy_kwh": mine["energy_kwh"] + earlier["energy_kwh"]}

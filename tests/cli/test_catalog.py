@@ -1,0 +1,48 @@
+"""`bench list`, `show` and `check` answer at once, for everything, and without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.catalog import CATALOG, describe, listing
+from bench.recipe import recipe_names
+from bench.suite import suite_names
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *(["list", kind] for kind in CATALOG), ["show", "svd"]])
+def test_listing_imports_no_torch(arguments):
+    script = (
+        "import sys; from bench.cli import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "slow = {'torch', 'transformers', 'datasets', 'pandas', 'matplotlib', 'sklearn', 'codecarbon'}\n"
+        "heavy = slow & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", CATALOG)
+def test_every_listing_has_rows_with_the_same_columns(kind):
+    rows = listing(kind)
+    assert rows
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CATALOG if kind != "models"])
+def test_everything_that_is_listed_can_be_shown(kind):
+    for row in listing(kind):
+        assert describe(row["name"])
+
+
+@pytest.mark.parametrize("suite", suite_names())
+def test_check_accepts_every_suite_of_the_package(bench, tmp_path, suite):
+    done = bench("check", suite, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "is sound" in done.stdout
+
+
+def test_every_recipe_says_what_it_stands_for():
+    for name in recipe_names():
+        assert describe(name)["recipe"]["cite"]

@@ -1,0 +1,173 @@
+"""`bench run` from the command line: records, resuming after every kind of death, and errors in one line."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+from bench.columns import COLUMNS
+from bench.record import read_records
+
+
+def records_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("results/tiny/*/*.json") if not path.name.endswith(".failed.json"))
+
+
+def test_a_run_gives_one_record_a_cell_and_ends_with_the_board_and_the_split_of_time(finished):
+    folder, done = finished
+    assert done.returncode == 0, done.stderr
+    assert len(records_in(folder)) == 2
+    assert "int8" in done.stdout
+    assert "enerated" in done.stdout
+    assert "2 records in" in done.stdout
+    assert "other" in done.stdout
+
+
+def test_every_column_of_a_record_has_a_value_or_a_reason(finished):
+    folder, _ = finished
+    for record in read_records(folder / "results", "tiny"):
+        assert set(record.values) | set(record.absent) == set(COLUMNS)
+        assert not set(record.values) & set(record.absent)
+        assert all(record.absent.values())
+
+
+def test_the_reference_is_as_good_loyal_and_large_as_itself(finished):
+    folder, _ = finished
+    (reference,) = [record for record in read_records(folder / "results") if record.recipe == "none"]
+    expected = {"retention": 1, "label_loyalty": 1, "fidelity_kl": 0, "compression": 1, "speedup_layers": 1}
+    assert {name: reference.values[name] for name in expected} == expected
+
+
+def test_int8_is_smaller_with_the_same_macs_and_parameters(finished):
+    folder, _ = finished
+    (int8,) = [record for record in read_records(folder / "results") if record.recipe == "int8"]
+    assert int8.values["size_bytes"] < 0.5 * int8.reference["size_bytes"]
+    assert int8.values["macs"] == int8.reference["macs"]
+    assert int8.values["params"] == int8.reference["params"]
+    assert int8.values["bops"] < 0.2 * int8.reference["bops"]
+
+
+def test_a_record_holds_no_path_of_the_machine(finished):
+    folder, _ = finished
+    for path in records_in(folder):
+        assert str(folder) not in path.read_text()
+        assert str(Path.home()) + "/" not in path.read_text()
+
+
+def test_a_second_run_does_nothing_again(finished, bench):
+    folder, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in records_in(folder)}
+    started = time.monotonic()
+    again = bench("run", "tiny.toml", cwd=folder)
+    assert again.returncode == 0
+    assert "2 cells were recorded before" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in records_in(folder)} == before
+    assert time.monotonic() - started < 30
+
+
+def test_the_written_files_can_be_listed_ranked_and_drawn(finished, bench):
+    folder, _ = finished
+    board = bench("leaderboard", "tiny.toml", "--format", "json", cwd=folder)
+    assert [row["values"]["recipe"] for row in json.loads(board.stdout)["rows"]]
+    drawn = bench("pareto", "tiny.toml", "--x", "size_bytes", "--out", "f.svg", "--out", "f.png", cwd=folder)
+    assert drawn.returncode == 0, drawn.stderr
+    assert (folder / "f.svg").read_text().startswith("<?xml")
+    assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
+    assert "sentiment" in bench("table", "tiny", cwd=folder).stdout
+    cached = bench("cache", "list", cwd=folder).stdout
+    assert "reference of demo-bert on sentiment" in cached
+    assert "int8 of demo-bert on sentiment" in cached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["parent", "child"])
+def test_a_killed_run_goes_on_where_it_stopped(bench, tmp_path, victim):
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    process = bench("run", "tiny.toml", cwd=tmp_path, start_only=True)
+    deadline = time.monotonic() + 200
+    while not records_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (first,) = records_in(tmp_path)
+    written = first.read_bytes()
+    if victim == "parent":
+        process.kill()
+    else:
+        while not (children := worker_processes(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(children[0], signal.SIGKILL)
+    process.communicate()
+    assert records_in(tmp_path) == [first]
+    again = bench("run", "tiny.toml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert len(records_in(tmp_path)) == 2
+    assert first.read_bytes() == written
+    assert not list(tmp_path.glob("results/**/*.failed.json"))
+
+
+def worker_processes(parent: int) -> list[int]:
+    """The grandchildren of a run: what its fork server has forked."""
+    return [child for server in children_of(parent) for child in children_of(server)]
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def test_a_failing_cell_is_noted_and_the_others_go_on(bench, tmp_path):
+    text = TINY.replace('"none", "int8"', '"none", "theseus"').replace("epochs = 1", "epochs = 1\nbatch_size = 8")
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    done = bench("run", "tiny.toml", "--set", "theseus.layers=3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    (note,) = tmp_path.glob("results/tiny/*/*.failed.json")
+    failure = json.loads(note.read_text())
+    assert failure["phase"] == "compress"
+    assert "3" in failure["cause"]
+    assert len(records_in(tmp_path)) == 1
+    again = bench("run", "tiny.toml", "--set", "theseus.layers=3", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "--retry" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "dmo"), "Did you mean 'demo'"),
+        (("run", "demo", "--task", "sentimnt"), "Did you mean 'sentiment'"),
+        (("run", "demo", "--recipe", "magnitude-prunning"), "Did you mean 'magnitude-pruning'"),
+        (("run", "demo", "--recipe", "magnitude-pruning", "--set", "sparsity=1.5"), "less than 1"),
+        (("run", "demo", "--recipe", "magnitude-pruning", "--set", "sparsty=0.5"), "Did you mean 'sparsity'"),
+        (("run", "demo", "--set", "training.epoch=1"), "Did you mean 'epochs'"),
+        (("run", "demo", "--set", "nonsense"), "expected KEY=VALUE"),
+        (("run", "demo", "--device", "tpu"), "no device named 'tpu'"),
+        (("run", "demo", "--model", "./nowhere"), "no such directory"),
+        (("run", "glue", "--task", "rte", "--model", "demo-bert", "--data-dir", "nowhere"), "nowhere"),
+        (("leaderboard", "demo"), "no records of suite demo"),
+        (("pareto", "demo", "--x", "flop"), "Did you mean 'flops'"),
+        (("table", "--column", "qualty"), "no such folder"),
+        (("show", "magnitude-prunin"), "Did you mean 'magnitude-pruning'"),
+        (("list", "recipe"), "Did you mean 'recipes'"),
+    ],
+)
+def test_bad_input_is_one_message_and_a_non_zero_exit(bench, tmp_path, arguments, message):
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_results_folder_is_refused_before_any_work(bench, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    (tmp_path / "results").write_text("a file is in the way", encoding="utf-8")
+    done = bench("run", "tiny.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert not (tmp_path / "cache").exists()

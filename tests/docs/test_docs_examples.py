@@ -1,0 +1,45 @@
+"""What the pages in docs/ show can be used as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.aggregate import aggregate
+from bench.columns import COLUMNS
+from bench.recipe import load_recipe
+from bench.suite import load_suite
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_recipe_of_the_page_loads(tmp_path):
+    path = tmp_path / "shown.toml"
+    path.write_text(blocks("recipes.md", "toml")[0], encoding="utf-8")
+    assert [stage.method for stage in load_recipe(str(path)).stages] == ["prune", "quantize"]
+
+
+def test_the_suite_of_the_page_is_valid(tmp_path):
+    path = tmp_path / "shown.toml"
+    path.write_text(blocks("suites.md", "toml")[0], encoding="utf-8")
+    suite = load_suite(str(path))
+    assert [track.name for track in suite.tracks] == ["small"]
+
+
+def test_the_measures_page_names_only_columns_that_exist():
+    named = re.findall(r"^\| (`.*?) \|", (DOCS / "measures.md").read_text(encoding="utf-8"), re.MULTILINE)
+    for name in re.findall(r"`(\w+\*?)`", " ".join(named)):
+        assert any(column.startswith(name.rstrip("*")) for column in COLUMNS) if "*" in name else name in COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"), [("speedup", 2.0), ("memory_peak_bytes", 4), ("compress_s", 5), ("macs", 2.5)]
+)
+def test_means_follow_the_rules_of_the_page(name, mean):
+    assert aggregate(name, [[1.0], [4.0]]) == pytest.approx(mean)
