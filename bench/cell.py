@@ -14,6 +14,7 @@ from bench.recipe import Recipe
 from bench.store import Kind
 from bench.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
+from bench.tasks.examples import TaskData
 
 PROCEDURE = 1  # raised whenever the same inputs would give another reference, artifact or number
 
@@ -107,16 +108,25 @@ class Job:
     """A cell with what its child needs to know of the run.
 
     `threads` is the child's share of the processor; `alone` is False while other children compute, in which case
-    energy cannot be told apart and stays absent. `probe` is what a probing child is to do, `probed` what the probes
-    that a measuring child builds on gave, by id.
+    energy cannot be told apart and stays absent. `data` are the training task's training split for a child that trains,
+    everything for one that measures: reading them once for all children is cheaper than once in each. `known` are the
+    reference's predictions, once a child has made them. `probe` is what a probing child is to do, `probed` what the
+    probes that a measuring child builds on gave, by id.
     """
 
     cell: Cell
     store: Path
     threads: int
     alone: bool
+    data: TaskData | None = None
+    known: dict[Any, Any] = field(default_factory=dict)
     probe: Probe | None = None
     probed: dict[str, Any] = field(default_factory=dict)
+
+
+def training_part(data: TaskData, task: Task) -> TaskData:
+    """The data with nothing but the training split."""
+    return replace(data, splits={task.train: data.splits[task.train]})
 
 
 def plan(
@@ -138,12 +148,11 @@ def plan(
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
-        train_only = replace(train_data, splits={train_task.train: train_data.splits[train_task.train]})
         for seed in seeds:
             made_from = [
                 PROCEDURE,
                 model_fingerprint,
-                train_only.fingerprint(),
+                training_part(train_data, train_task).fingerprint(),
                 [train_task.kind, train_task.labels],
                 suite.training(train_task).model_dump(),
                 suite.max_length(train_task),

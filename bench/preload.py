@@ -1,5 +1,7 @@
 """The heavy imports that every worker needs, done once in the fork server."""
 
+import gc
+
 import codecarbon  # noqa: F401
 import datasets  # noqa: F401
 import evaluate  # noqa: F401
@@ -24,3 +26,4 @@ bench.methods.method.METHODS.names()
 bench.models.adapter.ADAPTERS.names()
 bench.tasks.kinds.kind.KINDS.names()
 bench.measures.energy_meter.prime()
+gc.freeze()  # a child's collector then leaves the shared pages alone, which would else be copied

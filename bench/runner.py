@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.cell import Cell, Job
+from bench.cell import Cell, Job, training_part
 from bench.errors import RecordError
 from bench.machine import describe_machine, machine_id
 from bench.processes import Child, Outcome, Report, Work, wait_for
@@ -16,7 +16,9 @@ from bench.record import read_failure, write_record, write_text
 from bench.recording import failure_of, record_of
 from bench.steps import Phase, Step, startable, steps_of
 from bench.store import Store
-from bench.suite import Suite
+from bench.suite import Suite, Task
+from bench.tasks.data import load_data
+from bench.tasks.examples import TaskData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ class Run:
         self._spans: dict[str, dict[str, float]] = {}
         self._broken: dict[str, tuple[Phase, Outcome]] = {}
         self._probed: dict[str, Any] = {}
+        self._known: dict[tuple[str, str], dict[Any, Any]] = {}
+        self._last_read: tuple[Task, TaskData] | None = None
         self._running: dict[Child, Step] = {}
 
     @property
@@ -170,10 +174,26 @@ class Run:
             store=self._places.store.root,
             threads=threads if alone else max(1, threads // self._jobs),
             alone=alone,
+            data=self._data(step),
+            known=self._known.get(_evaluation(step.cell), {}) if step.phase == "measure" else {},
             probe=step.probe,
             probed={name: self._probed[name] for name in step.needs if name in self._probed},
         )
         return Child(_WORK[step.phase], job, log=self._log())
+
+    def _data(self, step: Step) -> TaskData | None:
+        """What the step's child needs of the data; the last task read stays in memory for the next step."""
+        if step.phase == "probe":
+            return None
+        if step.phase == "measure":
+            return self._read(step.cell.task)
+        return training_part(self._read(step.cell.train_task), step.cell.train_task)
+
+    def _read(self, task: Task) -> TaskData:
+        if self._last_read is None or self._last_read[0] != task:
+            self._last_read = None
+            self._last_read = (task, load_data(task, data_dir=self.cells[0].conditions.data_dir))
+        return self._last_read[1]
 
     def _end(self, step: Step, outcome: Outcome) -> Iterator[Event]:
         self.summary.busy_s += outcome.seconds
@@ -189,6 +209,7 @@ class Run:
         self._spans[step.id] = {**spans, "other": outcome.seconds - sum(spans.values())}
         if step.phase == "measure":
             cell = step.cell
+            self._known[_evaluation(cell)] = outcome.result["known"]
             parts = [self._spans[name] for name in (*step.needs, step.id) if name in self._spans]
             write_record(self.record_path(cell), record_of(cell, outcome.result, machine=self._machine, spans=parts))
             self.failure_path(cell).unlink(missing_ok=True)
@@ -203,6 +224,11 @@ class Run:
             write_text(self.failure_path(step.cell), text + "\n")
             self.summary.failed += 1
             yield Event(kind="failed", cell=step.cell, phase=phase, text=outcome.cause or "")
+
+
+def _evaluation(cell: Cell) -> tuple[str, str]:
+    """What the reference's predictions depend on within one run."""
+    return (cell.task.name, cell.reference_key)
 
 
 def _collector(step: Step, events: list[Event]) -> Report:

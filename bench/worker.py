@@ -18,8 +18,8 @@ from bench.methods.method import Lab
 from bench.models.source import ModelSource, open_source
 from bench.processes import Report
 from bench.store import Store
-from bench.tasks.data import load_data
 from bench.tasks.evaluate import Evaluator
+from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS, Feature
 from bench.training.loop import train
 
@@ -45,11 +45,10 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
     store = Store(job.store)
     source = open_source(cell.model)
     task = cell.train_task
-    data = load_data(task, data_dir=cell.conditions.data_dir)
-    examples = data.splits[task.train]
+    examples = _data(job).splits[task.train]
     tokenizer = source.tokenizer(lambda: (text for row in examples for text in (row.text, row.pair) if text))
     model = _build(source, cell, tokenizer)
-    features = _features(cell, tokenizer)
+    features = _features(job, tokenizer)
     plan = cell.suite.training(task)
     with EnergyMeter(country=cell.suite.setting.measuring.country, sample_s=_sample_s(cell)) as meter:
         log = watch.time(
@@ -88,7 +87,7 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     else:
         model, earlier = reference.model, {"stages": [], "energy_kwh": 0.0, "power_source": None}
     stages = [{**stage, "cached": True} for stage in earlier["stages"]]
-    features = _features(cell, reference.tokenizer)
+    features = _features(job, reference.tokenizer)
     with EnergyMeter(country=cell.suite.setting.measuring.country, sample_s=_sample_s(cell)) as meter:
         for index in range(done, len(keys)):
             lab = _lab(job, reference, features, seed=cell.seed * 1000 + index, report=report)
@@ -133,7 +132,13 @@ def measure(job: Job, report: Report) -> dict[str, Any]:
         evaluating = pair.evaluator.seconds - before
         watch.spans["evaluating"] += evaluating
         watch.spans["measuring"] += time.perf_counter() - started - evaluating
-    return {"spans": watch.spans, "readings": readings, "stages": pair.made["stages"], "provenance": provenance}
+    return {
+        "spans": watch.spans,
+        "readings": readings,
+        "stages": pair.made["stages"],
+        "provenance": provenance,
+        "known": pair.evaluator.known(pair.reference.content_hash),
+    }
 
 
 def _read(plugin: Measure, pair: Pair) -> Reading:
@@ -155,7 +160,7 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
     is_reference = artifact_dir == reference_dir
     device = cell.conditions.device
     reference, artifact = load(reference_dir, device=device), load(artifact_dir, device=device)
-    data = load_data(cell.task, data_dir=cell.conditions.data_dir)
+    data = _data(job)
     foreign = [] if cell.task.trained_on is None else [f"the model was trained on {cell.task.trained_on}"]
     evaluator = Evaluator(
         task=cell.task,
@@ -163,6 +168,7 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         max_length=cell.suite.max_length(cell.task),
         token_budget=cell.suite.setting.evaluation_tokens,
         device=device,
+        known=job.known,
     )
     made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0} if is_reference else read_manifest(artifact_dir)
     pair = Pair(
@@ -247,11 +253,16 @@ def _build(
     )
 
 
-def _features(cell: Cell, tokenizer: Any) -> list[Feature]:
-    task = cell.train_task
-    examples = load_data(task, data_dir=cell.conditions.data_dir).splits[task.train]
-    length = cell.suite.max_length(task)
+def _features(job: Job, tokenizer: Any) -> list[Feature]:
+    task = job.cell.train_task
+    examples, length = _data(job).splits[task.train], job.cell.suite.max_length(task)
     return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
+
+
+def _data(job: Job) -> TaskData:
+    if job.data is None:
+        raise ValueError("a child that trains or measures was given no data")
+    return job.data
 
 
 def _sample_s(cell: Cell) -> float:

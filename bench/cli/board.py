@@ -37,6 +37,21 @@ def narrowed(
     return records, failures
 
 
+def of_one_setting(suite: Suite, found: tuple[list[Record], list[Failure]]) -> tuple[list[Record], list[Failure]]:
+    """Of records under several settings those under the suite's own, with a line that says so; else all of them."""
+    records, failures = found
+    settings = {record.setting_id for record in records}
+    if len(settings) < 2 or suite.setting_id not in settings:
+        return found
+    typer.echo(
+        f"only records of the suite's own setting {suite.setting_id}; others (--setting): "
+        f"{', '.join(sorted(settings - {suite.setting_id}))}",
+        err=True,
+    )
+    own = [record for record in records if record.setting_id == suite.setting_id]
+    return own, [failure for failure in failures if failure.setting_id == suite.setting_id]
+
+
 def tasks_with_records(suite: Suite, records: Sequence[Record], failures: Sequence[Failure]) -> list[str]:
     """The tasks that were run at all, in the suite's order: a board over these says which ones it leaves out."""
     seen = {record.task for record in records} | {failure.task for failure in failures}
@@ -44,13 +59,16 @@ def tasks_with_records(suite: Suite, records: Sequence[Record], failures: Sequen
 
 
 def print_board(suite: Suite, results: Path, machine: str) -> None:
-    """The leaderboard of this machine and the suite's present setting, if there is any record to show."""
+    """The leaderboard of this machine and the suite's present setting; the records where no task of them counts."""
     from bench.analysis.leaderboard import leaderboard
+    from bench.analysis.table import table_of
 
     records, failures = narrowed(results, suite.name, machine=machine, setting=suite.setting_id)
-    if records:
-        board = leaderboard(suite, records, failures=failures, tasks=tasks_with_records(suite, records, failures))
-        put(board.table(), "table", None)
+    tasks = tasks_with_records(suite, records, failures)
+    if records and set(tasks) - set(suite.macro_excludes):
+        put(leaderboard(suite, records, failures=failures, tasks=tasks).table(), "table", None)
+    elif records:
+        put(table_of(records, failures=failures), "table", None)
 
 
 def put(table: Table, form: str, out: Path | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from bench.cli.board import narrowed, put, tasks_with_records
+from bench.cli.board import narrowed, of_one_setting, put, tasks_with_records
 
 RESULTS = typer.Option(Path("results"), help="The folder of records.")
 FORMAT = typer.Option("table", "--format", help="table, md, csv or json.")
@@ -59,7 +59,8 @@ def leaderboard(
     from bench.suite import load_suite
 
     chosen = load_suite(suite)
-    records, failures = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
+    found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
+    records, failures = of_one_setting(chosen, found)
     board = rank(chosen, records, track, failures=failures, tasks=tasks_with_records(chosen, records, failures))
     put(board.table(), format_, out)
 
@@ -83,7 +84,8 @@ def pareto(
     from bench.suite import load_suite
 
     chosen = load_suite(suite)
-    records, failures = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
+    found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
+    records, failures = of_one_setting(chosen, found)
     front = find(chosen, records, [x, y, *also], failures=failures, tasks=tasks_with_records(chosen, records, failures))
     for path in out:
         if path.suffix in (".png", ".svg"):

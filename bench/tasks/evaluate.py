@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.suite import Task
     from bench.tasks.examples import Example, TaskData
 
+Known = dict[tuple[str, str, int | None], Predictions]  # by the model's content hash, split and limit
 _CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
 
 
@@ -32,9 +33,10 @@ def predict(
 ) -> Predictions:
     """What `model` says of every example, in the order of the examples.
 
-    Examples of similar length run together, padded to the longest of their batch, so few padded tokens are computed;
-    a model's answer does not depend on its batch beyond rounding. The model must be on `device`; its training mode
-    is as before afterwards.
+    Examples of similar length run together, padded to the longest of their batch, so few padded tokens are computed.
+    The batches follow from the lengths alone, so the same call gives the same answers; beyond rounding, only layers
+    that scale a whole call (dynamic int8) see which examples share a batch. The model must be on `device`; its
+    training mode is as before afterwards.
 
     Args:
         model: a model with the head of the task's kind.
@@ -64,17 +66,30 @@ def predict(
 class Evaluator:
     """Predictions and scores of models on one task's data; every prediction is made once and remembered.
 
-    `seconds` is the time all predictions took so far.
+    `seconds` is the time all predictions took so far; `known` are predictions made before on the same task and setting.
     """
 
-    def __init__(self, *, task: Task, data: TaskData, max_length: int, token_budget: int, device: str) -> None:
+    def __init__(
+        self,
+        *,
+        task: Task,
+        data: TaskData,
+        max_length: int,
+        token_budget: int,
+        device: str,
+        known: Known | None = None,
+    ) -> None:
         self.task = task
         self.data = data
         self.max_length = max_length
         self.token_budget = token_budget
         self.device = device
         self.seconds = 0.0
-        self._known: dict[tuple[str, str, int | None], Predictions] = {}
+        self._known: Known = dict(known or {})
+
+    def known(self, content_hash: str) -> Known:
+        """The predictions so far of the model with this hash, for another evaluator of the same task and setting."""
+        return {key: value for key, value in self._known.items() if key[0] == content_hash}
 
     def examples(self, split: str) -> tuple[Example, ...]:
         """The examples of `split`; raises `DataError` where the data have no such split."""

@@ -47,7 +47,10 @@ def test_outputs_agree_with_torchs_dynamic_quantization(make_lab, tiny_bert):
     with torch.inference_mode():
         found = mine["bert.encoder.layer.0.intermediate.dense"](inputs)
         expected = theirs.intermediate.dense(inputs)
-    assert (found - expected).norm() / expected.norm() < 1e-2
+        exact = model.bert.encoder.layer[0].intermediate.dense(inputs)
+    assert (found - expected).norm() / expected.norm() < 3e-2
+    # A range a row instead of torch's one a call: never further from the float layer.
+    assert (found - exact).norm() <= (expected - exact).norm()
 
 
 def test_targets_choose_matrices_by_role_and_the_rest_stays_float(make_lab, tiny_bert):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -34,7 +35,7 @@ class Draw:
 
     def zipf(self, items: Sequence[T]) -> T:
         """One item, the k-th with probability in proportion to 1/k: few words are frequent, many rare, as in text."""
-        left = self._random.random() * sum(1 / rank for rank in range(1, len(items) + 1))
+        left = self._random.random() * _harmonic(len(items))
         for rank, item in enumerate(items, start=1):
             left -= 1 / rank
             if left < 0:
@@ -61,3 +62,9 @@ class Draw:
     def sample(self, items: Sequence[T], count: int) -> list[T]:
         """`count` different items in random order; at most `len(items)`."""
         return self.shuffled(items)[:count]
+
+
+@functools.cache
+def _harmonic(count: int) -> float:
+    """1 + 1/2 + ... + 1/count."""
+    return sum(1 / rank for rank in range(1, count + 1))

@@ -9,27 +9,29 @@ from bench.tasks.examples import Answer
 from bench.tasks.generated.draw import Draw
 from bench.tasks.generated.generator import GENERATORS
 from bench.tasks.generated.splits import Candidate, SplitGenerator
-from bench.tasks.generated.words import DEEDS, NAMES, UNSEEN_NAMES, UNSEEN_PLACES, Deed
+from bench.tasks.generated.words import DEEDS, NAMES, TIMES, UNSEEN_NAMES, UNSEEN_PLACES, Deed
 
 FACTS: Mapping[int, float] = {2: 0.5, 3: 0.35, 4: 0.15}
 SHIFTED_FACTS: Mapping[int, float] = {3: 0.4, 4: 0.6}
 SAME_DEED, SHIFTED_SAME_DEED = 0.2, 0.5
-STRAY, SHIFTED_STRAY = 0.2, 0.4
+STRAY, SHIFTED_STRAY = 0.2, 0.3
+TIMED = 0.25
 PARTS = ("name", "thing", "place")
 
 
 class Fact(NamedTuple):
-    """`<name> <did> the <thing> in the <place> .`"""
+    """`<name> <did> the <thing> in the <place> [time] .`"""
 
     name: str
     deed: Deed
     thing: str
     place: str
+    time: str
 
     @property
     def text(self) -> str:
         """The fact in words."""
-        return f"{self.name} {self.deed.past} the {self.thing} in the {self.place} ."
+        return f"{self.name} {self.deed.past} the {self.thing} in the {self.place}{self.time} ."
 
     def question(self, part: str) -> str:
         """The question that this fact answers with its `part`."""
@@ -98,9 +100,10 @@ def _facts(draw: Draw, *, shifted: bool) -> list[Fact]:
 def _fact(draw: Draw, name: str, deed: Deed, *, shifted: bool) -> Fact:
     pick = draw.pick if shifted else draw.zipf
     place = pick(deed.places)
+    places = [place for other in DEEDS for place in other.places]
     if draw.chance(SHIFTED_STRAY if shifted else STRAY):
-        place = draw.pick(UNSEEN_PLACES if shifted else [place for other in DEEDS for place in other.places])
-    return Fact(name, deed, pick(deed.things), place)
+        place = draw.pick([*UNSEEN_PLACES, *places] if shifted else places)
+    return Fact(name, deed, pick(deed.things), place, f" {draw.pick(TIMES)}" if draw.chance(TIMED) else "")
 
 
 GENERATORS.register(QuestionsGenerator.name)(QuestionsGenerator())

@@ -52,25 +52,22 @@ class Form(NamedTuple):
     yield_: tuple[int, ...] = ()
 
 
+PLAIN = Form("{0} .", (0,))
+AND = Form("{0} and {1} .", (0, 1))
 BUT = Form("{0} , but {1} .", (1,), (0,))
 ALTHOUGH = Form("although {0} , {1} .", (1,), (0,))
 THOUGH_LAST = Form("{0} , although {1} .", (0,), (1,))
-FORMS: Mapping[Form, float] = {
-    Form("{0} .", (0,)): 0.35,
-    Form("{0} and {1} .", (0, 1)): 0.25,
-    BUT: 0.2,
-    ALTHOUGH: 0.1,
-    THOUGH_LAST: 0.1,
-}
+FORMS: Mapping[Form, float] = {PLAIN: 0.4, AND: 0.22, BUT: 0.23, ALTHOUGH: 0.1, THOUGH_LAST: 0.05}
 SHIFTED_FORMS: Mapping[Form, float] = {
-    BUT: 0.2,
-    ALTHOUGH: 0.15,
-    THOUGH_LAST: 0.15,
+    PLAIN: 0.2,
+    AND: 0.2,
+    BUT: 0.15,
+    ALTHOUGH: 0.1,
+    THOUGH_LAST: 0.05,
     Form("{0} and {1} , but {2} .", (2,), (0, 1)): 0.2,
-    Form("although {0} and {1} , {2} .", (2,), (0, 1)): 0.15,
-    Form("{0} , although {1} and {2} .", (0,), (1, 2)): 0.15,
+    Form("although {0} and {1} , {2} .", (2,), (0, 1)): 0.1,
 }
-NEGATED, SHIFTED_NEGATED = 0.3, 0.45
+NEGATED, SHIFTED_NEGATED = 0.27, 0.4
 OPENED, SHIFTED_OPENED = 0.25, 0.4
 STRONG, WEAK = 0.3, 0.25
 
@@ -79,8 +76,9 @@ class SentimentGenerator(SplitGenerator):
     """Reviews of one or two clauses; label 0 is negative, 1 positive.
 
     What follows "but" and what "although" is not attached to decides alone; clauses joined by "and" are added up, so
-    that the stronger wins. The shifted split has three clauses in most reviews, an opening and an aspect never seen
-    in training, and more negation.
+    that the stronger wins. Adjectives are as frequent as in text (Zipf). Each review of the shifted split has an aspect
+    never seen in training; more have three clauses, an opening and negation, and each adjective is as frequent as the
+    next.
     """
 
     name: ClassVar[str] = "sentiment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
@@ -20,7 +21,10 @@ from bench.tasks.generated.words import (
 )
 
 RELATED = 0.5
-SAME_SCENE, STRAY, FRONTED, SET, SHIFTED_SET = 0.6, 0.1, 0.25, 0.2, 0.6
+SAME_SCENE, FRONTED = 0.6, 0.25
+STRAY, SHIFTED_STRAY = 0.1, 0.3
+SET, SHIFTED_SET = 0.2, 0.6
+UNSEEN = 0.3
 STRATA = 5
 
 
@@ -52,9 +56,9 @@ def likeness(first: Event, second: Event) -> float:
 class SimilarityGenerator(SplitGenerator):
     """Pairs of events scored from 0 (nothing shared) to 5 (the same event, perhaps in other words).
 
-    Scores are spread evenly over five bands. The shifted split adds a setting to each sentence and an adjective to
-    each agent, unseen in training and without a say in the score; some agents and things are unseen too, and its
-    events keep to one scene less often.
+    Words are as frequent as in text (Zipf) and scores are spread evenly over five bands. Each pair of the shifted
+    split has an agent or a thing never seen in training; its sentences are longer, keep to one scene less often, and
+    each seen word is as frequent as the next.
     """
 
     name: ClassVar[str] = "similarity"
@@ -67,7 +71,7 @@ class SimilarityGenerator(SplitGenerator):
         closeness = draw.uniform()
         scene = draw.zipf(range(len(AGENTS)))
         other = scene if draw.chance(SAME_SCENE) else draw.zipf(range(len(AGENTS)))
-        stray = 3 * STRAY if shifted else STRAY
+        stray = SHIFTED_STRAY if shifted else STRAY
         chosen = [_fillers(draw, slot, scene, other, closeness, stray, unseen=shifted) for slot in SLOTS]
         first, second = (Event(*words) for words in zip(*chosen, strict=True))
         text, pair = (_sentence(draw, event, shifted=shifted) for event in (first, second))
@@ -83,22 +87,28 @@ def _alike(scenes: Scenes, first: str, second: str) -> float:
     """1 for the same word or a synonym, RELATED for words of one scene, 0 otherwise."""
     if first == second:
         return 1.0
-    places = {
+    positions = _positions(scenes)
+    if first not in positions or second not in positions or positions[first][0] != positions[second][0]:
+        return 0.0
+    return 1.0 if positions[first] == positions[second] else RELATED
+
+
+@functools.cache
+def _positions(scenes: Scenes) -> dict[str, tuple[int, int]]:
+    """Scene and group of each word."""
+    return {
         word: (row, column)
         for row, groups in enumerate(scenes)
         for column, group in enumerate(groups)
         for word in group
     }
-    if first not in places or second not in places or places[first][0] != places[second][0]:
-        return 0.0
-    return 1.0 if places[first] == places[second] else RELATED
 
 
 def _fillers(
     draw: Draw, slot: Slot, scene: int, other: int, closeness: float, stray: float, *, unseen: bool
 ) -> tuple[str, str]:
     """Two words for a slot; within one scene the nearer in meaning the larger `closeness` is (a share, 0 to 1)."""
-    if unseen and slot.unseen and draw.chance(0.3):
+    if unseen and slot.unseen and draw.chance(UNSEEN):
         word = draw.pick(slot.unseen)
         return word, word if draw.chance(closeness) else draw.pick(slot.unseen)
     if draw.chance(stray):

@@ -13,7 +13,7 @@ from bench.tasks.generated.draw import Draw
 from bench.tasks.generated.generator import Generator
 
 SHIFTED = "ood"
-PARTS = {"train": range(12), "validation": range(12, 14), "test": range(14, 16), SHIFTED: range(16)}
+PARTS = {"train": range(10), "validation": range(10, 13), "test": range(13, 16), SHIFTED: range(16)}
 MOST_TRIES_PER_EXAMPLE = 2000
 
 

@@ -51,7 +51,7 @@ ASPECTS = [
     "room",
     "view",
 ]
-UNSEEN_ASPECTS = "cast tale tea lamb bar inn song bath".split()
+UNSEEN_ASPECTS = ["tea", "pie", "bar", "inn", "spa", "pub"]
 OPENERS = (
     "as far as i can tell ,",
     "at the end of our visit ,",
@@ -63,8 +63,8 @@ OPENERS = (
 
 ADJECTIVES = ["small", "young", "brown", "hungry"]
 ADVERBS = ["quietly", "outside", "alone"]
-UNSEEN_ADJECTIVES = "old wild tame shy".split()
-UNSEEN_ADVERBS = "inside upstairs together again".split()
+UNSEEN_ADJECTIVES = ["old", "shy", "wet", "sad"]
+UNSEEN_ADVERBS = ["now", "here", "away", "far"]
 
 # similarity: a sentence has an agent, an action, a thing and a place; a group is a set of synonyms, and the groups of
 # one scene (one row) are related; the scenes of all four stand in the same order: home, town, shore
@@ -92,13 +92,13 @@ PLACES: Scenes = (
     (("beach", "shore"), ("harbour", "port")),
 )
 SETTINGS = ("again", "at noon", "on friday", "in the rain")
-UNSEEN_AGENTS = "nurse pilot cook monk".split()
-UNSEEN_THINGS = "crate lamp piano net".split()
+UNSEEN_AGENTS = ("nun", "cook", "king", "aunt")
+UNSEEN_THINGS = ("net", "box", "fan", "lid")
 
 # questions: what people do, to which things and in which places they mostly do it
 
 NAMES = ["anna", "ben", "clara", "david", "emma", "frank", "grace", "henry"]
-UNSEEN_NAMES = ["oscar", "matilda", "felix", "rosalind"]
+UNSEEN_NAMES = ["tom", "amy", "ian", "zoe"]
 
 
 class Deed(NamedTuple):
@@ -117,4 +117,5 @@ DEEDS = (
     Deed("wore", "wear", ("coat", "hat", "scarf"), ("church", "theatre", "snow")),
     Deed("fed", "feed", ("cat", "horse", "goat"), ("barn", "yard", "field")),
 )
-UNSEEN_PLACES = ("park", "forest", "tent", "castle")
+TIMES = ("today", "again", "on monday")
+UNSEEN_PLACES = ("gym", "zoo", "den", "bay")

@@ -1,0 +1,93 @@
+"""Which children a run needs and in what order they may start."""
+
+from dataclasses import dataclass, field
+
+from bench.steps import Step, startable, steps_of
+
+
+@dataclass(frozen=True)
+class FakeRecipe:
+    stages: tuple = ()
+
+
+@dataclass(frozen=True)
+class FakeCell:
+    """A cell as far as planning looks at it."""
+
+    key: str
+    stage_keys: tuple = ()
+    reference_key: str = "ref"
+    recipe: FakeRecipe = field(default_factory=FakeRecipe)
+
+    @property
+    def reference_place(self):
+        return ("references", self.reference_key)
+
+    @property
+    def artifact_place(self):
+        return ("artifacts", self.stage_keys[-1]) if self.stage_keys else self.reference_place
+
+
+class FakeStore:
+    def __init__(self, *there):
+        self.there = set(there)
+
+    def has(self, kind, key):
+        return (kind, key) in self.there
+
+
+def cell(name, *stages):
+    return FakeCell(key=name, stage_keys=stages, recipe=FakeRecipe(stages))
+
+
+NONE, KD, KD_INT8 = cell("none"), cell("kd", "k"), cell("kd-int8", "k", "k-q")
+
+
+def ids(steps):
+    return [step.id for step in steps]
+
+
+def test_everything_is_made_once_and_in_the_order_of_need():
+    steps = steps_of([NONE, KD, KD_INT8], FakeStore(), jobs=1)
+    by_id = {step.id: step for step in steps}
+    assert len(by_id) == len(steps)
+    assert ids(steps)[0] == "reference ref"
+    assert by_id["compress k"].needs == {"reference ref"}
+    assert by_id["compress k-q"].needs == {"reference ref", "compress k"}
+    assert by_id["measure kd"].needs >= {"compress k", "probe memory references ref", "probe memory artifacts k"}
+    for step in steps:
+        assert all(ids(steps).index(need) < ids(steps).index(step.id) for need in step.needs)
+
+
+def test_what_the_store_has_is_not_made_again():
+    steps = steps_of([KD], FakeStore(("references", "ref"), ("artifacts", "k")), jobs=1)
+    assert {step.phase for step in steps} == {"probe", "measure"}
+
+
+def test_with_several_jobs_everything_is_made_before_anything_is_measured():
+    phases = [step.phase for step in steps_of([NONE, KD, KD_INT8], FakeStore(), jobs=2)]
+    assert phases == sorted(phases, key=lambda phase: phase in ("probe", "measure"))
+
+
+def step(name, *needs, exclusive=False):
+    return Step(phase="compress", cell=NONE, id=name, needs=frozenset(needs), exclusive=exclusive)
+
+
+def test_a_step_waits_for_its_needs_and_leaves_its_place_to_the_next():
+    a, b, c = step("a"), step("b", "a"), step("c")
+    assert startable([a, b, c], [], jobs=2) == [a, c]
+    assert startable([b, c], [a], jobs=2) == [c]
+    assert startable([b], [], jobs=2) == [b]
+
+
+def test_no_more_than_the_jobs_run_at_once():
+    steps = [step("a"), step("b"), step("c")]
+    assert startable(steps, [], jobs=2) == steps[:2]
+    assert startable(steps[2:], steps[:2], jobs=2) == []
+
+
+def test_an_exclusive_step_runs_alone_and_is_not_overtaken():
+    measure, train = step("m", exclusive=True), step("t")
+    assert startable([measure, train], [], jobs=2) == [measure]
+    assert startable([measure, train], [step("x")], jobs=2) == []
+    assert startable([train], [measure], jobs=2) == []
