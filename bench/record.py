@@ -33,7 +33,6 @@ class StageLog(_Data):
     method: str
     arguments: dict[str, Any]
     seconds: float
-    steps: int = Field(0, description="optimizer steps taken")
     cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
 
 

@@ -23,7 +23,7 @@ def build(tokenizer, **options):
 
 def test_demo_bert_has_the_parameters_of_its_definition():
     tokenizer = open_source("demo-bert").tokenizer(lambda: TEXTS)
-    h, f, v, p = 128, 512, len(tokenizer), 128
+    h, f, v, p = 64, 256, len(tokenizer), 128
     layer = 4 * (h * h + h) + (h * f + f) + (f * h + h) + 2 * 2 * h
     expected = (v + p + 2) * h + 2 * h + 4 * layer + (h * h + h) + (2 * h + 2)
     assert sum(parameter.numel() for parameter in build(tokenizer).parameters()) == expected
