@@ -15,8 +15,6 @@ def list_(
     format_: str = FORMAT,
 ) -> None:
     """Everything of one kind, a line each."""
-    from bench.analysis.render import render
-    from bench.analysis.table import Table
     from bench.catalog import listing
 
     rows = listing(kind)
@@ -24,6 +22,9 @@ def list_(
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
         return
+    from bench.analysis.render import render
+    from bench.analysis.table import Table
+
     table = Table(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
     typer.echo(render(table, format_))
 
