@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,10 +79,37 @@ class Quality(Measure):
             reading.leave(reason, "retention")
         else:
             reading.give("retention", artifact.quality / reference.quality, reference=1.0)
+        _warn_of_weak_reference(pair, reading)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
         reading.conditions = {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
         return reading
+
+
+def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
+    """Flag a classifier that is not clearly better than always answering the commonest label.
+
+    "Clearly" is two standard deviations of the binomial above the commonest label's share: below that, retention,
+    loyalty and robustness compare with chance.
+    """
+    if pair.task.kind != "classification":
+        return
+    right = commonest = total = 0
+    for split in pair.task.evaluate:
+        labels = [example.label for example in pair.evaluator.examples(split)]
+        logits = pair.evaluator.predict(pair.reference, split).logits
+        if logits is None or None in labels:
+            return
+        right += sum(int(said) == label for said, label in zip(logits.argmax(axis=1), labels, strict=True))
+        commonest += max(Counter(labels).values())
+        total += len(labels)
+    share = commonest / total
+    if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
+        reading.warn(
+            "weak-reference",
+            f"the reference gets {right / total:.1%} right where always answering the commonest label gets {share:.1%}:"
+            " ratios to it say little. Train it longer, or on more data.",
+        )
 
 
 MEASURES.register("quality")(Quality())

@@ -66,3 +66,17 @@ def test_a_reference_without_a_score_leaves_the_artifact_its_own():
     assert reading.reference == {}
     assert "the reference has no quality" in reading.absent["retention"]
     assert missing(QUALITY, reading) == []
+
+
+def codes_of(labels, reference):
+    pair = one_split(make_task(), labels, classes(*labels), classes(*reference))
+    return [code for code, _ in QUALITY.read(pair).warnings]
+
+
+def test_a_reference_no_better_than_the_commonest_label_is_flagged():
+    labels = [0] * 60 + [1] * 40
+    assert codes_of(labels, [0] * 100) == ["weak-reference"]
+    within_two_deviations = [0] * 60 + [1] * 9 + [0] * 31  # 69 right; 60 + 2 * sqrt(100 * .6 * .4) is 69.8
+    assert codes_of(labels, within_two_deviations) == ["weak-reference"]
+    above = [0] * 60 + [1] * 10 + [0] * 30
+    assert codes_of(labels, above) == []
