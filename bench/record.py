@@ -65,7 +65,7 @@ class Record(_Data):
     conditions: dict[str, dict[str, Any]]
     warnings: tuple[Flag, ...]
     provenance: dict[str, Any] = Field(description="hashes, revisions, versions, commit and data notes")
-    spans_s: dict[str, float] = Field(description="seconds by activity: training, evaluating, measuring, other")
+    spans_s: dict[str, float] = Field(description="seconds by activity of the children run for this cell first")
 
 
 class Failure(_Data):

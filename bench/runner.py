@@ -210,7 +210,8 @@ class Run:
         if step.phase == "measure":
             cell = step.cell
             self._known[_evaluation(cell)] = outcome.result["known"]
-            parts = [self._spans[name] for name in (*step.needs, step.id) if name in self._spans]
+            # A child whose result several cells use, such as a probe of their reference, counts for the first of them.
+            parts = [self._spans.pop(name) for name in (*step.needs, step.id) if name in self._spans]
             write_record(self.record_path(cell), record_of(cell, outcome.result, machine=self._machine, spans=parts))
             self.failure_path(cell).unlink(missing_ok=True)
             self.summary.recorded += 1
