@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: setup  # trains, compresses and measures what has no record yet; run again, it only shows the results
-	$(BIN)/bench run demo
+	$(BIN)/bench run demo --jobs 2
 	$(BIN)/bench pareto demo --x flops --y quality --out results/demo/front.png --out results/demo/front.svg
 
 test: setup

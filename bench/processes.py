@@ -32,6 +32,15 @@ class Outcome:
     seconds: float = 0.0
 
 
+def start_server() -> None:
+    """Start the fork server's imports in the background, so that they are done when the first child is wanted."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+        forkserver.ensure_running()
+
+
 class Child:
     """One function call in a process of its own; `poll` gives progress and, once, the outcome."""
 

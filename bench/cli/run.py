@@ -37,6 +37,7 @@ def run(
     from bench.cell import Conditions, plan
     from bench.cli.board import print_board
     from bench.cli.progress import watch
+    from bench.processes import start_server
     from bench.runner import Places, Run
     from bench.store import Store, default_root
 
@@ -45,6 +46,7 @@ def run(
     name = model or chosen.model
     if name is None:
         raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
+    start_server()
     cells = plan(
         chosen,
         tasks=[chosen.task(each, where="--task") for each in task] or list(chosen.tasks),

@@ -108,6 +108,20 @@ def test_a_killed_run_goes_on_where_it_stopped(bench, tmp_path, victim):
     assert not list(tmp_path.glob("results/**/*.failed.json"))
 
 
+@pytest.mark.slow
+def test_jobs_side_by_side_share_beginnings_and_leave_energy_absent(bench, tmp_path):
+    text = TINY.replace('"none", "int8"', '"distillation", "distilled-int8"')
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    done = bench("run", "tiny.toml", "--jobs", "2", "--artifacts", "models", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = {record.recipe: record for record in read_records(tmp_path / "results", "tiny")}
+    assert [stage.cached for stage in records["distilled-int8"].stages] == [True, False]
+    assert "--jobs" in records["distillation"].absent["compress_energy_kwh"]
+    copied = sorted(path.name for path in (tmp_path / "models").iterdir())
+    assert [name.split("--")[2] for name in copied] == ["distillation", "distilled-int8"]
+    assert all((tmp_path / "models" / name / "model.safetensors").is_file() for name in copied)
+
+
 def worker_processes(parent: int) -> list[int]:
     """The grandchildren of a run: what its fork server has forked."""
     return [child for server in children_of(parent) for child in children_of(server)]
