@@ -148,11 +148,13 @@ def plan(
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
+        data_fingerprint = data.fingerprint()
+        training_fingerprint = training_part(train_data, train_task).fingerprint()
         for seed in seeds:
             made_from = [
                 PROCEDURE,
                 model_fingerprint,
-                training_part(train_data, train_task).fingerprint(),
+                training_fingerprint,
                 [train_task.kind, train_task.labels],
                 suite.training(train_task).model_dump(),
                 suite.max_length(train_task),
@@ -169,7 +171,7 @@ def plan(
                     recipe=recipe,
                     seed=seed,
                     conditions=conditions,
-                    data_fingerprint=data.fingerprint(),
+                    data_fingerprint=data_fingerprint,
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                 )

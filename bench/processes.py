@@ -34,21 +34,26 @@ class Outcome:
 
 def start_server() -> None:
     """Start the fork server's imports in the background, so that they are done when the first child is wanted."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
+    if _context().get_start_method() == "forkserver":
         from multiprocessing import forkserver
 
-        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
         forkserver.ensure_running()
+
+
+def _context() -> Any:
+    """How children are started here: by a fork server that has the heavy imports done, where the system has one."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
 
 
 class Child:
     """One function call in a process of its own; `poll` gives progress and, once, the outcome."""
 
     def __init__(self, work: Work, job: Any, *, log: Path) -> None:
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            context.set_forkserver_preload(PRELOAD)
+        context = _context()
         self._connection, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_enter, args=(theirs, work, job, log), daemon=False)
         self._started = time.perf_counter()

@@ -53,7 +53,7 @@ class Quality(Measure):
     """Means over the evaluation splits; retention is the quotient of the two qualities on the same examples.
 
     Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
-    mean of these (measuring.md §7).
+    mean of these; a board reports the first.
     """
 
     name = "quality"
