@@ -16,7 +16,8 @@ from bench.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 
-PROCEDURE = 1  # raised whenever the same inputs would give another reference, artifact or number
+PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
+MEASURED_BY = 2  # raised whenever the same artifact would give other numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class Cell:
     def key(self) -> str:
         """Sixteen hex digits of all that the record depends on."""
         parts = [self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
-        return fingerprint([*parts, self.recipe.name, [stage.model_dump() for stage in self.recipe.stages]], 16)
+        return fingerprint([MEASURED_BY, *parts, self.recipe.name, [stage.model_dump() for stage in self.recipe.stages]], 16)
 
     @property
     def group(self) -> tuple[str, str, int]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
-from bench.measures.statistics import Interval, bootstrap, mad, median, percentile, samples_needed
 from bench.measures.timing import Call, Clock, Pairs, WarmUp, block_size, forward, interleave, pinned_threads, warm_up
+from bench.statistics import Interval, bootstrap, mad, median, percentile, samples_needed
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import UnavailableError
-from bench.measures.statistics import median
+from bench.statistics import median
 
 if TYPE_CHECKING:
     import random

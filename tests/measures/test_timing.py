@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.errors import UnavailableError
-from bench.measures.statistics import median
 from bench.measures.timing import block_size, forward, interleave, pinned_threads, time_calls, warm_up
+from bench.statistics import median
 
 
 class Clock:

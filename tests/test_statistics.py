@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.measures.statistics import bootstrap, mad, median, percentile, samples_needed
+from bench.statistics import bootstrap, mad, median, percentile, samples_needed
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.90, 64), (0.95, 130), (0.97, 219), (0.99, 662), (0.999, 6636)])
