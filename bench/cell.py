@@ -69,8 +69,8 @@ class Cell:
     @property
     def key(self) -> str:
         """Sixteen hex digits of all that the record depends on."""
-        parts = [self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
-        return fingerprint([MEASURED_BY, *parts, self.recipe.name, [stage.model_dump() for stage in self.recipe.stages]], 16)
+        parts = [MEASURED_BY, self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
+        return fingerprint([*parts, self.recipe.name, [stage.model_dump() for stage in self.recipe.stages]], 16)
 
     @property
     def group(self) -> tuple[str, str, int]:
