@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ CONFIG, LAYERS, WEIGHTS, RECIPE = "config.json", "layers.json", "model.safetenso
 # They say where and with what a model was loaded, so equal models would differ in them.
 _NOT_ARCHITECTURE = ("_name_or_path", "transformers_version")
 _RESERVED = ("artifact_version", "files")
+_BLOCK = 2**19  # elements of a large tensor that are read at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,14 +202,34 @@ def _reader(path: Path, encodings: dict[str, Any]) -> Any:
 
     def read(name: str) -> Tensor:
         def part(label: str) -> Tensor:
-            key = f"{name}:{label}" if label else name
-            # Opened anew for each tensor: what was read through a mapping counts as memory until it is closed.
-            tensor: Tensor = _open(path, lambda stream: stream.get_tensor(key).clone())
-            return tensor
+            return _copy(path, f"{name}:{label}" if label else name)
 
         return decode(encodings.get(name), part, where=f"{path}: {name}")
 
     return read
+
+
+def _copy(path: Path, key: str) -> Tensor:
+    """A stored tensor in memory of its own, at no moment there twice.
+
+    A large one is copied block by block, and the file opened anew for each: what was read through a mapping counts as
+    memory until it is closed.
+    """
+    import torch
+
+    def block(start: int, stop: int | None) -> Tensor:
+        tensor: Tensor = _open(path, lambda stream: stream.get_slice(key)[start:stop])
+        return tensor
+
+    shape: list[int] = _open(path, lambda stream: stream.get_slice(key).get_shape())
+    if math.prod(shape) <= _BLOCK:
+        small: Tensor = _open(path, lambda stream: stream.get_tensor(key).clone())
+        return small
+    rows = max(1, _BLOCK // math.prod(shape[1:]))
+    copy = torch.empty(shape, dtype=block(0, 1).dtype)
+    for start in range(0, shape[0], rows):
+        copy[start : start + rows] = block(start, start + rows)
+    return copy
 
 
 def _open(path: Path, use: Any) -> Any:

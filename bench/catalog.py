@@ -63,6 +63,14 @@ def _columns() -> list[Row]:
     ]
 
 
+def _columns_in_full() -> list[Row]:
+    measures = {name: measure for measure, plugin in MEASURES.items() for name in plugin.columns}
+    return [
+        {**row, "measure": measures[row["name"]], "source": column.source, "oracle": column.oracle}
+        for row, column in zip(_columns(), COLUMNS.values(), strict=True)
+    ]
+
+
 CATALOG: dict[str, Callable[[], list[Row]]] = {
     "suites": _suites,
     "tasks": _tasks,
@@ -74,11 +82,17 @@ CATALOG: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def listing(kind: str) -> list[Row]:
-    """One row for each thing of `kind`; raises `UnknownNameError` for a kind there is not."""
+_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full}
+
+
+def listing(kind: str, *, full: bool = False) -> list[Row]:
+    """One row for each thing of `kind`, with all there is to say where `full`.
+
+    Raises `UnknownNameError` for a kind there is not.
+    """
     if kind not in CATALOG:
         raise unknown("list", kind, CATALOG)
-    return CATALOG[kind]()
+    return (_IN_FULL if full and kind in _IN_FULL else CATALOG)[kind]()
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -99,7 +113,7 @@ def describe(name: str) -> dict[str, Any]:
     if name in MEASURES.names():
         plugin = MEASURES.get(name)
         columns = {each: COLUMNS[each].says for each in plugin.columns}
-        found["measure"] = {"says": plugin.says, "columns": columns}
+        found["measure"] = {"says": plugin.says, "budget_s": plugin.budget_s, "columns": columns}
     if name in COLUMNS:
         found["column"] = COLUMNS[name]._asdict()
     if name in BUILTINS:

@@ -92,16 +92,17 @@ class Cell:
 
 
 class Probe(NamedTuple):
-    """One call of a measure's `probe` on one stored model."""
+    """One call of a measure's probe called `name` on one stored model."""
 
     measure: str
+    name: str
     kind: Kind
     key: str
 
     @property
     def id(self) -> str:
         """A name that differs for every probe of a run."""
-        return f"probe {self.measure} {self.kind} {self.key}"
+        return f"probe {self.measure} {self.name} {self.kind} {self.key}"
 
 
 @dataclass(frozen=True, kw_only=True)

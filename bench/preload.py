@@ -12,7 +12,7 @@ import torch  # noqa: F401
 import transformers.models.bert.modeling_bert  # noqa: F401
 
 import bench.artifact
-import bench.measures.energy_meter
+import bench.measures.energy.tracker
 import bench.measures.measure
 import bench.methods.method
 import bench.models.adapter
@@ -25,5 +25,5 @@ bench.measures.measure.MEASURES.names()
 bench.methods.method.METHODS.names()
 bench.models.adapter.ADAPTERS.names()
 bench.tasks.kinds.kind.KINDS.names()
-bench.measures.energy_meter.prime()
+bench.measures.energy.tracker.prime()
 gc.freeze()  # a child's collector then leaves the shared pages alone, which would else be copied

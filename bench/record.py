@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
+from bench.saving import Claimed, Real
 
-SCHEMA_VERSION = 1
-HISTORY = {1: "first version"}
+SCHEMA_VERSION = 2
+HISTORY = {1: "first version", 2: "stages say what they claimed to save and what they really did"}
 
 
 class _Data(BaseModel):
@@ -28,12 +29,17 @@ class Flag(_Data):
 
 
 class StageLog(_Data):
-    """What one stage of the recipe did and what it cost."""
+    """What one stage of the recipe did, what it cost, and what it claimed to save beside what it really did."""
 
     method: str
     arguments: dict[str, Any]
     seconds: float
     cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
+    claimed: Claimed | None = None
+    real: Real | None = None
+    unaudited: str | None = Field(
+        "made before stages were audited", description="why `claimed` and `real` are absent; None where they are not"
+    )
 
 
 class Record(_Data):
@@ -87,7 +93,12 @@ class Failure(_Data):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step: after a crash either the whole file is there or nothing.
+    """Write `text` to `path` as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` in one step: after a crash either the whole file is there or nothing.
 
     Raises `RecordError` where the folder cannot be written or the disk is full.
     """
@@ -95,8 +106,8 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(scratch, path)
@@ -127,7 +138,7 @@ def read_record(path: Path) -> Record:
             f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}. Update bench to read it."
         )
     try:
-        return Record.model_validate(data)
+        return Record.model_validate(_migrated(data, version))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -152,6 +163,14 @@ def read_records(results: Path, suite: str | None = None) -> list[Record]:
 def read_failures(results: Path, suite: str) -> list[Failure]:
     """Every failed cell of one suite, in the order of their paths."""
     return [read_failure(path) for path in sorted((results / suite).glob("**/*.failed.json"))]
+
+
+def _migrated(data: dict[str, Any], version: int) -> dict[str, Any]:
+    """The data of an older version as this version's.
+
+    From 1 to 2 nothing else changes: stages without an audit say so by the default of `unaudited`.
+    """
+    return data if version == SCHEMA_VERSION else {**data, "schema_version": SCHEMA_VERSION}
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -15,9 +15,17 @@ from bench.steps import Phase
 
 
 def record_of(
-    cell: Cell, result: dict[str, Any], *, machine: dict[str, Any], spans: Sequence[dict[str, float]]
+    cell: Cell,
+    result: dict[str, Any],
+    *,
+    machine: dict[str, Any],
+    spans: Sequence[dict[str, float]],
+    tables: dict[str, dict[str, Any]],
 ) -> Record:
-    """The cell's record from the measuring child's `result` and the seconds by activity of all its children."""
+    """The cell's record from the measuring child's `result`.
+
+    `spans` are the seconds by activity of all its children; `tables` the files written beside it, from `write_tables`.
+    """
     suite, readings, provenance = cell.suite, result["readings"], result["provenance"]
     return Record(
         key=cell.key,
@@ -44,7 +52,7 @@ def record_of(
         samples=_merged(reading.samples for reading in readings.values()),
         conditions={name: reading.conditions for name, reading in readings.items()},
         warnings=tuple(Flag(code=code, says=says) for reading in readings.values() for code, says in reading.warnings),
-        provenance={**provenance, "versions": versions(), "source": source_commit()},
+        provenance={**provenance, "tables": tables, "versions": versions(), "source": source_commit()},
         spans_s={key: sum(span[key] for span in spans) for key in ("training", "evaluating", "measuring", "other")},
     )
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from bench.cell import Cell, Job, training_part
 from bench.errors import RecordError
 from bench.machine import describe_machine, machine_id
+from bench.predictions import write_tables
 from bench.processes import Child, Outcome, Report, Work, wait_for
 from bench.record import read_failure, write_record, write_text
 from bench.recording import failure_of, record_of
@@ -212,7 +213,10 @@ class Run:
             self._known[_evaluation(cell)] = outcome.result["known"]
             # A child whose result several cells use, such as a probe of their reference, counts for the first of them.
             parts = [self._spans.pop(name) for name in (*step.needs, step.id) if name in self._spans]
-            write_record(self.record_path(cell), record_of(cell, outcome.result, machine=self._machine, spans=parts))
+            path = self.record_path(cell)
+            tables = write_tables(path, outcome.result["readings"].values())
+            record = record_of(cell, outcome.result, machine=self._machine, spans=parts, tables=tables)
+            write_record(path, record)
             self.failure_path(cell).unlink(missing_ok=True)
             self.summary.recorded += 1
             yield Event(kind="recorded", cell=cell)

@@ -59,15 +59,17 @@ def startable(waiting: Sequence[Step], running: Collection[Step], *, jobs: int) 
 
 def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozenset[str]:
     """Add what must be found out of the cell's two models in processes of their own, once a model; returns the ids."""
-    wanted = {}
-    for measure, plugin in MEASURES.items():
-        if isinstance(plugin, ProbingMeasure):
-            for place in (cell.reference_place, cell.artifact_place):
-                probe = Probe(measure, *place)
-                wanted[probe.id] = Step(phase="probe", cell=cell, id=probe.id, needs=needs, exclusive=True, probe=probe)
-    for name, step in wanted.items():
-        steps.setdefault(name, step)
-    return frozenset(wanted)
+    wanted = [
+        Probe(measure, name, *place)
+        for measure, plugin in MEASURES.items()
+        if isinstance(plugin, ProbingMeasure)
+        for place in (cell.reference_place, cell.artifact_place)
+        for name in plugin.probes
+    ]
+    for probe in wanted:
+        step = Step(phase="probe", cell=cell, id=probe.id, needs=needs, exclusive=True, probe=probe)
+        steps.setdefault(probe.id, step)
+    return frozenset(probe.id for probe in wanted)
 
 
 def _reference(cell: Cell, store: Store, steps: dict[str, Step]) -> str | None:

@@ -12,12 +12,14 @@ import torch
 from bench.artifact import Loaded, load, read_manifest, save, size_bytes
 from bench.cell import Cell, Job, Probe
 from bench.errors import UnavailableError
-from bench.measures.energy_meter import EnergyMeter
+from bench.measures.audit import audit
+from bench.measures.claims import check_claims
+from bench.measures.energy.meter import EnergyMeter
 from bench.measures.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.methods.method import Lab
 from bench.models.source import ModelSource, open_source
 from bench.processes import Report
-from bench.store import Store
+from bench.store import Kind, Store
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS, Feature
@@ -50,7 +52,7 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
     model = _build(source, cell, tokenizer)
     features = _features(job, tokenizer)
     plan = cell.suite.training(task)
-    with EnergyMeter(country=cell.suite.setting.measuring.country, sample_s=_sample_s(cell)) as meter:
+    with _meter(cell) as meter:
         log = watch.time(
             "training",
             lambda: train(
@@ -87,8 +89,9 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     else:
         model, earlier = reference.model, {"stages": [], "energy_kwh": 0.0, "power_source": None}
     stages = [{**stage, "cached": True} for stage in earlier["stages"]]
+    models: list[torch.nn.Module] = []
     features = _features(job, reference.tokenizer)
-    with EnergyMeter(country=cell.suite.setting.measuring.country, sample_s=_sample_s(cell)) as meter:
+    with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(job, reference, features, seed=cell.seed * 1000 + index, report=report)
             started = time.perf_counter()
@@ -96,6 +99,11 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
             stage = cell.recipe.stages[index]
             seconds = time.perf_counter() - started
             stages.append({"method": stage.method, "arguments": stage.arguments, "seconds": seconds, "cached": False})
+            models.append(model)
+    length, device = cell.suite.setting.measuring.length, cell.conditions.device
+    check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
+    for index, each in enumerate(models, start=done):  # outside the meter: checking is no cost of compressing
+        stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].saves)).stored()
     made: dict[str, Any] = {"title": f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}"}
     made |= {"stages": stages, "compress_s": sum(stage["seconds"] for stage in stages)}
     made |= _total_energy(_energy(meter, job.alone), earlier)
@@ -108,13 +116,13 @@ def probe(job: Job, report: Report) -> dict[str, Any]:
     watch, cell = _Stopwatch(), job.cell
     if job.probe is None:
         raise ValueError("a probing child was given no probe")
-    name, kind, key = job.probe
-    plugin = MEASURES.get(name)
+    measure, name, kind, key = job.probe
+    plugin = MEASURES.get(measure)
     if not isinstance(plugin, ProbingMeasure):
-        raise TypeError(f"measure '{name}' does not probe")
+        raise TypeError(f"measure '{measure}' does not probe")
     directory = Store(job.store).path(kind, key)
-    measuring = cell.suite.setting.measuring
-    found = watch.time("measuring", lambda: plugin.probe(directory, device=cell.conditions.device, measuring=measuring))
+    options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
+    found = watch.time("measuring", lambda: plugin.probe(name, directory, **options))
     return {"spans": watch.spans, "found": found}
 
 
@@ -130,8 +138,10 @@ def measure(job: Job, report: Report) -> dict[str, Any]:
         started = time.perf_counter()
         readings[name] = _read(plugin, pair)
         evaluating = pair.evaluator.seconds - before
+        _account(readings[name], plugin, time.perf_counter() - started, pair)
         watch.spans["evaluating"] += evaluating
         watch.spans["measuring"] += time.perf_counter() - started - evaluating
+    readings["claims"] = check_claims(readings, pair)
     return {
         "spans": watch.spans,
         "readings": readings,
@@ -152,6 +162,18 @@ def _read(plugin: Measure, pair: Pair) -> Reading:
     if missing:
         raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
     return reading
+
+
+def _account(reading: Reading, plugin: Measure, seconds: float, pair: Pair) -> None:
+    """Note how long a measure took beside its budget, which the suite may set; its probes are not in either."""
+    budget = pair.setting.measuring.budgets_s.get(plugin.name, plugin.budget_s)
+    reading.conditions |= {"took_s": seconds, "budget_s": budget}
+    if seconds > budget:
+        reading.warn(
+            "over-budget",
+            f"measure {plugin.name} took {seconds:.0f} s, {budget:.0f} s are its budget. Measure less (`bench show "
+            f"{plugin.name}`), or raise measuring.budgets_s.{plugin.name}.",
+        )
 
 
 def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
@@ -201,12 +223,15 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
     return pair, provenance
 
 
-def _apart(job: Job) -> dict[str, tuple[Any, Any]]:
-    """What the probes of artifact and reference gave, by measure."""
-    places = (job.cell.artifact_place, job.cell.reference_place)
+def _apart(job: Job) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """What the probes of artifact and of reference gave, by measure and name."""
+
+    def found(measure: str, plugin: ProbingMeasure, place: tuple[Kind, str]) -> dict[str, Any]:
+        return {name: job.probed[Probe(measure, name, *place).id] for name in plugin.probes}
+
     return {
-        name: (job.probed[Probe(name, *places[0]).id], job.probed[Probe(name, *places[1]).id])
-        for name, plugin in MEASURES.items()
+        measure: (found(measure, plugin, job.cell.artifact_place), found(measure, plugin, job.cell.reference_place))
+        for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure)
     }
 
@@ -265,8 +290,9 @@ def _data(job: Job) -> TaskData:
     return job.data
 
 
-def _sample_s(cell: Cell) -> float:
-    return cell.suite.setting.measuring.energy_sample_s
+def _meter(cell: Cell) -> EnergyMeter:
+    measuring = cell.suite.setting.measuring
+    return EnergyMeter(country=measuring.country, sample_s=measuring.energy_sample_s, hasty=True)
 
 
 def _energy(meter: EnergyMeter, alone: bool) -> dict[str, Any]:
@@ -276,7 +302,7 @@ def _energy(meter: EnergyMeter, alone: bool) -> dict[str, Any]:
     reading = meter.reading
     if isinstance(reading, str):
         return {"energy_absent": reading}
-    return {"energy_kwh": reading.kwh, "power_source": reading.power_source}
+    return {"energy_kwh": reading.kwh, "power_source": reading.power_source, "energy_samples": reading.samples}
 
 
 def _total_energy(mine: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
@@ -284,4 +310,6 @@ def _total_energy(mine: dict[str, Any], earlier: dict[str, Any]) -> dict[str, An
     for part in (earlier, mine):
         if "energy_absent" in part:
             return {"energy_absent": part["energy_absent"]}
-    return {**mine, "energy_kwh": mine["energy_kwh"] + earlier["energy_kwh"]}
+    sources = dict.fromkeys(part["power_source"] for part in (earlier, mine) if part["power_source"])
+    named = dict.fromkeys(source for several in sources for source in several.split(" + "))
+    return {**mine, "energy_kwh": mine["energy_kwh"] + earlier["energy_kwh"], "power_source": " + ".join(named)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import RecordError
-from bench.record import SCHEMA_VERSION, Record, read_record, read_records, write_record, write_text
+from bench.record import HISTORY, SCHEMA_VERSION, Record, read_record, read_records, write_record, write_text
 
 
 def make(**changes) -> Record:
@@ -61,6 +61,30 @@ def test_a_value_that_is_not_a_number_is_never_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+GOLDEN = Path(__file__).parent / "records"
+
+
+@pytest.mark.parametrize("version", HISTORY)
+def test_every_version_of_the_schema_has_a_golden_file_that_is_read(version):
+    if version == SCHEMA_VERSION:
+        return  # every other test writes and reads this one
+    path = GOLDEN / f"version-{version}.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert stored["schema_version"] == version
+    record = read_record(path)
+    assert record.schema_version == SCHEMA_VERSION
+    kept = record.model_dump(mode="json")
+    for key in stored.keys() - {"schema_version", "stages"}:
+        assert kept[key] == stored[key]
+
+
+def test_stages_of_version_1_have_no_audit_and_say_so():
+    record = read_record(GOLDEN / "version-1.json")
+    assert [stage.method for stage in record.stages] == ["distill", "quantize"]
+    assert [(stage.claimed, stage.real) for stage in record.stages] == [(None, None)] * 2
+    assert {stage.unaudited for stage in record.stages} == {"made before stages were audited"}
+
+
 def test_a_record_of_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "a.json"
     write_text(path, json.dumps({**make().model_dump(mode="json"), "schema_version": SCHEMA_VERSION + 1}))
@@ -68,7 +92,7 @@ def test_a_record_of_a_newer_schema_is_refused(tmp_path):
         read_record(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1}', '{"schema_version": 2}'])
 def test_a_damaged_record_is_refused_by_name(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text, encoding="utf-8")

@@ -40,6 +40,7 @@ def cell(name, *stages):
     return FakeCell(key=name, stage_keys=stages, recipe=FakeRecipe(stages))
 
 
+PLACES = ("references ref", "artifacts k")
 NONE, KD, KD_INT8 = cell("none"), cell("kd", "k"), cell("kd-int8", "k", "k-q")
 
 
@@ -54,7 +55,11 @@ def test_everything_is_made_once_and_in_the_order_of_need():
     assert ids(steps)[0] == "reference ref"
     assert by_id["compress k"].needs == {"reference ref"}
     assert by_id["compress k-q"].needs == {"reference ref", "compress k"}
-    assert by_id["measure kd"].needs >= {"compress k", "probe memory references ref", "probe memory artifacts k"}
+    probes = {f"probe memory {name} {place}" for name in ("load", "inference") for place in PLACES}
+    assert by_id["measure kd"].needs >= {"compress k", *probes}
+    assert (
+        len([name for name in by_id if name.startswith("probe memory") and name.endswith(" ref")]) == 2
+    )  # for three cells
     for step in steps:
         assert all(ids(steps).index(need) < ids(steps).index(step.id) for need in step.needs)
 

@@ -1,9 +1,10 @@
-"""Whether records may be ranked together, and what to do where they may not."""
+"""Whether records may be ranked together, what differs where they may not, and what to do about it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.errors import RecordError
 from bench.record import Record
@@ -13,19 +14,70 @@ _RULES = (
     ("machine_id", "machines", "narrow them with --machine ID, or run all of them on one machine"),
     ("setting_id", "settings", "narrow them with --setting ID, or run all of them under one setting"),
 )
+_NAMED = 6  # keys that differ named one by one before the rest is only counted
 
 
 def comparable(records: Sequence[Record]) -> None:
     """Raise `RecordError` unless all records are of one suite, machine, setting and task version, one a cell."""
+    same_conditions(records)
+    _one_record_a_cell(records)
+
+
+def same_conditions(records: Sequence[Record]) -> None:
+    """Raise `RecordError` unless all records are of one suite, machine, setting and task version.
+
+    The message names the ids and, from what the records hold, the keys of machine or setting that differ.
+    """
     for attribute, kind, advice in _RULES:
-        found = sorted({str(getattr(record, attribute)) for record in records})
-        if len(found) > 1:
+        by_id = {str(getattr(record, attribute)): record for record in records}
+        if len(by_id) > 1:
+            found = sorted(by_id)
+            differs = _differences([by_id[name] for name in found], attribute)
             raise RecordError(
                 f"these {len(records)} records come from {len(found)} {kind} ({', '.join(found)}), and rows of "
-                f"different {kind} are never ranked together: {advice}."
+                f"different {kind} are never ranked together: {advice}.{differs}"
             )
     _one_version_a_task(records)
-    _one_record_a_cell(records)
+
+
+def differing(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys whose values are not the same in all `parts`, nested keys with dots: "training.epochs: 3 against 2".
+
+    The values stand in the order of `parts`; "not set" is a part without the key.
+    """
+    flat = [_flat(part) for part in parts]
+    keys = sorted({key for part in flat for key in part})
+    values = {key: list(dict.fromkeys(_said(part, key) for part in flat)) for key in keys}
+    return [f"{key}: {' against '.join(found)}" for key, found in values.items() if len(found) > 1]
+
+
+def _differences(records: Sequence[Record], attribute: str) -> str:
+    """A sentence on what differs between one record of each id, in the order of the ids; empty for suites."""
+    if attribute == "suite":
+        return ""
+    if attribute == "machine_id":
+        kind, parts = "Machines", [record.machine for record in records]
+    else:
+        kind, parts = "Settings", [{**record.setting, "suite_version": record.suite_version} for record in records]
+    found = differing(parts)
+    if not found:
+        return f" {kind} differ in nothing that the records hold."
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f" {kind} differ in {'; '.join(found[:_NAMED])}{more}."
+
+
+def _flat(part: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in part.items():
+        flat.update(_flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value})
+    return flat
+
+
+def _said(part: Mapping[str, Any], key: str) -> str:
+    if key not in part:
+        return "not set"
+    value = part[key]
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def _one_version_a_task(records: Sequence[Record]) -> None:

@@ -12,8 +12,15 @@ from bench.errors import RecordError, unknown
 from bench.record import Failure, Record
 from bench.suite import Suite, Track
 
-_ENERGY = ("energy_kwh", "emissions_kgco2e", "compress_energy_kwh")
-_METERS = frozenset({"wall meter", "rapl", "nvml", "power gadget"})  # a load model or a constant is an estimate
+_POWER = ("power_source",)
+_ENERGY = {  # by column, the conditions of a record that name where its power comes from
+    **dict.fromkeys(("energy_kwh", "energy_kwh_low", "energy_kwh_high", "energy_net_kwh", "energy_eit_kwh"), _POWER),
+    **dict.fromkeys(("emissions_kgco2e", "water_l"), _POWER),
+    "emissions_lacoste_kgco2e": ("lacoste_power_source",),
+    "compress_energy_kwh": ("compress_power_source",),
+    "break_even_inferences": ("power_source", "compress_power_source"),
+}
+_METERS = frozenset({"wall meter", "rapl", "nvml", "amdsmi", "pmic", "power gadget"})  # all else is an estimate
 _DIGITS = 12  # values equal to this many significant digits are a tie: their difference is rounding
 
 
@@ -96,6 +103,16 @@ def leaderboard(
     return Board(standings=everyone, track=rule, places=tuple(places))
 
 
+def estimate_source(record: Record, name: str) -> str | None:
+    """Where the record's power comes from if its column `name` is an energy that was estimated, else None."""
+    if name not in _ENERGY or name not in record.values:
+        return None
+    key = "compress_power_source" if name == "compress_energy_kwh" else "power_source"
+    found = [str(part[key]) for part in record.conditions.values() if key in part]
+    source = found[0] if found else "not stated"
+    return None if _METERS.issuperset(source.split(" + ")) else source
+
+
 def _track(suite: Suite, name: str) -> Track:
     for track in suite.tracks:
         if track.name == name:
@@ -105,9 +122,8 @@ def _track(suite: Suite, name: str) -> Track:
 
 def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
     for record in records:
-        key = "compress_power_source" if track.rank == "compress_energy_kwh" else "power_source"
-        found = [str(part[key]) for part in record.conditions.values() if key in part]
-        source = found[0] if found else "not stated"
+        found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in _ENERGY[track.rank]]
+        source = " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
         if track.rank in record.values and not _METERS.issuperset(source.split(" + ")):
             raise RecordError(
                 f"track {track.name} ranks by {track.rank}, but the power source of record {record.key} is: {source}. "

@@ -8,7 +8,7 @@ from bench.columns import Column
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 MEGABYTE = 1e6  # bytes; not 2**20, which is a MiB
-_SUFFIXES = ("s", "bytes", "kwh", "kgco2e", "eps")  # units at the end of a column's name
+_SUFFIXES = ("s", "bytes", "kwh", "kgco2e", "eps", "w", "l")  # units at the end of a column's name
 _ARROWS = {"higher": "↑", "lower": "↓", None: ""}
 
 

@@ -1,4 +1,4 @@
-"""The rows that no other row beats: n-dimensional dominance with mixed directions."""
+"""The rows that no other row beats, how surely, and how much they cover: dominance with mixed directions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.analysis.hypervolume import Cover, cover
+from bench.analysis.membership import DRAWS, on_front
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import Absent, Cell, Table, with_ends
+from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
 from bench.columns import COLUMNS, column
 from bench.errors import RecordError
 from bench.record import Failure, Record
+from bench.statistics import Interval
 from bench.suite import Suite
 
 Direction = Literal["higher", "lower"]
@@ -21,6 +24,8 @@ class Front:
     """A suite's recipes over chosen columns: which are not dominated, and which could not be compared.
 
     `members` are indices into `rows`; `left_out` pairs each row that has no value in some column with the reason.
+    `certainty` is each row's share of draws in which it is on the front, empty where no value has an interval; `exact`
+    says which values have none. `cover` is None for a front without rows.
     """
 
     standings: Standings
@@ -28,6 +33,9 @@ class Front:
     rows: tuple[Standing, ...]
     members: frozenset[int]
     left_out: tuple[tuple[Standing, str], ...]
+    certainty: tuple[float, ...]
+    exact: tuple[str, ...]
+    cover: Cover | None
 
     def table(self) -> Table:
         """Front rows first, best in the first column first, then the dominated rows; the left out ones as notes."""
@@ -38,14 +46,55 @@ class Front:
             row = self.rows[index]
             mark = "front" if index in self.members else "dominated"
             cells: dict[str, Cell] = {"front": mark, "model": row.model, "recipe": row.recipe, "family": row.family}
-            rows.append({**cells, **{name: row.values[name] for name in columns}})
+            if self.certainty:
+                share = self.certainty[index]
+                cells["on_front"] = Shown(share, f"{100 * share:.0f}%")
+            cells.update({name: row.values[name] for name in columns})
+            rows.append({**cells, "flags": ", ".join(row.flags)})
+        flags = self.standings.flags
         return Table(
             title=f"{self.standings.suite.title}: front over {', '.join(self.columns)}",
-            columns=("front", "model", "recipe", "family", *columns),
+            columns=(
+                "front",
+                *(("on_front",) if self.certainty else ()),
+                "model",
+                "recipe",
+                "family",
+                *columns,
+                *(("flags",) if flags else ()),
+            ),
             rows=tuple(rows),
-            notes=(*self.standings.notes(), *(f"Left out: {row.recipe}: {why}" for row, why in self.left_out)),
+            notes=(
+                *self.standings.notes(),
+                *self._notes(),
+                *(f"Left out: {row.recipe}: {why}" for row, why in self.left_out),
+            ),
+            flags=flags,
             generated=self.standings.generated,
         )
+
+    def _notes(self) -> list[str]:
+        """How sure the front is, and how much it covers against which reference point."""
+        said = []
+        if self.certainty:
+            exact = f"; taken as exact, without an interval: {', '.join(self.exact)}" if self.exact else ""
+            said.append(
+                f"On front: share of {DRAWS:,} draws of every value within its 95 % interval in which no row beats "
+                f"this one{exact}."
+            )
+        elif self.rows:
+            said.append("No value here has an interval, so how sure the front is cannot be said.")
+        if self.cover is not None:
+            whole = f"{self.cover.share:.1%}" if self.cover.share is not None else "none"
+            said.append(
+                f"Hypervolume: {whole} of the box from the reference point ({self._point(self.cover.reference)}) to "
+                f"the best of each column ({self._point(self.cover.best)}); {self.cover.volume:.6g} in the columns' "
+                f"own units."
+            )
+        return said
+
+    def _point(self, values: Sequence[float]) -> str:
+        return ", ".join(f"{name} {value:.6g}" for name, value in zip(self.columns, values, strict=True))
 
     def _rank(self, index: int) -> tuple[float, str]:
         name = self.columns[0]
@@ -62,21 +111,63 @@ def pareto(
     *,
     failures: Sequence[Failure] = (),
     tasks: Sequence[str] | None = None,
+    reference: Mapping[str, float] | None = None,
 ) -> Front:
     """The front of a suite's recipes over two or more columns, each aggregated over tasks and seeds.
 
+    `reference` is the hypervolume's reference point, a value for each column; None is the worst value of each.
+
     Raises `UnknownNameError` for a column that does not exist, and `RecordError` for a column without a better
-    direction, for fewer than two columns, and for records that may not be compared.
+    direction, for fewer than two columns, for a reference point of other columns, and for records that may not be
+    compared.
     """
     directions = [direction(name) for name in columns]
     if len(set(columns)) < 2:
         raise RecordError(f"a front needs at least two different columns, found: {', '.join(columns) or 'none'}")
+    if reference is not None and set(reference) != set(columns):
+        raise RecordError(
+            f"the reference point has {', '.join(reference) or 'nothing'}, but the front is over {', '.join(columns)}: "
+            f"give one value for each, in the column's own unit."
+        )
     everyone = standings(suite, records, failures, tasks)
     gaps = [_gap(row.values, columns) for row in everyone.rows]
     rows = tuple(row for row, gap in zip(everyone.rows, gaps, strict=True) if gap is None)
-    left_out = tuple((row, gap) for row, gap in zip(everyone.rows, gaps, strict=True) if gap is not None)
     members = front([row.values for row in rows], columns, directions)
-    return Front(standings=everyone, columns=tuple(columns), rows=rows, members=frozenset(members), left_out=left_out)
+    signs = [1.0 if way == "higher" else -1.0 for way in directions]
+    values = [[_interval(row, name) for name in columns] for row in rows]
+    lacking = [
+        [row.recipe for row, own in zip(rows, values, strict=True) if own[i].low == own[i].high]
+        for i in range(len(columns))
+    ]
+    exact = [
+        name if len(found) == len(rows) else f"{name} of {', '.join(found)}"
+        for name, found in zip(columns, lacking, strict=True)
+        if found
+    ]
+    return Front(
+        standings=everyone,
+        columns=tuple(columns),
+        rows=rows,
+        members=frozenset(members),
+        left_out=tuple((row, gap) for row, gap in zip(everyone.rows, gaps, strict=True) if gap is not None),
+        certainty=tuple(on_front(values, signs)) if exact != list(columns) else (),
+        exact=tuple(exact),
+        cover=cover(
+            [[value.middle for value in row] for row in values],
+            signs,
+            [reference[name] for name in columns] if reference is not None else None,
+        ),
+    )
+
+
+def _interval(row: Standing, name: str) -> Interval:
+    """The row's value with the ends of its interval, which are the value itself where it has none."""
+    value, low, high = (row.values.get(key, Absent("no such column")) for key in (name, f"{name}_low", f"{name}_high"))
+    if isinstance(value, Absent):
+        raise TypeError(f"{row.recipe} is on a front without a value of {name}")
+    if isinstance(low, Absent) or isinstance(high, Absent):
+        return Interval(float(value), float(value), float(value))
+    return Interval(float(value), float(low), float(high))
 
 
 def front(

@@ -11,12 +11,14 @@ from typing import Any
 from bench.analysis.fit import Grid, drawn, paragraph, room
 from bench.analysis.marks import Marks, notes_of, plain
 from bench.analysis.numbers import heading, written
-from bench.analysis.table import Absent, Cell, Table
+from bench.analysis.spread import NOT_SIGNIFICANT
+from bench.analysis.table import Absent, Cell, Shown, Table
 from bench.columns import COLUMNS, Column
 from bench.errors import unknown
 
 _ONCE = ("suite", "machine", "setting", "model", "seed")
 _QUALITY = "quality:"  # before a task's name: the quality on that task
+_UNSURE = f"n.s.: not significant, the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
 
 
 def render(table: Table, form: str = "table", *, width: int = 100) -> str:
@@ -65,7 +67,7 @@ def _csv(table: Table, width: int) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*table.columns, "generated", "absent"])
     for row in table.rows:
-        cells = ["" if isinstance(row[name], Absent) else row[name] for name in table.columns]
+        cells = ["" if isinstance(row[name], Absent) else _bare(row[name]) for name in table.columns]
         reasons = _absent(table, row)
         gaps = [
             f"{', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
@@ -79,7 +81,7 @@ def _json(table: Table, width: int) -> str:
     del width
     rows = [
         {
-            "values": {name: row[name] for name in table.columns if not isinstance(row[name], Absent)},
+            "values": {name: _bare(row[name]) for name in table.columns if not isinstance(row[name], Absent)},
             "absent": _absent(table, row),
         }
         for row in table.rows
@@ -111,7 +113,12 @@ def _grid(table: Table, names: Sequence[str], marks: Marks) -> Grid:
     return Grid(
         headings=tuple(map(_heading, names)),
         rows=tuple(tuple(_cell(table, row, name, marks) for name in names) for row in table.rows),
-        numeric=tuple(name in ("rank", "seed") or _column(name) is not None for name in names),
+        numeric=tuple(
+            name in ("rank", "seed")
+            or _column(name) is not None
+            or any(isinstance(row[name], Shown) for row in table.rows)
+            for name in names
+        ),
     )
 
 
@@ -119,6 +126,8 @@ def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
     value = row[name]
     if isinstance(value, Absent):
         return marks.missing(value)
+    if isinstance(value, Shown):
+        return value.text
     column = _column(name)
     if column is None or isinstance(value, str):
         text = plain(str(value))
@@ -126,13 +135,22 @@ def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     ends = ""
     if isinstance(low, int | float) and isinstance(high, int | float) and f"{name}_low" in table.columns:
-        ends = f" [{written(column, low).rstrip('x')}, {written(column, high).rstrip('x')}]"
-    return written(column, value) + ends
+        ends = f" [{written(column, low).rstrip('x%')}, {written(column, high).rstrip('x%')}]"
+    p = row.get(f"{name}_p")
+    unsure = isinstance(p, int | float) and p > NOT_SIGNIFICANT and f"{name}_p" in table.columns
+    return written(column, value) + ends + (f" n.s.{marks.mark(_UNSURE)}" if unsure else "")
+
+
+def _bare(cell: Cell) -> str | int | float:
+    """The cell's value without how it is shown."""
+    if isinstance(cell, Absent):
+        raise TypeError("an absent cell has no value")
+    return cell.value if isinstance(cell, Shown) else cell
 
 
 def _is_end(name: str, columns: Sequence[str]) -> bool:
-    stem = name.removesuffix("_low").removesuffix("_high")
-    return stem != name and stem in columns
+    stem, _, part = name.rpartition("_")
+    return part in ("low", "high", "p") and stem in columns
 
 
 def _column(name: str) -> Column | None:
@@ -143,7 +161,7 @@ def _heading(name: str) -> str:
     if name.startswith(_QUALITY):
         return plain(name.removeprefix(_QUALITY)) + " ↑"
     column = COLUMNS.get(name)
-    return heading(column) if column else name
+    return heading(column) if column else name.replace("_", " ")
 
 
 def _absent(table: Table, row: dict[str, Cell]) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.aggregate import aggregate
 from bench.analysis.comparable import comparable
-from bench.analysis.table import Absent, flags_of, value_of
+from bench.analysis.means import mean_of
+from bench.analysis.table import Absent, flags_of
 from bench.columns import COLUMNS
 from bench.errors import RecordError, SuiteError
 from bench.record import Failure, Record
@@ -130,7 +130,7 @@ def _standing(
         family=first.family if first else "unknown",
         is_reference=(first.recipe_base if first else recipe) == "none",
         missing=missing,
-        values={name: Absent(missing) if missing else _mean(name, own, counted, seeds) for name in COLUMNS},
+        values={name: Absent(missing) if missing else mean_of(name, own, counted, seeds) for name in COLUMNS},
         tasks={task.name: _task_quality(task.name, own, failed, seeds) for task in suite.tasks},
         flags=tuple(sorted({flag.code for record in own.values() for flag in record.warnings})),
     )
@@ -146,51 +146,11 @@ def _why_missing(lacking: Sequence[tuple[str, int]], failed: dict[tuple[str, int
     return "; ".join(reasons) + (f"; and {more} more cells" if more > 0 else "")
 
 
-def _mean(
-    name: str, own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]
-) -> float | int | Absent:
-    if name == "retention":
-        return _retention(own, counted, seeds)
-    cells: list[list[float | int]] = []
-    for task in counted:
-        values: list[float | int] = []
-        for seed in seeds:
-            value = value_of(own[task, seed], name)
-            if isinstance(value, Absent):
-                return Absent(f"{name} on {task}: {value.reason}")
-            values.append(value)
-        cells.append(values)
-    try:
-        return aggregate(name, cells)
-    except ValueError as error:
-        return Absent(f"{name}: {error}")
-
-
-def _retention(own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]) -> float | Absent:
-    """Mean quality over mean quality of the reference, each over the same cells."""
-    qualities: list[list[float | int]] = []
-    references: list[list[float | int]] = []
-    for task in counted:
-        records = [own[task, seed] for seed in seeds]
-        for record in records:
-            quality = value_of(record, "quality")
-            if isinstance(quality, Absent):
-                return Absent(f"quality on {task}: {quality.reason}")
-            if "quality" not in record.reference:
-                return Absent(f"the record of {task} has no quality of the reference")
-        qualities.append([record.values["quality"] for record in records])
-        references.append([record.reference["quality"] for record in records])
-    whole = aggregate("quality", references)
-    if whole <= 0:
-        return Absent("the reference's mean quality is not positive")
-    return aggregate("quality", qualities) / whole
-
-
 def _task_quality(
     task: str, own: dict[tuple[str, int], Record], failed: dict[tuple[str, int], Failure], seeds: Sequence[int]
 ) -> float | Absent:
     lacking = [(task, seed) for seed in seeds if (task, seed) not in own]
     if lacking:
         return Absent(_why_missing(lacking, failed))
-    value = _mean("quality", own, [task], seeds)
+    value = mean_of("quality", own, [task], seeds)
     return value if isinstance(value, Absent) else float(value)

@@ -12,6 +12,7 @@ from bench.record import Failure, Record
 
 DEFAULT_COLUMNS = (
     "quality",
+    "drop",
     "retention",
     "speedup",
     "compression",
@@ -47,7 +48,14 @@ class Absent(NamedTuple):
     reason: str
 
 
-Cell = str | int | float | Absent
+class Shown(NamedTuple):
+    """A number of no result column, with how people read it."""
+
+    value: float
+    text: str
+
+
+Cell = str | int | float | Absent | Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +114,11 @@ def value_of(record: Record, name: str) -> float | int | Absent:
 
 
 def with_ends(columns: Iterable[str]) -> list[str]:
-    """`columns`, each followed by its interval's ends where it has them: a speed-up never stands without."""
+    """`columns`, each followed by its interval's ends and its test where it has them: none stands without."""
     found: list[str] = []
     for name in columns:
-        found += [item for item in (name, f"{name}_low", f"{name}_high") if item == name or item in COLUMNS]
+        beside = (f"{name}_{part}" for part in ("low", "high", "p"))
+        found += [name, *(item for item in beside if item in COLUMNS)]
     return list(dict.fromkeys(found))
 
 

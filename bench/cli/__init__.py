@@ -7,7 +7,7 @@ import sys
 import typer
 
 from bench import __version__
-from bench.cli import cache, catalog, results, run
+from bench.cli import cache, catalog, compare, doctor, results, run
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ app.command("show")(catalog.show)
 app.command("table")(results.table)
 app.command("leaderboard")(results.leaderboard)
 app.command("pareto")(results.pareto)
+app.command("compare")(compare.compare)
+app.command("doctor")(doctor.doctor)
 app.add_typer(cache.app, name="cache")
 
 

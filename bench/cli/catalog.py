@@ -14,10 +14,10 @@ def list_(
     kind: str = typer.Argument("suites", help="suites, tasks, models, recipes, methods, measures or columns."),
     format_: str = FORMAT,
 ) -> None:
-    """Everything of one kind, a line each."""
+    """Everything of one kind, a line each; md, csv and json say all of it."""
     from bench.catalog import listing
 
-    rows = listing(kind)
+    rows = listing(kind, full=format_ != "table")
     if format_ == "table":
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
@@ -58,6 +58,8 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
         KINDS.get(task.kind, where=f"{suite}: tasks[{index}].kind")
         SOURCES.get(task.data.source, where=f"{suite}: tasks[{index}].data.source")
         chosen.training(task)
+    for name in chosen.setting.measuring.budgets_s:
+        MEASURES.get(name, where=f"{suite}: setting.measuring.budgets_s")
     recipes = [
         recipe
         for index, choice in enumerate(chosen.recipes)

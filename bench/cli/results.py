@@ -70,6 +70,7 @@ def pareto(
     x: str = typer.Option("flops", help="Column of the horizontal axis."),
     y: str = typer.Option("quality", help="Column of the vertical axis."),
     also: list[str] = typer.Option([], help="A further column that the front weighs (repeatable)."),
+    reference: str | None = typer.Option(None, help="The hypervolume's reference point: X=VALUE,Y=VALUE."),
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
@@ -86,7 +87,14 @@ def pareto(
     chosen = load_suite(suite)
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
     records, failures = of_one_setting(chosen, found)
-    front = find(chosen, records, [x, y, *also], failures=failures, tasks=tasks_with_records(chosen, records, failures))
+    front = find(
+        chosen,
+        records,
+        [x, y, *also],
+        failures=failures,
+        tasks=tasks_with_records(chosen, records, failures),
+        reference=_point(reference) if reference is not None else None,
+    )
     for path in out:
         if path.suffix in (".png", ".svg"):
             from bench.analysis.plot import draw_front
@@ -97,3 +105,17 @@ def pareto(
             put(front.table(), format_, path)
     if not out:
         put(front.table(), format_, None)
+
+
+def _point(text: str) -> dict[str, float]:
+    """The reference point in `flops=2e10,quality=0.5`."""
+    from bench.errors import RecordError
+
+    point = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            point[name.strip()] = float(value)
+        except ValueError as error:
+            raise RecordError(f"--reference: expected COLUMN=NUMBER with commas between, found '{part}'") from error
+    return point

@@ -2,10 +2,72 @@
 
 from bench.columns.column import Column
 
+_XU = "Xu et al. 2021, arXiv:2109.03228"
+_STANTON = "Stanton et al. 2021, arXiv:2106.05945"
+_TEST = "measures/test_agreement.py"
+
 COLUMNS = (
-    Column("label_loyalty", "", "higher", "percent", "share of examples with the reference's label (Xu 2021)"),
-    Column("probability_loyalty", "", "higher", "percent", "mean of 1 - Jensen-Shannon distance, base 2 (Xu 2021)"),
-    Column("fidelity_kl", "nats", "lower", "number", "mean KL(reference || artifact), evaluation split (Stanton 2021)"),
-    Column("fidelity_kl_train", "nats", "lower", "number", "mean KL(reference || artifact), training examples"),
-    Column("output_correlation", "", "higher", "percent", "Pearson correlation of the two models' regression outputs"),
+    Column(
+        "label_loyalty",
+        "",
+        "higher",
+        "percent",
+        "share of examples with the reference's label (Xu 2021)",
+        source=f"{_XU}; equals the top-1 agreement of {_STANTON}",
+        oracle=f"{_TEST}::test_examples_of_all_splits_count_alike",
+    ),
+    Column(
+        "label_loyalty_low",
+        "",
+        None,
+        "percent",
+        "lower end of the 95 % bootstrap interval of label_loyalty over the examples",
+        source="Efron and Tibshirani 1993, chapter 13",
+        oracle=f"{_TEST}::test_the_interval_of_label_loyalty_is_that_of_a_binomial_share",
+    ),
+    Column(
+        "label_loyalty_high",
+        "",
+        None,
+        "percent",
+        "upper end of the 95 % bootstrap interval of label_loyalty over the examples",
+        source="Efron and Tibshirani 1993, chapter 13",
+        oracle=f"{_TEST}::test_the_interval_of_label_loyalty_is_that_of_a_binomial_share",
+    ),
+    Column(
+        "probability_loyalty",
+        "",
+        "higher",
+        "percent",
+        "mean of 1 - Jensen-Shannon distance, base 2 (Xu 2021)",
+        source=f"{_XU}; base 2 is ours, so that disjoint predictions get 0",
+        oracle=f"{_TEST}::test_probability_loyalty_has_its_golden_values_in_base_two",
+    ),
+    Column(
+        "fidelity_kl",
+        "nats",
+        "lower",
+        "number",
+        "mean KL(reference || artifact), evaluation split (Stanton 2021)",
+        source=_STANTON,
+        oracle=f"{_TEST}::test_the_reference_comes_first_in_the_divergence",
+    ),
+    Column(
+        "fidelity_kl_train",
+        "nats",
+        "lower",
+        "number",
+        "mean KL(reference || artifact), training examples",
+        source=_STANTON,
+        oracle=f"{_TEST}::test_divergence_on_training_data_is_that_of_the_first_training_examples",
+    ),
+    Column(
+        "output_correlation",
+        "",
+        "higher",
+        "percent",
+        "Pearson correlation of the two models' regression outputs",
+        source="ours: a regression output has neither a label nor a probability, so linear agreement is what is left",
+        oracle=f"{_TEST}::test_regression_outputs_are_correlated_as_scipy_correlates_them",
+    ),
 )

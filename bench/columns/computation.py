@@ -2,10 +2,63 @@
 
 from bench.columns.column import Column
 
+_FORM = "ours: what fvcore calls a flop, with operators of our own where fvcore has none or counts element by element"
+_TRACE, _DEPTH = "measures/test_trace.py", "measures/test_dynamic_depth.py"
+
 COLUMNS = (
-    Column("macs", "MAC", "lower", "count", "multiply-adds executed for one example at the stated length"),
-    Column("flops", "FLOP", "lower", "count", "2 * macs"),
-    Column("macs_effective", "MAC", "lower", "count", "multiply-adds with a non-zero weight"),
-    Column("bops", "bitop", "lower", "count", "sum of MACs * weight bits * activation bits"),
-    Column("flops_coverage", "", None, "percent", "share of the heavy operator calls that could be counted"),
+    Column(
+        "macs",
+        "MAC",
+        "lower",
+        "count",
+        "multiply-adds executed for one example at the stated length, the mean over real exits where depth is dynamic",
+        source=_FORM,
+        oracle=f"{_TRACE}::test_a_tiny_bert_meets_the_closed_form_and_torchs_own_counter",
+    ),
+    Column(
+        "flops",
+        "FLOP",
+        "lower",
+        "count",
+        "2 * macs",
+        source="systems.md M2: a multiply-add is two operations, as in TinyBERT's and MobileBERT's tables",
+        oracle=f"{_TRACE}::test_bert_base_with_pooler_and_head_has_the_golden_total",
+    ),
+    Column(
+        "macs_effective",
+        "MAC",
+        "lower",
+        "count",
+        "multiply-adds with a non-zero weight",
+        source="ours: zeros in a dense matrix are executed, so what they would save is a column of its own",
+        oracle="measures/test_operators_modules.py::"
+        "test_dense_and_effective_multiply_adds_are_the_sums_of_ones_that_the_layer_itself_adds",
+    ),
+    Column(
+        "bops",
+        "bitop",
+        "lower",
+        "count",
+        "sum of MACs * weight bits * activation bits",
+        source="van Baalen et al. 2020 (Bayesian Bits), arXiv:2005.07093",
+        oracle="measures/test_operators.py::test_bit_operations_are_those_of_every_pair_of_bits_that_a_loop_multiplies",
+    ),
+    Column(
+        "flops_coverage",
+        "",
+        None,
+        "percent",
+        "share of heavy operator calls that could be counted",
+        source="ours: fvcore only logs what it skips; here an operator that is not known to be light is heavy",
+        oracle=f"{_TRACE}::test_an_operator_that_nobody_can_count_lowers_coverage_and_is_named",
+    ),
+    Column(
+        "speedup_layers",
+        "",
+        "higher",
+        "ratio",
+        "layer-count proxy: reference layers over executed layers",
+        source="Zhou et al. 2020 (PABEE), arXiv:2006.04152; Sun et al. 2021: sum of L * m_i over sum of i * m_i",
+        oracle=f"{_DEPTH}::test_the_layer_proxy_is_a_ratio_of_sums_and_not_the_saved_share",
+    ),
 )

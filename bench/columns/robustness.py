@@ -2,14 +2,113 @@
 
 from bench.columns.column import Column
 
+_DU = "Du et al. 2021, arXiv:2110.08419"
+_JIN = "Jin et al. 2020, arXiv:1907.11932 (TextFooler)"
+_RATE = f"{_JIN}; candidates without downloads are ours"
+_COMMON = "ours: a model that is right less often is attacked less often, so only examples both had right compare"
+_TRANSFER = "transferability: Papernot et al. 2016, arXiv:1605.07277; replay of the reference's final texts is ours"
+_SHIFT = "measures/test_robustness.py::test_the_gap_is_what_the_shift_costs_and_the_bias_its_quotient"
+_KNOWN = "measures/test_attack.py::test_every_rate_of_a_bag_of_words_is_known_beforehand"
+_REPLAY = "measures/test_attack.py::test_texts_that_flip_the_reference_are_replayed_on_the_artifact"
+
 COLUMNS = (
-    Column("ood_quality", "", "higher", "percent", "quality on the shifted split, without further training"),
-    Column("ood_gap", "", "lower", "percent", "quality minus quality on the shifted split"),
-    Column("ood_relative_bias", "", "lower", "ratio", "gap divided by the reference's gap (Du 2021)"),
-    Column("attack_clean_accuracy", "", "higher", "percent", "accuracy on the attacked sample before the attack"),
-    Column("attack_accuracy", "", "higher", "percent", "accuracy under attack, attacked model queried itself"),
-    Column("attack_success", "", "lower", "percent", "flipped examples among those that were right before"),
-    Column("attack_success_common", "", "lower", "percent", "flipped share among examples both models had right"),
-    Column("attack_queries", "queries", "higher", "number", "mean model queries per attacked example"),
-    Column("attack_words", "", "higher", "percent", "mean share of words changed in flipped examples"),
+    Column(
+        "ood_quality",
+        "",
+        "higher",
+        "percent",
+        "quality on the shifted split, without further training",
+        source=_DU,
+        oracle=_SHIFT,
+    ),
+    Column(
+        "ood_gap",
+        "",
+        "lower",
+        "percent",
+        "quality minus quality on the shifted split",
+        source=_DU,
+        oracle=_SHIFT,
+    ),
+    Column(
+        "ood_relative_bias",
+        "",
+        "lower",
+        "ratio",
+        "gap divided by the reference's gap (Du 2021)",
+        source=f"{_DU}; the exact formula is our reading: the reference itself has 1",
+        oracle=_SHIFT,
+    ),
+    Column(
+        "attack_clean_accuracy",
+        "",
+        "higher",
+        "percent",
+        "accuracy on the attacked sample before the attack",
+        source=_JIN,
+        oracle="measures/test_attack.py::test_a_budget_of_nothing_changes_nothing",
+    ),
+    Column(
+        "attack_accuracy",
+        "",
+        "higher",
+        "percent",
+        "accuracy under attack, attacked model queried itself",
+        source=_RATE,
+        oracle=_KNOWN,
+    ),
+    Column(
+        "attack_success",
+        "",
+        "lower",
+        "percent",
+        "flipped examples among those that were right before",
+        source=_RATE,
+        oracle=_KNOWN,
+    ),
+    Column(
+        "attack_success_common",
+        "",
+        "lower",
+        "percent",
+        "flipped share among examples both models had right",
+        source=_COMMON,
+        oracle="measures/test_attack.py::test_a_weaker_model_is_compared_on_the_common_examples",
+    ),
+    Column(
+        "attack_transfer_accuracy",
+        "",
+        "higher",
+        "percent",
+        "accuracy on the texts that attacks on the reference ended with, of all examples that it had right",
+        source=_TRANSFER,
+        oracle=_REPLAY,
+    ),
+    Column(
+        "attack_transfer_success",
+        "",
+        "lower",
+        "percent",
+        "share of the texts that flip the reference that flip this model too, where it was right before",
+        source=_TRANSFER,
+        oracle=_REPLAY,
+    ),
+    Column(
+        "attack_queries",
+        "queries",
+        "higher",
+        "number",
+        "mean model queries per attacked example",
+        source=_RATE,
+        oracle="measures/test_attack.py::test_queries_are_the_texts_that_were_scored",
+    ),
+    Column(
+        "attack_words",
+        "",
+        "higher",
+        "percent",
+        "mean share of words changed in flipped examples",
+        source=_RATE,
+        oracle=_KNOWN,
+    ),
 )

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
+from bench.predictions import TABLE, prediction_table
+from bench.statistics import score_interval
+from bench.tasks.kinds.kind import Predictions
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.artifact import Loaded
-    from bench.tasks.kinds.kind import Predictions
-
     Array = np.ndarray[Any, Any]
 
-PROBABILITY = ("probability_loyalty", "fidelity_kl", "fidelity_kl_train")
+PROBABILITY = ("probability_loyalty", "fidelity_kl")
+ENDS = ("label_loyalty_low", "label_loyalty_high")
+OF_ITSELF = {"label_loyalty": 1.0, "probability_loyalty": 1.0, "fidelity_kl": 0.0, "output_correlation": 1.0}
+CONFIDENCE_BINS = 5  # ours: fifths of the examples, so that each bin has enough of them
 
 
 def label_loyalty(reference: Array, artifact: Array) -> float:
@@ -63,6 +66,89 @@ def output_correlation(reference: Array, artifact: Array) -> float | None:
     return float(np.clip(np.corrcoef(reference, artifact)[0, 1], -1, 1))
 
 
+def same_label(reference: Predictions, artifact: Predictions) -> Array | None:
+    """Whether both models give an example the same label or the same answer string, [examples]; None for scores."""
+    import numpy as np
+
+    if reference.logits is not None and artifact.logits is not None:
+        return np.asarray(reference.logits.argmax(axis=1) == artifact.logits.argmax(axis=1))
+    if reference.answers is not None and artifact.answers is not None:
+        return np.array([one == other for one, other in zip(reference.answers, artifact.answers, strict=True)])
+    return None
+
+
+def compare(reference: Predictions, artifact: Predictions) -> dict[str, float | str]:
+    """Every column of `OF_ITSELF` for two models' predictions on the same examples, or why it does not exist."""
+    if reference.logits is not None and artifact.logits is not None:
+        return {
+            "label_loyalty": label_loyalty(reference.logits, artifact.logits),
+            "probability_loyalty": probability_loyalty(reference.logits, artifact.logits),
+            "fidelity_kl": fidelity_kl(reference.logits, artifact.logits),
+            "output_correlation": "the task predicts labels, not scores",
+        }
+    same = same_label(reference, artifact)
+    if same is not None:
+        no_classes = "an answer span has no probabilities over classes"
+        return {
+            "label_loyalty": float(same.mean()),
+            **dict.fromkeys(PROBABILITY, no_classes),
+            "output_correlation": "the task predicts answers, not scores",
+        }
+    correlation = output_correlation(_array(reference.values), _array(artifact.values))
+    return {
+        "label_loyalty": "a regression output is not a label",
+        **dict.fromkeys(PROBABILITY, "a regression output is not a probability"),
+        "output_correlation": "one of the two models gives the same output for every example"
+        if correlation is None
+        else correlation,
+    }
+
+
+def loyalty_by_class(reference: Array, artifact: Array, labels: Sequence[str]) -> dict[str, dict[str, float | int]]:
+    """Label loyalty among the examples that the reference gives each class; a class it never gives is left out."""
+    said, same = reference.argmax(axis=1), reference.argmax(axis=1) == artifact.argmax(axis=1)
+    return {
+        label: {"examples": int((said == number).sum()), "label_loyalty": float(same[said == number].mean())}
+        for number, label in enumerate(labels)
+        if (said == number).any()
+    }
+
+
+def loyalty_by_confidence(reference: Array, artifact: Array) -> list[dict[str, float | int]]:
+    """Label loyalty by how sure the reference is: fifths of the examples, the least sure first.
+
+    Each bin has the `least` and the `most` of the reference's top probability in it. Examples with equal confidence
+    share a bin, so bins may differ in size and an empty one is left out.
+    """
+    import numpy as np
+    from scipy.special import softmax
+
+    sure = softmax(reference, axis=1).max(axis=1)  # [examples]
+    same = reference.argmax(axis=1) == artifact.argmax(axis=1)
+    edges = np.quantile(sure, np.linspace(0, 1, CONFIDENCE_BINS + 1))
+    bins = np.searchsorted(edges[1:-1], sure, side="left")
+    return [
+        {
+            "least": float(sure[bins == number].min()),
+            "most": float(sure[bins == number].max()),
+            "examples": int((bins == number).sum()),
+            "label_loyalty": float(same[bins == number].mean()),
+        }
+        for number in np.unique(bins)
+    ]
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of several splits as one."""
+    import numpy as np
+
+    if parts[0].logits is not None:
+        return Predictions(logits=np.concatenate([_array(part.logits) for part in parts]))
+    if parts[0].values is not None:
+        return Predictions(values=np.concatenate([_array(part.values) for part in parts]))
+    return Predictions(answers=tuple(answer for part in parts for answer in part.answers or ()))
+
+
 class Agreement(Measure):
     """Means over the examples of all evaluation splits together; no labels are needed.
 
@@ -70,72 +156,79 @@ class Agreement(Measure):
     """
 
     name = "agreement"
-    columns = ("label_loyalty", *PROBABILITY, "output_correlation")
+    columns = ("label_loyalty", *ENDS, *PROBABILITY, "fidelity_kl_train", "output_correlation")
     says = "how far the artifact says what the reference says: labels, probabilities, regression outputs, answers"
+    budget_s = 2.0
 
     def read(self, pair: Pair) -> Reading:
-        """Compare the two models' predictions on the same examples."""
+        """Compare the two models' predictions on the same examples, and keep these for later."""
         reading = Reading(conditions={"splits": list(pair.task.evaluate), "loyalty_base": 2, "kl_unit": "nats"})
-        artifact = [pair.evaluator.predict(pair.artifact, split) for split in pair.task.evaluate]
-        reference = [pair.evaluator.predict(pair.reference, split) for split in pair.task.evaluate]
+        artifact = joined([pair.evaluator.predict(pair.artifact, split) for split in pair.task.evaluate])
+        reference = joined([pair.evaluator.predict(pair.reference, split) for split in pair.task.evaluate])
         reading.conditions["examples"] = sum(len(pair.evaluator.examples(split)) for split in pair.task.evaluate)
-        if artifact[0].logits is not None:
-            _compare_classes(reading, pair, _logits(reference), _logits(artifact))
-        elif artifact[0].values is not None:
-            _compare_scores(reading, _values(reference), _values(artifact))
-        else:
-            _compare_answers(reading, reference, artifact)
+        for name, found in compare(reference, artifact).items():
+            if isinstance(found, str):
+                reading.leave(found, name)
+            else:
+                reading.give(name, found, reference=OF_ITSELF[name])
+        _bound(reading, pair, same_label(reference, artifact))
+        _compare_on_training_data(reading, pair)
+        if reference.logits is not None and artifact.logits is not None:
+            by_class = loyalty_by_class(reference.logits, artifact.logits, pair.task.labels)
+            by_confidence = loyalty_by_confidence(reference.logits, artifact.logits)
+            reading.conditions |= {"loyalty_by_class": by_class, "loyalty_by_confidence": by_confidence}
+        elif artifact.answers is not None:
+            reading.conditions["label_loyalty"] = "share of equal answer strings"
+        reading.tables[TABLE] = prediction_table(pair, _kept(reading, pair))
         return reading
 
 
-def _compare_classes(reading: Reading, pair: Pair, reference: Array, artifact: Array) -> None:
-    reading.give("label_loyalty", label_loyalty(reference, artifact), reference=1.0)
-    reading.give("probability_loyalty", probability_loyalty(reference, artifact), reference=1.0)
-    reading.give("fidelity_kl", fidelity_kl(reference, artifact), reference=0.0)
-    reading.leave("the task predicts labels, not scores", "output_correlation")
+def _bound(reading: Reading, pair: Pair, same: Array | None) -> None:
+    """Give label loyalty its bootstrap interval over the examples."""
+    import numpy as np
+
+    if same is None:
+        reading.leave(reading.absent["label_loyalty"], *ENDS)
+        return
+    interval = score_interval(
+        lambda chosen: float(same[chosen].mean()), len(same), generator=np.random.default_rng(pair.seed)
+    )
+    if interval is None:
+        reading.leave("one example has no interval", *ENDS)
+        return
+    reading.give(ENDS[0], interval.low)
+    reading.give(ENDS[1], interval.high)
+
+
+def _compare_on_training_data(reading: Reading, pair: Pair) -> None:
+    if "fidelity_kl" in reading.absent:
+        reading.leave(reading.absent["fidelity_kl"], "fidelity_kl_train")
+        return
     if pair.task.trained_on is not None:
         reason = f"the model was trained on task '{pair.task.trained_on}', not on this one"
         reading.leave(reason, "fidelity_kl_train")
         return
     limit = pair.setting.measuring.train_examples
-
-    def trained(loaded: Loaded) -> Array:
-        return _logits([pair.evaluator.predict(loaded, pair.task.train, limit=limit)])
-
-    seen = trained(pair.reference)
-    reading.give("fidelity_kl_train", fidelity_kl(seen, trained(pair.artifact)), reference=0.0)
-    reading.conditions["train_examples"] = len(seen)
-
-
-def _compare_scores(reading: Reading, reference: Array, artifact: Array) -> None:
-    reading.leave("a regression output is not a label", "label_loyalty")
-    reading.leave("a regression output is not a probability", *PROBABILITY)
-    correlation = output_correlation(reference, artifact)
-    if correlation is None:
-        reading.leave("one of the two models gives the same output for every example", "output_correlation")
-    else:
-        reading.give("output_correlation", correlation, reference=1.0)
+    reference, artifact = (
+        _array(pair.evaluator.predict(loaded, pair.task.train, limit=limit).logits)
+        for loaded in (pair.reference, pair.artifact)
+    )
+    reading.give("fidelity_kl_train", fidelity_kl(reference, artifact), reference=0.0)
+    reading.conditions |= {"train_examples": len(reference), "train_split": pair.task.train}
 
 
-def _compare_answers(reading: Reading, reference: Sequence[Predictions], artifact: Sequence[Predictions]) -> None:
-    said, expected = ([text for part in parts for text in part.answers or ()] for parts in (artifact, reference))
-    equal = sum(one == other for one, other in zip(said, expected, strict=True))
-    reading.give("label_loyalty", equal / len(expected), reference=1.0)
-    reading.conditions["label_loyalty"] = "share of equal answer strings"
-    reading.leave("an answer span has no probabilities over classes", *PROBABILITY)
-    reading.leave("the task predicts answers, not scores", "output_correlation")
+def _kept(reading: Reading, pair: Pair) -> list[tuple[str, int | None]]:
+    """Which splits' predictions are stored: every one that a column of this measure was computed on."""
+    kept: list[tuple[str, int | None]] = [(split, None) for split in pair.task.evaluate]
+    if "train_split" in reading.conditions and pair.task.train not in pair.task.evaluate:
+        kept.append((pair.task.train, pair.setting.measuring.train_examples))
+    return kept
 
 
-def _logits(parts: Sequence[Predictions]) -> Array:
+def _array(values: Any) -> Array:
     import numpy as np
 
-    return np.concatenate([np.asarray(part.logits, dtype=np.float64) for part in parts])
-
-
-def _values(parts: Sequence[Predictions]) -> Array:
-    import numpy as np
-
-    return np.concatenate([np.asarray(part.values, dtype=np.float64) for part in parts])
+    return np.asarray(values, dtype=np.float64)
 
 
 MEASURES.register("agreement")(Agreement())

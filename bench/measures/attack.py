@@ -1,15 +1,15 @@
-"""Adversarial robustness: accuracy under a word-level attack that each model faces by itself, within a query budget."""
+"""Adversarial robustness: each model under attack itself, and the artifact on the texts that flip its reference."""
 
 from __future__ import annotations
 
 import dataclasses
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.measures.attacks.candidates import EmbeddingNeighbours, TypingErrors
-from bench.measures.attacks.greedy import RANKED_WORDS, Outcome, Target, run, search
+from bench.measures.attacks.greedy import RANKED_WORDS, Target, run, search
+from bench.measures.attacks.outcomes import Attacked, Share, Side, rows_of
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 
 if TYPE_CHECKING:
@@ -19,40 +19,15 @@ if TYPE_CHECKING:
     from bench.tasks.examples import Example
 
     Array = np.ndarray[Any, Any]
+    Sample = Sequence[tuple[str, Example]]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Attacked:
-    """One model's attack: the numbers of the sampled examples, of those right before, and the outcome of each."""
-
-    sampled: int
-    outcomes: dict[int, Outcome]
-
-    @property
-    def flipped(self) -> list[Outcome]:
-        """The attacks that succeeded."""
-        return [outcome for outcome in self.outcomes.values() if outcome.flipped]
-
-    def success_among(self, numbers: set[int]) -> float | None:
-        """Flipped share of the given examples, all right before; None where there are none."""
-        return sum(self.outcomes[number].flipped for number in numbers) / len(numbers) if numbers else None
-
-    def columns(self, common: set[int]) -> dict[str, float | None]:
-        """The six columns; `common` are the examples that both models had right."""
-        right, flipped = len(self.outcomes), self.flipped
-        return {
-            "attack_clean_accuracy": right / self.sampled,
-            "attack_accuracy": (right - len(flipped)) / self.sampled,
-            "attack_success": self.success_among(set(self.outcomes)),
-            "attack_success_common": self.success_among(common),
-            "attack_queries": sum(item.queries for item in self.outcomes.values()) / right if right else None,
-            "attack_words": sum(item.changed / item.words for item in flipped) / len(flipped) if flipped else None,
-        }
-
+WIDEST = 0.2  # our decision: recipes seldom differ by more, so a wider interval tells none of them apart
 
 _ABSENT = {
     "attack_success": "no sampled example was right before the attack",
     "attack_success_common": "no sampled example was right with both models",
+    "attack_transfer_accuracy": "the reference had no sampled example right, so it was not attacked",
+    "attack_transfer_success": "the reference was flipped on no example that the artifact had right",
     "attack_queries": "no sampled example was right before the attack",
     "attack_words": "no example was flipped",
 }
@@ -65,6 +40,10 @@ class Attack(Measure):
     other by the candidate that lowers it most, until the label flips or the budget is spent. Candidates are typing
     errors and the model's own embedding neighbours. Of a text pair the second text is attacked. Every text scored is
     one query. Examples that the model had wrong count as wrong under attack and cost no query.
+
+    Attacked again is not transferred: the `attack_transfer_*` columns replay on the artifact the texts that the
+    reference's attack left, which cost no query. Beside them stands the reference on its own texts, so that its
+    transfer accuracy is 1 - its attack success, and its transfer success 1.
     """
 
     name = "attack"
@@ -73,10 +52,13 @@ class Attack(Measure):
         "attack_accuracy",
         "attack_success",
         "attack_success_common",
+        "attack_transfer_accuracy",
+        "attack_transfer_success",
         "attack_queries",
         "attack_words",
     )
-    says = "accuracy under word replacements, each model attacked by itself on the same sampled examples"
+    says = "accuracy under word replacements, each model attacked by itself, and on texts made to flip the reference"
+    budget_s = 10.0
 
     def read(self, pair: Pair) -> Reading:
         """Attack both models on one sample; absent for tasks other than classification and where labels are hidden."""
@@ -84,36 +66,48 @@ class Attack(Measure):
         if pair.task.kind != "classification":
             reading.leave(f"an attack flips a label, and a {pair.task.kind} task has none", *self.columns)
             return reading
-        examples = _sample(pair)
+        sample = _sample(pair)
+        examples = [example for _, example in sample]
         if any(example.label is None for example in examples):
             reading.leave("the labels are hidden", *self.columns)
             return reading
-        artifact = _attack(pair, pair.artifact, examples)
-        reference = artifact if pair.is_reference else _attack(pair, pair.reference, examples)
-        common = set(artifact.outcomes) & set(reference.outcomes)
-        beside = reference.columns(common)
-        for name, value in artifact.columns(common).items():
+        reference = _attacked(pair, pair.reference, examples)
+        beside = Side.of_reference(reference)
+        mine = beside if pair.is_reference else _artifact_side(pair, reference, examples)
+        shares, shares_beside = mine.shares(beside, reference), beside.shares(mine, reference)
+        values: dict[str, float | None] = {**_values(shares), **mine.own.means()}
+        values_beside: dict[str, float | None] = {**_values(shares_beside), **reference.means()}
+        for name, value in values.items():
             if value is None:
                 reading.leave(_ABSENT[name], name)
             else:
-                reading.give(name, value, reference=beside[name])
-        measuring = pair.setting.measuring
+                reading.give(name, value, reference=values_beside[name])
+        _warn_of_few(reading, shares["attack_accuracy"])
+        rows = [*rows_of("artifact", mine, reference, sample), *rows_of("reference", beside, reference, sample)]
+        reading.tables = {"attack": {name: [row[name] for row in rows] for name in rows[0]}}
         reading.conditions = {
+            **_conditions(pair),
             "examples": len(examples),
-            "common": len(common),
-            "query_budget": measuring.attack_queries,
-            "ranked_words": RANKED_WORDS,
-            "candidates": ["typing errors", "own embedding neighbours"],
-            "seed": pair.seed,
+            "common": shares["attack_success_common"].total,
+            "transferable": shares["attack_transfer_success"].total,
+            "interval": "Wilson, 95 %",
+            "intervals": {"artifact": _intervals(shares), "reference": _intervals(shares_beside)},
         }
         return reading
 
 
-def _sample(pair: Pair) -> list[Example]:
-    """The examples to attack, drawn with the pair's seed from all evaluation splits, in their own order."""
-    pool = [example for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
+def _sample(pair: Pair) -> Sample:
+    """The (split, example) pairs to attack, drawn with the pair's seed from all evaluation splits, in their order."""
+    pool = [(split, example) for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
     count = min(pair.setting.measuring.attack_examples, len(pool))
     return [pool[number] for number in sorted(random.Random(pair.seed).sample(range(len(pool)), count))]
+
+
+def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
+    """One model's attack, from the evaluator's memory where the same model was attacked before in the same way."""
+    measuring = pair.setting.measuring
+    key = (loaded.content_hash, "attack", pair.seed, measuring.attack_examples, measuring.attack_queries)
+    return pair.evaluator.remember(key, lambda: _attack(pair, loaded, examples))
 
 
 def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
@@ -135,6 +129,46 @@ def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked
         return _probabilities(pair, loaded, [_changed(examples[right[number]], text) for number, text in rows])
 
     return Attacked(sampled=len(examples), outcomes=dict(zip(right, run(searches, score), strict=True)))
+
+
+def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example]) -> Side:
+    """The artifact under its own attack and on the texts that the reference's attack left."""
+    own, replayed = _attacked(pair, pair.artifact, examples), reference.outcomes
+    if not replayed:
+        return Side(own=own, withstands={})
+    changed = [_changed(examples[number], outcome.text) for number, outcome in replayed.items()]
+    said = _probabilities(pair, pair.artifact, changed).argmax(axis=1)
+    withstands = {number: bool(label == examples[number].label) for number, label in zip(replayed, said, strict=True)}
+    return Side(own=own, withstands=withstands)
+
+
+def _warn_of_few(reading: Reading, accuracy: Share) -> None:
+    """Flag an accuracy under attack from so few examples that it tells little."""
+    interval = accuracy.interval()
+    if interval.high - interval.low > WIDEST:
+        reading.warn(
+            "few-attacked",
+            f"attack_accuracy comes from {accuracy.total} sampled examples: its 95 % interval is {interval.low:.2f} to "
+            f"{interval.high:.2f}, too wide to tell models apart. Raise measuring.attack_examples (100 always do).",
+        )
+
+
+def _values(shares: dict[str, Share]) -> dict[str, float | None]:
+    return {name: share.value for name, share in shares.items()}
+
+
+def _intervals(shares: dict[str, Share]) -> dict[str, list[float]]:
+    """The low and high end of every share that has examples."""
+    return {name: list(share.interval()[1:]) for name, share in shares.items() if share.total}
+
+
+def _conditions(pair: Pair) -> dict[str, Any]:
+    return {
+        "query_budget": pair.setting.measuring.attack_queries,
+        "ranked_words": RANKED_WORDS,
+        "candidates": ["typing errors", "own embedding neighbours"],
+        "seed": pair.seed,
+    }
 
 
 def _attacked_text(example: Example) -> str:

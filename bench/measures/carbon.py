@@ -2,83 +2,92 @@
 
 from __future__ import annotations
 
-import time
+import statistics
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelError
-from bench.measures.energy_meter import EnergyMeter, EnergyReading
+from bench.measures.energy.inference import Inference, break_even, inference
+from bench.measures.energy.tracker import is_estimate
+from bench.measures.energy.windows import Session, idle_power_w, meter_models
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 
 if TYPE_CHECKING:
     from bench.artifact import Loaded
 
-INFERENCES = 1000  # what the energy columns count
 _WARM_UP = 3
+_INFERENCE = (
+    "energy_kwh",
+    "energy_kwh_low",
+    "energy_kwh_high",
+    "energy_net_kwh",
+    "power_w",
+    "power_idle_w",
+    "emissions_kgco2e",
+    "water_l",
+    "emissions_lacoste_kgco2e",
+    "energy_eit_kwh",
+)
 
 
 class Carbon(Measure):
-    """CodeCarbon's energy of a window of forward calls, divided by the inferences in it; gross, whole machine.
+    """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
-    One inference is one example of the stated length. Each model has a window and a tracker of its own, one after the
-    other. kg CO2e = kWh x the grid intensity that CodeCarbon holds for the stated country. Where the power is a model
-    of the load or a constant, the record says so in `power_source` and carries the warning `energy-estimated`.
+    One inference is one example of the stated length. An idle window comes first, then windows of artifact and
+    reference in turn, each with a tracker of its own; together a model's windows last `energy_seconds`. Energy is
+    gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
+    and water have. Where the power is a model of the load or a constant, the record says so in `power_source` and
+    carries the warning `energy-estimated`.
     """
 
     name = "carbon"
-    columns = ("energy_kwh", "emissions_kgco2e", "compress_energy_kwh", "compress_s")
-    says = "energy and CO2-equivalent of 1,000 inferences, and energy and seconds of making the artifact"
+    columns = (*_INFERENCE, "compress_energy_kwh", "compress_s", "break_even_inferences")
+    says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
+    budget_s = 12.0
+
+    def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
+        """What needs a power meter that this machine does not have; the other columns are estimates without."""
+        from bench.measures.energy.evidence import nvidia_access, rapl_access
+
+        access = nvidia_access() if device.startswith("cuda") else rapl_access()
+        return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}
 
     def read(self, pair: Pair) -> Reading:
-        """Measure both models' windows, and take over what making the artifact cost."""
+        """Measure both models' windows, take over what making the artifact cost, and set the one against the other."""
         reading = Reading()
-        _read_inference(reading, pair)
+        try:
+            session = _session(pair)
+        except ModelError as error:
+            reading.leave(str(error), *_INFERENCE, "break_even_inferences")
+        else:
+            _read_inference(reading, pair, session)
         _read_making(reading, pair.made)
+        _warn(reading)
         return reading
 
 
-def _read_inference(reading: Reading, pair: Pair) -> None:
-    """File energy and emissions of 1,000 inferences, or why they are absent."""
-    names = ("energy_kwh", "emissions_kgco2e")
-    try:
-        artifact = _window(pair, pair.artifact)
-        reference = artifact if pair.is_reference else _window(pair, pair.reference)
-    except ModelError as error:
-        reading.leave(str(error), *names)
-        return
-    energy, inferences = artifact
-    if isinstance(energy, str):
-        reading.leave(energy, *names)
-        return
-    share = INFERENCES / inferences
-    beside, beside_inferences = reference
-    known = None if isinstance(beside, str) else beside
-    beside_share = INFERENCES / beside_inferences
-    reading.give("energy_kwh", energy.kwh * share, reference=known.kwh * beside_share if known else None)
-    reading.give("emissions_kgco2e", energy.kgco2e * share, reference=known.kgco2e * beside_share if known else None)
-    reading.samples["energy_power_w"] = list(energy.power_w)
-    if known:
-        reading.samples["energy_power_w_reference"] = list(known.power_w)
+def _session(pair: Pair) -> Session:
+    """The windows of both models; of the one model where the artifact is the reference."""
+    import torch
+
     measuring = pair.setting.measuring
-    reading.conditions = {
-        **energy.conditions(),
-        "inferences": inferences,
-        "inferences_reference": beside_inferences,
-        "batch_size": measuring.batch_size,
-        "length": measuring.length,
-        "threads": measuring.threads,
-        "device": pair.device,
-    }
-    if energy.estimated:
-        sentence = (
-            f"energy is an estimate: its power comes from {energy.power_source}. Compare it on this machine only, "
-            "or run where RAPL (Linux, readable by you) or NVML can be read."
-        )
-        reading.warn("energy-estimated", sentence)
+    models = {"artifact": pair.artifact} | ({} if pair.is_reference else {"reference": pair.reference})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(measuring.threads)
+    try:
+        with torch.inference_mode():
+            calls = {name: _call(pair, loaded) for name, loaded in models.items()}
+            for call in calls.values():
+                for _ in range(_WARM_UP):
+                    call()
+            return meter_models(calls, measuring=measuring, seed=pair.seed)
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _window(pair: Pair, loaded: Loaded) -> tuple[EnergyReading | str, int]:
-    """Energy of at least `energy_seconds` of forward calls, and how many examples they had in all."""
+def _call(pair: Pair, loaded: Loaded) -> Callable[[], int]:
+    """One forward call, waited for, that returns its number of examples."""
     import torch
 
     measuring = pair.setting.measuring
@@ -91,29 +100,88 @@ def _window(pair: Pair, loaded: Loaded) -> tuple[EnergyReading | str, int]:
         seed=pair.seed,
     )
     gpu = pair.device.startswith("cuda")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(measuring.threads)
-    calls = 0
-    try:
-        with torch.inference_mode():
-            for _ in range(_WARM_UP):
-                loaded.model(**inputs)
-            if gpu:
-                torch.cuda.synchronize(pair.device)
-            with EnergyMeter(country=measuring.country, sample_s=measuring.energy_sample_s) as meter:
-                end = time.perf_counter() + measuring.energy_seconds
-                while calls == 0 or time.perf_counter() < end:
-                    loaded.model(**inputs)
-                    if gpu:
-                        torch.cuda.synchronize(pair.device)
-                    calls += 1
-    finally:
-        torch.set_num_threads(threads)
-    return meter.reading, calls * measuring.batch_size
+
+    def call() -> int:
+        loaded.model(**inputs)
+        if gpu:
+            torch.cuda.synchronize(pair.device)
+        return measuring.batch_size
+
+    return call
+
+
+def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
+    """File what the windows say of 1,000 inferences, or why they say nothing."""
+    artifact = session.models["artifact"]
+    if not artifact.windows:
+        reading.leave(artifact.reasons[-1], *_INFERENCE, "break_even_inferences")
+        return
+    beside = session.models.get("reference", artifact)
+    first = next(iter(artifact.windows.values())).energy
+    idle_w = idle_power_w(session.idle, first.power_source)
+    measuring = pair.setting.measuring
+    own = inference(artifact.windows, idle_w=idle_w, measuring=measuring, device=pair.device)
+    reference = inference(beside.windows, idle_w=idle_w, measuring=measuring, device=pair.device)
+    for name in _INFERENCE:
+        value, other = own.values.get(name), reference.values.get(name)
+        if value is None:
+            reading.leave(own.absent[name], name)
+        else:
+            reading.give(name, value, reference=other)
+    if pair.is_reference:
+        reading.leave("nothing was compressed", "break_even_inferences")
+    else:
+        _read_break_even(reading, pair.made, own, reference, beside.reasons)
+    _keep(reading, session, own, reference, is_reference=pair.is_reference)
+    reading.conditions = {
+        **first.conditions(),
+        **own.conditions,
+        "windows": len(artifact.windows),
+        "windows_reference": len(beside.windows),
+        "windows_without_reading": len(artifact.reasons) + (0 if pair.is_reference else len(beside.reasons)),
+        "samples": min(window.energy.samples for window in artifact.windows.values()),
+        "window_s": statistics.fmean(window.energy.seconds for window in artifact.windows.values()),
+        "inferences": sum(window.inferences for window in artifact.windows.values()),
+        "inferences_reference": sum(window.inferences for window in beside.windows.values()),
+        "batch_size": measuring.batch_size,
+        "length": measuring.length,
+        "threads": measuring.threads,
+        "device": pair.device,
+    }
+    if not isinstance(session.idle, str):
+        reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}
+
+
+def _read_break_even(
+    reading: Reading, made: dict[str, Any], own: Inference, reference: Inference, reasons: Sequence[str]
+) -> None:
+    """File after how many inferences compressing has paid for itself, or why that is not known."""
+    if made.get("energy_kwh") is None:
+        reason = f"energy of compressing: {made.get('energy_absent', 'nothing was compressed')}"
+    elif not reference.by_round:
+        reason = f"energy of the reference: {reasons[-1]}"
+    else:
+        found = break_even(made["energy_kwh"], own, reference)
+        if isinstance(found, int):
+            reading.give("break_even_inferences", found)
+            return
+        reason = found
+    reading.leave(reason, "break_even_inferences")
+
+
+def _keep(reading: Reading, session: Session, own: Inference, reference: Inference, *, is_reference: bool) -> None:
+    """Store the raw values: energy of every window, power between every two samples."""
+    for name, end, found in (("artifact", "", own), ("reference", "_reference", reference)):
+        if found.by_round and not (is_reference and end):
+            reading.samples[f"energy_window_kwh{end}"] = list(found.by_round.values())
+            windows = session.models[name].windows.values()
+            reading.samples[f"energy_power_w{end}"] = [watts for item in windows for watts in item.energy.power_w]
+    if not isinstance(session.idle, str):
+        reading.samples["energy_power_w_idle"] = list(session.idle.power_w)
 
 
 def _read_making(reading: Reading, made: dict[str, Any]) -> None:
-    """File what compressing cost, as the process that compressed has noted it."""
+    """File what compressing cost, as the process that compressed has noted it; gross, like the inferences' energy."""
     if "compress_s" in made:
         reading.give("compress_s", made["compress_s"])
     else:
@@ -124,6 +192,18 @@ def _read_making(reading: Reading, made: dict[str, Any]) -> None:
             reading.conditions["compress_power_source"] = made["power_source"]
     else:
         reading.leave(str(made.get("energy_absent", "nothing was compressed")), "compress_energy_kwh")
+
+
+def _warn(reading: Reading) -> None:
+    """Say once that the energy is an estimate, be it of inference or of compressing."""
+    found = [reading.conditions.get(key) for key in ("power_source", "compress_power_source")]
+    estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
+    if estimates:
+        sentence = (
+            f"energy is an estimate: its power comes from {', '.join(estimates)}. Compare it on this machine only, "
+            "or run where RAPL (Linux, readable by you) or NVML can be read."
+        )
+        reading.warn("energy-estimated", sentence)
 
 
 MEASURES.register("carbon")(Carbon())

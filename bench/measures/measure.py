@@ -23,6 +23,8 @@ class Reading:
 
     `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
     hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
+    `tables` hold what was seen example by example: table name -> column name -> one value a row, None where a row has
+    none. Every table is written to a Parquet file of its own beside the record (`bench.predictions`).
     """
 
     values: dict[str, float | int] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Reading:
     samples: dict[str, list[float]] = field(default_factory=dict)
     conditions: dict[str, Any] = field(default_factory=dict)
     warnings: list[tuple[str, str]] = field(default_factory=list)
+    tables: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
 
     def give(self, name: str, value: float | int, *, reference: float | int | None = None) -> None:
         """File the artifact's value of a column and, where measured beside it, the reference's."""
@@ -55,7 +58,8 @@ class Pair:
     `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
     `made` is what compressing cost: `compress_s`, and `energy_kwh` with its source or the reason it is absent.
-    `apart` holds, by measure, what its probes of artifact and reference gave; a probe that failed is its reason.
+    `apart` holds, by measure, what its probes of artifact and of reference gave, by the probe's name; a probe that
+    failed is its reason.
     """
 
     task: Task
@@ -69,7 +73,7 @@ class Pair:
     seed: int
     is_reference: bool
     made: dict[str, Any]
-    apart: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    apart: dict[str, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
 
 
 class Measure(ABC):
@@ -82,30 +86,40 @@ class Measure(ABC):
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     says: ClassVar[str]
+    budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
 
     @abstractmethod
     def read(self, pair: Pair) -> Reading:
         """Measure the pair; every one of `columns` ends up in `values` or in `absent`."""
 
+    def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
+        """Columns that cannot be had on this machine whatever is measured, by the reason with what to do about it."""
+        del device
+        return {}
+
 
 class ProbingMeasure(Measure):
-    """A measure whose numbers come from `probe`, called once a model, each time in a fresh process of its own."""
+    """A measure whose numbers come from `probe`, called in a fresh process for each model and each of `probes`."""
+
+    probes: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def probe(self, directory: Path, *, device: str, measuring: Measuring) -> Any:
-        """What this measure needs to know of the artifact in `directory`, as a value that can be pickled.
+    def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Any:
+        """What the probe called `name` finds out of the artifact in `directory`, as a value that can be pickled.
 
         Raises a `BenchError` whose text becomes the reason why the columns are absent.
         """
 
-    def probed(self, pair: Pair) -> tuple[Any, Any]:
-        """What the probes of artifact and reference gave; where one failed, its reason as a string."""
+    def probed(self, pair: Pair) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the probes of artifact and of reference gave, by name; where one failed, its reason as a string."""
         return pair.apart[self.name]
 
 
 MEASURES: Registry[Measure] = Registry(
     "measure",
     modules=(
+        "bench.measures.latency",  # first, in a process where nothing else has run
+        "bench.measures.start",
         "bench.measures.quality",
         "bench.measures.agreement",
         "bench.measures.robustness",
@@ -113,7 +127,6 @@ MEASURES: Registry[Measure] = Registry(
         "bench.measures.computation",
         "bench.measures.parameters",
         "bench.measures.size",
-        "bench.measures.latency",
         "bench.measures.memory",
         "bench.measures.carbon",
     ),

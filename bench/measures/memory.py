@@ -1,53 +1,64 @@
-"""Peak memory: what loading a model and calling it adds, each model in a fresh process of its own."""
+"""Peak memory: what loading a model adds and what steady inference holds, each in a fresh process of its own."""
 
 from __future__ import annotations
 
-import sys
+import gc
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.errors import UnavailableError
+from bench.measures.high_water import DeviceMark, ResidentMark
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Pair, ProbingMeasure, Reading
 
 if TYPE_CHECKING:
     from bench.suite import Measuring
 
-_CALLS = 3
-_STATUS = Path("/proc/self/status")
+_WARM_UP, _CALLS = 3, 3
+_NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"
 
 
 class Peak(NamedTuple):
-    """Bytes above the baseline at the highest point of loading, and of loading and calling; `how` they were read."""
+    """Bytes above the baseline at the highest point of one probe's work; `how` they were read.
 
-    load_bytes: int
-    peak_bytes: int
+    `device_bytes` are those of the CUDA allocator, beside the host's; None where the model is on the host.
+    """
+
+    host_bytes: int
+    device_bytes: int | None
     baseline_bytes: int
     how: str
 
 
 class Memory(ProbingMeasure):
-    """Rise of the resident set's high-water mark over the process before loading; on CUDA, of the allocator's.
+    """Rise of the resident set's high-water mark over the process before loading, loading and inference each apart.
 
     The baseline has the libraries loaded and called once on a tiny model, so that their code and thread pools are not
-    counted as the model's. The tokenizer is loaded with the model and counts. Where loading holds a tensor twice for a
-    moment, the peak has it twice.
+    counted as the model's. The tokenizer is loaded with the model and counts. On CUDA the host's peak is still that of
+    these columns, and the device's stands beside it.
     """
 
     name = "memory"
-    columns = ("memory_load_bytes", "memory_peak_bytes")
-    says = "peak memory added by loading, and by loading and inference, in a process of its own"
+    columns = ("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
+    says = "peak memory added by loading and held during steady inference, each in a process of its own"
+    budget_s = 5.0
+    probes = ("load", "inference")
 
-    def probe(self, directory: Path, *, device: str, measuring: Measuring) -> Peak:
-        """The peak of one artifact; see `peak_of`."""
-        return peak_of(
+    def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Peak:
+        """The peak of one artifact; see `load_peak` and `inference_peak`."""
+        if name == "load":
+            return load_peak(directory, device=device, threads=measuring.threads)
+        return inference_peak(
             directory,
             device=device,
             threads=measuring.threads,
             batch_size=measuring.batch_size,
             length=measuring.length,
         )
+
+    def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
+        """The device's memory where the models run on the CPU."""
+        return {} if device.startswith("cuda") else {_NO_DEVICE: ("memory_device_bytes",)}
 
     def read(self, pair: Pair) -> Reading:
         """What the probes of artifact and reference found."""
@@ -58,25 +69,64 @@ class Memory(ProbingMeasure):
             threads=measuring.threads,
             batch_size=measuring.batch_size,
             length=measuring.length,
+            warm_up_calls=_WARM_UP,
             calls=_CALLS,
         )
         return reading
 
-    def combine(self, artifact: Peak | str, reference: Peak | str) -> Reading:
-        """A reading of two peaks, each of them a reason where it could not be had."""
+    def combine(self, artifact: dict[str, Peak | str], reference: dict[str, Peak | str]) -> Reading:
+        """A reading of both models' peaks by probe, each of them a reason where it could not be had."""
         reading = Reading()
-        if isinstance(artifact, str):
-            reading.leave(artifact, *self.columns)
-            return reading
-        known = None if isinstance(reference, str) else reference
-        reading.give("memory_load_bytes", artifact.load_bytes, reference=known.load_bytes if known else None)
-        reading.give("memory_peak_bytes", artifact.peak_bytes, reference=known.peak_bytes if known else None)
-        reading.conditions = {"how": artifact.how, "baseline_bytes": artifact.baseline_bytes}
+        theirs = _columns(reference)
+        for name, found in _columns(artifact).items():
+            if isinstance(found, str):
+                reading.leave(found, name)
+            else:
+                known = theirs[name]
+                reading.give(name, found, reference=None if isinstance(known, str) else known)
+        for name, peak in artifact.items():
+            if not isinstance(peak, str):
+                reading.conditions[name] = {"how": peak.how, "baseline_bytes": peak.baseline_bytes}
+                if peak.device_bytes is not None:
+                    reading.conditions[name]["device_bytes"] = peak.device_bytes
         return reading
 
 
-def peak_of(directory: Path, *, device: str, threads: int, batch_size: int, length: int) -> Peak:
-    """The peak of one artifact; to be called once, in a process that has loaded no model.
+def _columns(peaks: dict[str, Peak | str]) -> dict[str, int | str]:
+    """Each column's bytes, or the reason why there are none."""
+    load, inference = peaks["load"], peaks["inference"]
+    found: dict[str, int | str] = {
+        "memory_load_bytes": load if isinstance(load, str) else load.host_bytes,
+        "memory_inference_bytes": inference if isinstance(inference, str) else inference.host_bytes,
+    }
+    reasons = [value for value in found.values() if isinstance(value, str)]
+    highest = max((value for value in found.values() if isinstance(value, int)), default=0)
+    found["memory_peak_bytes"] = reasons[0] if reasons else highest
+    device = inference if isinstance(inference, str) else inference.device_bytes
+    found["memory_device_bytes"] = _NO_DEVICE if device is None else device
+    return found
+
+
+def load_peak(directory: Path, *, device: str, threads: int) -> Peak:
+    """The peak while one artifact is loaded; to be called once, in a process that has loaded no model.
+
+    Raises:
+        ArtifactError: it cannot be loaded. UnavailableError: this system gives no high-water mark.
+    """
+    from bench.artifact import load
+
+    _prepare(device, threads)
+    marks = _Marks(device)
+    load(directory, device=device)
+    return marks.peak()
+
+
+def inference_peak(directory: Path, *, device: str, threads: int, batch_size: int, length: int) -> Peak:
+    """The peak of steady inference with one artifact, its resident weights included.
+
+    The baseline is that before loading. The mark is set back after loading and the first calls, which pack weights and
+    choose kernels, so that what only they needed does not count. To be called once, in a process that has loaded no
+    model.
 
     Raises:
         ArtifactError: it cannot be loaded. ModelError: it is too short for `length`. UnavailableError: this system
@@ -86,100 +136,61 @@ def peak_of(directory: Path, *, device: str, threads: int, batch_size: int, leng
 
     from bench.artifact import load
 
-    torch.set_num_threads(threads)
-    _warm(device)
-    mark = DeviceMark(device) if device.startswith("cuda") else ResidentMark()
+    _prepare(device, threads)
+    marks = _Marks(device)
     loaded = load(directory, device=device)
-    load_bytes = mark.rise()
     inputs = made_inputs(loaded.model, loaded.tokenizer, batch_size=batch_size, length=length, device=device, seed=0)
     with torch.inference_mode():
+        for _ in range(_WARM_UP):
+            loaded.model(**inputs)
+        gc.collect()
+        marks.set_back()
         for _ in range(_CALLS):
             loaded.model(**inputs)
-    return Peak(load_bytes=load_bytes, peak_bytes=mark.rise(), baseline_bytes=mark.baseline, how=mark.how)
+    return marks.peak()
 
 
-class ResidentMark:
-    """The process's highest resident bytes since construction.
-
-    Linux: VmHWM of /proc/self/status, set back through /proc/self/clear_refs. Where it cannot be set back, and on
-    macOS, the mark is the process's highest ever, so that a rise may be too high but never too low.
-    """
-
-    def __init__(self) -> None:
-        if _STATUS.exists():
-            self.how = "VmHWM" if _set_back() else "VmHWM, not set back: an upper bound"
-            self.baseline = _status_bytes("VmRSS")
-        else:
-            import psutil
-
-            self.how = "ru_maxrss, not set back: an upper bound"
-            self.baseline = int(psutil.Process().memory_info().rss)
-
-    def rise(self) -> int:
-        """Bytes from the baseline to the highest point so far."""
-        return max(0, (_status_bytes("VmHWM") if _STATUS.exists() else _highest_ever()) - self.baseline)
-
-
-class DeviceMark:
-    """The CUDA allocator's highest bytes since construction."""
+class _Marks:
+    """The host's mark and, where the model is on a CUDA device, the allocator's."""
 
     def __init__(self, device: str) -> None:
-        import torch
+        self._host = ResidentMark()
+        self._device = DeviceMark(device) if device.startswith("cuda") else None
 
-        self._device = device
-        torch.cuda.reset_peak_memory_stats(device)
-        self.how = "torch.cuda.max_memory_allocated"
-        self.baseline = int(torch.cuda.memory_allocated(device))
+    def set_back(self) -> None:
+        self._host.set_back()
+        if self._device:
+            self._device.set_back()
 
-    def rise(self) -> int:
-        """Bytes from the baseline to the highest point so far."""
-        import torch
-
-        torch.cuda.synchronize(self._device)
-        return int(torch.cuda.max_memory_allocated(self._device)) - self.baseline
-
-
-def _set_back() -> bool:
-    """Set the high-water mark to the present resident size; False where the kernel does not allow it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
+    def peak(self) -> Peak:
+        return Peak(
+            host_bytes=self._host.rise(),
+            device_bytes=self._device.rise() if self._device else None,
+            baseline_bytes=self._host.baseline,
+            how=self._host.how,
+        )
 
 
-def _status_bytes(key: str) -> int:
-    for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name == key:
-            return int(value.split()[0]) * 1024
-    raise UnavailableError(f"{_STATUS}: no {key}, so peak memory cannot be read on this system")
-
-
-def _highest_ever() -> int:
-    try:
-        import resource
-    except ImportError as error:
-        raise UnavailableError("peak memory needs Linux or macOS: this system has no high-water mark") from error
-    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes, other systems KiB
-    return int(highest) * (1 if sys.platform == "darwin" else 1024)
-
-
-def _warm(device: str) -> None:
-    """Save, load and call a tiny model, so that library code and thread pools are in the baseline."""
+def _prepare(device: str, threads: int) -> None:
+    """Set the threads; save, load and call a tiny model, so that library code and thread pools are in the baseline."""
     import torch
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
     from bench.artifact import load, save
+    from bench.layers.int8 import Int8Linear
 
+    torch.set_num_threads(threads)
     words = Tokenizer(WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]")
     config = BertConfig(vocab_size=8, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64)
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="bench-memory-") as scratch:
         directory = Path(scratch) / "tiny"
-        save(BertForSequenceClassification(config).eval(), directory, tokenizer=tokenizer, made={})
+        tiny = BertForSequenceClassification(config).eval()
+        # Integer kernels are code too: 7 MB of it.
+        tiny.bert.pooler.dense = Int8Linear.from_float(torch.ones(64, 64), torch.ones(64))
+        save(tiny, directory, tokenizer=tokenizer, made={})
         model = load(directory, device=device).model
     with torch.inference_mode():
         model(input_ids=torch.zeros((1, 16), dtype=torch.long, device=device))

@@ -1,168 +1,166 @@
-"""What each traced operator costs in multiply-adds: the project's own operator handles for fvcore.
+"""What each operator costs in multiply-adds: formulas over shapes, and which operators cost nothing.
 
-Convention: one multiply-add is 1 MAC. Products count: linear maps, matrix products, attention products, convolutions,
-recurrent cells. Everything element by element counts 0, norms, activations, softmax, biases and look-ups included;
-fvcore itself would add five "flops" an element for layer norm and nothing for softmax.
+Convention: one multiply-add is 1 MAC. Products that are summed count: linear maps, matrix products, attention products,
+convolutions, recurrent cells. Everything element by element counts 0, norms, activations, softmax, biases, outer
+products and look-ups included; fvcore itself would add five "flops" an element for layer norm and nothing for softmax.
+What a dense kernel executes is counted whether or not it matters: zeros of a weight, of a padding, under a causal mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.layers.layer import StoredLayer
-
-Handle = Callable[[list[Any], list[Any]], int]
-
 FLOAT_BITS = 32
 
 # The operand whose last axis is summed over, by operator: MACs = elements of the output * length of that axis.
-_SUMMED = {
+SUMMED = {
     "aten::linear": 0,
     "aten::matmul": 0,
     "aten::mm": 0,
     "aten::bmm": 0,
     "aten::mv": 0,
     "aten::dot": 0,
+    "aten::inner": 0,
     "aten::addmm": 1,
+    "aten::addmv": 1,
     "aten::baddbmm": 1,
 }
-_RECURRENT = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
-_RESHAPING = {"aten::t", "aten::transpose", "aten::permute", "aten::detach", "aten::contiguous", "aten::to"}
+RECURRENT = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
 
-# Operators without products, beyond those that fvcore ignores: 0 MACs by the convention above. An operator that is in
-# neither place is taken to be heavy, so that a total is never too small without saying so.
+# Operators without summed products, beyond those that fvcore ignores: 0 MACs by the convention above. An operator that
+# is in neither place is taken to be heavy, so that a total is never too small without saying so.
 _LIGHT_NAMES = """
     abs add add_ alias all amax amin any argmax argmin batch_norm bitwise_and bitwise_or clamp_max clamp_min clone cos
-    cumsum detach_ diff dim div div_ embedding empty_like erf exp expand_as fill_ floor_ full_like gelu gelu_ group_norm
-    hardtanh index_select instance_norm is_nonzero isinf isnan item layer_norm le leaky_relu lift_fresh
-    linalg_vector_norm log log_softmax logical_and logical_not logical_or lt masked_fill_ maximum mean min minimum
-    movedim mul mul_ ne neg new_ones norm numel numpy_T one_hot ones_like pad pow prelu reciprocal relu6 repeat
-    repeat_interleave resolve_conj resolve_neg rms_norm round rsqrt rsub scalar_tensor scatter sigmoid sign silu sin
-    softmax softplus sort sqrt sub sub_ sum swapaxes tanh tanh_ tensor_split tile topk tril triu unflatten unfold var
-    view_as where zero_ Bool Float FloatImplicit IntImplicit __or__ __xor__
+    cumsum detach_ diff dim div div_ embedding embedding_bag empty_like erf exp expand_as fill_ flip floor_ full_like
+    gelu gelu_ group_norm hardtanh index_select instance_norm is_nonzero isinf isnan item layer_norm le leaky_relu
+    lift_fresh linalg_vector_norm log log_softmax logical_and logical_not logical_or lt masked_fill_ maximum mean min
+    minimum movedim mul mul_ ne neg new_ones norm numel numpy_T one_hot ones_like outer pad pow prelu reciprocal relu6
+    repeat repeat_interleave resolve_conj resolve_neg rms_norm round rsqrt rsub scalar_tensor scatter sigmoid sigmoid_
+    sign silu sin softmax softplus sort sqrt sub sub_ sum swapaxes tanh tanh_ tensor_split tile topk tril triu
+    unflatten unfold unsafe_chunk unsafe_split var view_as where zero_ Bool Float FloatImplicit IntImplicit __or__
+    __xor__ _pack_padded_sequence _pad_packed_sequence
 """
 LIGHT = tuple(f"aten::{name}" for name in _LIGHT_NAMES.split())
 
 
 class Operation(NamedTuple):
-    """One call of a heavy operator; `weights` are the stored tensors it multiplies by, none for two activations."""
+    """One call of a heavy operator.
+
+    `module` is the path of the innermost module that made the call. `weights` are the stored tensors among its
+    operands: tensors of one group are used one beside the other, each element equally often, and groups are multiplied
+    with each other; there is none where two activations are multiplied. `activation_macs` is the part of `macs` in
+    which no weight takes part though others do, as inside a fused attention layer.
+    """
 
     operator: str
+    module: str
     macs: int
     weight_bits: int
     activation_bits: int
-    weights: tuple[Tensor, ...]
+    weights: tuple[tuple[Tensor, ...], ...]
+    activation_macs: int = 0
+
+    @property
+    def effective(self) -> int:
+        """The multiply-adds whose weights are not zero; products of two activations count in full.
+
+        Exact where each weight is used equally often and is multiplied by activations, which is so for linear maps,
+        convolutions and recurrent cells; for a product of two stored tensors it is right on average.
+        """
+        kept = used = 1
+        for group in self.weights:
+            used *= sum(tensor.numel() for tensor in group)
+            kept *= sum(int(tensor.count_nonzero()) for tensor in group)
+        weighted = self.macs - self.activation_macs
+        return self.activation_macs + (weighted * kept + used // 2) // used if used else self.macs
+
+    @property
+    def bops(self) -> int:
+        """MACs * weight bits * activation bits (van Baalen et al. 2020, Bayesian Bits, arXiv:2005.07093)."""
+        return self.macs * self.weight_bits * self.activation_bits
 
 
-class Handles:
-    """fvcore handles that keep every heavy operator call of one trace in `operations`.
+def attention_macs(output: Sequence[int], *, keys: int, key_width: int) -> int:
+    """Both products of attention, scores and their weighted sum of values.
 
     Args:
-        state: the traced module's tensors in the order in which the trace takes them as inputs.
-        inputs: how many inputs the trace has before these.
-        layers: the packed layers by the number that their stand-in operator carries.
-        stand_in: name of that operator; its arguments are the input [..., in], the number and the output width.
+        output: shape [..., heads, queries, value width]; grouped queries and broadcasts are in it already.
+        keys: how many keys each query sees, masked ones included.
+        key_width: width of one query and one key of one head.
     """
-
-    def __init__(self, state: Sequence[Tensor], *, inputs: int, layers: Sequence[StoredLayer], stand_in: str) -> None:
-        self.operations: list[Operation] = []
-        self._state = state
-        self._inputs = inputs
-        self._layers = layers
-        self._stand_in = stand_in
-
-    def table(self) -> dict[str, Handle | None]:
-        """Handles by operator name; None marks operators that cost nothing by the project's convention."""
-        own: dict[str, Handle | None] = dict.fromkeys(LIGHT)
-        own |= {name: self._product(name, index) for name, index in _SUMMED.items()}
-        own |= {name: self._recurrent(name) for name in _RECURRENT}
-        own |= {"aten::einsum": self._einsum, "aten::_convolution": self._convolution}
-        own |= {"aten::scaled_dot_product_attention": self._attention, self._stand_in: self._packed}
-        return own
-
-    def _product(self, name: str, summed: int) -> Handle:
-        def handle(inputs: list[Any], outputs: list[Any]) -> int:
-            left, right = inputs[summed], inputs[summed + 1]
-            return self._keep(name, prod(_shape(outputs[0])) * _shape(left)[-1], left, [right])
-
-        return handle
-
-    def _recurrent(self, name: str) -> Handle:
-        """Steps times the elements of the weight matrices: for an LSTM 4h(in + h) a step, layer and direction."""
-
-        def handle(inputs: list[Any], outputs: list[Any]) -> int:
-            lists = [value for value in inputs if value.node().kind() == "prim::ListConstruct"]
-            matrices = [value for value in lists[-1].node().inputs() if len(_shape(value)) == 2]
-            steps = prod(_shape(inputs[0])[:-1])
-            return self._keep(name, steps * sum(prod(_shape(value)) for value in matrices), inputs[0], matrices)
-
-        return handle
-
-    def _attention(self, inputs: list[Any], outputs: list[Any]) -> int:
-        """Both products of [..., queries, key width], [..., keys, key width] and [..., keys, value width]."""
-        query, key, value = inputs[:3]
-        keys = _shape(key)[-2]
-        macs = prod(_shape(query)) * keys + prod(_shape(query)[:-1]) * keys * _shape(value)[-1]
-        return self._keep("aten::scaled_dot_product_attention", macs, query, [key])
-
-    def _einsum(self, inputs: list[Any], outputs: list[Any]) -> int:
-        """fvcore's count, halved products of numpy's best contraction order."""
-        from fvcore.nn.jit_handles import einsum_flop_jit
-
-        operands = list(inputs[1].node().inputs())
-        return self._keep("aten::einsum", int(einsum_flop_jit(inputs, outputs)), operands[0], operands[1:])
-
-    def _convolution(self, inputs: list[Any], outputs: list[Any]) -> int:
-        from fvcore.nn.jit_handles import conv_flop_jit
-
-        macs = int(sum(conv_flop_jit(inputs, outputs).values()))
-        return self._keep("aten::_convolution", macs, inputs[0], [inputs[1]])
-
-    def _packed(self, inputs: list[Any], outputs: list[Any]) -> int:
-        """The layer's own count; its bit widths are those of the kernel that really runs."""
-        layer = self._layers[int(inputs[1].toIValue())]
-        macs = layer.macs(prod(_shape(inputs[0])[:-1]))
-        weights = tuple(tensor for tensor in layer.state_dict().values() if tensor.dim() >= 2)
-        as_float = runs_as_float(layer)
-        weight_bits = FLOAT_BITS if as_float else layer.weight_bits
-        activation_bits = FLOAT_BITS if as_float else layer.activation_bits
-        self.operations.append(Operation(layer.kind, macs, weight_bits, activation_bits, weights))
-        return macs
-
-    def _keep(self, name: str, macs: int, activation: Any, others: Sequence[Any]) -> int:
-        weights = tuple(tensor for tensor in map(self._stored, others) if tensor is not None)
-        bits = _bits(others[0]) if others else _bits(activation)
-        self.operations.append(Operation(name, macs, bits, _bits(activation), weights))
-        return macs
-
-    def _stored(self, value: Any) -> Tensor | None:
-        """The stored tensor behind a traced value, seen through transpositions; None for a computed value."""
-        node = value.node()
-        while node.kind() in _RESHAPING:
-            value = next(node.inputs())
-            node = value.node()
-        if node.kind() != "prim::Param":
-            return None
-        place = [parameter.debugName() for parameter in node.outputs()].index(value.debugName()) - self._inputs
-        return self._state[place] if place >= 0 else None
+    return prod(output[:-1]) * keys * (key_width + output[-1])
 
 
-def runs_as_float(layer: StoredLayer) -> bool:
-    """Whether the layer has no integer kernel here and turns its weights back to float at every call."""
-    from bench.layers.int8 import DEQUANTIZED
-
-    return getattr(layer, "kernel", None) == DEQUANTIZED
+def attention_layer_macs(rows: int, keys: int, width: int) -> tuple[int, int]:
+    """(linear, attention) MACs of a self-attention layer: 4 * rows * width^2, and 2 * rows * keys * width."""
+    return 4 * rows * width**2, 2 * rows * keys * width
 
 
-def _shape(value: Any) -> list[int]:
-    """Sizes of a traced tensor."""
-    return list(value.type().sizes())
+def convolution_macs(
+    inputs: Sequence[int], weight: Sequence[int], output: Sequence[int], *, transposed: bool = False
+) -> int:
+    """Weight elements times positions times batch: groups are in the weight [out, in / groups, *kernel] already.
+
+    Products with padding zeros count. A transposed convolution applies its kernel once at every input position.
+    """
+    positions = inputs[2:] if transposed else output[2:]
+    return inputs[0] * prod(weight) * prod(positions)
 
 
-def _bits(value: Any) -> int:
-    return int(value.type().dtype().itemsize) * 8
+def einsum_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[int] | None = None) -> int:
+    """MACs of `torch.einsum`, which contracts pair by pair.
+
+    An axis that only one operand has and nothing needs later is summed first, without products; a pair that sums
+    nothing is a product element by element and counts 0.
+
+    Args:
+        equation: as torch takes it, ellipses and implicit outputs included.
+        shapes: of the operands.
+        path: positions of each pair, flat, its result appended last (opt_einsum's form); None is from left to right.
+    """
+    terms, output, sizes = _parsed(equation, shapes)
+    left_to_right = path is None
+    pairs = iter([0, 1] * (len(terms) - 1) if path is None else path)
+    total = 0
+    for first, second in zip(pairs, pairs, strict=False):
+        pair = [terms.pop(place) for place in sorted((first, second), reverse=True)]
+        needed = output.union(*terms)
+        one, other = (axes & (needed | pair[1 - place]) for place, axes in enumerate(pair))
+        summed = (one & other) - needed
+        total += prod(sizes[axis] for axis in one | other) if summed else 0
+        result = (one | other) - summed
+        terms.insert(0 if left_to_right else len(terms), result)
+    return total
+
+
+Axis = str | int  # a letter, or an axis of the ellipsis counted from its end
+Term = frozenset[Axis]
+
+
+def _parsed(equation: str, shapes: Sequence[Sequence[int]]) -> tuple[list[Term], Term, dict[Axis, int]]:
+    """Axes of each operand and of the output, and the length of every axis (the longest of those that broadcast)."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    sizes: dict[Axis, int] = {}
+    named: list[list[Axis]] = []
+    for term, shape in zip(left.split(","), shapes, strict=True):
+        named.append(_axes(term, len(shape)))
+        for axis, size in zip(named[-1], shape, strict=True):
+            sizes[axis] = max(size, sizes.get(axis, 1))
+    unnamed = {axis for axis in sizes if isinstance(axis, int)}
+    letters = [axis for axes in named for axis in axes if isinstance(axis, str)]
+    if arrow:
+        output = {letter for letter in right if letter != "."} | (unnamed if "..." in right else set())
+    else:
+        output = {letter for letter in letters if letters.count(letter) == 1} | unnamed
+    return [frozenset(axes) for axes in named], frozenset(output), sizes
+
+
+def _axes(term: str, dimensions: int) -> list[Axis]:
+    before, dots, after = term.partition("...")
+    hidden = range(len(before) + len(after) - dimensions, 0) if dots else range(0)
+    return [*before, *hidden, *after]

@@ -57,6 +57,7 @@ class Parameters(Measure):
     name = "parameters"
     columns = ("params", "params_nonzero", "params_embedding")
     says = "stored parameters: all, those that are not zero, and those of embedding tables"
+    budget_s = 1.0
 
     def read(self, pair: Pair) -> Reading:
         """Count both models; nothing can be absent."""

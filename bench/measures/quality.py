@@ -1,4 +1,4 @@
-"""Task performance: the official metrics on the evaluation splits, their mean, and what is left of the reference's."""
+"""Task performance: the official metrics, their mean, its drop against the reference, what is kept, calibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import DataError
+from bench.measures.calibration import BINS, expected_calibration_error
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.quality_intervals import INTERVALS, give_intervals
 
 if TYPE_CHECKING:
     from bench.artifact import Loaded
@@ -50,40 +52,73 @@ def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores 
 
 
 class Quality(Measure):
-    """Means over the evaluation splits; retention is the quotient of the two qualities on the same examples.
+    """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
     Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
-    mean of these; a board reports the first.
+    mean of these; a board reports the first. Calibration is over the examples of all splits together.
     """
 
     name = "quality"
-    columns = ("quality", *METRICS, "retention")
-    says = "official metrics on the evaluation splits, their mean, and the share of the reference's that is kept"
+    columns = ("quality", *METRICS, "drop", "retention", *INTERVALS, "calibration_ece")
+    says = "official metrics on the evaluation splits, their mean, and how it compares with the reference's"
+    budget_s = 20.0
 
     def read(self, pair: Pair) -> Reading:
         """Score both models; every column is absent where the labels are hidden."""
         reading = Reading()
         reading.leave("not a metric of this task", *(metric for metric in METRICS if metric not in pair.task.metrics))
+        _calibrate(reading, pair)
         artifact, reference = score_both(pair, pair.task.evaluate)
         if isinstance(artifact, str):
-            reading.leave(artifact, "quality", *pair.task.metrics, "retention")
+            reading.leave(artifact, "quality", *pair.task.metrics, "drop", "retention", *INTERVALS)
             return reading
         known = reference if isinstance(reference, Scores) else None
         for metric, value in artifact.metrics.items():
             reading.give(metric, value, reference=known.metrics[metric] if known else None)
         reading.give("quality", artifact.quality, reference=known.quality if known else None)
-        if isinstance(reference, str):
-            reading.leave(f"the reference has no quality: {reference}", "retention")
-        elif reference.quality <= 0:
-            reason = f"the reference's quality is {reference.quality:.4g}; a share of it means nothing at or below 0"
-            reading.leave(reason, "retention")
-        else:
-            reading.give("retention", artifact.quality / reference.quality, reference=1.0)
+        _compare(reading, artifact, reference)
         _warn_of_weak_reference(pair, reading)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
-        reading.conditions = {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
+        reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
+        give_intervals(reading, pair)
         return reading
+
+
+def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:
+    """Give the drop against the reference and the share of it that is kept."""
+    if isinstance(reference, str):
+        reading.leave(f"the reference has no quality: {reference}", "drop", "retention")
+        return
+    reading.give("drop", reference.quality - artifact.quality, reference=0.0)
+    if reference.quality <= 0:
+        reason = f"the reference's quality is {reference.quality:.4g}; a share of it means nothing at or below 0"
+        reading.leave(reason, "retention")
+    else:
+        reading.give("retention", artifact.quality / reference.quality, reference=1.0)
+
+
+def _calibrate(reading: Reading, pair: Pair) -> None:
+    """Give the calibration error of both models."""
+    import numpy as np
+
+    if pair.task.kind != "classification":
+        reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
+        return
+    labels = [example.label for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
+    known = [int(label) for label in labels if label is not None]
+    if len(known) < len(labels):
+        reading.leave("the labels are hidden", "calibration_ece")
+        return
+    errors = [
+        expected_calibration_error(
+            np.concatenate([np.asarray(pair.evaluator.predict(loaded, split).logits) for split in pair.task.evaluate]),
+            known,
+        )
+        for loaded in (pair.artifact, pair.reference)
+    ]
+    reading.give("calibration_ece", errors[0], reference=errors[1])
+    reading.conditions["calibration"] = f"{BINS} bins of equal width, probability of the predicted class"
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:

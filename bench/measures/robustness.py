@@ -12,12 +12,15 @@ class Robustness(Measure):
     """Trained in distribution, scored on a shifted split without further training (Du et al. 2021, arXiv:2110.08419).
 
     gap = quality - quality on the shifted splits; relative bias = gap / the reference's gap, so that the reference
-    itself has 1. The survey leaves the paper's exact formula open; this reading of it is ours.
+    itself has 1. The survey leaves the paper's exact formula open; this reading of it is ours. Every shifted split
+    weighs the same; `conditions` hold each one's own scores, so that a split of its own for each heuristic of a
+    challenge set shows them apart.
     """
 
     name = "robustness"
     columns = ("ood_quality", "ood_gap", "ood_relative_bias")
     says = "quality on the task's shifted splits and the gap to it, alone and beside the reference's"
+    budget_s = 5.0
 
     def read(self, pair: Pair) -> Reading:
         """Score both models on the shifted splits; absent where the task has none or hides its labels."""
@@ -28,7 +31,11 @@ class Robustness(Measure):
         shifted, reference_shifted = score_both(pair, pair.task.ood)
         usual, reference_usual = score_both(pair, pair.task.evaluate)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.ood}
-        reading.conditions = {"evaluate": list(pair.task.evaluate), "ood": counts}
+        by_split = {
+            side: scores.splits if isinstance(scores, Scores) else {}
+            for side, scores in (("artifact", shifted), ("reference", reference_shifted))
+        }
+        reading.conditions = {"evaluate": list(pair.task.evaluate), "ood": counts, "by_split": by_split}
         if isinstance(shifted, str):
             reading.leave(shifted, *self.columns)
             return reading

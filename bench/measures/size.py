@@ -1,58 +1,130 @@
-"""Bytes of the artifact on disk, and the compression ratio that they make."""
+"""Bytes of the artifact on disk, what they should be by arithmetic, and the compression ratio that they make."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from bench.artifact import WEIGHTS, size_bytes
+from bench.artifact import LAYERS, WEIGHTS, size_bytes
 from bench.errors import ArtifactError
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.theory import resident_bytes, theoretical_bytes
 
 
-def stored_bytes(directory: Path) -> dict[str, int]:
-    """Bytes of tensor data by stored dtype (`F32`, `I8`, ...), from the header of the artifact's weights.
+class Container(NamedTuple):
+    """What a weights file is made of: tensor data and elements by stored dtype (`F32`, `I8`, ...), and the rest.
 
-    The header of a safetensors file is 8 bytes of length, little-endian, and JSON (huggingface/safetensors, README,
-    "Format"). Raises `ArtifactError` where it cannot be read.
+    `header_bytes` are the 8 bytes of length and the JSON, `padding_bytes` its blanks at the end and gaps between
+    tensors.
+    """
+
+    bytes_by_dtype: dict[str, int]
+    elements_by_dtype: dict[str, int]
+    header_bytes: int
+    padding_bytes: int
+
+    @property
+    def data_bytes(self) -> int:
+        """Tensor data of every dtype together."""
+        return sum(self.bytes_by_dtype.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """Where the bytes on disk beyond the theoretical ones are; the parts add up to the difference exactly.
+
+    `beyond_theory` is tensor data beyond elements * bits / 8: above 0 where numbers are stored wider than their layer
+    says, such as 2-bit weights held in bytes. `encodings` is what layers.json says of sparse tensors, `layers` the rest
+    of that file.
+    """
+
+    container_header: int
+    alignment: int
+    layers: int
+    encodings: int
+    beyond_theory: int
+
+
+def read_container(directory: Path) -> Container:
+    """What the weights file of an artifact is made of, from its header; no tensor is read.
+
+    The header of a safetensors file is 8 bytes of length, little-endian, and JSON with blanks behind it
+    (huggingface/safetensors, README, "Format"). Raises `ArtifactError` where it cannot be read.
     """
     path = directory / WEIGHTS
     try:
+        file_bytes = path.stat().st_size
         with path.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            length = int.from_bytes(stream.read(8), "little")
+            text = stream.read(length)
+        header = json.loads(text)
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path}: header of the weights cannot be read: {error}. Make the artifact again."
         ) from error
-    found: dict[str, int] = {}
+    data: Counter[str] = Counter()
+    elements: Counter[str] = Counter()
     for name, tensor in header.items():
         if name != "__metadata__":
             start, end = tensor["data_offsets"]
-            found[tensor["dtype"]] = found.get(tensor["dtype"], 0) + end - start
-    return {dtype: count for dtype, count in found.items() if count}
+            data[tensor["dtype"]] += end - start
+            elements[tensor["dtype"]] += math.prod(tensor["shape"])
+    header_bytes = 8 + len(text.rstrip(b" "))
+    return Container(
+        bytes_by_dtype={dtype: count for dtype, count in data.items() if count},
+        elements_by_dtype={dtype: count for dtype, count in elements.items() if count},
+        header_bytes=header_bytes,
+        padding_bytes=file_bytes - header_bytes - data.total(),
+    )
+
+
+def explain(directory: Path, container: Container, theoretical: int) -> Explained:
+    """Where the bytes of the artifact in `directory` beyond the `theoretical` ones are."""
+    path = directory / LAYERS
+    try:
+        text = path.read_text(encoding="utf-8")
+        layers = json.loads(text)
+        bare = json.dumps({**layers, "encodings": {}}, indent=1, sort_keys=True) + "\n"
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}. Make the artifact again.") from error
+    return Explained(
+        container_header=container.header_bytes,
+        alignment=container.padding_bytes,
+        layers=len(bare.encode()),
+        encodings=len(text.encode()) - len(bare.encode()),
+        beyond_theory=container.data_bytes - theoretical,
+    )
 
 
 class Size(Measure):
     """Compares the bytes of two artifacts: weights and side data, without tokenizer and notes."""
 
     name = "size"
-    columns = ("size_bytes", "compression")
-    says = "weights and side data on disk, and the reference's bytes over them"
+    columns = ("size_bytes", "size_bytes_theoretical", "compression")
+    says = "weights and side data on disk, what they should take, and the reference's bytes over them"
+    budget_s = 1.0
 
     def read(self, pair: Pair) -> Reading:
         """Read both directories; warns `not-smaller` where compressing saved no byte."""
         mine, theirs = size_bytes(pair.artifact_dir), size_bytes(pair.reference_dir)
-        by_dtype, reference_by_dtype = stored_bytes(pair.artifact_dir), stored_bytes(pair.reference_dir)
+        theory, reference_theory = theoretical_bytes(pair.artifact.model), theoretical_bytes(pair.reference.model)
         reading = Reading(
             conditions={
-                "stored_bytes_by_dtype": by_dtype,
-                "reference_stored_bytes_by_dtype": reference_by_dtype,
-                "size_bytes_theoretical": sum(by_dtype.values()),
-                "reference_size_bytes_theoretical": sum(reference_by_dtype.values()),
                 "theoretical": "elements * bits / 8 over every stored tensor, scales, masks and indices included",
+                **_details(pair.artifact_dir, theory),
+                "resident_bytes": resident_bytes(pair.artifact.model),
+                "reference": {
+                    **_details(pair.reference_dir, reference_theory),
+                    "resident_bytes": resident_bytes(pair.reference.model),
+                },
             }
         )
         reading.give("size_bytes", mine, reference=theirs)
+        reading.give("size_bytes_theoretical", theory, reference=reference_theory)
         reading.give("compression", theirs / mine, reference=1.0)
         if not pair.is_reference and mine >= theirs:
             reading.warn(
@@ -61,6 +133,15 @@ class Size(Measure):
                 "stage that stores fewer or smaller numbers, or do not report it as smaller.",
             )
         return reading
+
+
+def _details(directory: Path, theoretical: int) -> dict[str, dict[str, int]]:
+    container = read_container(directory)
+    return {
+        "stored_bytes_by_dtype": container.bytes_by_dtype,
+        "stored_elements_by_dtype": container.elements_by_dtype,
+        "size_explained": asdict(explain(directory, container, theoretical)),
+    }
 
 
 MEASURES.register("size")(Size())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.methods.depth import refuse_lost_work, student_depth
 from bench.methods.method import METHODS, Lab
 from bench.methods.tuned import GuidedMethod
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,8 @@ class Distill(GuidedMethod):
     The loss is alpha * T^2 * KL(reference || student) at temperature T plus (1 - alpha) * the task's loss; regression
     takes the squared difference of the outputs, span QA the mean over the start and the end distribution.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     layers: int | None = Field(None, ge=1, description="layers of the student; None is half of the given model's")
     init: Literal["reference", "source", "fresh"] = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from bench.errors import MethodError
 from bench.methods.method import METHODS, Lab
 from bench.methods.roles import ROLES, Role
 from bench.methods.tuned import GuidedMethod
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,8 @@ class Factorize(GuidedMethod):
     W = U S V^T becomes (U_r S_r^(1/2)) (S_r^(1/2) V_r^T): r (m + n) weights and MACs a token instead of m n. Exactly
     one of `ratio`, `rank` and `energy` sets r.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     solver: Literal["svd"] = Field("svd", description="how the two factors are found")
     ratio: float | None = Field(None, gt=0, le=1, description="r as a share of the full rank min(m, n)")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.registry import Registry
+from bench.saving import Saving
 from bench.schema import Frozen
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 class Method(Frozen):
     """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
 
-    Subclasses keep torch out of their module's top level, so that listing and validating stay instant.
+    `saves` is what the mechanism is meant to save on the model it is given; each stage is held to it. Subclasses keep
+    torch out of their module's top level, so that listing and validating stay instant.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset()
 
     @abstractmethod
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:

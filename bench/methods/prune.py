@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.errors import MethodError
 from bench.methods.method import METHODS, Lab
 from bench.methods.tuned import GuidedMethod
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,8 @@ class Prune(GuidedMethod):
     part of the budget. The zeros are unstructured: executed MACs stay as they were; `macs_effective`,
     `params_nonzero` and the artifact's size change.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
     sparsity: float = Field(ge=0, lt=1, description="share of the encoder's linear weights to zero")
     scope: Literal["global", "layer"] = Field("global", description="rank all matrices together, or each by itself")

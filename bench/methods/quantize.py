@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.errors import MethodError
 from bench.methods.method import METHODS, Lab, Method
 from bench.methods.roles import ROLES, Role
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,8 @@ class Quantize(Method):
     scale from each call's own range (dynamic), so no calibration data are needed and nothing is trained. MACs stay,
     their operands become narrower (`bops`); embeddings, norms, pooler and head stay in float. arXiv:1712.05877.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
     scheme: Literal["dynamic"] = Field("dynamic", description="activation ranges are taken from each call")
     bits: Literal[8] = Field(8, description="bits of weights and of activations")

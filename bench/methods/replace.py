@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from bench.errors import MethodError
 from bench.methods.depth import student_depth
 from bench.methods.method import METHODS, Lab
 from bench.methods.tuned import TunedMethod
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +26,8 @@ class Replace(TunedMethod):
     are fine-tuned together. Only successors are trained, on the task's loss alone: embeddings, pooler, head and
     predecessors are frozen. What is left at the end is the successors. arXiv:2002.02925, §3.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     layers: int | None = Field(None, ge=1, description="successor layers, a divisor of the depth; None is half of it")
     start: float = Field(0.3, ge=0, le=1, description="replace rate of the first step (b)")

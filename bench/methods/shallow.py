@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.methods.depth import refuse_lost_work, student_depth
 from bench.methods.method import METHODS, Lab
 from bench.methods.tuned import TunedMethod
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 @METHODS.register("shallow")
 class Shallow(TunedMethod):
     """Train a model of fewer layers on the labels alone; nothing of the reference is used."""
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     layers: int | None = Field(None, ge=1, description="layers of the model; None is half of the reference's")
     init: Literal["fresh", "source"] = Field(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from bench.errors import MethodError
 from bench.methods.method import METHODS, Lab
 from bench.methods.tuned import GuidedMethod
+from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +26,8 @@ class Share(GuidedMethod):
     The depth, and so the MACs, stay as they were; only stored parameters fall. ALBERT is pretrained that way; here the
     stored layers start from a trained model's, so this is the mechanism and not the published system.
     """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
     map: Map = Field("all", description="which stored layer each position runs, see `share_map`")
     unique: int = Field(1, ge=1, description="stored layers; 'all' has one")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import DataError, ModelError
 from bench.tasks.batching import collate, length_batches
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from bench.suite import Task
     from bench.tasks.examples import Example, TaskData
 
-Known = dict[tuple[str, str, int | None], Predictions]  # by the model's content hash, split and limit
+T = TypeVar("T")
+Known = dict[tuple[Hashable, ...], Any]  # by the model's content hash and what was asked of the model
 _CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
 
 
@@ -66,7 +67,8 @@ def predict(
 class Evaluator:
     """Predictions and scores of models on one task's data; every prediction is made once and remembered.
 
-    `seconds` is the time all predictions took so far; `known` are predictions made before on the same task and setting.
+    `seconds` is the time all predictions took so far; `known` is what another evaluator of the same task and setting
+    remembered.
     """
 
     def __init__(
@@ -88,8 +90,20 @@ class Evaluator:
         self._known: Known = dict(known or {})
 
     def known(self, content_hash: str) -> Known:
-        """The predictions so far of the model with this hash, for another evaluator of the same task and setting."""
+        """What is remembered of the model with this hash, for another evaluator of the same task and setting."""
         return {key: value for key, value in self._known.items() if key[0] == content_hash}
+
+    def remember(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+        """What `make` gave when `key` was first asked for.
+
+        Args:
+            key: the model's content hash first, then all else that the result depends on within one task and setting.
+            make: gives a result that can be pickled, and always the same one for the same key.
+        """
+        if key not in self._known:
+            self._known[key] = make()
+        found: T = self._known[key]
+        return found
 
     def examples(self, split: str) -> tuple[Example, ...]:
         """The examples of `split`; raises `DataError` where the data have no such split."""
@@ -113,7 +127,8 @@ class Evaluator:
                 device=self.device,
             )
             self.seconds += time.perf_counter() - started
-        return self._known[key]
+        found: Predictions = self._known[key]
+        return found
 
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.

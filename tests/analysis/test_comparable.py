@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.analysis.comparable import comparable
+from bench.analysis.comparable import comparable, differing
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.pareto import pareto
 from bench.errors import RecordError
@@ -31,3 +31,50 @@ def test_mixed_records_are_refused_with_what_differs_and_what_to_do(record, suit
 
 def test_records_that_differ_only_in_cell_are_comparable(record):
     comparable([record(task, recipe, seed=seed) for task in "ab" for recipe in ("none", "svd") for seed in (0, 1)])
+
+
+def test_the_refusal_names_every_key_of_the_setting_that_differs(record):
+    one = {"training": {"epochs": 3.0, "batch_size": 32}, "measuring": {"threads": 1}, "task_changes": []}
+    other = {"training": {"epochs": 2.0, "batch_size": 32}, "measuring": {"threads": 2}, "task_changes": ["a.x=1"]}
+    records = [
+        record("alpha", "svd", setting=one, setting_id="aaaa"),
+        record("beta", "svd", setting=other, setting_id="bbbb"),
+    ]
+    with pytest.raises(RecordError) as caught:
+        comparable(records)
+    assert str(caught.value) == (
+        "these 2 records come from 2 settings (aaaa, bbbb), and rows of different settings are never ranked together: "
+        "narrow them with --setting ID, or run all of them under one setting. Settings differ in "
+        "measuring.threads: 1 against 2; task_changes: none against a.x=1; training.epochs: 3.0 against 2.0."
+    )
+
+
+def test_the_refusal_names_every_key_of_the_machine_that_differs_in_the_order_of_the_ids(record):
+    records = [
+        record("alpha", "svd", machine="m2").model_copy(
+            update={"machine": {"processor": "AMD EPYC", "cores": 4, "gpu": "H200"}}
+        ),
+        record("beta", "svd").model_copy(update={"machine": {"processor": "AMD EPYC", "cores": 2}}),
+    ]
+    with pytest.raises(RecordError, match=r"Machines differ in cores: 2 against 4; gpu: not set against H200\.$"):
+        comparable(records)
+
+
+def test_a_suites_version_alone_is_named_and_so_is_that_nothing_differs(record):
+    changed = [record("alpha", "svd"), record("beta", "svd", setting_id="ffffffff", suite_version=2)]
+    with pytest.raises(RecordError, match=r"suite_version: [12] against [12]"):
+        comparable(changed)
+    with pytest.raises(RecordError, match="Settings differ in nothing that the records hold"):
+        comparable([record("alpha", "svd"), record("beta", "svd", setting_id="ffffffff")])
+
+
+def test_equal_keys_are_not_named_and_long_lists_are_counted(record):
+    assert differing([{"a": {"b": 1, "c": [1, 2]}}, {"a": {"b": 1, "c": [1, 2]}}]) == []
+    assert differing([{"a": 1}, {"a": 2}, {"a": 1}, {}]) == ["a: 1 against 2 against not set"]
+    one, other = ({f"k{index}": value for index in range(9)} for value in (0, 1))
+    records = [
+        record("alpha", "svd", setting=one),
+        record("beta", "svd", setting=other, setting_id="ffffffff"),
+    ]
+    with pytest.raises(RecordError, match=r"k5: \d against \d; and 3 more\."):
+        comparable(records)

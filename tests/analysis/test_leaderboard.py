@@ -123,3 +123,62 @@ def test_no_records_and_another_suites_records_are_refused(suite, record):
 def test_a_setting_that_is_not_the_suites_own_is_told(suite, row):
     board = leaderboard(suite, row("svd", 0.9, 0.9, 0.9, setting_id="00000000"))
     assert "Setting 00000000 is not the suite's own" in board.table().notes[1]
+
+
+def quality(middle, half, **more):
+    return {"quality": middle, "quality_low": middle - half, "quality_high": middle + half, **more}
+
+
+def test_the_interval_of_a_boards_quality_adds_the_tasks_half_widths_in_quadrature(suite, record):
+    halves = {"alpha": 0.03, "beta": 0.04, "gamma": 0.12}  # 3, 4, 12, 13: a right-angled box
+    records = [record(task, "svd", values=quality(0.6, half)) for task, half in halves.items()]
+    values = leaderboard(suite, records).places[0].standing.values
+    assert values["quality_low"] == pytest.approx(0.6 - 0.13 / 3)
+    assert values["quality_high"] == pytest.approx(0.6 + 0.13 / 3)
+
+
+def test_one_task_and_one_seed_keep_the_records_own_interval_and_test(suite, record):
+    found = {**quality(0.6, 0.03), "drop": 0.2, "drop_low": 0.1, "drop_high": 0.35, "drop_p": 0.002}
+    values = leaderboard(suite, [record("alpha", "svd", values=found)], tasks=["alpha"]).places[0].standing.values
+    assert {name: values[name] for name in found} == found
+
+
+def test_several_seeds_give_an_interval_even_where_no_record_has_one(suite, record):
+    records = [record("alpha", "svd", value, seed=seed) for seed, value in enumerate((0.5, 0.6, 0.7))]
+    values = leaderboard(suite, records, tasks=["alpha"]).places[0].standing.values
+    half = 4.302652729911275 * 0.1 / 3**0.5  # t at 0.975 with 2 degrees of freedom
+    assert values["quality_low"] == pytest.approx(0.6 - half)
+    assert values["quality_high"] == pytest.approx(0.6 + half)
+
+
+def test_one_seed_without_an_interval_leaves_the_ends_absent_with_the_records_reason(suite, row):
+    values = leaderboard(suite, row("svd", 0.5, 0.5, 0.5)).places[0].standing.values
+    assert values["quality_low"] == Absent("quality_low on alpha: the record says nothing of this column")
+
+
+def test_the_interval_of_a_boards_retention_is_first_order_that_of_the_ratio_of_means(suite, record):
+    cells = {"alpha": (0.9, 0.9, 0.02), "beta": (0.1, 0.4, 0.08), "gamma": (0.5, 0.5, 0.03)}  # quality, reference, half
+    records = []
+    for task, (own, reference, half) in cells.items():
+        kept = own / reference
+        values = {
+            "retention": kept,
+            "retention_low": kept - half / reference,
+            "retention_high": kept + half / reference,
+        }
+        records.append(record(task, "svd", own, reference={"quality": reference}, values=values))
+    found = leaderboard(suite, records).places[0].standing.values
+    half = (0.02**2 + 0.08**2 + 0.03**2) ** 0.5 / 1.8  # of the sum of qualities, over the sum of references
+    assert found["retention_low"] == pytest.approx(1.5 / 1.8 - half)
+    assert found["retention_high"] == pytest.approx(1.5 / 1.8 + half)
+
+
+def test_a_boards_drop_is_tested_by_the_interval_of_its_mean(suite, record):
+    sure = {"drop": 0.02, "drop_low": 0.01, "drop_high": 0.03, "drop_p": 0.5}
+    unsure = {"drop": 0.02, "drop_low": -0.06, "drop_high": 0.1, "drop_p": 0.5}
+    together = [record(task, "svd", values=sure) for task in ("alpha", "beta", "gamma")]
+    assert leaderboard(suite, together).places[0].standing.values["drop_p"] < 0.001
+    mixed = [*together[:2], record("gamma", "svd", values=unsure)]
+    values = leaderboard(suite, mixed).places[0].standing.values
+    assert values["drop_low"] < 0 < values["drop_high"]
+    assert values["drop_p"] > 0.05

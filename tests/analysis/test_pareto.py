@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.pareto import front, pareto
+from bench.analysis.render import render
 from bench.analysis.table import Absent
 from bench.errors import RecordError
 
@@ -76,3 +77,65 @@ def test_columns_without_direction_and_lone_columns_are_refused(suite, row):
         pareto(suite, row("svd", 1.0, 1.0, 1.0), ["flops_coverage", "quality"])
     with pytest.raises(RecordError, match="at least two"):
         pareto(suite, row("svd", 1.0, 1.0, 1.0), ["quality", "quality"])
+
+
+def scored(middle, half, flops, **changes):
+    values = {"quality_low": middle - half, "quality_high": middle + half, "flops": flops}
+    return {"values": values | changes.pop("values", {}), **changes}
+
+
+def test_the_table_says_how_surely_each_row_is_on_the_front_and_what_was_taken_as_exact(suite, row):
+    records = [
+        *row("none", 0.9, 0.9, 0.9, **scored(0.9, 0.02, 100)),
+        *row("even", 0.9, 0.9, 0.9, **scored(0.9, 0.02, 100)),  # as good as the reference: one of two is ahead
+        *row("svd", 0.5, 0.5, 0.5, **scored(0.5, 0.02, 50)),
+        *row("bad", 0.1, 0.1, 0.1, **scored(0.1, 0.02, 100)),
+    ]
+    found = pareto(suite, records, ["quality", "flops"])
+    table = found.table()
+    shares = {line["recipe"]: line["on_front"] for line in table.rows}
+    assert shares["svd"] == (1.0, "100%")
+    assert shares["bad"] == (0.0, "0%")
+    assert shares["even"].value == pytest.approx(0.5, abs=0.05)
+    assert shares["even"].value + shares["none"].value == pytest.approx(1.0)
+    assert (
+        "On front: share of 2,000 draws of every value within its 95 % interval in which no row beats this one; taken "
+        "as exact, without an interval: flops."
+    ) in table.notes
+
+
+def test_rows_without_an_interval_are_named_and_without_any_there_is_no_share(suite, row):
+    records = [*row("none", 0.9, 0.9, 0.9, **scored(0.9, 0.02, 100)), *row("old", 0.8, 0.8, 0.8, values={"flops": 90})]
+    assert pareto(suite, records, ["quality", "flops"]).exact == ("quality of old", "flops")
+    bare = pareto(suite, row("old", 0.8, 0.8, 0.8, values={"flops": 90}), ["quality", "flops"]).table()
+    assert "on_front" not in bare.columns
+    assert "No value here has an interval, so how sure the front is cannot be said." in bare.notes
+
+
+def test_the_hypervolume_is_stated_with_its_reference_point_and_may_be_given_one(suite, row):
+    records = [
+        *row("none", 0.9, 0.9, 0.9, values={"flops": 100}),
+        *row("svd", 0.8, 0.8, 0.8, values={"flops": 50}),
+        *row("bad", 0.5, 0.5, 0.5, values={"flops": 120}),
+    ]
+    assert (
+        "Hypervolume: 82.1% of the box from the reference point (quality 0.5, flops 120) to the best of each column "
+        "(quality 0.9, flops 50); 23 in the columns' own units."
+    ) in pareto(suite, records, ["quality", "flops"]).table().notes  # 70 x 0.3 and 20 x 0.1 more, hence 23
+    given = pareto(suite, records, ["quality", "flops"], reference={"flops": 150, "quality": 0.0})
+    assert given.cover.volume == pytest.approx(100 * 0.8 + 50 * 0.1)
+    with pytest.raises(RecordError, match="the reference point has flops, but the front is over quality, flops"):
+        pareto(suite, records, ["quality", "flops"], reference={"flops": 150})
+
+
+def test_flags_of_fake_compression_stand_in_the_fronts_table(suite, row):
+    says = {"claimed-not-stored": "4-bit weights are stored in 32 bits", "not-faster": "1.0x"}
+    records = [
+        *row("none", 0.9, 0.9, 0.9, values={"flops": 100}),
+        *row("fake", 0.8, 0.8, 0.8, values={"flops": 50}, warnings=says),
+    ]
+    table = pareto(suite, records, ["quality", "flops"]).table()
+    assert [line["flags"] for line in table.rows] == ["", "claimed-not-stored, not-faster"]
+    text = render(table, "table", width=100)
+    assert "fake !¹ !²" in text
+    assert "claimed-not-stored: 4-bit weights are stored in 32 bits (and 2 more records)" in text

@@ -2,17 +2,23 @@
 
 import dataclasses
 import itertools
+import math
+import pickle
+import random
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from made_pairs import classes, given_pair, labelled, make_loaded, make_pair, make_task, missing
+from pyarrow import parquet
 
-from bench.measures.attack import Attack
+from bench.measures.attack import WIDEST, Attack
 from bench.measures.attacks.candidates import EmbeddingNeighbours, TypingErrors, whole_words
 from bench.measures.attacks.greedy import Target, run, search
+from bench.measures.attacks.outcomes import Share
 from bench.measures.attacks.words import Words
+from bench.predictions import write_tables
 from bench.tasks.evaluate import Evaluator, predict
 from bench.tasks.examples import Example, TaskData
 
@@ -51,10 +57,16 @@ def sentiment():
     return tuple(rows)
 
 
-def attack_pair(tokenizer, examples, *, artifact=None, reference=None, **more):
+def rows(reading):
+    """The table of the attack, one dictionary a row."""
+    table = reading.tables["attack"]
+    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+
+
+def attack_pair(tokenizer, examples, *, artifact=None, reference=None, known=None, **more):
     task = make_task()
     data = TaskData(splits={"validation": examples}, origin="made", revision=None, generated=True)
-    evaluator = Evaluator(task=task, data=data, max_length=32, token_budget=512, device="cpu")
+    evaluator = Evaluator(task=task, data=data, max_length=32, token_budget=512, device="cpu", known=known)
     loaded = make_loaded("artifact", artifact or BagOfWords(tokenizer), tokenizer)
     beside = make_loaded("reference", reference or BagOfWords(tokenizer), tokenizer)
     return make_pair(task, evaluator, artifact=loaded, reference=beside, **more)
@@ -64,8 +76,26 @@ def test_a_budget_of_nothing_changes_nothing(tokenizer, sentiment):
     reading = ATTACK.read(attack_pair(tokenizer, sentiment, attack_queries=0))
     assert reading.values["attack_accuracy"] == reading.values["attack_clean_accuracy"] == 19 / 20
     assert reading.values["attack_success"] == reading.values["attack_queries"] == 0
+    assert reading.values["attack_transfer_accuracy"] == 1
     assert reading.absent["attack_words"] == "no example was flipped"
+    assert "flipped on no example" in reading.absent["attack_transfer_success"]
     assert missing(ATTACK, reading) == []
+    table = rows(reading)
+    assert {row["uid"]: row["text"] for row in table} == {
+        row.uid: row.text if row.uid != "19" else None for row in sentiment
+    }
+    assert len(table) == 40
+
+
+def test_every_rate_of_a_bag_of_words_is_known_beforehand(tokenizer, sentiment):
+    """Losing the good words of a text leaves two equal logits, and so class 0; nothing turns class 0 into class 1."""
+    reading = ATTACK.read(attack_pair(tokenizer, sentiment, is_reference=True, attack_queries=100))
+    good, right = 9 + 1, 19
+    assert reading.values["attack_success"] == good / right
+    assert reading.values["attack_accuracy"] == (right - good) / 20
+    assert reading.values["attack_words"] == pytest.approx(
+        (9 * 1 / 7 + 5 / 5) / good
+    )  # the last text is all good words
 
 
 def test_a_constant_classifier_cannot_be_flipped(tokenizer, sentiment):
@@ -74,6 +104,101 @@ def test_a_constant_classifier_cannot_be_flipped(tokenizer, sentiment):
     assert reading.values["attack_accuracy"] == reading.values["attack_clean_accuracy"] == 10 / 20
     assert reading.values["attack_success"] == reading.values["attack_success_common"] == 0
     assert reading.reference["attack_success"] > 0
+
+
+def test_texts_that_flip_the_reference_are_replayed_on_the_artifact(tokenizer, sentiment):
+    """The reference is attacked on 10 texts of class 1, which all flip, and on 9 of class 0, of which none does."""
+
+    def transfer(**artifact):
+        reading = ATTACK.read(attack_pair(tokenizer, sentiment, artifact=BagOfWords(tokenizer, **artifact)))
+        assert reading.reference["attack_success"] == 10 / 19
+        assert reading.reference["attack_transfer_accuracy"] == pytest.approx(1 - 10 / 19)
+        assert missing(ATTACK, reading) == []
+        return reading
+
+    always_one, always_zero = transfer(weight=0.0, lean=-1.0), transfer(weight=0.0, lean=1.0)
+    assert always_one.values["attack_transfer_accuracy"] == 10 / 19
+    assert always_one.values["attack_transfer_success"] == 0
+    assert always_one.reference["attack_transfer_success"] == 1
+    assert always_one.conditions["transferable"] == 10
+    assert always_zero.values["attack_transfer_accuracy"] == 9 / 19
+    assert "that the artifact had right" in always_zero.absent["attack_transfer_success"]
+    leaning = transfer(lean=-0.1)  # says 1 where good and bad words are gone: wrong where the attack of class 0 failed
+    assert leaning.values["attack_transfer_success"] == 0
+    assert leaning.values["attack_transfer_accuracy"] == 10 / 19
+
+
+@pytest.mark.parametrize("budget", [0, 8, 12, 100])
+def test_the_reference_replayed_on_itself_ends_as_its_own_attack(tokenizer, sentiment, budget):
+    apart = ATTACK.read(attack_pair(tokenizer, sentiment, attack_queries=budget))  # two copies, the texts scored again
+    itself = ATTACK.read(attack_pair(tokenizer, sentiment, attack_queries=budget, is_reference=True))
+    assert apart.values == itself.values == itself.reference
+    assert apart.values["attack_transfer_accuracy"] == pytest.approx(1 - apart.values["attack_success"])
+    assert apart.values.get("attack_transfer_success", 1) == 1
+    assert [row["transfer_right"] for row in rows(apart)] == [
+        None if row["flipped"] is None else not row["flipped"] for row in rows(apart)
+    ]
+
+
+def test_a_reference_that_is_never_right_has_no_texts_to_replay(tokenizer, sentiment):
+    ones = tuple(row for row in sentiment if row.label == 1)
+    wrong = BagOfWords(tokenizer, weight=0.0, lean=1.0)
+    reading = ATTACK.read(attack_pair(tokenizer, ones, reference=wrong))
+    assert reading.absent["attack_transfer_accuracy"].startswith("the reference had no sampled example right")
+    assert reading.absent["attack_success_common"] == "no sampled example was right with both models"
+    assert missing(ATTACK, reading) == []
+
+
+def test_every_share_can_be_counted_again_from_the_table(tokenizer, sentiment):
+    artifact, reference = BagOfWords(tokenizer, weight=0.5, lean=-1.2), BagOfWords(tokenizer, lean=-0.1)
+    examples = (*sentiment, Example(uid="20", text="bad awful boring", label=0))
+    reading = ATTACK.read(attack_pair(tokenizer, examples, artifact=artifact, reference=reference, attack_examples=21))
+    table = {side: [row for row in rows(reading) if row["side"] == side] for side in ("artifact", "reference")}
+    mine, theirs = table["artifact"], table["reference"]
+    assert [row["uid"] for row in mine] == [row["uid"] for row in theirs]
+    attacked = [row for row in mine if row["right_before"]]
+    common = [a for a, b in zip(mine, theirs, strict=True) if a["right_before"] and b["right_before"]]
+    replayed = [a for a, b in zip(mine, theirs, strict=True) if b["right_before"]]
+    carried = [a for a, b in zip(mine, theirs, strict=True) if a["right_before"] and b["flipped"]]
+    assert 0 < len(common) < len(replayed)
+    assert len(carried) > 0
+    assert reading.values["attack_clean_accuracy"] == len(attacked) / 21
+    assert reading.values["attack_accuracy"] == sum(not row["flipped"] for row in attacked) / 21
+    assert reading.values["attack_success_common"] == sum(row["flipped"] for row in common) / len(common)
+    assert reading.values["attack_transfer_accuracy"] == sum(row["transfer_right"] for row in replayed) / len(replayed)
+    assert reading.values["attack_transfer_success"] == sum(row["transferred"] for row in carried) / len(carried)
+    assert reading.values["attack_queries"] == sum(row["queries"] for row in attacked) / len(attacked)
+    assert {row["split"] for row in mine} == {"validation"}
+    assert any(b["flipped"] and not a["right_before"] for a, b in zip(mine, theirs, strict=True))
+    assert all(row["transferred"] is None for row in mine if row not in carried)
+    assert all(row["text"] is None for row in mine if not row["right_before"])
+
+
+def test_a_text_is_kept_as_it_is(tokenizer):
+    text = "<b>good</b>\t| film; =1+1"
+    reading = ATTACK.read(attack_pair(tokenizer, (Example(uid="0", text=text, label=1),), attack_queries=0))
+    assert reading.tables["attack"]["text"] == [text, text]
+
+
+@pytest.mark.parametrize("budget", [0, 40])
+def test_the_table_survives_being_written_with_its_gaps(tokenizer, sentiment, tmp_path, budget):
+    reading = ATTACK.read(attack_pair(tokenizer, sentiment, attack_queries=budget))
+    write_tables(tmp_path / "cell.json", [reading])
+    assert parquet.read_table(tmp_path / "cell.attack.parquet").to_pydict() == reading.tables["attack"]
+
+
+def test_the_reference_is_attacked_once_for_all_cells_of_a_task(tokenizer, sentiment):
+    first = attack_pair(tokenizer, sentiment)
+    fresh = ATTACK.read(first)
+    kept = pickle.loads(pickle.dumps(first.evaluator.known("reference")))
+    assert len(kept) == 1
+    unusable = BagOfWords(tokenizer)
+    unusable.forward = None
+    second = attack_pair(tokenizer, sentiment, reference=unusable, known=kept)
+    assert ATTACK.read(second) == fresh
+    other = attack_pair(tokenizer, sentiment, reference=unusable, known=kept, attack_queries=99)
+    with pytest.raises(TypeError):  # another budget is another attack
+        ATTACK.read(other)
 
 
 def test_a_larger_budget_never_leaves_more_accuracy(tokenizer, sentiment):
@@ -173,6 +298,33 @@ def test_the_search_keeps_what_helps_and_agrees_with_brute_force():
         assert attacked(text, source, budget=50).flipped == possible
 
 
+def test_more_candidates_never_save_a_text_where_greedy_is_exhaustive():
+    """Each word counts for itself here, so the best change of each word is the best change of all."""
+    draw = random.Random(5)
+    flips = survivals = 0
+    for _ in range(200):
+        words = [draw.choice("abcd") + "x" * draw.randrange(3) for _ in range(4)]
+        text, pools = " ".join(words), {word: ["o" + "x" * draw.randrange(4) for _ in range(5)] for word in words}
+        if scores(text)[1] < 0.5:
+            continue
+        ends = []
+        for count in range(6):
+            source = Fixed(**{word: pool[:count] for word, pool in pools.items()})
+            ends.append(attacked(text, source, budget=1000).flipped)
+            reachable = itertools.product(*([word, *source.of(word)] for word in words))
+            assert ends[-1] == any(scores(" ".join(choice))[1] < 0.5 for choice in reachable)
+        assert ends == sorted(ends)
+        flips += ends[-1]
+        survivals += not ends[-1]
+    assert flips > 20
+    assert survivals > 5
+
+
+def test_a_change_that_helps_the_true_class_is_not_made():
+    outcome = attacked("a xx b", Fixed(a=["x", "xxx"], xx=["xxx"]), budget=50)
+    assert (outcome.flipped, outcome.changed, outcome.text) == (False, 0, "a xx b")
+
+
 def test_the_search_stops_at_its_budget():
     for budget in range(12):
         outcome = attacked("xx xx xx xx", Fixed(xx=["x", "xq", "xo"]), budget=budget)
@@ -198,6 +350,7 @@ def test_typing_errors_are_near_the_word_and_the_same_every_time():
         assert abs(len(edit) - 9) <= 1
         assert len(set("wonderful") ^ set(edit)) <= 2
     assert TypingErrors(seed=3).of("is") == ()
+    assert "aaaa" not in TypingErrors(seed=3).of("aaaa")  # two equal letters swapped are no error
 
 
 def test_neighbours_are_the_nearest_whole_words_of_the_models_own_table(tokenizer):
@@ -223,3 +376,40 @@ def test_neighbours_are_the_nearest_whole_words_of_the_models_own_table(tokenize
 )
 def test_whole_words_are_told_from_pieces(vocabulary):
     assert whole_words(vocabulary) == {"film": 0}
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    z = 1.959963984540054
+    for hits, count in ((0, 10), (3, 10), (19, 20), (50, 50)):
+        share, spread = hits / count, z * z / count
+        centre = (share + spread / 2) / (1 + spread)
+        half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
+        found = Share(hits, count).interval()
+        assert found.middle == share
+        assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-12)
+
+
+def test_few_examples_are_flagged_with_their_interval_and_what_to_do(tokenizer, sentiment):
+    reading = ATTACK.read(attack_pair(tokenizer, sentiment))
+    low, high = reading.conditions["intervals"]["artifact"]["attack_accuracy"]
+    assert low < reading.values["attack_accuracy"] < high
+    ((code, says),) = reading.warnings
+    assert code == "few-attacked"
+    assert f"20 sampled examples: its 95 % interval is {low:.2f} to {high:.2f}" in says
+    assert "Raise measuring.attack_examples" in says
+
+
+def test_a_hundred_examples_are_never_flagged(tokenizer, sentiment):
+    many = tuple(dataclasses.replace(row, uid=f"{n}-{row.uid}") for n in range(5) for row in sentiment)
+    reading = ATTACK.read(attack_pair(tokenizer, many, attack_examples=100, attack_queries=9))
+    assert 0.3 < reading.values["attack_accuracy"] < 0.7
+    assert reading.warnings == []
+    widths = [end.high - end.low for end in (Share(hits, 100).interval() for hits in range(101))]
+    assert max(widths) < WIDEST
+
+
+def test_intervals_are_given_for_the_shares_that_have_a_value(tokenizer, sentiment):
+    reading = ATTACK.read(attack_pair(tokenizer, sentiment, attack_queries=0))
+    given = reading.conditions["intervals"]["artifact"]
+    assert set(given) == set(reading.values) - {"attack_queries"}
+    assert given["attack_success"][0] == pytest.approx(0, abs=1e-12)

@@ -1,105 +1,157 @@
 """Energy of inference and of compressing, as columns."""
 
 import pytest
+from made_energy import FakeMeter, make_idle, make_reading
 from made_pairs import make_loaded, make_pair, make_task, missing
 
-from bench.measures import carbon
 from bench.measures.carbon import Carbon
-from bench.measures.energy_meter import EnergyReading
+from bench.measures.energy import windows
+from bench.measures.energy.meter import Load
 
 CARBON = Carbon()
-READING = EnergyReading(
-    kwh=2e-6,
-    kgco2e=1e-6,
-    seconds=0.01,
-    power_w=(700.0, 740.0),
-    sources={"processor": "rapl", "memory": "constant"},
-    country="DEU",
-    grid_kgco2e_per_kwh=0.5,
-    codecarbon="3",
-)
-
-
-class FakeMeter:
-    """Stands for the energy meter: gives readings in turn."""
-
-    def __init__(self, *readings):
-        self.readings = list(readings)
-        self.reading = None
-
-    def __call__(self, *, country, sample_s):
-        assert country == "DEU"
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.reading = self.readings.pop(0)
+ESTIMATE = {"processor": "load model", "memory": "constant"}
 
 
 @pytest.fixture
 def read(monkeypatch, tiny_bert, tokenizer):
+    """Measures a tiny pair; with readings given, of a meter that gives idle, then the windows in turn.
+
+    Which model a window of a round is of, the seed draws: give both the same reading, or ask for `drawn` below.
+    """
+
     def reading(*readings, **more):
         if readings:
-            monkeypatch.setattr(carbon, "EnergyMeter", FakeMeter(*readings))
+            monkeypatch.setattr(windows, "EnergyMeter", FakeMeter(*readings))
         models = {name: make_loaded(name, tiny_bert(), tokenizer) for name in ("artifact", "reference")}
-        options = {"energy_seconds": 0.01, "batch_size": 2, **more}
+        options = {"energy_seconds": 0.01, "energy_sample_s": 0.05, "batch_size": 2, "hardware_power_w": 200, **more}
         return CARBON.read(make_pair(make_task(), None, **models, **options))
 
     return reading
 
 
+@pytest.fixture
+def in_order(monkeypatch):
+    """Windows in the order in which models are given: artifact, reference."""
+    monkeypatch.setattr(windows.random.Random, "sample", lambda self, names, count: list(names))
+
+
+@pytest.mark.usefixtures("in_order")
 def test_energy_is_that_of_a_thousand_examples(read):
-    reading = read(READING, READING._replace(kwh=6e-6, kgco2e=3e-6))
+    reading = read(make_idle(40.0), make_reading(100.0), make_reading(300.0))
     inferences, beside = reading.conditions["inferences"], reading.conditions["inferences_reference"]
     assert inferences >= 2
     assert inferences % 2 == 0
-    assert reading.values["energy_kwh"] == pytest.approx(2e-6 * 1000 / inferences)
-    assert reading.reference["energy_kwh"] == pytest.approx(6e-6 * 1000 / beside)
+    assert reading.values["energy_kwh"] == pytest.approx(0.001 * 1000 / inferences)
+    assert reading.reference["energy_kwh"] == pytest.approx(0.003 * 1000 / beside)
     assert reading.values["emissions_kgco2e"] == pytest.approx(reading.values["energy_kwh"] / 2)
+    assert reading.values["energy_net_kwh"] == pytest.approx(0.0006 * 1000 / inferences)
+    assert reading.reference["energy_net_kwh"] == pytest.approx(0.0026 * 1000 / beside)
+    assert reading.values["power_w"] == pytest.approx(100.0)
+    assert reading.values["power_idle_w"] == reading.reference["power_idle_w"] == pytest.approx(40.0)
     assert reading.conditions["power_source"] == "rapl"
-    assert reading.samples["energy_power_w"] == [700.0, 740.0]
+    assert reading.samples["energy_power_w"] == [100.0] * 12
+    assert reading.samples["energy_power_w_reference"] == [300.0] * 12
+    assert reading.samples["energy_power_w_idle"] == [40.0] * 12
+    assert reading.samples["energy_window_kwh"] == [reading.values["energy_kwh"]]
     assert reading.warnings == []
     assert missing(CARBON, reading) == []
 
 
+def test_windows_of_three_rounds_share_the_stated_seconds_and_give_an_interval(read, monkeypatch):
+    lengths = []
+
+    def block(measuring, seconds, work):
+        lengths.append(seconds)
+        work()
+        return (make_idle() if len(lengths) == 1 else make_reading(100.0 + len(lengths))), 1000
+
+    monkeypatch.setattr(windows, "_block", block)
+    reading = read(energy_seconds=3.0, energy_sample_s=0.1, energy_windows=3)
+    assert lengths == [1.0] * 7
+    assert reading.values["energy_kwh_low"] < reading.values["energy_kwh"] < reading.values["energy_kwh_high"]
+    assert len(reading.samples["energy_window_kwh"]) == len(reading.samples["energy_window_kwh_reference"]) == 3
+    assert reading.conditions["windows"] == 3
+    assert missing(CARBON, reading) == []
+
+
 def test_an_estimate_is_said_to_be_one(read):
-    estimate = READING._replace(sources={"processor": "load model", "memory": "constant"})
-    reading = read(estimate, estimate)
+    reading = read(make_idle(sources=ESTIMATE), *[make_reading(sources=ESTIMATE)] * 2)
     assert reading.conditions["estimated"] is True
     assert [code for code, _ in reading.warnings] == ["energy-estimated"]
     assert "load model" in reading.warnings[0][1]
+    assert "energy_eit_kwh" in reading.absent
 
 
-def test_a_reference_beside_itself_is_measured_once(read):
-    reading = read(READING, is_reference=True)
+def test_an_estimate_of_compressing_alone_is_said_as_well(read):
+    made = {"compress_s": 3.5, "energy_kwh": 1e-4, "power_source": "load model"}
+    reading = read(make_idle(), make_reading(), make_reading(), made=made)
+    assert reading.conditions["estimated"] is False
+    assert [code for code, _ in reading.warnings] == ["energy-estimated"]
+
+
+def test_a_reference_beside_itself_is_measured_once_and_pays_nothing_back(read):
+    made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0}
+    reading = read(make_idle(), make_reading(), is_reference=True, made=made)
     assert reading.values["energy_kwh"] == reading.reference["energy_kwh"]
-
-
-def test_a_window_without_a_reading_is_absent_with_its_reason(read):
-    reading = read("3 samples", READING)
-    assert reading.absent["energy_kwh"] == reading.absent["emissions_kgco2e"] == "3 samples"
+    assert reading.absent["break_even_inferences"] == "nothing was compressed"
+    assert "energy_window_kwh_reference" not in reading.samples
     assert missing(CARBON, reading) == []
-    assert "energy_kwh" not in read(READING, "3 samples").reference
+
+
+@pytest.mark.usefixtures("in_order")
+def test_a_window_without_a_reading_is_absent_with_its_reason(read):
+    reading = read(make_idle(), "3 samples", make_reading())
+    assert reading.absent["energy_kwh"] == reading.absent["emissions_kgco2e"] == "3 samples"
+    assert reading.absent["break_even_inferences"] == "3 samples"
+    assert missing(CARBON, reading) == []
+    reading = read(make_idle(), make_reading(), "4 samples", made={"energy_kwh": 1.0, "compress_s": 1.0})
+    assert "energy_kwh" not in reading.reference
+    assert "4 samples" in reading.absent["break_even_inferences"]
+    assert missing(CARBON, reading) == []
+
+
+def test_a_busy_machine_has_no_idle_power_and_no_net_energy(read):
+    busy = make_reading(40.0, load=Load(1.0, 36.0, 72.0))
+    reading = read(busy, make_reading(), make_reading())
+    assert "not idle" in reading.absent["power_idle_w"]
+    assert "not idle" in reading.absent["energy_net_kwh"]
+    assert reading.conditions["idle_busy_share"] == 0.5
+    assert "energy_kwh" in reading.values
 
 
 def test_a_length_that_the_model_does_not_have_is_a_reason(read):
-    assert "64" in read(READING, READING, length=65).absent["energy_kwh"]
+    reading = read(make_idle(), length=65)
+    assert "64" in reading.absent["energy_kwh"]
+    assert missing(CARBON, reading) == []
 
 
 def test_what_compressing_cost_is_taken_over(read):
-    reading = read(READING, READING, made={"compress_s": 3.5, "energy_kwh": 1e-4, "power_source": "nvml"})
+    made = {"compress_s": 3.5, "energy_kwh": 1e-4, "power_source": "nvml"}
+    reading = read(make_idle(), make_reading(), make_reading(), made=made)
     assert reading.values["compress_s"] == 3.5
     assert reading.values["compress_energy_kwh"] == 1e-4
     assert reading.conditions["compress_power_source"] == "nvml"
-    reading = read(READING, READING, made={"compress_s": 0.1, "energy_absent": "2 samples"})
+    absent = {"compress_s": 0.1, "energy_absent": "2 samples"}
+    reading = read(make_idle(), make_reading(), make_reading(), made=absent)
     assert reading.absent["compress_energy_kwh"] == "2 samples"
-    assert missing(CARBON, read(READING, READING)) == []
+    assert reading.absent["break_even_inferences"] == "energy of compressing: 2 samples"
+    assert missing(CARBON, read(make_idle(), make_reading(), make_reading())) == []
+
+
+@pytest.mark.usefixtures("in_order")
+def test_compressing_is_paid_back_by_the_difference_of_the_two_models(read, monkeypatch):
+    monkeypatch.setattr(windows, "_wait", lambda seconds: 0)
+    made = {"compress_s": 1.0, "energy_kwh": 5.0, "power_source": "rapl"}
+    reading = read(make_idle(), make_reading(1.0), make_reading(1e6), made=made)
+    saved = (reading.reference["energy_kwh"] - reading.values["energy_kwh"]) / 1000
+    count = reading.values["break_even_inferences"]
+    assert (count - 1) * saved < 5.0 <= count * saved
 
 
 def test_the_meter_itself_measures_a_model(read):
-    reading = read(energy_seconds=0.8, energy_sample_s=0.05, is_reference=True, threads=1)
+    reading = read(energy_seconds=0.8, is_reference=True, threads=1, made={"compress_s": 0.0, "energy_kwh": 0.0})
     assert 0 < reading.values["energy_kwh"] < 1
+    assert reading.values["emissions_lacoste_kgco2e"] > 0
     assert len(reading.samples["energy_power_w"]) >= 10
     assert reading.conditions["country"] == "DEU"
+    assert missing(CARBON, reading) == []

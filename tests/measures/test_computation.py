@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -115,3 +116,32 @@ def test_a_reference_that_cannot_be_counted_leaves_the_artifacts_totals_alone(re
     reading = read(Toy(lambda self, x: x), Toy(lambda self, x: torch.cdist(x, x)))
     assert reading.values["macs"] == 16 * 8 * 8
     assert "macs" not in reading.reference
+
+
+def test_a_reference_that_cannot_be_traced_leaves_the_artifacts_totals_alone_and_the_reason_is_stored(read):
+    def fail(self, x):
+        raise RuntimeError("depth depends on the data")
+
+    reading = read(Toy(lambda self, x: x), Toy(fail))
+    assert (reading.values["macs"], reading.values["flops_coverage"]) == (16 * 8 * 8, 1.0)
+    assert reading.reference == {}
+    assert "depth depends on the data" in reading.conditions["reference_uncounted"]
+
+
+def test_the_breakdown_by_module_is_small_and_survives_json(read, tiny_bert):
+    reading = read(tiny_bert(), tiny_bert(layers=2))
+    modules = reading.conditions["macs_by_module"]
+    assert modules[""] == reading.values["macs"]
+    assert reading.conditions["reference_macs_by_module"][""] == reading.reference["macs"]
+    layers = [modules[f"bert.encoder.layer.{index}"] for index in range(4)]
+    assert sum(layers) == modules["bert.encoder"]
+    assert len(modules) == 6 + 4
+    assert json.loads(json.dumps(reading.conditions)) == reading.conditions
+
+
+def test_a_length_that_the_model_cannot_take_is_the_reason_why_nothing_is_counted(read, tiny_bert):
+    short = tiny_bert()
+    short.config.max_position_embeddings = 8
+    reading = read(short, tiny_bert())
+    assert "takes at most 8" in reading.absent["macs"]
+    assert reading.values == {"speedup_layers": 1.0}

@@ -33,6 +33,28 @@ def test_equal_data_leave_no_gap_and_so_no_relative_bias():
     assert missing(ROBUSTNESS, reading) == []
 
 
+def test_equal_splits_leave_no_gap_whatever_the_model_says():
+    same = {"validation": EXAMPLES["validation"], "shifted": EXAMPLES["validation"]}
+    for said in (RIGHT, ONE_WRONG, TWO_WRONG):
+        both = {"validation": said, "shifted": said}
+        reading = ROBUSTNESS.read(given_pair(make_task(ood=("shifted",)), same, both, both, is_reference=True))
+        assert reading.values["ood_gap"] == 0
+        assert reading.values["ood_quality"] == reading.reference["ood_quality"]
+
+
+def test_each_shifted_split_keeps_its_own_scores():
+    task = make_task(ood=("overlap", "subsequence"))
+    examples = dict.fromkeys(("validation", "overlap", "subsequence"), EXAMPLES["validation"])
+    artifact = {"validation": RIGHT, "overlap": TWO_WRONG, "subsequence": RIGHT}
+    reference = {"validation": RIGHT, "overlap": ONE_WRONG, "subsequence": RIGHT}
+    reading = ROBUSTNESS.read(given_pair(task, examples, artifact, reference))
+    assert reading.values["ood_quality"] == (0.5 + 1) / 2
+    assert reading.conditions["by_split"] == {
+        "artifact": {"overlap": {"accuracy": 0.5}, "subsequence": {"accuracy": 1.0}},
+        "reference": {"overlap": {"accuracy": 0.75}, "subsequence": {"accuracy": 1.0}},
+    }
+
+
 def test_a_reference_that_gains_by_the_shift_has_no_relative_bias():
     assert "-0.2500" in read((RIGHT, RIGHT), (ONE_WRONG, RIGHT)).absent["ood_relative_bias"]
 

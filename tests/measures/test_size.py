@@ -1,32 +1,42 @@
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
+from families import FAMILIES, make
 
 from bench import artifact
 from bench.errors import ArtifactError
 from bench.layers.int8 import Int8Linear
-from bench.measures.size import Size, stored_bytes
+from bench.measures.size import Size, read_container
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
+
+FILES = ("model.safetensors", "layers.json")
 
 
 @pytest.fixture
 def saved(tmp_path, tokenizer):
-    """A function that saves a model as an artifact and gives its directory."""
+    """A function that saves a model as an artifact and gives what is loaded from it."""
 
     def save(model, name):
         artifact.save(model, tmp_path / name, tokenizer=tokenizer, made={})
-        return tmp_path / name
+        return artifact.load(tmp_path / name)
 
     return save
 
 
-def read(artifact_dir, reference_dir, *, is_reference=False):
+def read(mine, theirs, *, is_reference=False):
     return Size().read(
-        SimpleNamespace(artifact_dir=artifact_dir, reference_dir=reference_dir, is_reference=is_reference)
+        SimpleNamespace(
+            artifact=mine,
+            reference=theirs,
+            artifact_dir=mine.directory,
+            reference_dir=theirs.directory,
+            is_reference=is_reference,
+        )
     )
 
 
@@ -36,27 +46,63 @@ def quantized(model):
     return model
 
 
+def pruned(model):
+    with torch.no_grad():
+        for linear in adapter_for(model).linears(model).values():
+            linear.weight[linear.weight.abs() < linear.weight.abs().median()] = 0
+    return model
+
+
+def shared(model):
+    adapter = adapter_for(model)
+    adapter.set_layers(model, adapter.layers(model)[:1] * 4)
+    return model
+
+
+def on_disk(loaded):
+    return sum((loaded.directory / name).stat().st_size for name in FILES)
+
+
 def test_size_is_the_bytes_of_weights_and_side_data_and_compression_is_their_ratio(tiny_bert, saved):
     reference, small = saved(tiny_bert(layers=4), "reference"), saved(tiny_bert(layers=1), "small")
     reading = read(small, reference)
-    files = ("model.safetensors", "layers.json")
-    sizes = [sum((folder / name).stat().st_size for name in files) for folder in (small, reference)]
-    assert (reading.values["size_bytes"], reading.reference["size_bytes"]) == tuple(sizes)
-    assert reading.values["compression"] == sizes[1] / sizes[0] > 1
+    assert (reading.values["size_bytes"], reading.reference["size_bytes"]) == (on_disk(small), on_disk(reference))
+    assert reading.values["compression"] == on_disk(reference) / on_disk(small) > 1
     assert reading.warnings == []
 
 
-def test_the_histogram_is_the_bytes_of_every_stored_tensor_by_dtype(tiny_bert, saved):
-    model = quantized(tiny_bert())
-    reading = read(saved(model, "int8"), saved(tiny_bert(), "reference"))
+def test_the_histogram_is_the_bytes_and_elements_of_every_stored_tensor_by_dtype(saved):
+    reading = read(saved(quantized(make("bert")), "int8"), saved(make("bert"), "reference"))
     int8 = 4 * (4 * 32 * 32 + 2 * 32 * 64)
-    rest = 4 * sum(
-        t.numel() for t in {id(t): t for t in model.state_dict().values() if t.dtype == torch.float32}.values()
-    )
-    assert reading.conditions["stored_bytes_by_dtype"] == {"I8": int8, "F32": rest}
-    assert reading.conditions["size_bytes_theoretical"] == int8 + rest
-    assert set(reading.conditions["reference_stored_bytes_by_dtype"]) == {"F32"}
-    assert 0 < reading.values["size_bytes"] - (int8 + rest) < 40_000
+    tensors = {id(t): t for t in quantized(make("bert")).state_dict(keep_vars=True).values()}.values()
+    floats = sum(t.numel() for t in tensors if t.dtype == torch.float32)
+    assert reading.conditions["stored_bytes_by_dtype"] == {"I8": int8, "F32": 4 * floats}
+    assert reading.conditions["stored_elements_by_dtype"] == {"I8": int8, "F32": floats}
+    assert set(reading.conditions["reference"]["stored_bytes_by_dtype"]) == {"F32"}
+
+
+@pytest.mark.parametrize("form", [lambda model: model, quantized, pruned, shared, lambda m: quantized(pruned(m))])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_parts_of_the_difference_add_up_to_it_exactly(family, form, saved):
+    loaded = saved(form(make(family)), "a")
+    reading = read(loaded, loaded)
+    explained = reading.conditions["size_explained"]
+    assert reading.values["size_bytes"] == on_disk(loaded)
+    assert sum(explained.values()) == on_disk(loaded) - reading.values["size_bytes_theoretical"]
+    # Theory is computed from the model alone, and yet meets what was written.
+    assert explained["beyond_theory"] == 0
+    assert explained["container_header"] > 8
+    assert 0 <= explained["alignment"] < 8
+    encodings = json.loads((loaded.directory / "layers.json").read_text(encoding="utf-8"))["encodings"]
+    assert (explained["encodings"] > 0) == bool(encodings)
+
+
+def test_weights_held_wider_than_their_layer_says_are_beyond_theory(saved, monkeypatch):
+    loaded = saved(quantized(make("bert")), "a")
+    monkeypatch.setattr(Int8Linear, "weight_bits", 2)  # a layer that claims two bits and stores bytes
+    weights = sum(m.weight.numel() for m in loaded.model.modules() if isinstance(m, Int8Linear))
+    explained = read(loaded, loaded).conditions["size_explained"]
+    assert explained["beyond_theory"] == weights - weights // 4 > 0
 
 
 def test_a_mask_that_saves_nothing_is_flagged(tiny_bert, saved):
@@ -69,8 +115,8 @@ def test_a_mask_that_saves_nothing_is_flagged(tiny_bert, saved):
 
 
 def test_the_reference_beside_itself_is_no_smaller_and_not_flagged(tiny_bert, saved):
-    folder = saved(tiny_bert(), "reference")
-    reading = read(folder, folder, is_reference=True)
+    loaded = saved(tiny_bert(), "reference")
+    reading = read(loaded, loaded, is_reference=True)
     assert reading.values["compression"] == 1.0
     assert reading.warnings == []
 
@@ -78,4 +124,4 @@ def test_the_reference_beside_itself_is_no_smaller_and_not_flagged(tiny_bert, sa
 def test_weights_without_a_readable_header_are_an_error_that_names_the_file(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"\x05\0\0\0\0\0\0\0not j")
     with pytest.raises(ArtifactError, match=r"model\.safetensors: header of the weights cannot be read"):
-        stored_bytes(tmp_path)
+        read_container(tmp_path)

@@ -1,19 +1,17 @@
-"""The clock side of latency: pinned threads, calls that leave the device idle, warm-up and interleaved pairs."""
+"""The clock side of latency: pinned threads, calls that leave the device idle, and warming up."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import UnavailableError
 from bench.statistics import median
 
 if TYPE_CHECKING:
-    import random
-
     from torch import Tensor, nn
 
 Clock = Callable[[], float]
@@ -33,27 +31,26 @@ class WarmUp(NamedTuple):
     steady: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """Interleaved timings: seconds of every call, and one ratio of reference over artifact time a pair."""
-
-    artifact_block: int
-    reference_block: int
-    artifact_s: list[float] = field(default_factory=list)
-    reference_s: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
-
-
 @contextmanager
-def pinned_threads(count: int) -> Iterator[None]:
-    """Run operators on `count` threads, and give the former number back at the end."""
+def pinned(threads: int) -> Iterator[tuple[int, ...]]:
+    """Run operators on `threads` threads, this thread on as many processors; gives their numbers, none where unknown.
+
+    The last of the allowed processors are taken, because systems put interrupts on the first. Both settings are as
+    before afterwards; worker threads started in between stay where they are.
+    """
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    chosen = tuple(allowed[-threads:]) if len(allowed) >= threads else ()
+    torch.set_num_threads(threads)
+    if chosen:
+        os.sched_setaffinity(0, chosen)
     try:
-        yield
+        yield chosen
     finally:
+        if chosen:
+            os.sched_setaffinity(0, allowed)
         torch.set_num_threads(before)
 
 
@@ -73,6 +70,7 @@ def forward(model: nn.Module, inputs: dict[str, Tensor], device: str) -> Call:
     if target.type not in waits:
         raise UnavailableError(f"device '{device}': cannot be waited for, so not timed. Use one of {', '.join(waits)}.")
     wait = waits[target.type]
+    wait()  # what came before must not end inside the first call
 
     def call() -> object:
         output = model(**inputs)
@@ -108,46 +106,6 @@ def warm_up(call: Call, *, clock: Clock, limit_s: float) -> WarmUp:
 def block_size(call_s: float, block_s: float) -> int:
     """Calls that take about `block_s` seconds together: at least 1, at most `MOST_CALLS_A_BLOCK`."""
     return min(MOST_CALLS_A_BLOCK, max(1, math.ceil(block_s / call_s)) if call_s > 0 else MOST_CALLS_A_BLOCK)
-
-
-def interleave(
-    artifact: Call,
-    reference: Call,
-    *,
-    blocks: tuple[int, int],
-    pairs: int,
-    seconds: float,
-    order: random.Random,
-    clock: Clock,
-) -> Pairs:
-    """Time artifact and reference in turns until there are `pairs` pairs and `seconds` seconds have passed.
-
-    A pair is one block of calls of each, in random order, so that drift of the machine falls on both alike and
-    cancels in their ratio (mean call of the reference's block over mean call of the artifact's).
-
-    Args:
-        artifact: one call of the artifact.
-        reference: one call of the reference.
-        blocks: calls in a block of the artifact and of the reference; blocks of some milliseconds keep the caches
-            that the other model left behind from deciding.
-        pairs: least number of pairs.
-        seconds: least duration.
-        order: decides which of the two comes first within a pair.
-        clock: seconds that only grow.
-    """
-    result = Pairs(artifact_block=blocks[0], reference_block=blocks[1])
-    start = clock()
-    while len(result.ratios) < pairs or clock() - start < seconds:
-        if order.random() < 0.5:
-            mine = time_calls(artifact, blocks[0], clock)
-            theirs = time_calls(reference, blocks[1], clock)
-        else:
-            theirs = time_calls(reference, blocks[1], clock)
-            mine = time_calls(artifact, blocks[0], clock)
-        result.artifact_s.extend(mine)
-        result.reference_s.extend(theirs)
-        result.ratios.append((sum(theirs) / len(theirs)) / (sum(mine) / len(mine)))
-    return result
 
 
 def _nothing() -> None:

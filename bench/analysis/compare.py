@@ -1,0 +1,180 @@
+"""Two recipes, or one recipe in two results folders: what changed, how surely, and whether it is better or worse."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.changes import Change, change_of
+from bench.analysis.comparable import comparable, same_conditions
+from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
+from bench.analysis.leaderboard import estimate_source
+from bench.analysis.means import mean_of
+from bench.analysis.paired import Measured
+from bench.analysis.table import Absent, flags_of
+from bench.analysis.verdict import change_of_difference, change_of_ratio
+from bench.columns import COLUMNS, column
+from bench.errors import RecordError
+
+DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_kwh")
+RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives
+SCORE_THRESHOLD = 0.01  # one point
+
+Cells = dict[tuple[str, int], Measured]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a comparison: its name, and its records by what they are paired on (model, and recipe in folders)."""
+
+    name: str
+    rows: Mapping[tuple[str, ...], Cells]
+
+
+def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> Side:
+    """A side of these records, paired on the model and, for folders of many recipes, on the recipe too.
+
+    Raises `RecordError` where there are none, or two of the same cell.
+    """
+    if not found:
+        raise RecordError(f"{name}: no records are left to compare")
+    comparable([item.record for item in found])
+    rows: dict[tuple[str, ...], Cells] = {}
+    for item in found:
+        row = (item.record.model, item.record.recipe) if with_recipe else (item.record.model,)
+        rows.setdefault(row, {})[item.record.task, item.record.seed] = item
+    return Side(name=name, rows=rows)
+
+
+def compare(
+    first: Side,
+    second: Side,
+    columns: Sequence[str] = DEFAULT,
+    *,
+    title: str,
+    excluded: Collection[str] = (),
+    ratio_threshold: float = RATIO_THRESHOLD,
+    score_threshold: float = SCORE_THRESHOLD,
+) -> Comparison:
+    """The second side against the first, on every task that both have and overall.
+
+    Args:
+        first: the side that is the measure, "A".
+        second: the side that is judged, "B".
+        columns: directed columns; `retention` is not one of them, since `quality` says the same without a quotient.
+        title: heads the table.
+        excluded: tasks that the overall lines leave out.
+        ratio_threshold: smallest change of a ratio that counts, as a share.
+        score_threshold: smallest difference of a score that counts, in the column's own unit.
+
+    Raises:
+        RecordError: records of different suites, machines, settings, task versions or seeds; nothing in common; a
+            column that cannot be compared. UnknownNameError: no such column.
+    """
+    for name in columns:
+        _directed(name)
+    everything = [item.record for side in (first, second) for cells in side.rows.values() for item in cells.values()]
+    same_conditions(everything)
+    rows = [row for row in first.rows if row in second.rows]
+    if not rows:
+        raise RecordError(f"{first.name} and {second.name} have no model and recipe in common, so nothing to compare")
+    lines, notes = [], [f"A: {first.name}. B: {second.name}. Changes are of B against A."]
+    for one, other in ((first, second), (second, first)):
+        notes += [f"Left out: {', '.join(row)}: no record of {other.name}" for row in one.rows if row not in other.rows]
+    for row in rows:
+        before, after = first.rows[row], second.rows[row]
+        tasks, seeds, left = _common(before, after, first.name, second.name)
+        notes += left
+        counted = [task for task in tasks if task not in excluded]
+        for task, over in [*([(OVERALL, counted)] if counted else []), *((task, [task]) for task in tasks)]:
+            lines += [
+                _line(name, row, task, (before, after), over, seeds, (ratio_threshold, score_threshold))
+                for name in columns
+            ]
+    notes.append(_rule(ratio_threshold, score_threshold))
+    return Comparison(
+        title=title,
+        lines=tuple(lines),
+        notes=(*notes, *_flagged(first), *_flagged(second)),
+        flags=flags_of(everything),
+        generated=any(record.generated for record in everything),
+    )
+
+
+def _flagged(side: Side) -> list[str]:
+    records = [item.record for cells in side.rows.values() for item in cells.values()]
+    return [f"Flag of {side.name}: {said}" for said in flags_of(records).values()]
+
+
+def _directed(name: str) -> None:
+    if column(name).better is None or name == "retention":
+        directed = ", ".join(item.name for item in COLUMNS.values() if item.better and item.name != "retention")
+        raise RecordError(f"column {name} cannot be compared. Choose of: {directed}.")
+
+
+def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[str], list[int], list[str]]:
+    """The tasks that both sides have, the seeds that they all have, and a note for each task that only one side has."""
+    tasks = [dict.fromkeys(task for task, _ in cells) for cells in (before, after)]
+    both = [task for task in tasks[0] if task in tasks[1]]
+    notes = [f"Left out: {task}: no record of {second}" for task in tasks[0] if task not in tasks[1]]
+    notes += [f"Left out: {task}: no record of {first}" for task in tasks[1] if task not in tasks[0]]
+    if not both:
+        raise RecordError(f"{first} and {second} have no task in common, so there is nothing to compare")
+    expected = sorted(seed for task, seed in before if task == both[0])
+    for name, cells in ((first, before), (second, after)):
+        for task in both:
+            found = sorted(seed for other, seed in cells if other == task)
+            if found != expected:
+                raise RecordError(
+                    f"{task}: {name} has seeds {', '.join(map(str, found))}, but {first} on {both[0]} has seeds "
+                    f"{', '.join(map(str, expected))}: different sets of seeds are never compared. Run the missing "
+                    f"ones with `bench run`."
+                )
+    return both, expected, notes
+
+
+def _line(
+    name: str,
+    row: tuple[str, ...],
+    task: str,
+    sides: tuple[Cells, Cells],
+    over: Sequence[str],
+    seeds: Sequence[int],
+    thresholds: tuple[float, float],
+) -> Line:
+    values = [mean_of(name, {cell: item.record for cell, item in side.items()}, over, seeds) for side in sides]
+    change = change_of(name, *sides, over, seeds)
+    sources = [estimate_source(item.record, name) for side in sides for (at, _), item in side.items() if at in over]
+    estimates = sorted({source for source in sources if source is not None})
+    return Line(
+        row=row,
+        task=task,
+        column=name,
+        first=values[0],
+        second=values[1],
+        change=change,
+        verdict=_verdict(name, change, estimates, *thresholds),
+    )
+
+
+def _verdict(
+    name: str, change: Change | Absent, estimates: Sequence[str], ratio: float, score: float
+) -> Judgement | Absent:
+    if isinstance(change, Absent):
+        return change
+    interval = change.interval
+    if isinstance(interval, Absent):
+        return Absent(f"no verdict on {name}: {interval.reason}")
+    if estimates:
+        return Absent(f"no verdict on {name}: it is an estimate (power from {', '.join(estimates)})")
+    went = change_of_ratio(interval, ratio) if change.kind == "ratio" else change_of_difference(interval, score)
+    if went == "no change":
+        return "no change"
+    return "better" if (went == "more") == (column(name).better == "higher") else "worse"
+
+
+def _rule(ratio: float, score: float) -> str:
+    return (
+        f"Better, worse: the 95 % interval excludes no change, and the change is above {ratio:.3g} (ratios) or "
+        f"{score:.3g} (scores)."
+    )

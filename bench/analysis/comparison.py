@@ -1,0 +1,91 @@
+"""What a comparison found, line by line, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.analysis.changes import Change
+from bench.analysis.numbers import significant, written
+from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.columns import column
+from bench.statistics import Interval
+
+OVERALL = "overall"
+
+Judgement = Literal["better", "worse", "no change"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One column on one task, or overall: both sides' values, the change, and what may be said of it."""
+
+    row: tuple[str, ...]
+    task: str
+    column: str
+    first: float | int | Absent
+    second: float | int | Absent
+    change: Change | Absent
+    verdict: Judgement | Absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Every line, the overall ones of each row first."""
+
+    title: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    flags: dict[str, str]
+    generated: bool
+
+    @property
+    def worse(self) -> tuple[Line, ...]:
+        """The overall lines on which the second side is worse."""
+        return tuple(line for line in self.lines if line.task == OVERALL and line.verdict == "worse")
+
+    def table(self) -> Table:
+        """One row a line."""
+        identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
+        ends = ("change_low", "change_high", "change_p")
+        return Table(
+            title=self.title,
+            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "verdict", "test"),
+            rows=tuple(_cells(line, identity) for line in self.lines),
+            notes=self.notes,
+            flags=self.flags,
+            generated=self.generated,
+        )
+
+
+def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
+    cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
+    cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
+    for name, value in (("A", line.first), ("B", line.second)):
+        cells[name] = value if isinstance(value, Absent) else Shown(value, written(column(line.column), value))
+    if isinstance(line.change, Absent):
+        return {
+            **cells,
+            **dict.fromkeys(("kind", "change", "change_low", "change_high", "change_p", "test"), line.change),
+        }
+    change = line.change
+    low, high = (change.interval, change.interval) if isinstance(change.interval, Absent) else change.interval[1:]
+    cells |= {"kind": change.kind, "change": Shown(change.middle, _text(line.column, change))}
+    return {**cells, "change_low": low, "change_high": high, "change_p": change.p, "test": change.test}
+
+
+def _text(name: str, change: Change) -> str:
+    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets where there is no interval or it has no width."""
+    points = column(name).show == "percent"
+
+    def number(value: float) -> str:
+        if change.kind == "ratio":
+            return f"{value:.2f}"
+        return f"{100 * value:+.1f}" if points else f"{'+' if value > 0 else ''}{significant(value)}"
+
+    unit = "x" if change.kind == "ratio" else " points" if points else ""
+    ends = ""
+    if isinstance(change.interval, Interval) and change.interval.low < change.interval.high:
+        ends = f" [{number(change.interval.low)}, {number(change.interval.high)}]"
+    return f"{number(change.middle)}{unit}{ends}"

@@ -1,0 +1,92 @@
+"""Two records of one task compared example by example, from the predictions stored beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.table import Absent
+from bench.errors import UnavailableError
+from bench.record import Record
+from bench.statistics import Interval, paired_difference
+
+if TYPE_CHECKING:
+    from bench.predictions import Seen
+    from bench.statistics import Score
+
+PAIRED = ("quality", "label_loyalty")
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A record and the file it was read from, beside which its predictions lie."""
+
+    record: Record
+    path: Path
+
+
+def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interval, float] | Absent:
+    """The difference `second` - `first` of a column of `PAIRED`: its paired-bootstrap interval and p.
+
+    Absent where a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` where
+    predictions that a record names are missing or altered.
+    """
+    import numpy as np
+
+    splits = _splits(first.record)
+    sides: list[Mapping[str, Seen]] = []
+    for side in (first, second):
+        seen = _seen(side, splits)
+        if isinstance(seen, Absent):
+            return seen
+        sides.append(seen)
+    before, after = ([side[split] for split in splits] for side in sides)
+    if any(one.uids != other.uids or one.truth != other.truth for one, other in zip(before, after, strict=True)):
+        return Absent("the two records were evaluated on different examples")
+    try:
+        old, new = (_score(name, first.record, parts) for parts in (before, after))
+    except UnavailableError as error:
+        return Absent(str(error))
+    count = sum(len(part.uids) for part in before)
+    found = paired_difference(new, old, count, generator=np.random.default_rng(0), resamples=RESAMPLES)
+    return found or Absent("the score is undefined on too many resamples")
+
+
+def _splits(record: Record) -> list[str]:
+    found: Any = record.conditions.get("agreement", {}).get("splits", ())
+    return [str(split) for split in found]
+
+
+def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
+    from bench.predictions import TABLE, read_predictions
+
+    if TABLE not in side.record.provenance.get("tables", {}):
+        return Absent("a record was stored without its predictions")
+    seen = read_predictions(side.path)
+    if not splits or any(split not in seen for split in splits):
+        return Absent("the stored predictions lack an evaluation split")
+    return seen
+
+
+def _score(name: str, record: Record, parts: Sequence[Seen]) -> Score:
+    """The column as a function of the examples; raises `UnavailableError` where it has no such form."""
+    import numpy as np
+
+    if name == "label_loyalty":
+        from bench.measures.agreement import joined, same_label
+
+        same = same_label(joined([part.reference for part in parts]), joined([part.artifact for part in parts]))
+        if same is None:
+            raise UnavailableError("a regression output is not a label")
+        agrees = np.asarray(same, dtype=np.float64)  # [examples]
+        return lambda indices: float(agrees[indices].mean())
+    from bench.measures.quality import METRICS
+    from bench.tasks.metrics.resampled import quality_scorer
+
+    if any(truth is None for part in parts for truth in part.truth):
+        raise UnavailableError("the labels are hidden")
+    metrics = [metric for metric in METRICS if metric in record.values]
+    return quality_scorer([(part.artifact, part.truth) for part in parts], metrics)

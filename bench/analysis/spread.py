@@ -1,0 +1,65 @@
+"""The interval of a score averaged over tasks and seeds, and how surely such a mean is not zero."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from bench.columns import agreement, quality, robustness
+from bench.statistics import Interval, over_seeds
+
+NOT_SIGNIFICANT = 0.05  # a drop whose test has a larger p is marked
+_SCORES = frozenset(column.name for group in (quality, agreement, robustness) for column in group.COLUMNS)
+_NORMAL = 1.959963984540054  # standard deviations from the middle of a normal distribution to its 97.5 % quantile
+
+
+def is_score(name: str) -> bool:
+    """Whether the column's interval is over examples, whose errors are independent from task to task.
+
+    Times and energies are measured on one machine, whose drift and neighbours tasks share: for them the mean of the
+    ends is kept, which holds however much the tasks err together.
+    """
+    return name in _SCORES
+
+
+def score_over_cells(
+    values: Sequence[Sequence[float]], ends: Sequence[Sequence[tuple[float, float]]] | None
+) -> Interval | None:
+    """The mean of a score over tasks and seeds, with an interval for new examples and, with several seeds, new seeds.
+
+    Half-widths add in quadrature, each side by itself. Over tasks, since every task has its own examples: the mean of
+    the ends would be right only if all tasks erred together, and is sqrt(tasks) too wide. The seeds of a task see the
+    same examples, so their half-widths are averaged, and the spread between seeds comes on top as the t interval of the
+    seeds' means over tasks (law of total variance).
+
+    Args:
+        values: [tasks][seeds], as many seeds for every task.
+        ends: the low and high end of every value's own 95 % interval over examples; None where there are none.
+
+    Returns:
+        None for a single seed without ends.
+    """
+    means = [statistics.fmean(seed) for seed in zip(*values, strict=True)]
+    mean, seeds = statistics.fmean(means), over_seeds(means)
+    if ends is None:
+        return seeds
+    below, above = [], []
+    for row, own in zip(values, ends, strict=True):
+        below.append(statistics.fmean(value - low for value, (low, _) in zip(row, own, strict=True)))
+        above.append(statistics.fmean(high - value for value, (_, high) in zip(row, own, strict=True)))
+    between = seeds.high - seeds.middle if seeds else 0.0
+    return Interval(
+        mean,
+        mean - math.hypot(*(half / len(values) for half in below), between),
+        mean + math.hypot(*(half / len(values) for half in above), between),
+    )
+
+
+def p_of_zero(interval: Interval) -> float:
+    """Two-sided p of a normal test that the middle is zero; 0.05 where an end of the 95 % interval is zero."""
+    middle, low, high = interval
+    half = middle - low if middle > 0 else high - middle
+    if middle == 0 or half <= 0:
+        return 1.0 if middle == 0 else 0.0
+    return math.erfc(_NORMAL * abs(middle) / half / math.sqrt(2))

@@ -1,0 +1,115 @@
+"""`bench compare`: two recipes of a suite, or two results folders, side by side with what may be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bench.cli.board import put
+from bench.cli.results import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK
+
+if TYPE_CHECKING:
+    from bench.analysis.compare import Side
+    from bench.analysis.paired import Measured
+    from bench.suite import Suite
+
+
+def compare(
+    a: str = typer.Argument(help="The measure: a recipe, or a results folder."),
+    b: str = typer.Argument(help="What is judged: a recipe, or a results folder."),
+    suite: str | None = typer.Option(None, help="The suite; needed where the results hold several."),
+    column: list[str] = typer.Option([], help="Compare this column (repeatable); default: a choice of them."),
+    threshold: float = typer.Option(0.03, min=0, help="Smallest change of a ratio that counts, as a share."),
+    points: float = typer.Option(0.01, min=0, help="Smallest difference of a score that counts; 0.01 is one point."),
+    fail_on: str | None = typer.Option(None, help="worse: exit status 1 where B is worse overall in some column."),
+    model: str | None = typer.Option(None, help="Only records of this model."),
+    results: Path = RESULTS,
+    machine: str | None = MACHINE,
+    setting: str | None = SETTING,
+    task: list[str] = TASK,
+    format_: str = FORMAT,
+    out: Path | None = OUT,
+) -> None:
+    """B against A: paired differences and ratios with their intervals, and a verdict for each column."""
+    from bench.analysis.compare import DEFAULT
+    from bench.analysis.compare import compare as find
+    from bench.errors import unknown
+
+    if fail_on not in (None, "worse"):
+        raise unknown("condition", str(fail_on), ["worse"], where="--fail-on")
+    folders = [Path(name) for name in (a, b) if Path(name).is_dir()]
+    roots = folders if len(folders) == 2 else [results]
+    name, known = _suite(suite, roots)
+    keep = {"machine": machine, "setting": setting, "model": model}
+    found = [_chosen(_read(root, name), keep, task) for root in roots]
+    sides = _of_folders(folders, found) if len(folders) == 2 else _of_recipes(a, b, found[0])
+    done = find(
+        sides[0],
+        sides[1],
+        column or DEFAULT,
+        title=f"{known.title if known else name}: {b} against {a}",
+        excluded=known.macro_excludes if known else (),
+        ratio_threshold=threshold,
+        score_threshold=points,
+    )
+    put(done.table(), format_, out)
+    if fail_on and done.worse:
+        typer.echo(f"worse overall: {', '.join(dict.fromkeys(line.column for line in done.worse))}", err=True)
+        raise typer.Exit(1)
+
+
+def _suite(named: str | None, roots: Sequence[Path]) -> tuple[str, Suite | None]:
+    """The suite's name and, where its file is known, the suite; found in the records where it is not named."""
+    from bench.errors import RecordError
+    from bench.record import read_records
+    from bench.suite import load_suite, suite_names
+
+    if named is not None:
+        known = load_suite(named)
+        return known.name, known
+    found = sorted({record.suite for root in roots for record in read_records(root)})
+    if len(found) != 1:
+        where = ", ".join(map(str, roots))
+        raise RecordError(
+            f"{where}: records of {len(found)} suites ({', '.join(found) or 'none'}): name one with --suite, and the "
+            f"folder with --results. `bench run SUITE` makes records."
+        )
+    return found[0], load_suite(found[0]) if found[0] in suite_names() else None
+
+
+def _read(root: Path, suite: str) -> list[Measured]:
+    from bench.analysis.paired import Measured
+    from bench.record import read_record
+
+    paths = sorted(path for path in root.glob("**/*.json") if not path.name.endswith(".failed.json"))
+    records = [Measured(record=read_record(path), path=path) for path in paths if not path.name.startswith(".")]
+    return [item for item in records if item.record.suite == suite]
+
+
+def _chosen(found: list[Measured], keep: dict[str, str | None], tasks: Sequence[str]) -> list[Measured]:
+    def kept(item: Measured) -> bool:
+        own = {"machine": item.record.machine_id, "setting": item.record.setting_id, "model": item.record.model}
+        wanted = all(value is None or own[key] == value for key, value in keep.items())
+        return wanted and (not tasks or item.record.task in tasks)
+
+    return [item for item in found if kept(item)]
+
+
+def _of_recipes(a: str, b: str, found: list[Measured]) -> list[Side]:
+    from bench.analysis.compare import side_of
+    from bench.errors import unknown
+
+    names = sorted({item.record.recipe for item in found})
+    for name in (a, b):
+        if name not in names:
+            raise unknown("recipe with records, or results folder,", name, names)
+    return [side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False) for name in (a, b)]
+
+
+def _of_folders(folders: Sequence[Path], found: Sequence[list[Measured]]) -> list[Side]:
+    from bench.analysis.compare import side_of
+
+    return [side_of(str(folder), own, with_recipe=True) for folder, own in zip(folders, found, strict=True)]

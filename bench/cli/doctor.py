@@ -1,0 +1,52 @@
+"""`bench doctor`: what this machine can measure, and how well."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.doctor.finding import Finding
+
+_MARKS = {"ok": " ", "note": "-", "problem": "!"}
+
+
+def doctor(
+    threads: int = typer.Option(1, min=1, help="Threads on which the noise floor is timed."),
+    seconds: float = typer.Option(8.0, min=0, help="Least seconds of the noise floor; 0 leaves it out."),
+    patience: float = typer.Option(30.0, min=0, help="Most seconds of it while the machine does not settle."),
+    format_: str = typer.Option("table", "--format", help="table or json, or md or csv."),
+) -> None:
+    """Look at cores, clock, load, power meters and the noise floor; exit status 1 where numbers would not hold."""
+    from bench.doctor.examine import examine
+
+    found: list[Finding] = []
+    for finding in examine(threads=threads, seconds=seconds, patience_s=patience):
+        found.append(finding)
+        if format_ == "table":
+            _print(finding)
+    if format_ == "json":
+        typer.echo(json.dumps([finding._asdict() for finding in found], indent=1))
+    elif format_ != "table":
+        from bench.analysis.render import render
+        from bench.analysis.table import Table
+
+        rows = tuple(dict(finding._asdict()) for finding in found)
+        table = Table(title="What this machine can measure", columns=("topic", "level", "found", "advice"), rows=rows)
+        typer.echo(render(table, format_), nl=False)
+    if any(finding.level == "problem" for finding in found):
+        raise typer.Exit(1)
+
+
+def _print(finding: Finding) -> None:
+    """`! topic   what was found`, and the advice below it."""
+    width = min(shutil.get_terminal_size((120, 40)).columns, 120)
+    text = f"{finding.found}. {finding.advice}" if finding.advice else finding.found
+    lines = textwrap.wrap(text, max(40, width - 22)) or [""]
+    typer.echo(f"{_MARKS[finding.level]} {finding.topic:<20}{lines[0]}")
+    for line in lines[1:]:
+        typer.echo(" " * 22 + line)

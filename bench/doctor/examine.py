@@ -1,0 +1,55 @@
+"""Everything the doctor looks at, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.doctor.finding import Finding
+
+Check = Callable[[], list[Finding]]
+
+
+def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Finding]:
+    """Findings one by one, the slowest last.
+
+    Args:
+        threads: of the noise floor.
+        seconds: least duration of the noise floor; 0 leaves it out.
+        patience_s: most seconds of it while the machine does not settle.
+    """
+    import torch
+
+    from bench.doctor import machine
+    from bench.doctor.noise import noise
+
+    yield from machine.processor()
+    yield machine.accelerator()
+    yield machine.timer()
+    yield machine.memory()
+    yield from machine.load()
+    yield from _power()
+    yield from _columns("cuda" if torch.cuda.is_available() else "cpu")
+    if seconds > 0:
+        yield noise(threads=threads, seconds=seconds, patience_s=patience_s)
+
+
+def _power() -> list[Finding]:
+    """Where the power of each part would be read from."""
+    from bench.measures.energy.evidence import power_evidence
+
+    found = []
+    for part in power_evidence():
+        says = f"{part.source}, measured" if part.measured else f"{part.source}: {part.why}"
+        found.append(Finding(f"power of {part.part}", "ok" if part.measured else "note", says, part.advice))
+    return found
+
+
+def _columns(device: str) -> list[Finding]:
+    """Columns that no run can give on this machine, each with its reason."""
+    from bench.measures.measure import MEASURES
+
+    found = []
+    for _, measure in MEASURES.items():
+        for reason, names in measure.unavailable(device).items():
+            found.append(Finding("absent columns", "note", f"{', '.join(names)}: {reason}"))
+    return found

@@ -1,0 +1,125 @@
+"""Metered windows: one in which nothing runs, then several of each model in turn, their order drawn by lot."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.measures.energy.meter import LEAST_SAMPLE_S, LEAST_SAMPLES, EnergyMeter, EnergyReading
+
+if TYPE_CHECKING:
+    from bench.suite import Measuring
+
+INFERENCES = 1000  # what the energy columns count
+BUSY = 0.1  # largest share of the machine's processor time that may be used in the idle window
+_SETTLE_S = 0.1  # threads of earlier work spin for some milliseconds before they sleep
+_PATIENCE = 2  # a window may last so many times its length where a busy machine delays its samples
+
+
+class Window(NamedTuple):
+    """One metered block of one model's forward calls, with the examples in it."""
+
+    energy: EnergyReading
+    inferences: int
+
+    @property
+    def share(self) -> float:
+        """What to multiply the window with to have 1,000 inferences."""
+        return INFERENCES / self.inferences
+
+    @property
+    def kwh(self) -> float:
+        """Gross energy of 1,000 inferences."""
+        return self.energy.kwh * self.share
+
+    def net_kwh(self, idle_w: float) -> float:
+        """Energy of 1,000 inferences above what the machine would have drawn idle in the same seconds."""
+        return (self.energy.kwh - idle_w * self.energy.seconds / 3.6e6) * self.share
+
+
+class Metered(NamedTuple):
+    """The windows of one model by round, and the reasons of those that have no reading."""
+
+    windows: dict[int, Window]
+    reasons: tuple[str, ...]
+
+
+class Session(NamedTuple):
+    """Everything metered for one pair: the idle machine, then each model."""
+
+    idle: EnergyReading | str
+    models: dict[str, Metered]
+
+
+def window_count(measuring: Measuring) -> int:
+    """How many windows a model has: as many as `energy_seconds` can fill with ten samples each, one at the least."""
+    adequate_s = LEAST_SAMPLES * max(measuring.energy_sample_s, LEAST_SAMPLE_S)
+    return max(1, min(measuring.energy_windows, int(measuring.energy_seconds / adequate_s + 1e-9)))
+
+
+def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring, seed: int) -> Session:
+    """Meter the idle machine and then the models.
+
+    Each round holds one window of every model, in an order drawn for the round, so that a drift of the machine's
+    temperature or load falls on all alike.
+
+    Args:
+        calls: by model, a function that runs one batch to its end and returns how many examples it had.
+        measuring: the setting's lengths, numbers and country.
+        seed: of the orders.
+    """
+    count = window_count(measuring)
+    seconds = measuring.energy_seconds / count
+    time.sleep(_SETTLE_S)
+    idle, _ = _block(measuring, measuring.idle_seconds or seconds, lambda: _wait(measuring.energy_sample_s))
+    found: dict[str, dict[int, Window]] = {name: {} for name in calls}
+    reasons: dict[str, list[str]] = {name: [] for name in calls}
+    generator = random.Random(seed)
+    for index in range(count):
+        for name in generator.sample(list(calls), len(calls)):
+            energy, inferences = _block(measuring, seconds, calls[name])
+            if isinstance(energy, str):
+                reasons[name].append(energy)
+            else:
+                found[name][index] = Window(energy, inferences)
+    return Session(idle, {name: Metered(found[name], tuple(reasons[name])) for name in calls})
+
+
+def idle_power_w(idle: EnergyReading | str, source: str) -> float | str:
+    """Mean power of the idle machine, or why the idle window does not tell it.
+
+    Args:
+        idle: the window in which nothing ran.
+        source: the power source of the windows that it is a baseline for.
+    """
+    if isinstance(idle, str):
+        return f"idle window: {idle}"
+    if idle.power_source != source:
+        return f"idle window: its power comes from {idle.power_source}, that of the inferences from {source}"
+    if idle.load.busy_share > BUSY:
+        return (
+            f"the machine was not idle: other work used {idle.load.busy_share:.0%} of its processor time in the idle "
+            f"window, at most {BUSY:.0%} may be. Stop that work and measure again"
+        )
+    return idle.mean_w
+
+
+def _block(measuring: Measuring, seconds: float, work: Callable[[], int]) -> tuple[EnergyReading | str, int]:
+    """Meter `work` again and again for `seconds`, longer where samples come late, and what it counted in all."""
+    meter = EnergyMeter(country=measuring.country, sample_s=measuring.energy_sample_s)
+    attainable = seconds >= LEAST_SAMPLES * measuring.energy_sample_s
+    latest = seconds * (_PATIENCE if attainable else 1)
+    done, spent = 0, 0.0
+    with meter:
+        begun = time.perf_counter()
+        while spent < seconds or (meter.samples < LEAST_SAMPLES and spent < latest):
+            done += work()
+            spent = time.perf_counter() - begun
+    return meter.reading, done
+
+
+def _wait(seconds: float) -> int:
+    time.sleep(seconds)
+    return 0

@@ -1,0 +1,44 @@
+"""Metrics and agreement of a record computed again from its stored predictions, without running a model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from bench.errors import RecordError
+from bench.measures.agreement import compare, fidelity_kl, joined
+from bench.measures.quality import METRICS
+from bench.predictions import Seen, read_predictions
+from bench.record import read_record
+from bench.tasks.metrics.resampled import quality_scorer
+
+
+def recompute(record_path: Path) -> dict[str, float]:
+    """The record's metrics, quality and agreement columns, from the predictions stored beside it.
+
+    Columns that cannot be computed (hidden labels, no probabilities) are left out; the record says why. Raises
+    `RecordError` where the record or its predictions cannot be read, as `bench.predictions.read_table` does.
+    """
+    record, splits = read_record(record_path), read_predictions(record_path)
+    conditions = record.conditions.get("agreement", {})
+    evaluated = [splits[name] for name in conditions.get("splits", ()) if name in splits]
+    if not evaluated:
+        raise RecordError(f"{record_path}: its predictions hold none of the evaluation splits it names")
+    found = compare(joined([part.reference for part in evaluated]), joined([part.artifact for part in evaluated]))
+    values = {name: value for name, value in found.items() if not isinstance(value, str)}
+    trained = splits.get(conditions.get("train_split", ""))
+    if trained is not None and trained.reference.logits is not None and trained.artifact.logits is not None:
+        values["fidelity_kl_train"] = fidelity_kl(trained.reference.logits, trained.artifact.logits)
+    return values | _scores(evaluated, [name for name in METRICS if name in record.values])
+
+
+def _scores(parts: list[Seen], metrics: list[str]) -> dict[str, float]:
+    """The artifact's metrics and their mean; nothing where labels are hidden."""
+    import numpy as np
+
+    if not metrics or any(truth is None for part in parts for truth in part.truth):
+        return {}
+    every = np.arange(sum(len(part.truth) for part in parts))
+    said = [(part.artifact, part.truth) for part in parts]
+    scores = {metric: quality_scorer(said, [metric])(every) for metric in metrics}
+    return {**scores, "quality": math.fsum(scores.values()) / len(scores)}

@@ -1,0 +1,143 @@
+"""Two models beside each other: warmed up, timed in pairs until the machine has settled or patience ends."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.measures.timing.calls import Call, Clock, WarmUp, block_size, warm_up
+from bench.measures.timing.laps import lapped
+from bench.measures.timing.pairs import Pairs, SpeedUp, interleave, speed_up
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BLOCK_S = 0.004  # one model's turn in a pair, unless a single call is longer
+WARM_UP_LIMIT_S = 3.0
+UNCERTAIN = 0.05  # widest interval, as a share of the speed-up, at which timing may end
+BRIEF_PAIRS = 5
+_SLICE_S = 2.0  # seconds of pairs between two looks at whether the machine has settled
+
+
+class Side(NamedTuple):
+    """One model and a call of it on fixed inputs."""
+
+    model: nn.Module
+    call: Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """Wall-clock time, and the time this thread had a processor; equal where the latter says nothing."""
+
+    wall: Clock = time.perf_counter
+    processor: Clock = time.thread_time
+
+    def on(self, device: str, threads: int) -> Clocks:
+        """These clocks where one thread on a CPU does the work; else the processor's clock is the wall clock.
+
+        With more threads or a GPU the calling thread waits for others: that it does not run means nothing.
+        """
+        return self if device == "cpu" and threads == 1 else Clocks(wall=self.wall, processor=self.wall)
+
+
+class Steady(NamedTuple):
+    """What timing two models gave; `blocks` are calls in a block of the artifact and of the reference."""
+
+    pairs: Pairs
+    result: SpeedUp
+    artifact: WarmUp
+    reference: WarmUp
+    blocks: tuple[int, int]
+
+
+def time_steadily(
+    artifact: Side,
+    reference: Side,
+    *,
+    pairs: int,
+    seconds: float,
+    patience_s: float,
+    seed: int,
+    device: str,
+    clocks: Clocks,
+) -> Steady:
+    """Time two models beside each other.
+
+    After `pairs` pairs and `seconds` seconds it ends as soon as the speed-up counts and its interval is at most
+    `UNCERTAIN` of it wide; else pairs are added until `patience_s` seconds have been spent in all.
+    """
+    import numpy as np
+
+    order = random.Random(seed)
+    warm = [warm_up(side.call, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for side in (artifact, reference)]
+    blocks = (block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S))
+    with ExitStack() as stack:
+        timed = [
+            stack.enter_context(lapped(side.model, side.call, clock=clocks.wall, device=device))
+            for side in (artifact, reference)
+        ]
+
+        def more(count: int, least_s: float, into: Pairs | None) -> Pairs:
+            return interleave(
+                *timed,
+                blocks=blocks,
+                pairs=count,
+                seconds=least_s,
+                order=order,
+                clock=clocks.wall,
+                cpu_clock=clocks.processor,
+                into=into,
+            )
+
+        start = clocks.wall()
+        found = more(pairs, seconds, None)
+        result = speed_up(found, generator=np.random.default_rng(seed))
+        while not _enough(result) and clocks.wall() - start < patience_s:
+            found = more(0, min(_SLICE_S, patience_s), found)
+            result = speed_up(found, generator=np.random.default_rng(seed))
+    return Steady(found, result, warm[0], warm[1], blocks)
+
+
+def time_briefly(artifact: Side, reference: Side, *, seconds: float, seed: int, device: str, clocks: Clocks) -> Pairs:
+    """A short look at two models: at least `BRIEF_PAIRS` pairs of single calls and `seconds` seconds.
+
+    Enough for a point of a sweep; the machine need not settle.
+    """
+    with ExitStack() as stack:
+        timed = []
+        for side in (artifact, reference):
+            side.call()
+            timed.append(stack.enter_context(lapped(side.model, side.call, clock=clocks.wall, device=device)))
+        return interleave(
+            timed[0],
+            timed[1],
+            blocks=(1, 1),
+            pairs=BRIEF_PAIRS,
+            seconds=seconds,
+            order=random.Random(seed),
+            clock=clocks.wall,
+            cpu_clock=clocks.processor,
+        )
+
+
+def _enough(result: SpeedUp) -> bool:
+    return result.invalid is None and result.ratio.relative_width <= UNCERTAIN
+
+
+def summary(steady: Steady) -> dict[str, Any]:
+    """How the pairs went, as a record keeps it."""
+    result = steady.result
+    return {
+        "pairs_measured": result.measured,
+        "pairs_dropped": result.dropped,
+        "flatness": result.flatness,
+        "verdict": f"invalid: {result.invalid}" if result.invalid else "valid",
+        "warm_up_calls": steady.artifact.calls,
+        "reference_warm_up_calls": steady.reference.calls,
+        "calls_a_block": steady.blocks[0],
+        "reference_calls_a_block": steady.blocks[1],
+    }

@@ -1,0 +1,46 @@
+"""An estimate ranks by no column of energy, and a break-even is never averaged."""
+
+import pytest
+
+from bench.analysis.aggregate import aggregate
+from bench.analysis.leaderboard import leaderboard
+from bench.columns import energy
+from bench.errors import RecordError
+
+DIRECTED = [column.name for column in energy.COLUMNS if column.better and column.name != "compress_s"]
+MEASURED = {"power_source": "rapl", "compress_power_source": "rapl + nvml"}
+
+
+def board(suite_with, row, name, conditions):
+    suite = suite_with(tracks=[{"name": "green", "rank": name}])
+    records = row("svd", 0.8, 0.8, 0.8, values={name: 5}, conditions={"carbon": conditions})
+    return leaderboard(suite, records, "green")
+
+
+@pytest.mark.parametrize("name", DIRECTED)
+@pytest.mark.parametrize("key", [*MEASURED, "nothing is stated"])
+def test_an_estimate_ranks_by_no_column_of_energy(suite_with, row, name, key):
+    estimates = dict.fromkeys(MEASURED, "load model")
+    with pytest.raises(RecordError, match="An estimate never ranks"):
+        board(suite_with, row, name, estimates if key in MEASURED else {})
+
+
+def test_a_measured_energy_ranks_and_a_break_even_needs_both_of_its_energies_measured(suite_with, row):
+    for name in ("energy_net_kwh", "energy_eit_kwh", "emissions_kgco2e", "water_l", "compress_energy_kwh"):
+        assert board(suite_with, row, name, MEASURED).places[0].rank == 1
+    for key in MEASURED:
+        with pytest.raises(RecordError, match="load model"):
+            board(suite_with, row, "break_even_inferences", {**MEASURED, key: "load model"})
+
+
+def test_a_thermal_design_power_never_ranks(suite_with, row):
+    stated = {**MEASURED, "lacoste_power_source": "thermal design power, stated in the setting"}
+    with pytest.raises(RecordError, match="thermal design power"):
+        board(suite_with, row, "emissions_lacoste_kgco2e", stated)
+
+
+def test_a_break_even_has_no_mean():
+    assert aggregate("break_even_inferences", [[7]]) == 7
+    for tasks in ([[7], [9]], [[7, 9]]):
+        with pytest.raises(ValueError, match="no mean"):
+            aggregate("break_even_inferences", tasks)

@@ -1,0 +1,116 @@
+"""Metered windows: idle first, then models in turn."""
+
+import time
+
+import pytest
+from made_energy import FakeMeter, make_idle, make_reading
+from made_pairs import make_setting
+
+from bench.measures.energy import windows
+from bench.measures.energy.meter import Load
+from bench.measures.energy.windows import BUSY, Window, idle_power_w, meter_models, window_count
+
+
+def measuring(**more):
+    return make_setting(**{"energy_seconds": 0.03, "energy_sample_s": 0.01, **more}).measuring
+
+
+@pytest.fixture
+def metered(monkeypatch):
+    """Meters made-up models: the order of their windows, and the session."""
+
+    def run(*readings, seed=0, **more):
+        monkeypatch.setattr(windows, "EnergyMeter", FakeMeter(*readings))
+        order = []
+
+        def call(name):
+            def one():
+                order.append(name)
+                time.sleep(0.001)
+                return 2
+
+            return one
+
+        calls = {name: call(name) for name in ("artifact", "reference")}
+        session = meter_models(calls, measuring=measuring(**more), seed=seed)
+        return [name for name, before in zip(order, ["", *order], strict=False) if name != before], session
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sample_s", "most", "count"),
+    [
+        (3.0, 0.25, 3, 1),  # two windows would have six samples each
+        (3.0, 0.1, 3, 3),
+        (3.0, 0.1, 2, 2),
+        (0.54, 0.05, 3, 1),
+        (0.2, 0.1, 3, 1),  # not even one has ten, which its reading then says
+        (10.0, 0.001, 1000, 20),  # CodeCarbon samples every 0.05 s at most
+    ],
+)
+def test_there_are_as_many_windows_as_the_time_can_fill_with_samples(seconds, sample_s, most, count):
+    asked = measuring(energy_seconds=seconds, energy_sample_s=sample_s, energy_windows=most)
+    assert window_count(asked) == count
+
+
+def test_the_idle_window_comes_first_and_runs_nothing(metered):
+    order, session = metered(make_idle(40.0), make_reading(100.0), make_reading(100.0))
+    assert sorted(order) == ["artifact", "reference"]
+    assert idle_power_w(session.idle, "rapl") == pytest.approx(40.0)
+    assert session.models["artifact"].windows[0].energy.mean_w == pytest.approx(100.0)
+
+
+def test_windows_of_the_models_take_turns_in_an_order_that_the_seed_draws(metered):
+    readings = [make_idle(), *(make_reading() for _ in range(16))]
+    more = {"energy_seconds": 4.0, "energy_sample_s": 0.05, "energy_windows": 8}
+    orders = []
+    for seed in (0, 0, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(windows, "_block", lambda _m, seconds, work: (make_reading(), work()))
+            order, session = metered(*readings, seed=seed, **more)
+        assert len(session.models["artifact"].windows) == len(session.models["reference"].windows) == 8
+        orders.append(order)
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_a_window_counts_the_examples_of_its_own_calls(metered):
+    _, session = metered(make_idle(), make_reading(), make_reading(), energy_seconds=0.1)
+    for metered_model in session.models.values():
+        assert metered_model.windows[0].inferences >= 4
+        assert metered_model.windows[0].inferences % 2 == 0
+
+
+def test_a_window_without_a_reading_is_left_out_with_its_reason(metered):
+    _, session = metered(make_idle(), "3 samples", "4 samples")
+    assert [model.windows for model in session.models.values()] == [{}, {}]
+    assert sorted(model.reasons[0] for model in session.models.values()) == ["3 samples", "4 samples"]
+
+
+def test_a_window_waits_for_late_samples_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(FakeMeter, "samples", 3)
+    for seconds, least, most in ((0.2, 0.4, 0.8), (0.05, 0.05, 0.2)):  # 0.05 s have no ten samples to wait for
+        monkeypatch.setattr(windows, "EnergyMeter", FakeMeter("3 samples"))
+        started = time.perf_counter()
+        windows._block(measuring(), seconds, lambda: windows._wait(0.005))
+        assert least <= time.perf_counter() - started <= most
+
+
+def test_a_thousand_inferences_are_the_window_by_its_inferences():
+    window = Window(make_reading(100.0, 36.0), 4000)
+    assert window.kwh == pytest.approx(0.001 / 4)
+    assert window.net_kwh(40.0) == pytest.approx(0.0006 / 4)
+    assert window.net_kwh(100.0) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("idle", "words"),
+    [
+        ("3 samples", "idle window: 3 samples"),
+        (make_idle(load=Load(0.1, 2 * BUSY, 1.0)), "not idle: other work used 20%"),
+        (make_idle(sources={"processor": "constant"}), "constant"),
+    ],
+)
+def test_an_idle_window_that_tells_nothing_says_why(idle, words):
+    assert words in idle_power_w(idle, "rapl")
