@@ -125,6 +125,12 @@ class Job:
     probe: Probe | None = None
     probed: dict[str, Any] = field(default_factory=dict)
 
+    def given(self) -> TaskData:
+        """The data; `ValueError` for a child that was given none."""
+        if self.data is None:
+            raise ValueError("a child that trains or measures was given no data")
+        return self.data
+
 
 def training_part(data: TaskData, task: Task) -> TaskData:
     """The data with nothing but the training split."""

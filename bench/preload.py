@@ -12,6 +12,7 @@ import torch  # noqa: F401
 import transformers.models.bert.modeling_bert  # noqa: F401
 
 import bench.artifact
+import bench.measurer
 import bench.measures.energy.tracker
 import bench.measures.measure
 import bench.methods.method

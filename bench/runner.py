@@ -256,13 +256,13 @@ def _compress(job: Job, report: Report) -> Any:
 
 
 def _measure(job: Job, report: Report) -> Any:
-    from bench.worker import measure
+    from bench.measurer import measure
 
     return measure(job, report)
 
 
 def _probe(job: Job, report: Report) -> Any:
-    from bench.worker import probe
+    from bench.measurer import probe
 
     return probe(job, report)
 

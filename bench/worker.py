@@ -1,53 +1,34 @@
-"""What a child process does with one cell: train its reference, compress it, measure the artifact beside it."""
+"""What a child process does to make one cell's models: train its reference, or compress it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 
-from bench.artifact import Loaded, load, read_manifest, save, size_bytes
-from bench.cell import Cell, Job, Probe
-from bench.errors import UnavailableError
+from bench.artifact import Loaded, load, read_manifest, save
+from bench.cell import Cell, Job
 from bench.measures.audit import audit
-from bench.measures.claims import check_claims
 from bench.measures.energy.meter import EnergyMeter
-from bench.measures.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.methods.method import Lab
 from bench.models.source import ModelSource, open_source
 from bench.processes import Report
-from bench.store import Kind, Store
-from bench.tasks.evaluate import Evaluator
-from bench.tasks.examples import TaskData
+from bench.stopwatch import Stopwatch
+from bench.store import Store
 from bench.tasks.kinds.kind import KINDS, Feature
 from bench.training.loop import train
 
 
-class _Stopwatch:
-    """Seconds by activity, for the split that a run prints at its end."""
-
-    def __init__(self) -> None:
-        self.spans: dict[str, float] = {"training": 0.0, "evaluating": 0.0, "measuring": 0.0}
-
-    def time(self, activity: str, work: Callable[[], Any]) -> Any:
-        started = time.perf_counter()
-        try:
-            return work()
-        finally:
-            self.spans[activity] += time.perf_counter() - started
-
-
 def train_reference(job: Job, report: Report) -> dict[str, Any]:
     """Train the cell's reference and file it; returns the seconds by activity."""
-    cell, watch = job.cell, _Stopwatch()
+    cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
     store = Store(job.store)
     source = open_source(cell.model)
     task = cell.train_task
-    examples = _data(job).splits[task.train]
+    examples = job.given().splits[task.train]
     tokenizer = source.tokenizer(lambda: (text for row in examples for text in (row.text, row.pair) if text))
     model = _build(source, cell, tokenizer)
     features = _features(job, tokenizer)
@@ -77,7 +58,7 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
 
 def compress(job: Job, report: Report) -> dict[str, Any]:
     """Apply the cell's recipe to its reference and file the artifact; stages done before by another are reused."""
-    cell, watch = job.cell, _Stopwatch()
+    cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
     store = Store(job.store)
     keys, methods = cell.stage_keys, cell.recipe.methods()
@@ -109,131 +90,6 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     made |= _total_energy(_energy(meter, job.alone), earlier)
     save(model, store.path(*cell.artifact_place), tokenizer=reference.tokenizer, made=made)
     return {"spans": watch.spans}
-
-
-def probe(job: Job, report: Report) -> dict[str, Any]:
-    """One measure's probe of one stored model, in this process in which no model has been loaded."""
-    watch, cell = _Stopwatch(), job.cell
-    if job.probe is None:
-        raise ValueError("a probing child was given no probe")
-    measure, name, kind, key = job.probe
-    plugin = MEASURES.get(measure)
-    if not isinstance(plugin, ProbingMeasure):
-        raise TypeError(f"measure '{measure}' does not probe")
-    directory = Store(job.store).path(kind, key)
-    options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
-    found = watch.time("measuring", lambda: plugin.probe(name, directory, **options))
-    return {"spans": watch.spans, "found": found}
-
-
-def measure(job: Job, report: Report) -> dict[str, Any]:
-    """Every measure of the cell's artifact beside its reference, both loaded from disk in this fresh process."""
-    watch = _Stopwatch()
-    torch.set_num_threads(job.threads)
-    pair, provenance = _pair(job)
-    readings: dict[str, Reading] = {}
-    for index, (name, plugin) in enumerate(MEASURES.items()):
-        report(f"measuring {name}", index / len(MEASURES.names()))
-        before = pair.evaluator.seconds
-        started = time.perf_counter()
-        readings[name] = _read(plugin, pair)
-        evaluating = pair.evaluator.seconds - before
-        _account(readings[name], plugin, time.perf_counter() - started, pair)
-        watch.spans["evaluating"] += evaluating
-        watch.spans["measuring"] += time.perf_counter() - started - evaluating
-    readings["claims"] = check_claims(readings, pair)
-    return {
-        "spans": watch.spans,
-        "readings": readings,
-        "stages": pair.made["stages"],
-        "provenance": provenance,
-        "known": pair.evaluator.known(pair.reference.content_hash),
-    }
-
-
-def _read(plugin: Measure, pair: Pair) -> Reading:
-    """The measure's reading, in which every column of the measure has a value or a reason."""
-    try:
-        reading = plugin.read(pair)
-    except UnavailableError as error:
-        reading = Reading()
-        reading.leave(str(error), *plugin.columns)
-    missing = [name for name in plugin.columns if name not in reading.values and name not in reading.absent]
-    if missing:
-        raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
-    return reading
-
-
-def _account(reading: Reading, plugin: Measure, seconds: float, pair: Pair) -> None:
-    """Note how long a measure took beside its budget, which the suite may set; its probes are not in either."""
-    budget = pair.setting.measuring.budgets_s.get(plugin.name, plugin.budget_s)
-    reading.conditions |= {"took_s": seconds, "budget_s": budget}
-    if seconds > budget:
-        reading.warn(
-            "over-budget",
-            f"measure {plugin.name} took {seconds:.0f} s, {budget:.0f} s are its budget. Measure less (`bench show "
-            f"{plugin.name}`), or raise measuring.budgets_s.{plugin.name}.",
-        )
-
-
-def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
-    cell, store = job.cell, Store(job.store)
-    reference_dir, artifact_dir = store.path(*cell.reference_place), store.path(*cell.artifact_place)
-    is_reference = artifact_dir == reference_dir
-    device = cell.conditions.device
-    reference, artifact = load(reference_dir, device=device), load(artifact_dir, device=device)
-    data = _data(job)
-    foreign = [] if cell.task.trained_on is None else [f"the model was trained on {cell.task.trained_on}"]
-    evaluator = Evaluator(
-        task=cell.task,
-        data=data,
-        max_length=cell.suite.max_length(cell.task),
-        token_budget=cell.suite.setting.evaluation_tokens,
-        device=device,
-        known=job.known,
-    )
-    made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0} if is_reference else read_manifest(artifact_dir)
-    pair = Pair(
-        task=cell.task,
-        setting=cell.suite.setting,
-        artifact=artifact,
-        reference=reference,
-        artifact_dir=artifact_dir,
-        reference_dir=reference_dir,
-        evaluator=evaluator,
-        device=device,
-        seed=cell.seed,
-        is_reference=is_reference,
-        made=made,
-        apart=_apart(job),
-    )
-    provenance = {
-        "data": {
-            "origin": data.origin,
-            "revision": data.revision,
-            "generated": data.generated,
-            "fingerprint": cell.data_fingerprint,
-            "notes": [*data.notes, *foreign],
-            "examples": {name: len(split) for name, split in data.splits.items()},
-        },
-        "model": {"fingerprint": cell.model_fingerprint},
-        "reference": {"content_hash": reference.content_hash, "training": read_manifest(reference_dir)["training"]},
-        "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
-    }
-    return pair, provenance
-
-
-def _apart(job: Job) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """What the probes of artifact and of reference gave, by measure and name."""
-
-    def found(measure: str, plugin: ProbingMeasure, place: tuple[Kind, str]) -> dict[str, Any]:
-        return {name: job.probed[Probe(measure, name, *place).id] for name in plugin.probes}
-
-    return {
-        measure: (found(measure, plugin, job.cell.artifact_place), found(measure, plugin, job.cell.reference_place))
-        for measure, plugin in MEASURES.items()
-        if isinstance(plugin, ProbingMeasure)
-    }
 
 
 def _lab(job: Job, reference: Loaded, features: list[Feature], *, seed: int, report: Report) -> Lab:
@@ -280,14 +136,8 @@ def _build(
 
 def _features(job: Job, tokenizer: Any) -> list[Feature]:
     task = job.cell.train_task
-    examples, length = _data(job).splits[task.train], job.cell.suite.max_length(task)
+    examples, length = job.given().splits[task.train], job.cell.suite.max_length(task)
     return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
-
-
-def _data(job: Job) -> TaskData:
-    if job.data is None:
-        raise ValueError("a child that trains or measures was given no data")
-    return job.data
 
 
 def _meter(cell: Cell) -> EnergyMeter:

@@ -34,7 +34,7 @@ COLUMNS = (
         "s",
         "lower",
         "seconds",
-        "seconds a batch without the machine's other users: sum over laps of each lap's 5 % quantile",
+        "seconds a batch without the machine's other users: sum over laps of each lap's 3 % quantile",
         _PAIRED,
         "measures/test_timing_pairs.py::test_the_floor_is_the_time_without_disturbance",
     ),

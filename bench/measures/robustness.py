@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.quality import Scores, score_both
+from bench.predictions import prediction_table
 
 SMALLEST_GAP = 0.001  # our decision: a reference gap below a tenth of a point makes the quotient noise
 
@@ -29,6 +30,7 @@ class Robustness(Measure):
             reading.leave("the task has no shifted split", *self.columns)
             return reading
         shifted, reference_shifted = score_both(pair, pair.task.ood)
+        reading.tables["shifted"] = prediction_table(pair, [(split, None) for split in pair.task.ood])
         usual, reference_usual = score_both(pair, pair.task.evaluate)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.ood}
         by_split = {

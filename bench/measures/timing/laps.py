@@ -1,7 +1,7 @@
-"""Laps: a forward pass timed in pieces of a few milliseconds, so that a short quiet moment of the machine is seen.
+"""Laps: a forward pass timed in pieces of about a millisecond, so that a short quiet moment of the machine is seen.
 
-A call of 50 ms is hardly ever undisturbed on a machine that others use, a piece of 2 ms often is. Pieces end where a
-module returns; their sum is the call.
+A call of 50 ms is hardly ever undisturbed on a machine that others use, a piece of half a millisecond often is. Pieces
+end where a module returns; their sum is the call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Timed = Callable[[], list[float]]
 
-LAP_S = 0.002  # shorter pieces would make the hook, a few microseconds, count
+LAP_S = 0.0005  # shorter pieces would make the hook, a few microseconds, count
 _PILOTS = 3
 # Modules that run one fused kernel only while nothing is hooked inside them.
 _FUSED = ("TransformerEncoderLayer", "MultiheadAttention")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-QUIET = 0.05
+QUIET = 0.03
 FLAT = 1.10  # a settled floor: the 10 % quantile is at most this many times the 2 % quantile, lap by lap
 LOST = 0.05  # share of a pair's time off the processor from which it is dropped
 LEAST_KEPT = 0.5  # share of the pairs that must be left

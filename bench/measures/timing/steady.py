@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK_S = 0.004  # one model's turn in a pair, unless a single call is longer
 WARM_UP_LIMIT_S = 3.0
-UNCERTAIN = 0.05  # widest interval, as a share of the speed-up, at which timing may end
+UNCERTAIN = 0.04  # widest interval, as a share of the speed-up, at which timing may end
 BRIEF_PAIRS = 5
 _SLICE_S = 2.0  # seconds of pairs between two looks at whether the machine has settled
 

@@ -1,0 +1,143 @@
+"""What a child process does to measure one cell: probe one model, or take every measure of artifact and reference."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from bench.artifact import load, read_manifest, size_bytes
+from bench.cell import Job, Probe
+from bench.errors import UnavailableError
+from bench.measures.claims import check_claims
+from bench.measures.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
+from bench.processes import Report
+from bench.stopwatch import Stopwatch
+from bench.store import Kind, Store
+from bench.tasks.evaluate import Evaluator
+
+
+def probe(job: Job, report: Report) -> dict[str, Any]:
+    """One measure's probe of one stored model, in this process in which no model has been loaded."""
+    watch, cell = Stopwatch(), job.cell
+    if job.probe is None:
+        raise ValueError("a probing child was given no probe")
+    measure, name, kind, key = job.probe
+    plugin = MEASURES.get(measure)
+    if not isinstance(plugin, ProbingMeasure):
+        raise TypeError(f"measure '{measure}' does not probe")
+    directory = Store(job.store).path(kind, key)
+    options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
+    found = watch.time("measuring", lambda: plugin.probe(name, directory, **options))
+    return {"spans": watch.spans, "found": found}
+
+
+def measure(job: Job, report: Report) -> dict[str, Any]:
+    """Every measure of the cell's artifact beside its reference, both loaded from disk in this fresh process."""
+    watch = Stopwatch()
+    torch.set_num_threads(job.threads)
+    pair, provenance = _pair(job)
+    readings: dict[str, Reading] = {}
+    for index, (name, plugin) in enumerate(MEASURES.items()):
+        report(f"measuring {name}", index / len(MEASURES.names()))
+        before = pair.evaluator.seconds
+        started = time.perf_counter()
+        readings[name] = _read(plugin, pair)
+        evaluating = pair.evaluator.seconds - before
+        _account(readings[name], plugin, time.perf_counter() - started, pair)
+        watch.spans["evaluating"] += evaluating
+        watch.spans["measuring"] += time.perf_counter() - started - evaluating
+    readings["claims"] = check_claims(readings, pair)
+    return {
+        "spans": watch.spans,
+        "readings": readings,
+        "stages": pair.made["stages"],
+        "provenance": provenance,
+        "known": pair.evaluator.known(pair.reference.content_hash),
+    }
+
+
+def _read(plugin: Measure, pair: Pair) -> Reading:
+    """The measure's reading, in which every column of the measure has a value or a reason."""
+    try:
+        reading = plugin.read(pair)
+    except UnavailableError as error:
+        reading = Reading()
+        reading.leave(str(error), *plugin.columns)
+    missing = [name for name in plugin.columns if name not in reading.values and name not in reading.absent]
+    if missing:
+        raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
+    return reading
+
+
+def _account(reading: Reading, plugin: Measure, seconds: float, pair: Pair) -> None:
+    """Note how long a measure took beside its budget, which the suite may set; its probes are not in either."""
+    budget = pair.setting.measuring.budgets_s.get(plugin.name, plugin.budget_s)
+    reading.conditions |= {"took_s": seconds, "budget_s": budget}
+    if seconds > budget:
+        reading.warn(
+            "over-budget",
+            f"measure {plugin.name} took {seconds:.0f} s, {budget:.0f} s are its budget. Measure less (`bench show "
+            f"{plugin.name}`), or raise measuring.budgets_s.{plugin.name}.",
+        )
+
+
+def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
+    cell, store = job.cell, Store(job.store)
+    reference_dir, artifact_dir = store.path(*cell.reference_place), store.path(*cell.artifact_place)
+    is_reference = artifact_dir == reference_dir
+    device = cell.conditions.device
+    reference, artifact = load(reference_dir, device=device), load(artifact_dir, device=device)
+    data = job.given()
+    foreign = [] if cell.task.trained_on is None else [f"the model was trained on {cell.task.trained_on}"]
+    evaluator = Evaluator(
+        task=cell.task,
+        data=data,
+        max_length=cell.suite.max_length(cell.task),
+        token_budget=cell.suite.setting.evaluation_tokens,
+        device=device,
+        known=job.known,
+    )
+    made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0} if is_reference else read_manifest(artifact_dir)
+    pair = Pair(
+        task=cell.task,
+        setting=cell.suite.setting,
+        artifact=artifact,
+        reference=reference,
+        artifact_dir=artifact_dir,
+        reference_dir=reference_dir,
+        evaluator=evaluator,
+        device=device,
+        seed=cell.seed,
+        is_reference=is_reference,
+        made=made,
+        apart=_apart(job),
+    )
+    provenance = {
+        "data": {
+            "origin": data.origin,
+            "revision": data.revision,
+            "generated": data.generated,
+            "fingerprint": cell.data_fingerprint,
+            "notes": [*data.notes, *foreign],
+            "examples": {name: len(split) for name, split in data.splits.items()},
+        },
+        "model": {"fingerprint": cell.model_fingerprint},
+        "reference": {"content_hash": reference.content_hash, "training": read_manifest(reference_dir)["training"]},
+        "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
+    }
+    return pair, provenance
+
+
+def _apart(job: Job) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """What the probes of artifact and of reference gave, by measure and name."""
+
+    def found(measure: str, plugin: ProbingMeasure, place: tuple[Kind, str]) -> dict[str, Any]:
+        return {name: job.probed[Probe(measure, name, *place).id] for name in plugin.probes}
+
+    return {
+        measure: (found(measure, plugin, job.cell.artifact_place), found(measure, plugin, job.cell.reference_place))
+        for measure, plugin in MEASURES.items()
+        if isinstance(plugin, ProbingMeasure)
+    }
