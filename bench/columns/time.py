@@ -3,7 +3,7 @@
 from bench.columns.column import Column
 
 _MLPERF = "MLPerf inference rules, early stopping at confidence 0.99 (mlcommons/inference_policies)"
-_PAIRED = "ours: ratio of floors over interleaved pairs; evidence in benchmarks/repeatability.md"
+_PAIRED = "ours: ratio of floors over interleaved pairs; evidence in benchmarks/README.md"
 _FAKES = "measures/test_latency.py::test_fake_models_of_known_time_give_every_column_exactly"
 _GATED = "measures/test_latency.py::test_percentiles_with_too_few_samples_are_absent_with_both_numbers_in_the_reason"
 _KNOWN = "measures/test_timing_pairs.py::test_the_interval_of_a_known_ratio_contains_it_and_narrows_with_pairs"

@@ -87,6 +87,7 @@ class Measure(ABC):
     columns: ClassVar[tuple[str, ...]]
     says: ClassVar[str]
     budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
+    first: ClassVar[bool] = False  # taken before any other measure has run in the process
 
     @abstractmethod
     def read(self, pair: Pair) -> Reading:
@@ -118,7 +119,7 @@ class ProbingMeasure(Measure):
 MEASURES: Registry[Measure] = Registry(
     "measure",
     modules=(
-        "bench.measures.latency",  # first, in a process where nothing else has run
+        "bench.measures.latency",
         "bench.measures.start",
         "bench.measures.quality",
         "bench.measures.agreement",

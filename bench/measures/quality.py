@@ -61,7 +61,7 @@ class Quality(Measure):
     name = "quality"
     columns = ("quality", *METRICS, "drop", "retention", *INTERVALS, "calibration_ece")
     says = "official metrics on the evaluation splits, their mean, and how it compares with the reference's"
-    budget_s = 20.0
+    budget_s = 5.0
 
     def read(self, pair: Pair) -> Reading:
         """Score both models; every column is absent where the labels are hidden."""

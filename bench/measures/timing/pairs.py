@@ -1,7 +1,7 @@
 """Interleaved pairs: artifact and reference in turns, the ratio without and with disturbance, and whether it counts.
 
 The speed-up is the ratio of two floors. A model's floor is the sum over its laps of the `QUIET` quantile of that lap's
-time: the time of a call on this machine without its other users. benchmarks/repeatability.md has the evidence against
+time: the time of a call on this machine without its other users. benchmarks/README.md has the evidence against
 medians, minima and processor time of whole calls.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.measures.timing.calls import Clock
@@ -240,12 +239,9 @@ def observed(pairs: Pairs) -> float:
 def laps_table(pairs: Pairs) -> dict[str, list[Any]]:
     """Every call as a row: pair, side, seconds off the processor in its block, and its laps; for the record."""
     rows: dict[str, list[Any]] = {"pair": [], "side": [], "lost_s": [], "lap_s": []}
-    sides = (("artifact", pairs.artifact), ("reference", pairs.reference))
-    turns = chain.from_iterable(((side, number, turn) for number, turn in enumerate(each)) for side, each in sides)
-    for side, number, turn in turns:
-        for laps in turn.laps:
-            rows["pair"].append(number)
-            rows["side"].append(side)
-            rows["lost_s"].append(turn.lost_s)
-            rows["lap_s"].append(list(laps))
+    for side, turns in (("artifact", pairs.artifact), ("reference", pairs.reference)):
+        for number, turn in enumerate(turns):
+            for laps in turn.laps:
+                for name, value in zip(rows, (number, side, turn.lost_s, list(laps)), strict=True):
+                    rows[name].append(value)
     return rows

@@ -1,0 +1,43 @@
+"""What the measuring child does around its measures: order, and the budget of each."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from bench.measurer import _account
+from bench.measures.latency import Latency
+from bench.measures.measure import MEASURES, Reading
+
+
+def account(seconds, **budgets):
+    reading = Reading()
+    pair = SimpleNamespace(setting=SimpleNamespace(measuring=SimpleNamespace(budgets_s=budgets)))
+    _account(reading, MEASURES.get("latency"), seconds, pair)
+    return reading
+
+
+def test_a_measure_within_its_budget_says_how_long_it_took():
+    reading = account(3.0)
+    assert reading.conditions == {"took_s": 3.0, "budget_s": Latency.budget_s}
+    assert reading.warnings == []
+
+
+def test_a_measure_over_its_budget_is_flagged_and_the_suite_may_change_it():
+    assert [code for code, _ in account(Latency.budget_s + 1).warnings] == ["over-budget"]
+    assert [code for code, _ in account(3.0, latency=2.0).warnings] == ["over-budget"]
+    assert account(Latency.budget_s + 1, latency=100.0).warnings == []
+
+
+def test_only_latency_is_taken_before_everything_else():
+    assert [name for name, plugin in MEASURES.items() if plugin.first] == ["latency"]
+
+
+def test_all_budgets_together_are_ninety_seconds_at_most():
+    assert sum(plugin.budget_s for _, plugin in MEASURES.items()) <= 90
+
+
+@pytest.mark.parametrize("name", MEASURES.names())
+def test_every_measure_states_a_budget_of_its_own(name):
+    assert "budget_s" in vars(type(MEASURES.get(name)))
