@@ -50,7 +50,7 @@ def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: dict[str, A
     """Write `model` and `tokenizer` to the new `directory` in one step; after a crash all of it is there or nothing.
 
     Args:
-        model: an encoder with a head of `bench.models.heads`; left as it was.
+        model: one with a head of `bench.models.heads`; left as it was.
         directory: must not exist; its parents are made.
         tokenizer: a fast tokenizer.
         made: how it was made, as JSON values; not part of the content hash.
@@ -90,9 +90,8 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
     Sparse tensors are dense again in memory. Raises `ArtifactError` where a file is missing, altered, not part of the
     artifact, of a newer version or of an unknown layer kind.
     """
-    from transformers import AutoConfig
-
     from bench.layers.structure import empty, fill
+    from bench.models.heads import config_of
     from bench.models.tokenizer import read_tokenizer
 
     verify(directory)
@@ -100,7 +99,7 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
     structure, encodings = _read_layers(directory)
     try:
         settings = _read_json(directory / CONFIG)
-        config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+        config = config_of(settings.pop("model_type"), settings)
         model = empty(config, structure, where=str(directory))
         weights = directory / WEIGHTS
         fill(model, structure, _reader(weights, encodings), _names(weights), where=str(weights))

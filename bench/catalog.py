@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bench.columns import COLUMNS
@@ -10,7 +11,7 @@ from bench.errors import unknown
 from bench.measures.measure import MEASURES
 from bench.methods.method import METHODS
 from bench.models.builtin import BUILTINS
-from bench.recipe import RECIPES_DIR, read_recipe, recipe_names
+from bench.recipe import RECIPES_DIR, load_recipe, read_recipe, recipe_names
 from bench.suite import load_suite, suite_names
 
 Row = dict[str, str]
@@ -45,7 +46,25 @@ def _models() -> list[Row]:
 
 def _recipes() -> list[Row]:
     files = [(name, read_recipe(name)) for name in recipe_names()]
-    return [{"name": name, "family": file.family, "title": file.title} for name, file in files]
+    return [
+        {
+            "name": name,
+            "family": file.family,
+            "rows": ", ".join(file.rows) or "-",
+            "saves": ", ".join(file.saves) or "-",
+            "status": file.status,
+            "cite": file.cite,
+        }
+        for name, file in files
+    ]
+
+
+def _recipes_in_full() -> list[Row]:
+    files = [read_recipe(name) for name in recipe_names()]
+    return [
+        {**row, "title": file.title, "says": file.says, "missing": file.missing}
+        for row, file in zip(_recipes(), files, strict=True)
+    ]
 
 
 def _methods() -> list[Row]:
@@ -82,7 +101,7 @@ CATALOG: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full}
+_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full, "recipes": _recipes_in_full}
 
 
 def listing(kind: str, *, full: bool = False) -> list[Row]:
@@ -105,7 +124,7 @@ def describe(name: str) -> dict[str, Any]:
         found["suite"] = load_suite(name).model_dump(exclude_defaults=False)
     if name in recipe_names():
         path = next(RECIPES_DIR.glob(f"*/{name}.toml"))
-        found["recipe"] = {"file": f"recipes/{path.parent.name}/{path.name}", **read_recipe(name).model_dump()}
+        found["recipe"] = _recipe_in_full(path)
     for suite in (load_suite(each) for each in suite_names()):
         found |= {f"task of {suite.name}": task.model_dump() for task in suite.tasks if task.name == name}
     if name in METHODS.names():
@@ -121,6 +140,18 @@ def describe(name: str) -> dict[str, Any]:
     if not found:
         raise unknown("suite, recipe, task, method, measure, model or column", name, _every_name())
     return found
+
+
+def _recipe_in_full(path: Path) -> dict[str, Any]:
+    """A recipe file's keys, what it is meant to save, and its stages with every argument at its value."""
+    file, stages = read_recipe(path.stem), load_recipe(path.stem).stages
+    return {
+        "file": f"recipes/{path.parent.name}/{path.name}",
+        **file.model_dump(exclude={"stages", "published"}),
+        "saves": file.saves,
+        "published": [figure.model_dump() for figure in file.published],
+        "stages": [{"method": stage.method, **stage.arguments} for stage in stages],
+    }
 
 
 def _arguments(name: str) -> dict[str, str]:

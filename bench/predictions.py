@@ -26,7 +26,8 @@ Table = dict[str, list[Any]]
 class Seen:
     """What both models said of the examples of one split, in the order of the data.
 
-    `truth` holds one class index, score or list of accepted answers an example, None where it is hidden.
+    `truth` holds one class index, score, list of accepted answers or target text an example, None where it is hidden
+    and where, as in language modelling, the text itself is what is predicted.
     """
 
     uids: tuple[str, ...]
@@ -38,8 +39,8 @@ class Seen:
 def prediction_table(pair: Pair, splits: Sequence[tuple[str, int | None]]) -> Table:
     """Both models' predictions on `splits`, each with how many of its first examples (None for all), as a table.
 
-    Columns: `split`, `uid`, `truth` (as in `Seen`), and `artifact` and `reference`: the logits, the score or the
-    answer.
+    Columns: `split`, `uid`, `truth` (as in `Seen`), and `artifact` and `reference`: the logits, the score, the answer
+    or written text, or the `nats` and the number of `tokens` of the text.
     """
     table: Table = {name: [] for name in COLUMNS}
     for split, limit in splits:
@@ -138,13 +139,17 @@ def truths(examples: Sequence[Example]) -> tuple[Any, ...]:
 
 
 def _truth(example: Example) -> Any:
-    return example.label if not example.answers else [answer.text for answer in example.answers]
+    if example.answers:
+        return [answer.text for answer in example.answers]
+    return example.label if example.target is None else example.target
 
 
 def _listed(said: Predictions) -> list[Any]:
-    """One value an example: a list of logits, a score or an answer."""
+    """One value an example: a list of logits, a score, a string, or nats with tokens."""
     if said.logits is not None:
         return list(said.logits.tolist())
+    if said.losses is not None:
+        return [{"nats": nats, "tokens": tokens} for nats, tokens in said.losses.tolist()]
     return list(said.answers or ()) if said.values is None else list(said.values.tolist())
 
 
@@ -153,6 +158,8 @@ def _predictions(listed: list[Any]) -> Predictions:
 
     if isinstance(listed[0], str):
         return Predictions(answers=tuple(listed))
+    if isinstance(listed[0], dict):
+        return Predictions(losses=np.array([(one["nats"], one["tokens"]) for one in listed], dtype=np.float64))
     numbers = np.asarray(listed, dtype=np.float64)  # [examples, classes] or [examples]
     return Predictions(logits=numbers) if numbers.ndim == 2 else Predictions(values=numbers)
 

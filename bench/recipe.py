@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.errors import SuiteError, unknown
 from bench.methods.method import METHODS, Method
+from bench.saving import Saving
 from bench.schema import Frozen, read_toml, validated
 from bench.suite import NAME, Choice
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
+
+Status = Literal["faithful", "mechanism"]
 
 
 class Published(Frozen):
@@ -32,8 +35,26 @@ class RecipeFile(Frozen):
     cite: str
     says: str = ""
     rows: tuple[str, ...] = Field((), description="ids of the survey's rows that this recipe stands for")
+    status: Status = Field("faithful", description="'mechanism' where a part of the published system is missing")
+    missing: str = Field("", description="what the published system has that this recipe has not, and why")
+    checked: tuple[str, ...] = Field((), description="what of the equations was read in original code or paper, where")
     published: tuple[Published, ...] = ()
     stages: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _a_mechanism_says_what_is_missing(self) -> RecipeFile:
+        if (self.status == "mechanism") != bool(self.missing):
+            raise ValueError(
+                f"status '{self.status}' with missing = '{self.missing}': a mechanism, and only a "
+                "mechanism, says what the published system has that it has not"
+            )
+        return self
+
+    @property
+    def saves(self) -> tuple[Saving, ...]:
+        """What the stages together are meant to save, by what each method claims."""
+        claimed = {saving for stage in self.stages for saving in METHODS.get(str(stage.get("method"))).saves}
+        return tuple(saving for saving in get_args(Saving) if saving in claimed)
 
 
 class Stage(Frozen):

@@ -29,7 +29,7 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
     source = open_source(cell.model)
     task = cell.train_task
     examples = job.given().splits[task.train]
-    tokenizer = source.tokenizer(lambda: (text for row in examples for text in (row.text, row.pair) if text))
+    tokenizer = source.tokenizer(lambda: (text for row in examples for text in row.texts))
     model = _build(source, cell, tokenizer)
     features = _features(job, tokenizer)
     plan = cell.suite.training(task)

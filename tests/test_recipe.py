@@ -63,6 +63,25 @@ def test_published_figures_have_a_source_and_survey_rows_look_like_rows(name):
     assert all(re.fullmatch(r"[A-Z]\d{1,2}", row) for row in file.rows)
 
 
+def test_only_a_mechanism_says_what_is_missing(write):
+    path = write('status = "mechanism"\nmissing = "pretraining"\n')
+    assert read_recipe(path).missing == "pretraining"
+    for text in ('status = "mechanism"\n', 'missing = "pretraining"\n'):
+        with pytest.raises(SuiteError, match="a mechanism, and only a mechanism, says what"):
+            load_recipe(write(text))
+    with pytest.raises(SuiteError, match="Input should be 'faithful' or 'mechanism'"):
+        load_recipe(write('status = "rough"\n'))
+
+
+def test_what_a_recipe_saves_is_what_its_stages_claim():
+    assert read_recipe("none").saves == ()
+    assert read_recipe("albert-sharing").saves == ("bytes",)
+    assert read_recipe("universal-transformer").saves == ("bytes", "macs", "time")
+    for name in recipe_names():
+        claimed = {saving for method in load_recipe(name).methods() for saving in method.saves}
+        assert set(read_recipe(name).saves) == claimed
+
+
 def test_names_are_unique_over_the_families():
     names = [path.stem for path in RECIPES_DIR.glob("*/*.toml")]
     assert len(names) == len(set(names))

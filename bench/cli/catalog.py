@@ -90,7 +90,8 @@ def _lines(data: Any, indent: str) -> list[str]:
         return lines
     if isinstance(data, (list, tuple)):
         if all(not isinstance(item, (dict, list, tuple)) for item in data):
-            return [indent + ", ".join(map(str, data))]
+            sentences = any(", " in str(item) for item in data)
+            return [f"{indent}- {item}" for item in data] if sentences else [indent + ", ".join(map(str, data))]
         lines = []
         for item in data:
             first, *rest = _lines(item, indent + "  ")

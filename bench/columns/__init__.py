@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.columns import agreement, computation, energy, quality, robustness, storage, time
+from bench.columns import agreement, computation, decoding, energy, quality, robustness, storage, time
 from bench.columns.column import Column
 from bench.errors import unknown
 
-_GROUPS = (quality, agreement, robustness, computation, time, storage, energy)
+_GROUPS = (quality, agreement, robustness, computation, time, decoding, storage, energy)
 
 COLUMNS: dict[str, Column] = {column.name: column for group in _GROUPS for column in group.COLUMNS}
 

@@ -6,6 +6,7 @@ _GLUE = "Wang et al. 2018 (GLUE), arXiv:1804.07461"
 _SQUAD = "Rajpurkar et al. 2016 (SQuAD), arXiv:1606.05250, section 6.1"
 _INTERVAL = "Efron and Tibshirani 1993, chapter 13"
 _PAIRED = "Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation (ACL W04-3250)"
+_SEQUENCES = "tasks/test_sequence_metrics.py"
 _METRICS, _TEST = "tasks/test_metrics.py", "measures/test_quality.py"
 
 COLUMNS = (
@@ -89,6 +90,24 @@ COLUMNS = (
         "share of answers equal to a reference after SQuAD normalisation",
         source=_SQUAD,
         oracle=f"{_METRICS}::test_the_best_reference_counts_and_exact_match_is_never_above_f1",
+    ),
+    Column(
+        "bleu",
+        "",
+        "higher",
+        "percent",
+        "corpus BLEU by sacreBLEU, of greedy decoding; the signature is in the record",
+        source="Papineni et al. 2002, doi:10.3115/1073083.1073135; Post 2018 (sacreBLEU), arXiv:1804.08771",
+        oracle=f"{_SEQUENCES}::test_bleu_by_hand_on_two_sentences",
+    ),
+    Column(
+        "perplexity",
+        "",
+        "lower",
+        "number",
+        "exp of the mean negative log-likelihood of all predicted tokens; the vocabulary is in the record",
+        source="Jelinek et al. 1977, doi:10.1121/1.2016299; it counts in quality as 1 / perplexity",
+        oracle=f"{_SEQUENCES}::test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary",
     ),
     Column(
         "drop",

@@ -13,14 +13,30 @@ from bench.registry import Registry
 LINEAR = "linear"
 
 
-class StoredLayer(nn.Module):
-    """A replacement of `nn.Linear` that is saved in the form in which it runs.
+class StoredModule(nn.Module):
+    """A replacement of a stock module that is saved in the form in which it runs.
 
     `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors.
-    `weight_bits` and `activation_bits` are the widths of the operands that its kernel multiplies.
     """
 
     kind: ClassVar[str]
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """JSON values from which `from_arguments` rebuilds the module without its tensors."""
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> StoredModule:
+        """An empty module of the form that `arguments()` described."""
+        return cls(**arguments)
+
+
+class StoredLayer(StoredModule):
+    """A stored replacement of `nn.Linear`.
+
+    `weight_bits` and `activation_bits` are the widths of the operands that its kernel multiplies.
+    """
+
     weight_bits: ClassVar[int]
     activation_bits: ClassVar[int]
     in_features: int
@@ -31,29 +47,28 @@ class StoredLayer(nn.Module):
         """[..., in_features] to [..., out_features]."""
 
     @abstractmethod
-    def arguments(self) -> dict[str, Any]:
-        """JSON values from which `from_arguments` rebuilds the layer without its tensors."""
-
-    @classmethod
-    def from_arguments(cls, **arguments: Any) -> StoredLayer:
-        """An empty layer of the form that `arguments()` described."""
-        return cls(**arguments)
-
-    @abstractmethod
     def macs(self, rows: int) -> int:
         """Multiply-adds executed for `rows` input rows, the bias not counted."""
 
 
-LAYER_KINDS: Registry[type[StoredLayer]] = Registry(
+LAYER_KINDS: Registry[type[StoredModule]] = Registry(
     "layer kind",
-    modules=("bench.layers.factorized", "bench.layers.int8"),
+    modules=(
+        "bench.layers.factorized",
+        "bench.layers.int8",
+        "bench.layers.int8_factorized",
+        "bench.layers.factorized_embedding",
+        "bench.layers.safe_embedding",
+        "bench.layers.block_term_attention",
+        "bench.layers.halting",
+    ),
     group="bench.layers",
 )
 
 
 def describe(module: nn.Module) -> tuple[str, dict[str, Any]] | None:
-    """Kind and arguments of a stored layer or a plain `nn.Linear`; None for a module that is neither."""
-    if isinstance(module, StoredLayer):
+    """Kind and arguments of a stored module or a plain `nn.Linear`; None for a module that is neither."""
+    if isinstance(module, StoredModule):
         return module.kind, module.arguments()
     if type(module) is nn.Linear:
         bias = module.bias is not None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.errors import ArtifactError, ModelError
 from bench.layers.layer import describe, rebuild
 from bench.layers.sharing import layout, slots, tied_tensors
+from bench.layers.stack import StoredStack
 from bench.models.heads import from_config, head_of
 from bench.models.modules import replace_module
 from bench.schema import Frozen
@@ -50,8 +51,9 @@ def structure_of(model: nn.Module) -> Structure:
     stock = dict(skeleton.named_modules(remove_duplicate=False))
     found = layout(model)
     replaced: dict[str, Replacement] = {}
+    closed: list[str] = []  # what is rebuilt with all that is inside; a stack's layers are seen to one by one
     for name, module in found.modules.items():
-        if _inside(name, replaced) or _same_form(stock.get(name), module):
+        if _inside(name, closed) or _same_form(stock.get(name), module):
             continue
         described = describe(module)
         if described is None:
@@ -60,6 +62,7 @@ def structure_of(model: nn.Module) -> Structure:
                 "registered layer kind, so it cannot be saved as data. Register its class in bench.layers."
             )
         replaced[name] = Replacement(kind=described[0], arguments=described[1])
+        closed += [] if isinstance(module, StoredStack) else [name]
     structure = Structure(
         head=head,
         architecture=type(model).__name__,
@@ -136,6 +139,8 @@ def _apply(model: nn.Module, structure: Structure, *, where: str) -> nn.Module:
         for name, replacement in structure.replaced.items():
             with torch.device("meta"):
                 module = rebuild(replacement.kind, replacement.arguments, where=f"{where}: {name}")
+            if isinstance(module, StoredStack):
+                module.adopt(model.get_submodule(name).children())
             replace_module(model, name, module)
         for alias, name in structure.shared.items():
             replace_module(model, alias, model.get_submodule(name))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.next_tokens import compare_next_tokens
 from bench.predictions import TABLE, prediction_table
 from bench.statistics import score_interval
 from bench.tasks.kinds.kind import Predictions
@@ -88,12 +89,14 @@ def compare(reference: Predictions, artifact: Predictions) -> dict[str, float | 
         }
     same = same_label(reference, artifact)
     if same is not None:
-        no_classes = "an answer span has no probabilities over classes"
+        no_classes = "an answer or a written text has no probabilities over classes"
         return {
             "label_loyalty": float(same.mean()),
             **dict.fromkeys(PROBABILITY, no_classes),
             "output_correlation": "the task predicts answers, not scores",
         }
+    if reference.losses is not None:
+        return dict.fromkeys(OF_ITSELF, "a language model's losses are no labels; see the next tokens")
     correlation = output_correlation(_array(reference.values), _array(artifact.values))
     return {
         "label_loyalty": "a regression output is not a label",
@@ -146,13 +149,16 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         return Predictions(logits=np.concatenate([_array(part.logits) for part in parts]))
     if parts[0].values is not None:
         return Predictions(values=np.concatenate([_array(part.values) for part in parts]))
+    if parts[0].losses is not None:
+        return Predictions(losses=np.concatenate([_array(part.losses) for part in parts]))
     return Predictions(answers=tuple(answer for part in parts for answer in part.answers or ()))
 
 
 class Agreement(Measure):
     """Means over the examples of all evaluation splits together; no labels are needed.
 
-    Which column is present depends on the predictions: classes, scores or answers.
+    Which column is present depends on the predictions: classes, scores or answers. For language models labels are
+    next tokens, and both columns that there are come from a sample of them.
     """
 
     name = "agreement"
@@ -166,12 +172,14 @@ class Agreement(Measure):
         artifact = joined([pair.evaluator.predict(pair.artifact, split) for split in pair.task.evaluate])
         reference = joined([pair.evaluator.predict(pair.reference, split) for split in pair.task.evaluate])
         reading.conditions["examples"] = sum(len(pair.evaluator.examples(split)) for split in pair.task.evaluate)
-        for name, found in compare(reference, artifact).items():
+        same = same_label(reference, artifact)
+        columns = compare(reference, artifact) if artifact.losses is None else compare_next_tokens(reading, pair)
+        for name, found in columns.items():
             if isinstance(found, str):
                 reading.leave(found, name)
             else:
                 reading.give(name, found, reference=OF_ITSELF[name])
-        _bound(reading, pair, same_label(reference, artifact))
+        _bound(reading, pair, same)
         _compare_on_training_data(reading, pair)
         if reference.logits is not None and artifact.logits is not None:
             by_class = loyalty_by_class(reference.logits, artifact.logits, pair.task.labels)
@@ -179,6 +187,11 @@ class Agreement(Measure):
             reading.conditions |= {"loyalty_by_class": by_class, "loyalty_by_confidence": by_confidence}
         elif artifact.answers is not None:
             reading.conditions["label_loyalty"] = "share of equal answer strings"
+            if pair.task.kind == "translation":
+                from bench.tasks.metrics.bleu import corpus_bleu
+
+                said = artifact.answers, reference.answers or ()
+                reading.conditions["bleu_against_reference"] = corpus_bleu(*said)
         reading.tables[TABLE] = prediction_table(pair, _kept(reading, pair))
         return reading
 
@@ -188,7 +201,8 @@ def _bound(reading: Reading, pair: Pair, same: Array | None) -> None:
     import numpy as np
 
     if same is None:
-        reading.leave(reading.absent["label_loyalty"], *ENDS)
+        correlated = "the next tokens of one text depend on each other, so they give no interval"
+        reading.leave(reading.absent.get("label_loyalty", correlated), *ENDS)
         return
     interval = score_interval(
         lambda chosen: float(same[chosen].mean()), len(same), generator=np.random.default_rng(pair.seed)
@@ -203,6 +217,9 @@ def _bound(reading: Reading, pair: Pair, same: Array | None) -> None:
 def _compare_on_training_data(reading: Reading, pair: Pair) -> None:
     if "fidelity_kl" in reading.absent:
         reading.leave(reading.absent["fidelity_kl"], "fidelity_kl_train")
+        return
+    if pair.task.kind == "language_modelling":
+        reading.leave("next tokens are compared on the evaluation splits only", "fidelity_kl_train")
         return
     if pair.task.trained_on is not None:
         reason = f"the model was trained on task '{pair.task.trained_on}', not on this one"

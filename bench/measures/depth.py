@@ -33,6 +33,11 @@ class DynamicDepth(Protocol):
         """While it lasts, every example runs exactly `layers` layers, with the exit decisions that this takes."""
 
 
+def dynamic_depth(model: nn.Module) -> DynamicDepth | None:
+    """What says how deep `model` runs: itself, or the one module in it that does; None for a model of fixed depth."""
+    return next((module for module in model.modules() if isinstance(module, DynamicDepth)), None)
+
+
 def exits(pair: Pair, side: Loaded) -> Exits | None:
     """After how many layers the examples of all evaluation splits leave the model; None for one of fixed depth.
 
@@ -41,7 +46,7 @@ def exits(pair: Pair, side: Loaded) -> Exits | None:
     Raises:
         ModelError: the model does not say it for every row.
     """
-    if not isinstance(side.model, DynamicDepth):
+    if dynamic_depth(side.model) is None:
         return None
     found: Counter[int] = Counter()
     for split in pair.task.evaluate:
@@ -81,8 +86,9 @@ def _exits_of(evaluator: Evaluator, side: Loaded, split: str) -> Exits:
 
 def _rows(model: nn.Module, inputs: dict[str, Any]) -> list[int]:
     batch = len(inputs["input_ids"])
-    layers: list[int] = model.executed_layers().tolist()  # type: ignore[operator]
-    if len(layers) != batch or min(layers) < 1:
+    dynamic = dynamic_depth(model)
+    layers: list[int] = [] if dynamic is None else dynamic.executed_layers().tolist()
+    if len(layers) != batch or min(layers, default=0) < 1:
         raise ModelError(
             f"{type(model).__name__}.executed_layers() gave {layers[:8]} for a batch of {batch}: "
             "expected one number for each row, at least 1."

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bench.errors import ModelError
+from bench.measures.depth import dynamic_depth
 from bench.measures.trace import Ledger, trace
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def executions(model: nn.Module, inputs: dict[str, Tensor], exits: Exits | None)
     """Count `model(**inputs)`: one forward pass for a model of fixed depth, else one for each depth that occurs.
 
     Args:
-        model: a model; with `exits` it is a `DynamicDepth`.
+        model: a model; with `exits` it is or holds a `DynamicDepth`.
         inputs: one made example.
         exits: examples by executed layers, None for fixed depth. The made example is counted at each of these depths,
             so that the mean is over the real exits at the stated length, comparable with models of fixed depth.
@@ -75,7 +76,7 @@ def executions(model: nn.Module, inputs: dict[str, Tensor], exits: Exits | None)
     """
     if exits is None:
         return Executions(ways=(Way(trace(model, inputs), 1),))
-    dynamic = cast("DynamicDepth", model)
+    dynamic = cast("DynamicDepth", dynamic_depth(model))
     ways = []
     for layers, examples in exits.items():
         with dynamic.leaving_after(layers):

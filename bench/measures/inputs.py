@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def made_inputs(
-    model: nn.Module, tokenizer_or_vocab: Any, *, batch_size: int, length: int, device: str, seed: int
+    model: nn.Module,
+    tokenizer_or_vocab: Any,
+    *,
+    batch_size: int,
+    length: int,
+    device: str,
+    seed: int,
+    target_length: int | None = None,
 ) -> dict[str, Tensor]:
     """Random token ids without padding, the same for the same arguments on every machine.
 
@@ -25,30 +32,46 @@ def made_inputs(
         length: tokens a row.
         device: where the tensors are put.
         seed: of the random ids.
+        target_length: tokens a row that a sequence-to-sequence model's decoder reads; None is `length`.
 
     Returns:
-        `input_ids` and `attention_mask`, both [batch_size, length] int64.
+        `input_ids` and `attention_mask`, both [batch_size, length] int64; a sequence-to-sequence model gets
+        `decoder_input_ids` [batch_size, target_length] as well, a causal language model `input_ids` alone.
 
     Raises:
-        ModelError: the model has fewer positions than `length`.
+        ModelError: the model has fewer positions than `length` or `target_length`.
     """
     import torch
 
     limit = min(_positions(model), _tokenizer_limit(tokenizer_or_vocab))
-    if length > limit:
+    target = length if target_length is None else target_length
+    longest = max(length, target) if _translates(model) else length
+    if longest > limit:
         raise ModelError(
-            f"setting.measuring.length: {length} tokens were asked for, but {type(model).__name__} takes at most "
+            f"setting.measuring.length: {longest} tokens were asked for, but {type(model).__name__} takes at most "
             f"{limit}. Lower measuring.length, or choose a model with more positions."
         )
     allowed = torch.tensor(_token_ids(model, tokenizer_or_vocab))
     generator = torch.Generator().manual_seed(seed)
     picks = torch.randint(len(allowed), (batch_size, length), generator=generator)
     ids = allowed[picks].to(device)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if type(model).__name__.endswith("ForCausalLM"):
+        return {"input_ids": ids}
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if _translates(model):
+        picks = torch.randint(len(allowed), (batch_size, target), generator=generator)
+        inputs["decoder_input_ids"] = allowed[picks].to(device)
+    return inputs
+
+
+def _translates(model: nn.Module) -> bool:
+    return bool(getattr(model.config, "is_encoder_decoder", False))
 
 
 def _positions(model: nn.Module) -> int:
-    return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+    config: Any = model.config
+    halves = [getattr(config, name, config) for name in ("encoder", "decoder")]
+    return min(int(getattr(half, "max_position_embeddings", None) or 2**31) for half in halves)
 
 
 def _tokenizer_limit(tokenizer_or_vocab: Any) -> int:

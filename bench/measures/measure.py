@@ -120,6 +120,7 @@ MEASURES: Registry[Measure] = Registry(
     "measure",
     modules=(
         "bench.measures.latency",
+        "bench.measures.decoding",
         "bench.measures.start",
         "bench.measures.quality",
         "bench.measures.agreement",

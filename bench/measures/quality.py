@@ -6,17 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError
 from bench.measures.calibration import BINS, expected_calibration_error
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.quality_intervals import INTERVALS, give_intervals
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.metrics.metric import as_quality
 
 if TYPE_CHECKING:
     from bench.artifact import Loaded
 
-METRICS = ("accuracy", "f1", "mcc", "pearson", "spearman", "exact_match")
+METRICS = ("accuracy", "f1", "mcc", "pearson", "spearman", "exact_match", "bleu", "perplexity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,12 @@ class Scores:
 
     @property
     def quality(self) -> float:
-        """The mean of the task's metrics."""
-        return math.fsum(self.metrics.values()) / len(self.metrics)
+        """The mean over the metrics of their means over the splits, each as `as_quality` counts it."""
+        means = [
+            math.fsum(as_quality(metric, row[metric]) for row in self.splits.values()) / len(self.splits)
+            for metric in self.metrics
+        ]
+        return math.fsum(means) / len(means)
 
 
 def score_splits(pair: Pair, loaded: Loaded, splits: Sequence[str]) -> Scores | str:
@@ -55,7 +61,9 @@ class Quality(Measure):
     """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
     Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
-    mean of these; a board reports the first. Calibration is over the examples of all splits together.
+    mean of these; a board reports the first. Calibration is over the examples of all splits together. Perplexity, where
+    less is better, counts as 1 / perplexity, so that quality grows, and retention is the reference's perplexity over
+    the artifact's.
     """
 
     name = "quality"
@@ -80,9 +88,22 @@ class Quality(Measure):
         _warn_of_weak_reference(pair, reading)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
+        reading.conditions |= _conditions(pair)
         reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
         give_intervals(reading, pair)
         return reading
+
+
+def _conditions(pair: Pair) -> dict[str, Any]:
+    """What the kind says that the artifact's scores depend on, by split; nothing where it says nothing."""
+    kind, length = KINDS.get(pair.task.kind), pair.task.max_length or pair.setting.max_length
+    found = {
+        split: kind.conditions(
+            pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=length
+        )
+        for split in pair.task.evaluate
+    }
+    return {"scored": found} if any(found.values()) else {}
 
 
 def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from bench.errors import RecordError
 from bench.measures.agreement import compare, fidelity_kl, joined
+from bench.measures.next_tokens import TABLE as NEXT_TOKENS
+from bench.measures.next_tokens import from_table
 from bench.measures.quality import METRICS
-from bench.predictions import Seen, read_predictions
+from bench.predictions import Seen, read_predictions, read_table
 from bench.record import read_record
-from bench.tasks.metrics.resampled import quality_scorer
+from bench.tasks.metrics.resampled import metric_scorer, quality_scorer
 
 
 def recompute(record_path: Path) -> dict[str, float]:
@@ -26,6 +27,8 @@ def recompute(record_path: Path) -> dict[str, float]:
         raise RecordError(f"{record_path}: its predictions hold none of the evaluation splits it names")
     found = compare(joined([part.reference for part in evaluated]), joined([part.artifact for part in evaluated]))
     values = {name: value for name, value in found.items() if not isinstance(value, str)}
+    if NEXT_TOKENS in record.provenance.get("tables", {}):
+        values |= from_table(read_table(record_path, NEXT_TOKENS)).values()
     trained = splits.get(conditions.get("train_split", ""))
     if trained is not None and trained.reference.logits is not None and trained.artifact.logits is not None:
         values["fidelity_kl_train"] = fidelity_kl(trained.reference.logits, trained.artifact.logits)
@@ -36,9 +39,10 @@ def _scores(parts: list[Seen], metrics: list[str]) -> dict[str, float]:
     """The artifact's metrics and their mean; nothing where labels are hidden."""
     import numpy as np
 
-    if not metrics or any(truth is None for part in parts for truth in part.truth):
+    hidden = any(truth is None and part.artifact.losses is None for part in parts for truth in part.truth)
+    if not metrics or hidden:
         return {}
     every = np.arange(sum(len(part.truth) for part in parts))
     said = [(part.artifact, part.truth) for part in parts]
-    scores = {metric: quality_scorer(said, [metric])(every) for metric in metrics}
-    return {**scores, "quality": math.fsum(scores.values()) / len(scores)}
+    scores = {metric: metric_scorer(said, metric)(every) for metric in metrics}
+    return {**scores, "quality": quality_scorer(said, metrics)(every)}

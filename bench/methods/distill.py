@@ -38,7 +38,8 @@ class Distill(GuidedMethod):
         """See `Method`; raises `MethodError` for a student deeper than the given model."""
         from bench.models.adapter import adapter_for
 
-        layers = student_depth(self.layers, adapter_for(model).depth(model), where="distill")
+        adapter = adapter_for(model)
+        layers = student_depth(self.layers, adapter.depth(model, adapter.stacks(model)[0]), where="distill")
         if self.init == "reference":
             student = _with_layers(model, layers)
         else:
@@ -49,13 +50,15 @@ class Distill(GuidedMethod):
 
 
 def _with_layers(model: nn.Module, count: int) -> nn.Module:
-    """A copy of `model` with `count` of its layers, spread evenly."""
+    """A copy of `model` with `count` of the layers of each stack, or all where it has fewer, spread evenly."""
     from bench.models.adapter import adapter_for
     from bench.models.modules import copy_model
     from bench.models.source import spread
 
     student = copy_model(model)
     adapter = adapter_for(student)
-    layers = adapter.layers(student)
-    adapter.set_layers(student, [layers[position] for position in spread(count, len(layers))])
+    for stack in adapter.stacks(student):
+        layers = adapter.layers(student, stack)
+        kept = spread(min(count, len(layers)), len(layers))
+        adapter.set_layers(student, [layers[position] for position in kept], stack)
     return student

@@ -1,91 +1,122 @@
-"""Low-rank factorization of weight matrices by truncated SVD."""
+"""Low-rank factorization: solver x rank policy x targets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from bench.errors import MethodError
-from bench.methods.method import METHODS, Lab
-from bench.methods.roles import ROLES, Role
-from bench.methods.tuned import GuidedMethod
+from bench.errors import UnknownNameError
+from bench.methods.factorizing.loss_budget import LossBudget
+from bench.methods.factorizing.ranks import EnergyRank, FixedRank, ParameterBudget, RankPolicy
+from bench.methods.factorizing.solver import SOLVERS, Target, Work
+from bench.methods.method import METHODS, Lab, Listed
+from bench.methods.roles import ROLES
+from bench.methods.tuned import RefinedMethod
 from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
 
+_POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
+
+
+def _registered(name: str) -> str:
+    try:
+        SOLVERS.get(name)
+    except UnknownNameError as error:
+        raise ValueError(str(error)) from error
+    return name
+
 
 @METHODS.register("factorize")
-class Factorize(GuidedMethod):
-    """Replace each encoder matrix [m, n] by two of rank r, the best in Frobenius norm (Eckart & Young 1936).
+class Factorize(RefinedMethod):
+    """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs a token instead of m n.
 
-    W = U S V^T becomes (U_r S_r^(1/2)) (S_r^(1/2) V_r^T): r (m + n) weights and MACs a token instead of m n. Exactly
-    one of `ratio`, `rank` and `energy` sets r.
+    What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
+    `energy`, `parameters` and `loss`. The plain form is the truncated SVD (Eckart & Young 1936).
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    solver: Literal["svd"] = Field("svd", description="how the two factors are found")
+    solver: Annotated[str, AfterValidator(_registered)] = Field("svd", description="how the two factors are found")
     ratio: float | None = Field(None, gt=0, le=1, description="r as a share of the full rank min(m, n)")
     rank: int | None = Field(None, ge=1, description="r itself, the same for every matrix")
     energy: float | None = Field(None, gt=0, le=1, description="least share of the squared singular values to keep")
-    targets: tuple[Role, ...] = Field(ROLES, min_length=1, description="which encoder matrices, by role")
+    targets: Annotated[tuple[Target, ...], Listed] = Field(
+        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
+    )
     budget: float = Field(1.0 / 3, ge=0, le=100, description="fine-tuning epochs as a share of the suite's; 0 is none")
+    parameters: float | None = Field(
+        None, gt=0, lt=1, description="most weights of all factors, as a share of the matrices that they replace"
+    )
+    loss: float | None = Field(
+        None, gt=0, le=10, description="most that the training loss may rise on the calibration examples, as a share"
+    )
+    calibration: int = Field(256, ge=1, description="training examples that drone and loss look at")
+    start: Literal["given", "fresh"] = Field(
+        "given", description="'fresh' factorizes a model of random weights, to train it from scratch in that form"
+    )
+    cores: int = Field(2, ge=1, description="block-term: how many cores are averaged")
+    length: int | None = Field(
+        None, ge=1, description="block-term: the most positions; None is the longest training input"
+    )
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"features", "parameters", "loss", "calibration", "start", "cores", "length"}
+    )
 
     @model_validator(mode="after")
     def _one_way_to_set_the_rank(self) -> Factorize:
-        given = [name for name in ("ratio", "rank", "energy") if getattr(self, name) is not None]
+        given = [name for name in _POLICIES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of ratio, rank and energy (found {', '.join(given) or 'none'})")
+            raise ValueError(
+                "give exactly one of ratio, rank and energy, or else of parameters and loss "
+                f"(found {', '.join(given) or 'none'})"
+            )
         return self
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` where a rank would save nothing or a layer is no plain matrix any more."""
-        from bench.models.adapter import adapter_for
-        from bench.models.modules import copy_model, replace_module
+        """See `Method`.
 
-        smaller = copy_model(model)
-        linears = adapter_for(smaller).linears(smaller, self.targets)
-        layers = {name: self._factorized(linear, where=f"factorize: {name}") for name, linear in linears.items()}
-        changed = {name: layer for name, layer in layers.items() if layer is not None}
-        if not changed:
-            raise MethodError(
-                f"factorize: keeping {self.energy} of the energy saves nothing in any matrix. Lower energy."
-            )
-        for name, layer in changed.items():
-            replace_module(smaller, name, layer)
+        Raises:
+            MethodError: a rank that would save nothing, a layer that is no plain matrix any more, targets that the
+                solver cannot replace, or a fresh start after another stage.
+            ModelError: a role that the architecture does not have.
+        """
+        smaller = self._begun(model, lab)
+        SOLVERS.get(self.solver)().apply(self._work(smaller, model, lab))
         self.tune(smaller, lab)
         return smaller
 
-    def _factorized(self, linear: nn.Module, *, where: str) -> nn.Module | None:
-        """The factorized form of a dense layer, or None where its energy needs a rank that saves nothing."""
-        from torch import nn
-
-        from bench.layers.factorized import FactorizedLinear
-        from bench.layers.svd import decompose, rank_for_energy, truncated
-
-        if not isinstance(linear, nn.Linear):
-            raise MethodError(
-                f"{where} is a {type(linear).__name__}, not a dense matrix. Factorize before other stages."
-            )
-        rows, columns = linear.weight.shape
-        parts = decompose(linear.weight)
-        if self.energy is not None:
-            rank = rank_for_energy(parts.values, self.energy)
-            if rank * (rows + columns) >= rows * columns:
-                return None
-        else:
-            rank = self.rank or max(1, round((self.ratio or 0) * min(rows, columns)))
-            _refuse_a_rank_that_saves_nothing(rank, rows, columns, where=where)
-        second, first = (factor.to(linear.weight.dtype) for factor in truncated(parts, rank))
-        return FactorizedLinear.from_factors(first, second, linear.bias)
-
-
-def _refuse_a_rank_that_saves_nothing(rank: int, rows: int, columns: int, *, where: str) -> None:
-    if rank * (rows + columns) >= rows * columns:
-        even = rows * columns / (rows + columns)
-        raise MethodError(
-            f"{where}: rank {rank} of a {rows} x {columns} matrix saves nothing: "
-            f"expected a rank below the break-even {rows} * {columns} / ({rows} + {columns}) = {even:.1f}."
+    def _work(self, model: nn.Module, given: nn.Module, lab: Lab) -> Work:
+        return Work(
+            model=model,
+            given=given,
+            lab=lab,
+            targets=self.targets,
+            ranks=self._policy(),
+            examples=self.calibration,
+            cores=self.cores,
+            length=self.length,
         )
+
+    def _begun(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """The model to change: a copy, or one of the same form that has learnt nothing."""
+        from bench.methods.depth import refuse_lost_work
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model
+
+        if self.start == "given":
+            return copy_model(model)
+        refuse_lost_work(model, lab.reference, where="factorize: start = 'fresh'")
+        return lab.fresh(len(adapter_for(model).layers(model)), False)
+
+    def _policy(self) -> RankPolicy:
+        if self.energy is not None:
+            return EnergyRank(energy=self.energy)
+        if self.parameters is not None:
+            return ParameterBudget(parameters=self.parameters)
+        if self.loss is not None:
+            return LossBudget(loss=self.loss)
+        return FixedRank(rank=self.rank, ratio=self.ratio)

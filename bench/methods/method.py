@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import BeforeValidator, SerializerFunctionWrapHandler, model_serializer
+
 from bench.registry import Registry
 from bench.saving import Saving
 from bench.schema import Frozen
@@ -20,14 +22,30 @@ if TYPE_CHECKING:
     from bench.training.objective import Objective
 
 
+def _listed(value: object) -> object:
+    return [part for part in value.split("+") if part] if isinstance(value, str) else value
+
+
+Listed = BeforeValidator(_listed)  # lets `query+key` stand for a list, since a list on a command line is a grid
+
+
 class Method(Frozen):
     """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
 
-    `saves` is what the mechanism is meant to save on the model it is given; each stage is held to it. Subclasses keep
-    torch out of their module's top level, so that listing and validating stay instant.
+    `saves` is what the mechanism is meant to save on the model it is given; each stage is held to it. `later` are
+    arguments that were added after artifacts had been stored under keys without them. Subclasses keep torch out of
+    their module's top level, so that listing and validating stay instant.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Name a later argument only where it is used, so that the keys of stored artifacts stay as they were."""
+        fields = type(self).model_fields
+        data: dict[str, Any] = handler(self)
+        return {key: value for key, value in data.items() if key not in self.later or value != fields[key].default}
 
     @abstractmethod
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
@@ -93,6 +111,7 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.factorize",
         "bench.methods.quantize",
         "bench.methods.share",
+        "bench.methods.halt",
         "bench.methods.distill",
         "bench.methods.replace",
         "bench.methods.shallow",

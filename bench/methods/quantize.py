@@ -31,19 +31,29 @@ class Quantize(Method):
     targets: tuple[Role, ...] = Field(ROLES, min_length=1, description="which encoder matrices, by role")
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` where a layer is no dense floating-point matrix any more."""
-        from torch import nn
-
-        from bench.layers.int8 import Int8Linear
+        """See `Method`; raises `MethodError` where a layer is neither dense nor factorized in floating point."""
+        from bench.layers.replacing import replace_everywhere
         from bench.models.adapter import adapter_for
-        from bench.models.modules import copy_model, replace_module
+        from bench.models.modules import copy_model
 
         quantized = copy_model(model)
         for name, linear in adapter_for(quantized).linears(quantized, self.targets).items():
-            if not isinstance(linear, nn.Linear):
-                raise MethodError(
-                    f"quantize: {name} is a {type(linear).__name__}, which has no integer form. "
-                    "Quantize dense layers only, and only once."
-                )
-            replace_module(quantized, name, Int8Linear.from_float(linear.weight, linear.bias))
+            replace_everywhere(quantized, linear, _integer(linear, where=f"quantize: {name}"))
         return quantized.eval()
+
+
+def _integer(linear: nn.Module, *, where: str) -> nn.Module:
+    """The integer form of a dense layer, or of both factors of a factorized one."""
+    from torch import nn
+
+    from bench.layers.factorized import FactorizedLinear
+    from bench.layers.int8 import Int8Linear
+    from bench.layers.int8_factorized import Int8FactorizedLinear
+
+    if isinstance(linear, FactorizedLinear):
+        return Int8FactorizedLinear.from_factorized(linear)
+    if not isinstance(linear, nn.Linear):
+        raise MethodError(
+            f"{where} is a {type(linear).__name__}, which has no integer form. Quantize layers in float, and only once."
+        )
+    return Int8Linear.from_float(linear.weight, linear.bias)

@@ -1,8 +1,7 @@
-"""The encoder matrices that a method may be pointed at, by what they do in a layer."""
+"""The matrices that a method may be pointed at, by what they do in a layer; see `bench.models.roles`."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, PARTS, ROLES, Part, Role
 
-Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_out"]
-ROLES: tuple[Role, ...] = get_args(Role)
+__all__ = ["ALL_ROLES", "CROSS_ROLES", "GATE_ROLES", "PARTS", "ROLES", "Part", "Role"]

@@ -32,7 +32,8 @@ class Shallow(TunedMethod):
         from bench.models.adapter import adapter_for
 
         refuse_lost_work(model, lab.reference, where="shallow")
-        layers = student_depth(self.layers, adapter_for(model).depth(model), where="shallow")
+        adapter = adapter_for(model)
+        layers = student_depth(self.layers, adapter.depth(model, adapter.stacks(model)[0]), where="shallow")
         small = lab.fresh(layers, self.init == "source")
         self.tune(small, lab)
         return small

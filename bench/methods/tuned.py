@@ -12,6 +12,7 @@ from bench.methods.method import Lab, Method
 if TYPE_CHECKING:
     from torch import nn
 
+    from bench.training.features import FeatureMatching
     from bench.training.hooks import Hook
     from bench.training.objective import Objective
 
@@ -46,11 +47,56 @@ class GuidedMethod(TunedMethod):
     temperature: float = Field(2.0, gt=0, le=1000, description="of the distillation loss")
 
     def objective(self, lab: Lab) -> Objective | None:
-        """The task's loss, and with `alpha` above 0 the divergence from a frozen copy of the reference."""
+        """The task's loss, and with `alpha` above 0 the divergence from the frozen reference."""
         if not self.alpha:
             return None
-        from bench.models.modules import copy_model
         from bench.training.objective import distillation
 
-        teacher = copy_model(lab.reference).to(lab.device).eval()
-        return distillation(teacher, temperature=self.temperature, alpha=self.alpha)
+        return distillation(frozen_reference(lab), temperature=self.temperature, alpha=self.alpha)
+
+
+class RefinedMethod(GuidedMethod):
+    """A method whose result has the layers of the reference, so that it may also be trained towards their outputs."""
+
+    features: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="weight of matching the reference's hidden states and logits; the other terms share 1 - features",
+    )
+
+    def tune(self, model: nn.Module, lab: Lab, *, share: float = 1.0, hooks: Sequence[Hook] = ()) -> None:
+        """See `TunedMethod`; with `features` above 0 the objective is a sum of both kinds of terms."""
+        if not self.features:
+            super().tune(model, lab, share=share, hooks=hooks)
+            return
+        epochs = lab.plan.epochs * self.budget * share
+        if epochs:
+            from bench.training.features import FeatureMatching
+
+            matching = FeatureMatching(frozen_reference(lab))
+            objective = self._refining(matching, lab)
+            rate = self.learning_rate
+            lab.train(model, epochs=epochs, learning_rate=rate, objective=objective, hooks=[*hooks, matching])
+
+    def _refining(self, matching: FeatureMatching, lab: Lab) -> Objective:
+        from bench.training.objective import Objective
+
+        others = (self.objective(lab) or Objective()).terms
+        rest = tuple(((1.0 - self.features) * weight, term) for weight, term in others)
+        return Objective(terms=((self.features, matching), *rest))
+
+
+def frozen_reference(lab: Lab) -> nn.Module:
+    """The reference in evaluation mode on the device of training; a copy only where it is not there already.
+
+    A teacher is run without gradients and never changed, so the reference itself can be it, which saves a whole model.
+    """
+    import torch
+
+    from bench.models.modules import copy_model
+
+    reference = lab.reference
+    there = all(tensor.device.type == torch.device(lab.device).type for tensor in reference.parameters())
+    quiet = not any(module.training for module in reference.modules())
+    return reference if there and quiet else copy_model(reference).to(lab.device).eval()

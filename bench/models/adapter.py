@@ -4,77 +4,139 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Collection, Sequence
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, cast
 
 from torch import nn
 
 from bench.errors import MethodError, ModelError, UnknownNameError
+from bench.layers.stack import StoredStack, positions
+from bench.models.roles import ALL_ROLES, PARTS, ROLES, Part, Role
 from bench.registry import Registry
 
-Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_out"]
-ROLES: tuple[Role, ...] = get_args(Role)
+__all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 
 
 class Adapter(ABC):
     """The names of one architecture; they appear in its adapter and nowhere else.
 
-    Subclasses are data: `model_types` (values of `config.model_type`), `stack` (the layer list, below the base model)
-    and `roles` (each linear module, below one layer). An adapter holds no state.
+    Subclasses are data: `model_types` (values of `config.model_type`), `paths` (each layer list below the base model,
+    by stack: "encoder", "decoder"), `depths` (the setting of `config` that holds each stack's depth), `roles` (each
+    linear module, below one layer) and `part_names` (the leaf modules of each part, below one layer; what a layer of
+    one stack lacks is passed over). An adapter holds no state.
     """
 
     model_types: ClassVar[tuple[str, ...]]
-    stack: ClassVar[str]
+    paths: ClassVar[dict[str, str]]
+    depths: ClassVar[dict[str, str]] = {"encoder": "num_hidden_layers"}
     roles: ClassVar[dict[Role, str]]
+    part_names: ClassVar[dict[Part, tuple[str, ...]]]
+    iterates: ClassVar[bool] = True  # whether the architecture runs its list with a plain loop of one state
 
-    def stack_name(self, model: nn.Module) -> str:
-        """The qualified name of the list that holds the encoder layers, such as `bert.encoder.layer`."""
+    def stacks(self, model: nn.Module) -> tuple[str, ...]:
+        """The names of the layer stacks in the order in which they run: of "encoder" and "decoder", those it has."""
+        return tuple(self.paths)
+
+    def stack_name(self, model: nn.Module, stack: str | None = None) -> str:
+        """The qualified name of the list that holds the layers of a stack, such as `bert.encoder.layer`."""
         prefix = str(getattr(model, "base_model_prefix", ""))
-        return f"{prefix}.{self.stack}" if prefix and hasattr(model, prefix) else self.stack
+        path = self._path(model, self._stack(model, stack))
+        return f"{prefix}.{path}" if prefix and hasattr(model, prefix) else path
 
-    def layers(self, model: nn.Module) -> list[nn.Module]:
-        """The encoder layers in the order in which they run; a shared layer appears once for each run."""
-        return list(self._stored(model))
+    def half_name(self, model: nn.Module, stack: str | None = None) -> str:
+        """The qualified name of the module that runs a stack, with what else belongs to it (its embeddings, norms)."""
+        return self.stack_name(model, stack).rpartition(".")[0]
 
-    def set_layers(self, model: nn.Module, layers: Sequence[nn.Module]) -> None:
-        """Let `model` run exactly `layers`, in place; the same module may appear several times, which shares it.
+    def layers(self, model: nn.Module, stack: str | None = None) -> list[nn.Module]:
+        """The layers in the order in which they run; a shared layer appears once for each run.
+
+        Args:
+            model: the model.
+            stack: one of `stacks`; None is the first.
+        """
+        return list(self._stored(model, self._stack(model, stack)))
+
+    def set_layers(self, model: nn.Module, layers: Sequence[nn.Module], stack: str | None = None) -> None:
+        """Let a stack run exactly `layers`, in place; the same module may appear several times, which shares it.
 
         The depth in `model.config` follows. Raises `MethodError` where `layers` is empty.
         """
+        name = self._stack(model, stack)
         if not layers:
-            raise MethodError(f"{type(model).__name__}: an encoder needs at least one layer, found none")
-        self._place(model, layers)
-        model.config.num_hidden_layers = len(layers)  # type: ignore[union-attr]
+            raise MethodError(f"{type(model).__name__}: the {name} needs at least one layer, found none")
+        if isinstance(model.get_submodule(self.stack_name(model, name)), StoredStack):
+            raise MethodError(
+                f"{type(model).__name__}: the layers of a halting {name} cannot be exchanged. Share, replace or leave "
+                "out layers first, and halt after that."
+            )
+        self._place(model, layers, name)
+        self._set_depth(model, len(layers), name)
 
-    def depth(self, model: nn.Module) -> int:
-        """How many layers run."""
-        return len(self.layers(model))
+    def depth(self, model: nn.Module, stack: str | None = None) -> int:
+        """How many layers run in a stack; None is all stacks together."""
+        names = self.stacks(model) if stack is None else (stack,)
+        return sum(len(self.layers(model, name)) for name in names)
+
+    def roles_of(self, model: nn.Module) -> tuple[Role, ...]:
+        """The roles that this model has, in the order of `ALL_ROLES`; "softmax" where it has an output projection."""
+        present = {*self._role_names(model), *(["softmax"] if self.output_projection(model) is not None else [])}
+        return tuple(role for role in ALL_ROLES if role in present)
 
     def linears(self, model: nn.Module, roles: Collection[Role] | None = None) -> dict[str, nn.Module]:
-        """Linear-like modules of the encoder stack by qualified name, in stored order, each stored module once.
+        """Linear-like modules by qualified name, in stored order, each stored module once.
 
         Args:
             model: the model; its linear modules may be stock ones or stored forms of `bench.layers`.
-            roles: which of the six to give; None is all.
+            roles: which to give; None is all that are inside its layers, so all but "softmax".
+
+        Raises:
+            ModelError: a role that the architecture does not have.
         """
-        wanted = ROLES if roles is None else tuple(role for role in ROLES if role in roles)
+        has = self.roles_of(model)
+        lacking = [role for role in roles or () if role not in has]
+        if lacking:
+            raise ModelError(
+                f"{type(model).__name__} has no matrix with the role '{lacking[0]}'. It has: {', '.join(has)}."
+            )
+        wanted = [role for role in has if (role != "softmax" if roles is None else role in roles)]
+        places = self._role_names(model)
         found: dict[str, nn.Module] = {}
-        seen: set[int] = set()
-        for index, layer in enumerate(self._stored(model)):
-            for prefix, inner in self._inner(layer):
-                for role in wanted:
-                    module = inner.get_submodule(self.roles[role])
-                    if id(module) not in seen:
-                        seen.add(id(module))
-                        found[f"{self.stack_name(model)}.{index}.{prefix}{self.roles[role]}"] = module
+        for stack in self.stacks(model):
+            for index, layer in enumerate(self._stored(model, stack)):
+                for prefix, inner in self._inner(layer):
+                    for role in wanted:
+                        if role in places and _has(inner, places[role]):
+                            name = f"{self.stack_name(model, stack)}.{index}.{prefix}{places[role]}"
+                            found[name] = inner.get_submodule(places[role])
+        if "softmax" in wanted:
+            projection = self.output_projection(model)
+            found |= {name: module for name, module in model.named_modules() if module is projection}
+        return _each_once(found)
+
+    def parts(self, layer: nn.Module) -> dict[Part, list[str]]:
+        """The modules with weights of one layer by part, by their names below the layer; parts it lacks are left out.
+
+        Names are of leaf modules (a linear, a norm), never of the attention around them, which knows its place in the
+        stack. Together the parts hold every tensor of the layer.
+        """
+        found: dict[Part, list[str]] = {}
+        for part, names in self.part_names.items():
+            inside = [f"{prefix}{name}" for prefix, inner in self._inner(layer) for name in names if _has(inner, name)]
+            if inside:
+                found[part] = inside
         return found
 
     def word_embedding(self, model: nn.Module) -> nn.Embedding:
-        """The embedding table of the vocabulary, [vocabulary, width]."""
+        """The embedding table of the vocabulary, [vocabulary, width]; of a seq2seq model the encoder's."""
         return cast(nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
 
     def embeddings(self, model: nn.Module) -> dict[str, nn.Embedding]:
-        """Every embedding table by qualified name, each stored module once."""
+        """Every embedding table by qualified name, each stored module once; tables tied by tensor are all given."""
         return {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+
+    def output_projection(self, model: nn.Module) -> nn.Module | None:
+        """The softmax layer, from hidden states to the vocabulary, tied to an embedding or not; None without one."""
+        found = getattr(model, "get_output_embeddings", None)
+        return cast("nn.Module | None", found() if callable(found) else None)
 
     def hidden_size(self, model: nn.Module) -> int:
         """The width of the hidden states."""
@@ -84,13 +146,30 @@ class Adapter(ABC):
         """Attention heads of one layer, as configured."""
         return int(model.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
 
-    def _stored(self, model: nn.Module) -> nn.ModuleList:
-        return cast(nn.ModuleList, model.get_submodule(self.stack_name(model)))
+    def _stack(self, model: nn.Module, stack: str | None) -> str:
+        names = self.stacks(model)
+        if stack is not None and stack not in names:
+            raise ModelError(f"{type(model).__name__} has no stack '{stack}'. It has: {', '.join(names)}.")
+        return stack or names[0]
 
-    def _place(self, model: nn.Module, layers: Sequence[nn.Module]) -> None:
-        """Put `layers` into the stack of an architecture that runs its list from first to last."""
-        parent, _, leaf = self.stack_name(model).rpartition(".")
+    def _path(self, model: nn.Module, stack: str) -> str:
+        """The name of a stack's list below the base model."""
+        return self.paths[stack]
+
+    def _role_names(self, model: nn.Module) -> dict[Role, str]:
+        """Each linear module below one layer."""
+        return self.roles
+
+    def _stored(self, model: nn.Module, stack: str) -> nn.ModuleList:
+        return positions(cast(nn.ModuleList, model.get_submodule(self.stack_name(model, stack))))
+
+    def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
+        """Put `layers` into a stack of an architecture that runs its list from first to last."""
+        parent, _, leaf = self.stack_name(model, stack).rpartition(".")
         setattr(model.get_submodule(parent), leaf, nn.ModuleList(layers))
+
+    def _set_depth(self, model: nn.Module, count: int, stack: str) -> None:
+        setattr(model.config, self.depths[stack], count)
 
     def _inner(self, layer: nn.Module) -> list[tuple[str, nn.Module]]:
         """The blocks inside one stored layer that hold the roles, each with its name and a dot, or ""."""
@@ -105,6 +184,9 @@ ADAPTERS: Registry[type[Adapter]] = Registry(
         "bench.models.distilbert",
         "bench.models.albert",
         "bench.models.electra",
+        "bench.models.marian",
+        "bench.models.encoder_decoder",
+        "bench.models.recurrent.adapters",
     ),
     group="bench.adapters",
 )
@@ -126,3 +208,19 @@ def adapter_of_type(model_type: str, *, where: str) -> Adapter:
         raise ModelError(
             f"{where}: architecture '{model_type}' is not supported. Supported: {', '.join(ADAPTERS.names())}."
         ) from error
+
+
+def _has(layer: nn.Module, name: str) -> bool:
+    try:
+        layer.get_submodule(name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _each_once(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """The first name of every module."""
+    first: dict[int, str] = {}
+    for name, module in modules.items():
+        first.setdefault(id(module), name)
+    return {name: modules[name] for name in first.values()}

@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 from torch import nn
 
-from bench.models.adapter import ADAPTERS, Adapter, Role
+from bench.models.adapter import ADAPTERS, Adapter, Part, Role
 
 
 @ADAPTERS.register("albert")
@@ -18,7 +18,7 @@ class AlbertAdapter(Adapter):
     """
 
     model_types: ClassVar[tuple[str, ...]] = ("albert",)
-    stack: ClassVar[str] = "encoder.albert_layer_groups"
+    paths: ClassVar[dict[str, str]] = {"encoder": "encoder.albert_layer_groups"}
     roles: ClassVar[dict[Role, str]] = {
         "query": "attention.query",
         "key": "attention.key",
@@ -27,18 +27,24 @@ class AlbertAdapter(Adapter):
         "ffn_in": "ffn",
         "ffn_out": "ffn_output",
     }
+    part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
+        "attention": ("attention.query", "attention.key", "attention.value", "attention.dense"),
+        "ffn": ("ffn", "ffn_output"),
+        "norms": ("attention.LayerNorm", "full_layer_layer_norm"),
+    }
+    iterates: ClassVar[bool] = False
 
-    def layers(self, model: nn.Module) -> list[nn.Module]:
+    def layers(self, model: nn.Module, stack: str | None = None) -> list[nn.Module]:
         """The groups in the order in which they run; the one group of a standard ALBERT is repeated."""
-        groups = self._stored(model)
+        groups = self._stored(model, self._stack(model, stack))
         runs = int(model.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
         # Written like the model's own loop, so that rounding agrees for every pair of numbers.
         return [groups[int(run / (runs / len(groups)))] for run in range(runs)]
 
-    def _place(self, model: nn.Module, layers: Sequence[nn.Module]) -> None:
+    def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
         """Store one group where all runs share it, else one slot a run (slots may hold the same group)."""
         alike = all(layer is layers[0] for layer in layers)
-        super()._place(model, layers[:1] if alike else layers)
+        super()._place(model, layers[:1] if alike else layers, stack)
         model.config.num_hidden_groups = 1 if alike else len(layers)  # type: ignore[union-attr]
 
     def _inner(self, layer: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.models.adapter import ADAPTERS, Adapter, Role
+from bench.models.adapter import ADAPTERS, Adapter, Part, Role
 
 
 @ADAPTERS.register("bert")
@@ -12,7 +12,7 @@ class BertAdapter(Adapter):
     """BERT: post-norm layers in `encoder.layer`, run from first to last."""
 
     model_types: ClassVar[tuple[str, ...]] = ("bert",)
-    stack: ClassVar[str] = "encoder.layer"
+    paths: ClassVar[dict[str, str]] = {"encoder": "encoder.layer"}
     roles: ClassVar[dict[Role, str]] = {
         "query": "attention.self.query",
         "key": "attention.self.key",
@@ -20,4 +20,20 @@ class BertAdapter(Adapter):
         "attention_output": "attention.output.dense",
         "ffn_in": "intermediate.dense",
         "ffn_out": "output.dense",
+    }
+    part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
+        "attention": (
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+        ),
+        "cross_attention": (
+            "crossattention.self.query",
+            "crossattention.self.key",
+            "crossattention.self.value",
+            "crossattention.output.dense",
+        ),
+        "ffn": ("intermediate.dense", "output.dense"),
+        "norms": ("attention.output.LayerNorm", "crossattention.output.LayerNorm", "output.LayerNorm"),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,6 @@ from bench.models.source import ModelSource, label_settings
 
 if TYPE_CHECKING:
     from torch import nn
-
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-CHARACTERS = 100  # most frequent characters kept as pieces, each as a word's start and as its continuation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +24,37 @@ class Builtin:
     settings: dict[str, Any]
     vocabulary: int  # entries at most, special tokens included
     version: int = 1  # raised when the tokenizer's or the weights' making changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBuiltin(Builtin):
+    """An architecture that writes text or reads it cased: its tokenizer is that of `bench.models.pieces`.
+
+    Where its settings give no `max_position_embeddings`, texts are cut at `TOKENS` tokens.
+    """
+
+
+TOKENS = 512
+
+
+def _transformer(*, layers: int, width: int, ffn: int, dropout: float) -> dict[str, Any]:
+    """Settings of a Transformer as published (Vaswani et al. 2017): post-norm, ReLU, scaled and tied embeddings.
+
+    Fresh matrices are normal with 1/sqrt(width), so that every linear map keeps the variance of its input.
+    """
+    half = {f"{name}_layers": layers for name in ("encoder", "decoder")}
+    half |= {f"{name}_attention_heads": 4 for name in ("encoder", "decoder")}
+    half |= {f"{name}_ffn_dim": ffn for name in ("encoder", "decoder")}
+    return {
+        **half,
+        "d_model": width,
+        "activation_function": "relu",
+        "dropout": dropout,
+        "init_std": width**-0.5,
+        "max_position_embeddings": 128,
+        "scale_embedding": True,
+        "use_cache": False,
+    }
 
 
 BUILTINS: dict[str, Builtin] = {
@@ -46,6 +73,54 @@ BUILTINS: dict[str, Builtin] = {
         },
         vocabulary=2000,
     ),
+    "demo-transformer": TextBuiltin(
+        title="a translation Transformer of 2 + 2 layers, width 64, for demonstrations",
+        model_type="marian",
+        settings=_transformer(layers=2, width=64, ffn=256, dropout=0.0),
+        vocabulary=1000,
+    ),
+    "small-transformer": TextBuiltin(
+        title="a translation Transformer of 3 + 3 layers, width 256, 8,000 pieces",
+        model_type="marian",
+        settings=_transformer(layers=3, width=256, ffn=1024, dropout=0.1),
+        vocabulary=8000,
+    ),
+    "demo-lstm": TextBuiltin(
+        title="an LSTM language model of 2 layers, width 64, for demonstrations",
+        model_type="bench-lstm-lm",
+        settings={"hidden_size": 64, "num_hidden_layers": 2, "dropout": 0.0},
+        vocabulary=1000,
+    ),
+    "small-lstm": TextBuiltin(
+        title="an LSTM language model of 2 layers, width 256, 8,000 pieces",
+        model_type="bench-lstm-lm",
+        settings={"hidden_size": 256, "num_hidden_layers": 2, "dropout": 0.2},
+        vocabulary=8000,
+    ),
+    "demo-lstm-seq2seq": TextBuiltin(
+        title="an LSTM translator with attention of 2 + 2 layers, width 64, for demonstrations",
+        model_type="bench-lstm-seq2seq",
+        settings={"hidden_size": 64, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0},
+        vocabulary=1000,
+    ),
+    "small-lstm-seq2seq": TextBuiltin(
+        title="an LSTM translator with attention of 2 + 2 layers, width 256, 8,000 pieces",
+        model_type="bench-lstm-seq2seq",
+        settings={"hidden_size": 256, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.2},
+        vocabulary=8000,
+    ),
+    "demo-bilstm": Builtin(
+        title="an ELMo-like biLSTM of 2 layers, width 2 x 32, for demonstrations",
+        model_type="bench-bilstm",
+        settings={"hidden_size": 32, "num_hidden_layers": 2, "dropout": 0.0},
+        vocabulary=2000,
+    ),
+    "small-bilstm": Builtin(
+        title="an ELMo-like biLSTM of 2 layers, width 2 x 256",
+        model_type="bench-bilstm",
+        settings={"hidden_size": 256, "num_hidden_layers": 2, "dropout": 0.1},
+        vocabulary=8000,
+    ),
 }
 
 
@@ -59,10 +134,19 @@ class BuiltinSource(ModelSource):
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
     def tokenizer(self, texts: Callable[[], Iterable[str]]) -> Any:
-        """A lower-casing WordPiece tokenizer over the most frequent words and characters of `texts()`."""
+        """For an encoder a lower-casing WordPiece tokenizer over the most frequent words and characters of `texts()`.
+
+        For an architecture of text the cased and reversible one of `bench.models.pieces`.
+        """
+        from bench.models.pieces import train_text_tokenizer
+        from bench.models.wordpieces import train_tokenizer
+
         definition = BUILTINS[self.name]
-        return train_tokenizer(
-            texts(), size=definition.vocabulary, max_length=definition.settings["max_position_embeddings"]
+        train = train_text_tokenizer if isinstance(definition, TextBuiltin) else train_tokenizer
+        return train(
+            texts(),
+            size=definition.vocabulary,
+            max_length=definition.settings.get("max_position_embeddings", TOKENS),
         )
 
     def build(
@@ -77,76 +161,34 @@ class BuiltinSource(ModelSource):
     ) -> nn.Module:
         """Random weights, drawn on the CPU from `seed` alone; see `ModelSource.build`."""
         import torch
-        from transformers import AutoConfig
 
-        from bench.models.heads import from_config
+        from bench.models.adapter import adapter_of_type
+        from bench.models.encoder_decoder import seq2seq_config
+        from bench.models.heads import config_of, from_config
 
         definition = BUILTINS[self.name]
         if depth is not None and depth < 1:
             raise ModelError(f"{self.name}: depth {depth}: an encoder needs at least one layer")
-        settings = {**definition.settings, **label_settings(head, labels)}
-        settings["num_hidden_layers"] = depth or settings["num_hidden_layers"]
-        config = AutoConfig.for_model(
-            definition.model_type, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **settings
-        )
+        settings = {**definition.settings, **label_settings(head, labels), **_tokens(definition, tokenizer)}
+        for name in adapter_of_type(definition.model_type, where=self.name).depths.values():
+            settings[name] = depth or settings[name]
+        config = config_of(definition.model_type, settings)
+        if head == "translation" and not config.is_encoder_decoder:
+            config = seq2seq_config(config, tokenizer, where=self.name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return from_config(config, head).float().eval()
 
 
-def train_tokenizer(texts: Iterable[str], *, size: int, max_length: int) -> Any:
-    """A BERT tokenizer whose vocabulary depends on `texts` alone.
-
-    The vocabulary is the special tokens, the most frequent characters and then the most frequent words, ties in
-    alphabetical order. (The trainer of `tokenizers` numbers some pieces in the order of a hash map.)
-
-    Args:
-        texts: what to count words in.
-        size: entries at most.
-        max_length: the model's positions.
-
-    Raises:
-        ModelError: no word in `texts`.
-    """
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-    from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
-    words: Counter[str] = Counter()
-    for text in texts:
-        words.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    if not words:
-        raise ModelError("a tokenizer cannot be trained: the texts hold no word")
-    vocabulary = {piece: index for index, piece in enumerate(_pieces(words, size))}
-    inner = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    inner.normalizer, inner.pre_tokenizer = normalizer, splitter
-    inner.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        model_max_length=max_length,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **{f"{token[1:-1].lower()}_token": token for token in SPECIAL},
-    )
-
-
-def _pieces(words: Counter[str], size: int) -> list[str]:
-    """Special tokens, characters as start and as continuation, then words, `size` at most, without repeats."""
-    characters: Counter[str] = Counter()
-    for word, count in words.items():
-        for character in word:
-            characters[character] += count
-    kept = _by_count(characters)[:CHARACTERS]
-    pieces = [*SPECIAL, *kept, *(f"##{character}" for character in kept), *_by_count(words)]
-    return list(dict.fromkeys(pieces))[:size]
-
-
-def _by_count(counter: Counter[str]) -> list[str]:
-    return sorted(counter, key=lambda key: (-counter[key], key))
+def _tokens(definition: Builtin, tokenizer: Any) -> dict[str, Any]:
+    """The size of the vocabulary, and which tokens pad, begin and end; decoding starts with the one that begins."""
+    settings = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    if not isinstance(definition, TextBuiltin):
+        return settings
+    return {
+        **settings,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "decoder_start_token_id": tokenizer.bos_token_id,
+        "forced_eos_token_id": None,
+    }

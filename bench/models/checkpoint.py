@@ -69,30 +69,42 @@ class CheckpointSource(ModelSource):
         depth: int | None = None,
         pretrained: bool = True,
     ) -> nn.Module:
-        """The checkpoint's encoder with its head where that fits, else a new one; see `ModelSource.build`."""
+        """The checkpoint's encoder with its head where that fits, else a new one; see `ModelSource.build`.
+
+        For translation an encoder becomes both halves of a translator (Rothe et al. 2020): all weights of both are the
+        checkpoint's, those of the decoder's cross-attention are fresh.
+        """
         import torch
         from transformers import AutoConfig
 
         from bench.models.adapter import adapter_for
+        from bench.models.encoder_decoder import seq2seq_config
         from bench.models.heads import from_config
+        from bench.models.recurrent.auto import register
 
+        register(_model_type(self.directory, self.name))
         config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
         outputs = config.num_labels
         config.update({**label_settings(head, labels), "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
             raise ModelError(f"{self.name}: tokenizer has {len(tokenizer)} tokens, embedding {config.vocab_size} rows")
+        joined = head == "translation" and not config.is_encoder_decoder
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            if not pretrained:
-                model = from_config(config, head)
-            elif self.kind == "artifact":
+            if self.kind == "artifact" and pretrained:
                 model = self._artifact(head, config)
+            elif joined:
+                both = seq2seq_config(config, tokenizer, where=self.name)
+                model = self._joined(both) if pretrained else from_config(both, head)
+            elif not pretrained:
+                model = from_config(config, head)
             else:
                 model = self._pretrained(head, config, resized=config.num_labels != outputs)
         adapter = adapter_for(model)
         if depth is not None:
-            layers = adapter.layers(model)
-            adapter.set_layers(model, [layers[index] for index in spread(depth, len(layers))])
+            for stack in adapter.stacks(model):
+                layers = adapter.layers(model, stack)
+                adapter.set_layers(model, [layers[index] for index in spread(depth, len(layers))], stack)
         return model.float().eval()
 
     def _artifact(self, head: str, config: Any) -> nn.Module:
@@ -108,15 +120,29 @@ class CheckpointSource(ModelSource):
             )
         return model
 
+    def _joined(self, config: Any) -> nn.Module:
+        """A translator whose halves both have the weights of the checkpoint, cross-attention apart."""
+        from transformers import AutoModel, AutoModelForCausalLM
+
+        from bench.models.encoder_decoder import join
+
+        encoder = self._loaded(AutoModel, config.encoder, resized=False)
+        decoder = self._loaded(AutoModelForCausalLM, config.decoder, resized=False)
+        with _quiet():  # where a half came from is in its own configuration and not in the joint one
+            return join(encoder, decoder, config)
+
     def _pretrained(self, head: str, config: Any, *, resized: bool) -> nn.Module:
+        from bench.models.heads import auto_class
+
+        return self._loaded(auto_class(head), config, resized=resized)
+
+    def _loaded(self, auto: Any, config: Any, *, resized: bool) -> nn.Module:
         import torch
         from safetensors import SafetensorError
 
-        from bench.models.heads import auto_class
-
         try:
             with _quiet():
-                model, report = auto_class(head).from_pretrained(
+                model, report = auto.from_pretrained(
                     self.directory,
                     config=config,
                     dtype=torch.float32,
@@ -128,8 +154,11 @@ class CheckpointSource(ModelSource):
                 )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{self.name}: its weights cannot be loaded: {error}") from error
-        base = f"{model.base_model_prefix}."
-        lost = sorted(key for key in report["missing_keys"] if key.startswith(base) and ".pooler." not in key)
+        base = f"{model.base_model_prefix}." if hasattr(model, model.base_model_prefix) else ""
+        fresh = (".crossattention.", "pooler.")
+        lost = sorted(
+            key for key in report["missing_keys"] if key.startswith(base) and not any(part in key for part in fresh)
+        )
         if lost:
             raise ModelError(
                 f"{self.name}: weights of '{lost[0]}' are missing from the checkpoint ({len(lost)} such); "
@@ -173,13 +202,7 @@ def _check(path: Path, name: str) -> None:
     """Raise `ModelError` unless `path` holds a supported architecture, a tokenizer and safetensors weights."""
     from bench.models.adapter import adapter_of_type
 
-    if not (path / "config.json").is_file():
-        raise ModelError(f"{name}: no config.json in the directory; expected a model saved by transformers or bench")
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{name}: config.json cannot be read: {error}") from error
-    adapter_of_type(str(config.get("model_type") if isinstance(config, dict) else None), where=f"{name}: config.json")
+    adapter_of_type(_model_type(path, name), where=f"{name}: config.json")
     files = sorted(entry.name for entry in path.iterdir())
     if not any(file.endswith(".safetensors") for file in files):
         pickled = [file for file in files if file.endswith(_PICKLES) and file != "training_args.bin"]
@@ -192,6 +215,17 @@ def _check(path: Path, name: str) -> None:
         raise ModelError(f"{name}: no weights: expected model.safetensors in the directory")
     if not any(file in _TOKENIZERS for file in files):
         raise ModelError(f"{name}: no tokenizer: expected tokenizer.json beside the weights; save it there")
+
+
+def _model_type(path: Path, name: str) -> str:
+    """The architecture that `config.json` names; raises `ModelError` where there is none to read."""
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{name}: no config.json in the directory; expected a model saved by transformers or bench")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name}: config.json cannot be read: {error}") from error
+    return str(config.get("model_type") if isinstance(config, dict) else None)
 
 
 @contextlib.contextmanager

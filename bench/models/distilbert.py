@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from bench.models.adapter import ADAPTERS, Adapter, Role
+from bench.models.adapter import ADAPTERS, Adapter, Part, Role
 
 
 @ADAPTERS.register("distilbert")
@@ -15,7 +15,7 @@ class DistilBertAdapter(Adapter):
     """DistilBERT: layers in `transformer.layer`; no token types and no pooler."""
 
     model_types: ClassVar[tuple[str, ...]] = ("distilbert",)
-    stack: ClassVar[str] = "transformer.layer"
+    paths: ClassVar[dict[str, str]] = {"encoder": "transformer.layer"}
     roles: ClassVar[dict[Role, str]] = {
         "query": "attention.q_lin",
         "key": "attention.k_lin",
@@ -24,8 +24,13 @@ class DistilBertAdapter(Adapter):
         "ffn_in": "ffn.lin1",
         "ffn_out": "ffn.lin2",
     }
+    part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
+        "attention": ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
+        "ffn": ("ffn.lin1", "ffn.lin2"),
+        "norms": ("sa_layer_norm", "output_layer_norm"),
+    }
 
-    def _place(self, model: nn.Module, layers: Sequence[nn.Module]) -> None:
-        super()._place(model, layers)
-        parent = self.stack_name(model).rpartition(".")[0]
+    def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
+        super()._place(model, layers, stack)
+        parent = self.stack_name(model, stack).rpartition(".")[0]
         model.get_submodule(parent).n_layers = len(layers)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The task heads a model can have, and the transformers class that puts each on an encoder."""
+"""The task heads a model can have, the transformers class that puts each on a model, and configurations by name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from bench.errors import ModelError, unknown
 if TYPE_CHECKING:
     from torch import nn
 
+# The Auto class of each head, and how the names of the models end that have it.
 HEADS = {
-    "sequence-classification": "ForSequenceClassification",
-    "question-answering": "ForQuestionAnswering",
-    "masked-language-modelling": "ForMaskedLM",
+    "sequence-classification": ("AutoModelForSequenceClassification", ("ForSequenceClassification",)),
+    "question-answering": ("AutoModelForQuestionAnswering", ("ForQuestionAnswering",)),
+    "masked-language-modelling": ("AutoModelForMaskedLM", ("ForMaskedLM",)),
+    "translation": ("AutoModelForSeq2SeqLM", ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel")),
+    "causal-language-modelling": ("AutoModelForCausalLM", ("ForCausalLM",)),
 }
 
 
@@ -22,16 +25,27 @@ def auto_class(head: str) -> Any:
 
     if head not in HEADS:
         raise ModelError(str(unknown("head", head, HEADS)))
-    return getattr(transformers, f"AutoModel{HEADS[head]}")
+    return getattr(transformers, HEADS[head][0])
 
 
 def head_of(model: nn.Module) -> str:
     """The head of `model`, by the name of its class; raises `ModelError` where it has none of `HEADS`."""
     name = type(model).__name__
-    for head, ending in HEADS.items():
-        if name.endswith(ending):
+    for head, (_, endings) in HEADS.items():
+        if name.endswith(endings):
             return head
-    raise ModelError(f"{name}: no known task head. Supported: classes ending in {', '.join(HEADS.values())}.")
+    known = ", ".join(ending for _, endings in HEADS.values() for ending in endings)
+    raise ModelError(f"{name}: no known task head. Supported: classes ending in {known}.")
+
+
+def config_of(model_type: str, settings: dict[str, Any]) -> Any:
+    """The configuration of an architecture of transformers or of bench; an unknown one raises `ValueError`."""
+    from transformers import AutoConfig
+
+    from bench.models.recurrent.auto import register
+
+    register(model_type)
+    return AutoConfig.for_model(model_type, **settings)
 
 
 def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.Module:
@@ -39,5 +53,12 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
 
     `attention` names the implementation ("sdpa", "eager"); None leaves the choice to transformers.
     """
+    from bench.models.encoder_decoder import without_pooler
+    from bench.models.recurrent.auto import register
+
+    register(config.model_type)
     options = {} if attention is None else {"attn_implementation": attention}
-    return cast("nn.Module", auto_class(head).from_config(config, trust_remote_code=False, **options))
+    auto = auto_class(head)
+    if type(config) not in auto._model_mapping:
+        raise ModelError(f"architecture '{config.model_type}' has no {head} head; choose another model for this task")
+    return without_pooler(cast("nn.Module", auto.from_config(config, trust_remote_code=False, **options)))

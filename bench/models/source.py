@@ -48,7 +48,7 @@ class ModelSource(ABC):
         """A float32 model in evaluation mode; torch's global random state is left as it was.
 
         Args:
-            head: "sequence-classification" or "question-answering".
+            head: one of `bench.models.heads.HEADS`; an encoder with "translation" becomes both halves of a translator.
             labels: names of the classes; None with a classification head is regression (one output).
             tokenizer: what `tokenizer` gave.
             seed: of every weight that is not loaded, such as a new head.

@@ -11,6 +11,7 @@ from bench.tasks.kinds.kind import Batch, Feature
 if TYPE_CHECKING:
     from torch import Tensor
 
+IGNORED = -100  # the target of a token that is not predicted, as torch's cross-entropy ignores it
 _POOL = 50  # batches' worth of features that are shuffled together before they are sorted by length
 
 
@@ -48,17 +49,16 @@ def collate(features: Sequence[Feature], *, pad_id: int, rows: Sequence[int] | N
     """One padded batch of `features`, or of those at the positions `rows` of it.
 
     Token ids are padded with `pad_id`, every other input with 0, on the right. Targets become int64 where all are
-    whole numbers and float32 otherwise. All features must have the same inputs and the same targets.
+    whole numbers and float32 otherwise; lists of them, one for each token, are padded with -100. All features must
+    have the same inputs and the same targets.
     """
-    import torch
-
     chosen = list(range(len(features))) if rows is None else list(rows)
     picked = [features[row] for row in chosen]
     inputs = {
-        name: _padded([feature.inputs[name] for feature in picked], pad_id if name == "input_ids" else 0)
+        name: _padded([feature.inputs[name] for feature in picked], pad_id if name.endswith("input_ids") else 0)
         for name in picked[0].inputs
     }
-    targets = {name: torch.tensor([feature.targets[name] for feature in picked]) for name in picked[0].targets}
+    targets = {name: _targets([feature.targets[name] for feature in picked]) for name in picked[0].targets}
     return Batch(inputs, targets, chosen)
 
 
@@ -71,6 +71,14 @@ def _cut(
         fitting = batch_size or max(1, (budget_tokens or 1) // max(1, lengths[rows[start]]))
         yield list(rows[start : start + fitting])
         start += fitting
+
+
+def _targets(found: Sequence[int | float | list[int]]) -> Tensor:
+    """One number a row, or rows of numbers for tokens."""
+    import torch
+
+    lists = [each for each in found if isinstance(each, list)]
+    return _padded(lists, IGNORED) if lists else torch.tensor(found)
 
 
 def _padded(lists: Sequence[Sequence[int]], fill: int) -> Tensor:

@@ -64,6 +64,9 @@ def _check(example: Example, *, task: Task, split: str) -> None:
                 raise DataError(
                     f"{where}: the answer {answer.text!r} is not at character {answer.start} of the context"
                 )
+    elif task.kind == "translation":
+        if example.target is not None and not example.target.strip():
+            raise DataError(f"{where}: the target is empty; leave it out where it is hidden")
     elif example.label is None:
         return
     elif task.labels:

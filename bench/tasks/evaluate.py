@@ -11,7 +11,8 @@ from bench.tasks.batching import collate, length_batches
 from bench.tasks.kinds.kind import KINDS, Feature, Predictions
 
 if TYPE_CHECKING:
-    from torch import nn
+    import numpy as np
+    from torch import Tensor, nn
 
     from bench.artifact import Loaded
     from bench.suite import Task
@@ -58,10 +59,8 @@ def predict(
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
     lengths = [len(feature.inputs["input_ids"]) for feature in features]
     _check_positions(model, max(lengths), task=task)
-    outputs = _outputs(
-        model, features, lengths, task=task, pad_id=tokenizer.pad_token_id, budget=token_budget, device=device
-    )
-    return kind.predict(outputs, features, examples)
+    outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
+    return kind.predict(outputs, features, examples, tokenizer=tokenizer)
 
 
 class Evaluator:
@@ -145,15 +144,14 @@ def _outputs(
     lengths: Sequence[int],
     *,
     task: Task,
-    pad_id: int,
+    tokenizer: Any,
     budget: int,
     device: str,
 ) -> list[tuple[Any, ...]]:
-    """What the kind reads from the model's output, one tuple of unpadded numpy arrays a feature."""
+    """What the kind reads from the model, one tuple of numpy arrays a feature, unpadded where it is per token."""
     import torch
 
     kind = KINDS.get(task.kind)
-    per_token = kind.head == "question-answering"
     if device == "cpu":
         budget = min(budget, _CPU_TOKENS)
     was_training = model.training
@@ -163,19 +161,25 @@ def _outputs(
     try:
         with torch.inference_mode():
             for positions in length_batches(lengths, budget_tokens=budget):
-                batch = collate(features, pad_id=pad_id, rows=positions)
+                batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
                 inputs = {name: values.to(device, non_blocking=True) for name, values in batch.inputs.items()}
-                found.append(kind.logits(model(**inputs)))
+                found.append(kind.run(model, inputs, tokenizer))
                 rows.append(batch.rows)
-            tables = [tuple(part.float().cpu().numpy() for part in parts) for parts in found]
+            tables = [tuple(_numbers(part) for part in parts) for parts in found]
     finally:
         model.train(was_training)
     outputs: list[tuple[Any, ...]] = [()] * len(features)
     for positions, parts in zip(rows, tables, strict=True):
         for place, row in enumerate(positions):
-            outputs[row] = tuple(part[place, : lengths[row]] if per_token else part[place] for part in parts)
+            outputs[row] = tuple(part[place, : lengths[row]] if kind.per_token else part[place] for part in parts)
     _check_finite(outputs, task=task)
     return outputs
+
+
+def _numbers(part: Tensor) -> np.ndarray[Any, Any]:
+    """Whole numbers as they are, others in 32 bits."""
+    found: np.ndarray[Any, Any] = (part.float() if part.is_floating_point() else part).cpu().numpy()
+    return found
 
 
 def _check_positions(model: nn.Module, longest: int, *, task: Task) -> None:

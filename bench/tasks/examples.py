@@ -19,7 +19,9 @@ class Example:
     """One example of any task kind.
 
     Classification and regression read `text` (and `pair`); span QA reads the question from `text` and the context
-    from `pair`. `label` is a class index (classification), a score (regression) or None where it is hidden.
+    from `pair`; translation reads `text` and should write `target`, None where that is hidden; language modelling reads
+    `text` alone, a line or a paragraph. `label` is a class index (classification), a score (regression) or None where
+    it is hidden.
     """
 
     uid: str
@@ -27,6 +29,12 @@ class Example:
     pair: str | None = None
     label: int | float | None = None
     answers: tuple[Answer, ...] = ()
+    target: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Everything that is written in it, for a tokenizer to learn from."""
+        return tuple(text for text in (self.text, self.pair, self.target) if text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +52,18 @@ class TaskData:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 over every field of every example of every split: equal data, equal fingerprint."""
+        """SHA-256 over every field of every example of every split: equal data, equal fingerprint.
+
+        A field that an example does not use is not part of it, so data of before `target` existed keep theirs.
+        """
         digest = hashlib.sha256()
         for name in sorted(self.splits):
             digest.update(name.encode() + b"\x1d")
             for example in self.splits[name]:
-                row = (example.uid, example.text, example.pair, example.label, tuple(map(tuple, example.answers)))
+                row: tuple[object, ...] = (
+                    *(example.uid, example.text, example.pair, example.label),
+                    tuple(map(tuple, example.answers)),
+                )
+                row += () if example.target is None else (example.target,)
                 digest.update(repr(row).encode() + b"\x1e")
         return digest.hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bench.tasks.batching import IGNORED
 from bench.tasks.kinds.kind import Batch, TaskKind
 from bench.training.divergence import distillation_loss
 from bench.training.teacher import Teacher
@@ -42,10 +43,25 @@ class DistillationTerm(Term):
         self._temperature = temperature
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """See `Term`; for span QA only real tokens, not padding, take part in the distributions."""
+        """See `Term`; for span QA only real tokens, not padding, take part in the distributions.
+
+        Where each token has a target, the mean is over these tokens: word-level distillation (Kim and Rush 2016,
+        arXiv:1606.07947, §3.1).
+        """
+        places = _predicted(batch)
+        if places is not None:
+            mine = [logits[places] for logits in kind.logits(outputs)]  # [tokens, vocabulary]
+            its = [logits[places] for logits in self._teacher.outputs_once(batch, kind)]
+            return distillation_loss(mine, its, temperature=self._temperature)
         mask = batch.inputs["attention_mask"] if kind.head == "question-answering" else None
         wanted = self._teacher.outputs(batch, kind)
         return distillation_loss(kind.logits(outputs), wanted, temperature=self._temperature, mask=mask)
+
+
+def _predicted(batch: Batch) -> Tensor | None:
+    """Which tokens of a batch have a target, [batch, length]; None where examples have one, and not their tokens."""
+    labels = batch.targets.get("labels")
+    return None if labels is None or labels.dim() != 2 else labels != IGNORED
 
 
 @dataclass(frozen=True, kw_only=True)

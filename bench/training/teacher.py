@@ -32,6 +32,12 @@ class Teacher:
         join: Callable[[list[Tensor]], Tensor] = _padded(length) if over_tokens else torch.stack
         return tuple(join([row[head] for row in rows]) for head in range(len(rows[0])))
 
+    def outputs_once(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
+        """The same without a memory: for distributions over a vocabulary, of which a training set has too many."""
+        with torch.no_grad():
+            outputs: Any = self._model(**batch.inputs)
+            return tuple(head.float() for head in kind.logits(outputs))
+
     def _remember(self, batch: Batch, kind: TaskKind) -> None:
         with torch.no_grad():  # inference tensors could not be saved for the student's backward pass
             outputs: Any = self._model(**batch.inputs)

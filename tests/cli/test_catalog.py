@@ -46,3 +46,33 @@ def test_check_accepts_every_suite_of_the_package(bench, tmp_path, suite):
 def test_every_recipe_says_what_it_stands_for():
     for name in recipe_names():
         assert describe(name)["recipe"]["cite"]
+
+
+def test_recipes_are_listed_with_what_they_save_their_status_and_their_citation():
+    rows = {row["name"]: row for row in listing("recipes")}
+    assert rows["albert-sharing"] == {
+        "name": "albert-sharing",
+        "family": "weight-sharing",
+        "rows": "W5",
+        "saves": "bytes",
+        "status": "mechanism",
+        "cite": "Lan et al. 2020, arXiv:1909.11942, §3.1",
+    }
+    assert rows["none"]["saves"] == rows["none"]["rows"] == "-"
+    assert "pretraining" in {row["name"]: row for row in listing("recipes", full=True)}["albert-sharing"]["missing"]
+
+
+def test_a_recipe_is_shown_with_its_stages_every_argument_and_what_was_verified():
+    shown = describe("tied-transformer")["recipe"]
+    assert (shown["status"], shown["saves"], shown["rows"]) == ("faithful", ("bytes",), ("W1",))
+    (stage,) = shown["stages"]
+    assert (stage["method"], stage["tie_cross"], stage["budget"], stage["alpha"]) == ("share", "self", 1.0, 0.0)
+    assert [figure["verified"] for figure in shown["published"]] == [True]
+    assert any("AAAI abstract" in line for line in shown["checked"])
+
+
+def test_sentences_of_a_recipe_are_shown_on_lines_of_their_own(bench, tmp_path):
+    done = bench("show", "tied-transformer", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for sentence in describe("tied-transformer")["recipe"]["checked"]:
+        assert f"    - {sentence}\n" in done.stdout

@@ -12,9 +12,13 @@ from torch.nn import functional
 
 from bench.errors import ArtifactError, MethodError
 from bench.layers import int8
+from bench.layers.block_term_attention import BlockTermAttention
 from bench.layers.factorized import FactorizedLinear
+from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.int8 import Int8Linear
+from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.layers.layer import LAYER_KINDS, describe, rebuild
+from bench.layers.safe_embedding import SafeEmbedding
 
 
 def normal(*shape, seed=0, scale=1.0):
@@ -142,6 +146,12 @@ def test_factors_that_do_not_multiply_and_a_rank_of_zero_are_refused():
         Int8Linear(5, 7, bias=False),
         torch.nn.Linear(5, 7),
         torch.nn.Linear(5, 7, bias=False),
+        Int8FactorizedLinear(5, 7, 2),
+        Int8FactorizedLinear(5, 7, 2, bias=False),
+        FactorizedEmbedding(9, 6, 2, padding_idx=1),
+        SafeEmbedding(9, 6, 4, heads=2, causal=True, padding_idx=1),
+        BlockTermAttention(8, 3, 2, 5, causal=True),
+        BlockTermAttention(8, 3, 2, 5, own_output=False),
     ],
 )
 def test_a_described_layer_is_rebuilt_with_the_same_tensor_names_and_shapes(layer):

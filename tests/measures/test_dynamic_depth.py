@@ -14,9 +14,10 @@ from torch import nn
 
 from bench.errors import ModelError
 from bench.measures.computation import Computation
-from bench.measures.depth import DynamicDepth, exits, mean_layers
+from bench.measures.depth import DynamicDepth, dynamic_depth, exits, mean_layers
 from bench.measures.executions import executions
 from bench.measures.trace import trace
+from bench.methods.halt import Halt
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
 
@@ -123,6 +124,26 @@ def test_the_breakdown_of_a_mean_adds_up_to_the_mean(pair_of, tiny_bert):
     parts = [f"{kind}.{layer}" for kind in ("layers", "exits") for layer in range(4)]
     assert sum(modules[part] for part in parts) == pytest.approx(modules[""], rel=1e-12)
     assert sum(reading.conditions["macs_by_operator"].values()) == pytest.approx(modules[""], rel=1e-12)
+
+
+def test_a_halting_encoder_is_counted_at_the_depth_of_each_of_its_examples(pair_of, tokenizer, tiny_bert):
+    lab = SimpleNamespace(seed=0, plan=SimpleNamespace(epochs=1.0))
+    model = Halt(budget=0, bias=1.0, coordinates=False).compress(tiny_bert(layers=6), lab)
+    stack = dynamic_depth(model)
+    with torch.no_grad():
+        stack.weight.normal_(0, 0.2, generator=torch.Generator().manual_seed(1))
+    reading = Computation().read(pair_of(model, tiny_bert(layers=6)))
+    ids = [torch.tensor([tokenizer(example.text)["input_ids"]]) for example in examples(13)]
+    inputs = [{"input_ids": each, "attention_mask": torch.ones_like(each)} for each in ids]
+    macs, depths = [], []
+    for each in inputs:
+        macs.append(trace(model, each).macs)
+        depths += stack.executed_layers().tolist()
+    assert len(set(depths)) > 1
+    assert reading.values["macs"] == float(Fraction(sum(macs), 13)) < reading.reference["macs"]
+    assert reading.conditions["layers"] == sum(depths) / 13
+    assert reading.values["speedup_layers"] == pytest.approx(6 * 13 / sum(depths))
+    assert missing(Computation(), reading) == []
 
 
 def test_the_layer_proxy_is_a_ratio_of_sums_and_not_the_saved_share(pair_of, tokenizer, tiny_bert):

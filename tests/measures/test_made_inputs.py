@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from architectures import TRANSLATORS, make_model
 
 from bench.errors import ModelError
 from bench.measures.inputs import made_inputs
@@ -37,3 +38,30 @@ def test_a_bare_vocabulary_size_is_bounded_by_the_embedding_table(tiny_bert):
 def test_a_length_beyond_the_models_positions_is_refused_with_both_numbers(tiny_bert, tokenizer):
     with pytest.raises(ModelError, match=r"65 tokens.*at most 64.*Lower measuring\.length"):
         made_inputs(tiny_bert(), tokenizer, batch_size=1, length=65, device="cpu", seed=0)
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+def test_a_translator_gets_a_target_of_the_stated_length_and_the_source_of_an_encoder(name):
+    model = make_model(name)
+    inputs = made_inputs(model, 40, batch_size=2, length=7, target_length=3, device="cpu", seed=0)
+    assert {key: tuple(value.shape) for key, value in inputs.items()} == {
+        "input_ids": (2, 7),
+        "attention_mask": (2, 7),
+        "decoder_input_ids": (2, 3),
+    }
+    alike = made_inputs(model, 40, batch_size=2, length=7, device="cpu", seed=0)
+    assert torch.equal(alike["input_ids"], inputs["input_ids"])
+    assert alike["decoder_input_ids"].shape == (2, 7)
+    model(**inputs)
+
+
+def test_a_language_model_gets_ids_alone(tokenizer):
+    model = make_model("bench-lstm-lm")
+    inputs = made_inputs(model, tokenizer, batch_size=2, length=100, device="cpu", seed=0)
+    assert {key: tuple(value.shape) for key, value in inputs.items()} == {"input_ids": (2, 100)}
+
+
+@pytest.mark.parametrize("name", ["marian", "encoder-decoder"])
+def test_a_target_beyond_the_decoders_positions_is_refused(name):
+    with pytest.raises(ModelError, match=r"41 tokens.*at most 40"):
+        made_inputs(make_model(name), 40, batch_size=1, length=7, target_length=41, device="cpu", seed=0)

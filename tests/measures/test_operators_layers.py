@@ -8,9 +8,14 @@ from torch import nn
 from torch.nn import functional
 from traced import traced
 
+from bench.layers.block_term_attention import BlockTermAttention
 from bench.layers.factorized import FactorizedLinear
+from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.halting import HaltingStack
 from bench.layers.int8 import Int8Linear
+from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.layers.layer import LAYER_KINDS
+from bench.layers.safe_embedding import SafeEmbedding
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 
@@ -32,15 +37,61 @@ def factorized():
     return layer, RANK * (WIDTH + OUT), int(first.count_nonzero() + second.count_nonzero())
 
 
-# Of each kind: a layer, its multiply-adds a row in closed form, and how many of its weights are not zero.
-CLOSED_FORMS = {"int8-linear": int8, "factorized-linear": factorized}
+def int8_factorized():
+    layer, macs, _ = factorized()
+    nonzero = sum(int(Int8Linear.from_float(each, None).weight.count_nonzero()) for each in (layer.first, layer.second))
+    return Int8FactorizedLinear.from_factorized(layer), macs, nonzero
+
+
+# Of each kind of linear layer: one, its multiply-adds a row in closed form, and how many of its weights are not zero.
+CLOSED_FORMS = {"int8-linear": int8, "factorized-linear": factorized, "int8-factorized-linear": int8_factorized}
+
+BATCH, LENGTH, ENTRIES, POSITIONS = 2, 5, 30, 6
+IDS = torch.arange(BATCH * LENGTH).reshape(BATCH, LENGTH)
+STATES = torch.ones(BATCH, LENGTH, WIDTH)
+TOKENS = BATCH * LENGTH
+# Of each other kind: one, what it is given, and its multiply-adds for it in closed form and by its own account.
+OTHERS = {
+    "factorized-embedding": lambda: (
+        layer := FactorizedEmbedding(ENTRIES, OUT, RANK),
+        IDS,
+        TOKENS * RANK * OUT,
+        layer.macs(TOKENS),
+    ),
+    "safe-embedding": lambda: (
+        layer := SafeEmbedding(ENTRIES, OUT, 4, heads=2, padding_idx=0),
+        IDS,
+        TOKENS * (5 * 4 * 4 + 4 * OUT) + 2 * TOKENS * LENGTH * 4,
+        layer.macs(BATCH, LENGTH),
+    ),
+    "block-term-attention": lambda: (
+        layer := BlockTermAttention(WIDTH, RANK, 2, POSITIONS, causal=True),
+        STATES,
+        TOKENS * (3 * WIDTH * RANK + LENGTH**2 * RANK + LENGTH**2 * WIDTH),
+        layer.macs(BATCH, LENGTH),
+    ),
+    "halting-stack": lambda: (
+        layer := HaltingStack(WIDTH).adopt([nn.Linear(WIDTH, WIDTH)] * 3),
+        STATES,
+        TOKENS * 2 * (WIDTH + WIDTH**2),  # a unit of zeros halts at p = 1/2 after two steps
+        layer.macs(TOKENS, 2) + TOKENS * 2 * WIDTH**2,
+    ),
+}
 
 
 def test_every_stored_layer_kind_has_a_closed_form_here():
-    assert sorted(CLOSED_FORMS) == LAYER_KINDS.names()
+    assert sorted([*CLOSED_FORMS, *OTHERS]) == LAYER_KINDS.names()
 
 
-@pytest.fixture(params=LAYER_KINDS.names())
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_stored_modules_are_traced_at_their_closed_form_and_say_the_same_of_themselves(kind):
+    layer, inputs, macs, own = OTHERS[kind]()
+    assert layer.kind == kind
+    found = traced(lambda self, x: self.layer(x), {"x": inputs}, layer=layer.eval())
+    assert (found.macs, found.coverage, own) == (macs, 1.0, macs)
+
+
+@pytest.fixture(params=CLOSED_FORMS)
 def made(request):
     layer, macs, nonzero = CLOSED_FORMS[request.param]()
     assert layer.kind == request.param

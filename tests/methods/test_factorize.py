@@ -11,7 +11,7 @@ from bench.errors import MethodError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.svd import decompose, rank_for_energy, truncated
 from bench.methods.factorize import Factorize
-from bench.methods.roles import Role
+from bench.methods.roles import ALL_ROLES, Role
 from bench.models import adapter
 from bench.models.adapter import adapter_for
 
@@ -113,4 +113,5 @@ def test_exactly_one_way_to_set_the_rank(arguments):
 
 
 def test_the_roles_that_recipes_may_name_are_those_of_the_adapters():
-    assert get_args(Role) == adapter.ROLES
+    assert get_args(Role) == ALL_ROLES
+    assert get_args(adapter.Role) == ALL_ROLES

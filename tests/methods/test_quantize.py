@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from bench.errors import MethodError
 from bench.layers.int8 import Int8Linear
+from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.methods.factorize import Factorize
 from bench.methods.quantize import Quantize
 from bench.models.adapter import adapter_for
@@ -61,11 +62,28 @@ def test_targets_choose_matrices_by_role_and_the_rest_stays_float(make_lab, tiny
     assert type(quantized.classifier) is torch.nn.Linear
 
 
-@pytest.mark.parametrize("first", [Quantize(), Factorize(rank=4, budget=0)], ids=["int8", "factorized"])
-def test_what_is_no_dense_float_matrix_is_refused(make_lab, tiny_bert, first):
-    lab = make_lab()
+@pytest.mark.parametrize("before", [(), (Factorize(rank=4, budget=0),)], ids=["dense", "factorized"])
+def test_quantizing_twice_is_refused(make_lab, tiny_bert, before):
+    lab, model = make_lab(), tiny_bert()
+    for stage in (*before, Quantize()):
+        model = stage.compress(model, lab)
     with pytest.raises(MethodError, match="has no integer form"):
-        Quantize().compress(first.compress(tiny_bert(), lab), lab)
+        Quantize().compress(model, lab)
+
+
+def test_both_factors_of_a_factorized_matrix_become_integers_and_the_outputs_stay_near(make_lab, tiny_bert, logits_of):
+    lab = make_lab()
+    thin = Factorize(rank=8, budget=0).compress(tiny_bert(), lab)
+    quantized = Quantize().compress(thin, lab)
+    for name, layer in adapter_for(thin).linears(thin).items():
+        integer = adapter_for(quantized).linears(quantized)[name]
+        assert isinstance(integer, Int8FactorizedLinear)
+        for mine, its in ((integer.first, layer.first), (integer.second, layer.second)):
+            assert mine.weight.dtype == torch.int8
+            assert ((mine.dequantized() - its).abs() <= 0.5 * mine.scale[:, None] * (1 + 1e-5)).all()
+        assert torch.equal(integer.second.bias, layer.bias)
+    torch.testing.assert_close(logits_of(quantized), logits_of(thin), rtol=0, atol=0.03)
+    assert not torch.equal(logits_of(quantized), logits_of(thin))
 
 
 @pytest.mark.parametrize("bits", [4, 16, 8.5])

@@ -21,6 +21,8 @@ from bench.models.adapter import adapter_for
         ("cycle-rev", 3, 9, "012012210"),
         ("sequence", 2, 5, "00011"),
         ("sequence", 1, 3, "000"),
+        ("sandwich", 1, 5, "01112"),
+        ("none", 1, 4, "0123"),
     ],
 )
 def test_the_maps_are_those_of_the_papers(name, unique, depth, expected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from architectures import ARCHITECTURES
 from families import FAMILIES, make, outputs, same_outputs, same_state, state
 from torch import nn
 
@@ -119,7 +120,7 @@ def test_an_architecture_without_an_adapter_is_refused_by_name():
     model = nn.Linear(2, 2)
     model.config = type("Config", (), {"model_type": "gpt2"})()
     with pytest.raises(
-        ModelError, match=r"'gpt2' is not supported\. Supported: albert, bert, distilbert, electra, rob"
+        ModelError, match=r"'gpt2' is not supported\. Supported: albert, bench-bilstm, .*, bert, distilbert"
     ):
         adapter_for(model)
     with pytest.raises(ModelError, match=r"no config\.model_type"):
@@ -127,7 +128,7 @@ def test_an_architecture_without_an_adapter_is_refused_by_name():
 
 
 def test_every_adapter_is_registered_under_its_model_types():
-    assert ADAPTERS.names() == sorted(FAMILIES)
+    assert ADAPTERS.names() == sorted([*FAMILIES, *ARCHITECTURES])
     for name, adapter in ADAPTERS.items():
         assert adapter.model_types == (name,)
 

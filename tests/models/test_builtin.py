@@ -10,8 +10,9 @@ from families import same_outputs, same_state, state
 
 from bench import artifact
 from bench.errors import ModelError
-from bench.models.builtin import SPECIAL, train_tokenizer
+from bench.models.adapter import adapter_for
 from bench.models.source import open_source
+from bench.models.wordpieces import SPECIAL, train_tokenizer
 
 TEXTS = ["The film was good.", "the Plot was not good, it was great!", "an actor's story"]
 
@@ -104,3 +105,78 @@ def test_the_demo_model_survives_saving(tmp_path):
 def test_the_fingerprint_is_that_of_the_definition():
     assert open_source("demo-bert").fingerprint() == open_source("demo-bert").fingerprint()
     assert open_source("demo-bert").kind == "builtin"
+
+
+TEXT = ["Ein Hund läuft über die Straße.", "A dog runs across the road.", "Zwei Katzen schlafen.", "Two cats sleep."]
+HEADS = {
+    "transformer": "translation",
+    "lstm": "causal-language-modelling",
+    "lstm-seq2seq": "translation",
+    "bilstm": "sequence-classification",
+}
+
+
+def build_text(name, **options):
+    source = open_source(name)
+    tokenizer = source.tokenizer(lambda: TEXT)
+    settings = {"labels": ("no", "yes"), "seed": 0, "head": HEADS[name.partition("-")[2]], **options}
+    return tokenizer, source.build(tokenizer=tokenizer, **settings)
+
+
+@pytest.mark.parametrize(("name", "width"), [("demo-transformer", 64), ("small-transformer", 256)])
+def test_a_built_in_transformer_has_the_parameters_of_its_definition(name, width):
+    tokenizer, model = build_text(name)
+    layers, h, f = {"demo": 2, "small": 3}[name.partition("-")[0]], width, 4 * width
+    attention, ffn, norm = 4 * (h * h + h), 2 * h * f + f + h, 2 * h
+    expected = layers * (attention + ffn + 2 * norm) + layers * (2 * attention + ffn + 3 * norm)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trained == expected + len(tokenizer) * h
+    assert sum(p.numel() for p in model.parameters()) - trained == 2 * 128 * h  # sinusoids
+
+
+@pytest.mark.parametrize(("name", "h"), [("demo-lstm", 64), ("small-lstm", 256)])
+def test_a_built_in_language_model_has_the_parameters_of_its_definition(name, h):
+    tokenizer, model = build_text(name)
+    v = len(tokenizer)
+    assert sum(p.numel() for p in model.parameters()) == v * h + 2 * (8 * h * h + 4 * h) + (v * h + v)
+
+
+@pytest.mark.parametrize(("name", "h"), [("demo-lstm-seq2seq", 64), ("small-lstm-seq2seq", 256)])
+def test_a_built_in_lstm_translator_has_the_parameters_of_its_definition(name, h):
+    tokenizer, model = build_text(name)
+    v = len(tokenizer)
+    assert sum(p.numel() for p in model.parameters()) == v * h + v + 4 * (8 * h * h + 4 * h) + 3 * h * h
+
+
+@pytest.mark.parametrize(("name", "h"), [("demo-bilstm", 32), ("small-bilstm", 256)])
+def test_a_built_in_bilstm_has_the_parameters_of_its_definition(name, h):
+    tokenizer, model = build_text(name)
+    expected = len(tokenizer) * h + 2 * 2 * (8 * h * h + 4 * h) + (3 + 1) + (2 * 2 * h + 2)
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+@pytest.mark.parametrize("name", ["demo-transformer", "demo-lstm", "demo-lstm-seq2seq", "demo-bilstm"])
+def test_the_configuration_knows_the_tokenizers_special_tokens_and_depth(name):
+    tokenizer, model = build_text(name, depth=1)
+    adapter = adapter_for(model)
+    assert {adapter.depth(model, stack) for stack in adapter.stacks(model)} == {1}
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+    if name != "demo-bilstm":
+        assert model.config.eos_token_id == tokenizer.eos_token_id
+        assert tokenizer.decode(tokenizer("Ein Hund.")["input_ids"], skip_special_tokens=True) == "Ein Hund."
+    if HEADS[name.partition("-")[2]] == "translation":
+        assert model.config.decoder_start_token_id == tokenizer.bos_token_id
+        assert not model.config.use_cache
+
+
+def test_a_built_in_encoder_becomes_both_halves_of_a_translator():
+    tokenizer = train_tokenizer(TEXTS, size=90, max_length=16)
+    model = build(tokenizer, head="translation", labels=None)
+    adapter = adapter_for(model)
+    assert [adapter.depth(model, stack) for stack in adapter.stacks(model)] == [4, 4]
+    assert model.config.decoder_start_token_id == tokenizer.cls_token_id
+
+
+def test_a_head_that_the_architecture_lacks_is_refused():
+    with pytest.raises(ModelError, match="'bench-lstm-lm' has no sequence-classification head"):
+        build_text("demo-lstm", head="sequence-classification")

@@ -153,4 +153,6 @@ def test_every_metric_is_an_evaluate_metric_that_yields_its_own_name():
 
     for name, metric in METRICS.items():
         assert issubclass(metric, evaluate.Metric), name
-    assert METRICS.names() == ["accuracy", "exact_match", "f1", "mcc", "pearson", "spearman", "token_f1"]
+    assert METRICS.names() == [
+        *("accuracy", "bleu", "exact_match", "f1", "mcc", "pearson", "perplexity", "spearman", "token_f1")
+    ]

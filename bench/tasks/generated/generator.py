@@ -31,6 +31,8 @@ GENERATORS: Registry[Generator] = Registry(
         "bench.tasks.generated.inference",
         "bench.tasks.generated.similarity",
         "bench.tasks.generated.questions",
+        "bench.tasks.generated.lexicon",
+        "bench.tasks.generated.chain",
     ),
     group="bench.generators",
 )

@@ -18,7 +18,10 @@ MOST_TRIES_PER_EXAMPLE = 2000
 
 
 class Candidate(NamedTuple):
-    """An example before it has a place: `stratum` is what is balanced, `key` what no two examples share."""
+    """An example before it has a place: `stratum` is what is balanced, `key` what no two examples share.
+
+    The other fields are those of `Example`.
+    """
 
     text: str
     pair: str | None
@@ -26,6 +29,7 @@ class Candidate(NamedTuple):
     answers: tuple[Answer, ...]
     stratum: int
     key: str
+    target: str | None = None
 
 
 class SplitGenerator(Generator):
@@ -78,4 +82,11 @@ def _part(key: str) -> int:
 
 
 def _placed(candidate: Candidate, uid: str) -> Example:
-    return Example(uid=uid, text=candidate.text, pair=candidate.pair, label=candidate.label, answers=candidate.answers)
+    return Example(
+        uid=uid,
+        text=candidate.text,
+        pair=candidate.pair,
+        label=candidate.label,
+        answers=candidate.answers,
+        target=candidate.target,
+    )

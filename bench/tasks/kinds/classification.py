@@ -30,7 +30,12 @@ class Classification(SequenceKind):
         return functional.cross_entropy(outputs.logits.float(), targets["labels"])
 
     def predict(
-        self, outputs: Sequence[tuple[Any, ...]], features: Sequence[Feature], examples: Sequence[Example]
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
     ) -> Predictions:
         """The logits, in the order of the examples."""
         import numpy as np

@@ -11,7 +11,7 @@ from bench.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bench.suite import Task
     from bench.tasks.examples import Example
@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 class Feature:
     """One model input made from one example (span QA makes several, one a window).
 
-    `inputs` are the tokenizer's lists (`input_ids`, `attention_mask`, perhaps `token_type_ids`), unpadded;
-    `targets` what the loss needs (`labels`, or `start_positions` and `end_positions`); `example` the index of the
-    example; `offsets` for span QA the (start, end) characters of each token in the context, None outside it.
+    `inputs` are lists of token ids and masks (`input_ids`, `attention_mask`, perhaps `token_type_ids` or
+    `decoder_input_ids`), unpadded: all that the model is called with; `targets` what the loss needs (`labels`, a number
+    or for each token one, or `start_positions` and `end_positions`); `example` the index of the example; `offsets` for
+    span QA the (start, end) characters of each token in the context, None outside it; `owners` for language modelling
+    the index of the example that each token was read from.
     """
 
     inputs: dict[str, list[int]]
-    targets: dict[str, int | float]
+    targets: dict[str, int | float | list[int]]
     example: int
     offsets: tuple[tuple[int, int] | None, ...] | None = None
+    owners: tuple[int, ...] | None = None
 
 
 class Batch(NamedTuple):
-    """Padded features: `inputs` [batch, length] int64, `targets` [batch], `rows` the features' positions."""
+    """Padded features: `inputs` [batch, length] int64, `rows` the features' positions.
+
+    `targets` are [batch], or [batch, length] int64 where each token has one, -100 where there is nothing to predict.
+    """
 
     inputs: dict[str, Tensor]
     targets: dict[str, Tensor]
@@ -45,19 +51,22 @@ class Predictions:
     """What a model says of every example, in the order of the examples; exactly one field is set.
 
     `logits` [examples, classes] float64 for classification, `values` [examples] float64 for regression, `answers`
-    one string an example for span QA.
+    one string an example for span QA and translation, `losses` [examples, 2] float64 for language modelling: the
+    negative log-likelihood of a text in nats, and the number of its predicted tokens.
     """
 
     logits: np.ndarray[Any, Any] | None = None
     values: np.ndarray[Any, Any] | None = None
     answers: tuple[str, ...] | None = None
+    losses: np.ndarray[Any, Any] | None = None
 
 
 class TaskKind(ABC):
     """One kind of task; instances hold no state."""
 
     name: ClassVar[str]
-    head: ClassVar[str]  # "sequence-classification" or "question-answering": which head a model needs
+    head: ClassVar[str]  # which head of `bench.models.heads` a model needs
+    per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token
 
     @abstractmethod
     def encode(
@@ -71,13 +80,37 @@ class TaskKind(ABC):
 
     @abstractmethod
     def logits(self, outputs: Any) -> tuple[Tensor, ...]:
-        """The output tensors a distillation term compares: [batch, classes], or start and end [batch, length]."""
+        """The output tensors a distillation term compares, of what the model gave for a batch's inputs.
+
+        [batch, classes], start and end [batch, length], or [batch, length, vocabulary] where each token has a target.
+        """
+
+    def run(self, model: nn.Module, inputs: dict[str, Tensor], tokenizer: Any) -> tuple[Tensor, ...]:
+        """What `predict` reads, for one batch, each [batch, ...]: by default `logits` of one forward pass.
+
+        The model is in evaluation mode and no gradient is kept. `tokenizer` is the one that belongs to it.
+        """
+        del tokenizer
+        return self.logits(model(**inputs))
+
+    def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
+        """What the scores of these examples depend on besides the model, as JSON values for the record."""
+        del examples, tokenizer, task, max_length
+        return {}
 
     @abstractmethod
     def predict(
-        self, outputs: Sequence[tuple[Any, ...]], features: Sequence[Feature], examples: Sequence[Example]
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any,
     ) -> Predictions:
-        """Predictions from one tuple of numpy arrays a feature (what `logits` gave, unpadded, no batch axis)."""
+        """Predictions from one tuple of numpy arrays a feature (what `run` gave, no batch axis).
+
+        Where `per_token` is set the arrays are cut to the feature's own length.
+        """
 
     @abstractmethod
     def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
@@ -90,6 +123,8 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.classification",
         "bench.tasks.kinds.regression",
         "bench.tasks.kinds.span_qa",
+        "bench.tasks.kinds.translation",
+        "bench.tasks.kinds.language_modelling",
     ),
     group="bench.kinds",
 )

@@ -30,7 +30,12 @@ class Regression(SequenceKind):
         return functional.mse_loss(outputs.logits.float().squeeze(-1), targets["labels"].float())
 
     def predict(
-        self, outputs: Sequence[tuple[Any, ...]], features: Sequence[Feature], examples: Sequence[Example]
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
     ) -> Predictions:
         """The scores, in the order of the examples."""
         import numpy as np

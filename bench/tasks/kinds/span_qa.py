@@ -25,6 +25,7 @@ class SpanQA(TaskKind):
 
     name = "span_qa"
     head = "question-answering"
+    per_token = True
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
@@ -43,7 +44,7 @@ class SpanQA(TaskKind):
             answers = _answers(examples[window.example])
             tokens = answer_tokens(window, answers[0].start, answers[0].start + len(answers[0].text))
             if tokens is not None:
-                targets: dict[str, int | float] = {"start_positions": tokens[0], "end_positions": tokens[1]}
+                targets: dict[str, int | float | list[int]] = {"start_positions": tokens[0], "end_positions": tokens[1]}
                 features.append(
                     Feature(inputs=window.inputs, targets=targets, example=window.example, offsets=window.offsets)
                 )
@@ -62,7 +63,12 @@ class SpanQA(TaskKind):
         return outputs.start_logits, outputs.end_logits
 
     def predict(
-        self, outputs: Sequence[tuple[Any, ...]], features: Sequence[Feature], examples: Sequence[Example]
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
     ) -> Predictions:
         """The best stretch over all windows of each example, cut out of its context; "" for an empty context."""
         answers = [""] * len(examples)

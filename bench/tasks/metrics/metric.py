@@ -22,9 +22,20 @@ METRICS: Registry[type[Metric]] = Registry(
         "bench.tasks.metrics.spearman",
         "bench.tasks.metrics.exact_match",
         "bench.tasks.metrics.token_f1",
+        "bench.tasks.metrics.bleu",
+        "bench.tasks.metrics.perplexity",
     ),
     group="bench.metrics",
 )
+
+
+def as_quality(metric: str, value: float) -> float:
+    """A metric, named by its column, as it counts towards quality, where more is better.
+
+    Itself, but for perplexity: 1 / perplexity, the geometric mean of the probabilities that the model gave to the true
+    tokens, in (0, 1]. Its quotient with a reference's is then the inverse quotient of their perplexities.
+    """
+    return 1 / value if metric == "perplexity" else value
 
 
 def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
@@ -32,8 +43,9 @@ def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: 
 
     Args:
         names: names of `METRICS`; `f1` is binary F1 over class indices, `token_f1` the span QA one over strings.
-        predictions: one class index, score or answer an example.
-        references: one class index or score an example, or for the span QA metrics a list of answers an example.
+        predictions: one class index, score, answer, text or sum of nats an example.
+        references: one class index, score or number of tokens an example, or for the metrics over strings a list of
+            accepted ones an example.
 
     Raises:
         DataError: nothing to score, a different number of predictions and references, or a metric that is undefined

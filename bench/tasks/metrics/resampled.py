@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UnavailableError
+from bench.tasks.metrics.metric import as_quality
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,16 +21,31 @@ Scorer = Callable[["Array"], float]  # from the indices of examples, repeats all
 def quality_scorer(parts: Sequence[tuple[Predictions, Sequence[Any]]], metrics: Sequence[str]) -> Scorer:
     """The quality of a task as a function of the examples it is computed on.
 
-    Quality as the record has it: the mean of the metrics in each split, then the mean over the splits.
+    Quality as the record has it: the mean of the metrics in each split, each as it counts towards quality, then the
+    mean over the splits.
 
     Args:
         parts: by split, the predictions and the truth (`bench.predictions.truths`). The scorer's indices count through
             the examples of all of them, one split after the other.
         metrics: columns of the task's kind.
     """
+
+    def combined(*part: Any) -> Scorer:
+        own = [(metric, scorer(metric, *part)) for metric in metrics]
+        return lambda inside: sum(as_quality(metric, score(inside)) for metric, score in own) / len(own)
+
+    return _over_splits(parts, [combined(*part) for part in parts])
+
+
+def metric_scorer(parts: Sequence[tuple[Predictions, Sequence[Any]]], metric: str) -> Scorer:
+    """One metric's mean over the splits, as the record has it, as a function of the examples; see `quality_scorer`."""
+    return _over_splits(parts, [scorer(metric, *part) for part in parts])
+
+
+def _over_splits(parts: Sequence[tuple[Predictions, Sequence[Any]]], scorers: Sequence[Scorer]) -> Scorer:
+    """The mean of one score of each split; nan where none of the examples is of a split."""
     import numpy as np
 
-    scorers = [[scorer(metric, *part) for metric in metrics] for part in parts]
     ends = np.cumsum([len(truth) for _, truth in parts])
 
     def score(indices: Array) -> float:
@@ -37,7 +53,7 @@ def quality_scorer(parts: Sequence[tuple[Predictions, Sequence[Any]]], metrics: 
         for number, own in enumerate(scorers):
             start = ends[number - 1] if number else 0
             inside = indices[(indices >= start) & (indices < ends[number])] - start
-            found.append(sum(one(inside) for one in own) / len(own) if len(inside) else np.nan)
+            found.append(own(inside) if len(inside) else np.nan)
         return float(sum(found) / len(found))
 
     return score
@@ -54,6 +70,10 @@ def scorer(metric: str, said: Predictions, truth: Sequence[Any]) -> Scorer:
         return _CLASSES[metric](said.logits.argmax(axis=1), np.asarray(truth, dtype=np.int64))
     if said.values is not None and metric in _SCORES:
         return _SCORES[metric](np.asarray(said.values), np.asarray(truth, dtype=np.float64))
+    if said.losses is not None and metric == "perplexity":
+        return _perplexity(said.losses)
+    if said.answers is not None and metric == "bleu":
+        return _bleu(said.answers, truth)
     if said.answers is not None and metric in _ANSWERS:
         each = _ANSWERS[metric]
         return _mean(np.array([each(one, known) for one, known in zip(said.answers, truth, strict=True)]))
@@ -123,6 +143,23 @@ def _correlation(one: Array, other: Array) -> float:
         return np.nan
     one, other = one - one.mean(), other - other.mean()
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
+
+
+def _bleu(answers: Sequence[str], targets: Sequence[str]) -> Scorer:
+    from bench.tasks.metrics.bleu import from_statistics, statistics
+
+    counts = statistics(answers, targets)
+    return lambda indices: from_statistics(counts[indices].sum(axis=0))
+
+
+def _perplexity(losses: Array) -> Scorer:
+    import numpy as np
+
+    def score(indices: Array) -> float:
+        nats, tokens = losses[indices].sum(axis=0)
+        return float(np.exp(nats / tokens)) if tokens else np.nan
+
+    return score
 
 
 def _exact_match(answer: str, known: Sequence[str]) -> float:

@@ -40,6 +40,11 @@ def needed_splits(task: Task) -> tuple[str, ...]:
 
 SOURCES: Registry[DataSource] = Registry(
     "data source",
-    modules=("bench.tasks.sources.glue", "bench.tasks.sources.generated"),
+    modules=(
+        "bench.tasks.sources.glue",
+        "bench.tasks.sources.generated",
+        "bench.tasks.sources.multi30k",
+        "bench.tasks.sources.text",
+    ),
     group="bench.sources",
 )

@@ -1,0 +1,1 @@
+"""How matrices become two thin ones: what is replaced, who finds the factors, and who sets their rank."""

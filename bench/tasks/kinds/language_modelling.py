@@ -1,0 +1,122 @@
+"""Language modelling: how well the next token of running text is foreseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import DataError
+from bench.tasks.batching import IGNORED
+from bench.tasks.examples import Example
+from bench.tasks.kinds.kind import KINDS, Feature, Predictions, TaskKind
+from bench.tasks.kinds.marks import end_id
+from bench.tasks.kinds.sequence import metric_names
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.suite import Task
+
+
+class LanguageModelling(TaskKind):
+    """A causal model over the texts of all examples joined, an end token before the first and after each.
+
+    The stream is cut into blocks of `max_length` tokens that overlap by one, so that every token but the first is
+    predicted exactly once, from at most `max_length` - 1 tokens before it. No state goes from one block to the next:
+    for a recurrent model that is a stricter rule than carrying it along, and the same for every architecture.
+    """
+
+    name = "language_modelling"
+    head = "causal-language-modelling"
+    per_token = True
+
+    def encode(
+        self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
+    ) -> list[Feature]:
+        """The blocks in the order of the text; `owners` say which example each token was read from."""
+        if not examples:
+            return []
+        stream, owners = _stream(examples, tokenizer)
+        features = []
+        for first in range(0, len(stream) - 1, max_length - 1):
+            block, own = stream[first : first + max_length], owners[first : first + max_length]
+            features.append(
+                Feature(
+                    inputs={"input_ids": block, "attention_mask": [1] * len(block)},
+                    targets={"labels": [*block[1:], IGNORED]} if training else {},
+                    example=own[0],
+                    owners=tuple(own),
+                )
+            )
+        return features
+
+    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+        """Mean cross-entropy over the predicted tokens of the batch, in nats."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(outputs.logits.float().flatten(0, 1), targets["labels"].flatten())
+
+    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
+        """Scores of the next token, [batch, length, vocabulary]."""
+        return (outputs.logits,)
+
+    def run(self, model: nn.Module, inputs: dict[str, Tensor], tokenizer: Any) -> tuple[Tensor, ...]:
+        """The negative log-likelihood of each token in nats, [batch, length]; 0 for the first, which is given."""
+        from torch.nn import functional
+
+        logits = model(**inputs).logits[:, :-1].float()  # [batch, length - 1, vocabulary]
+        nats = functional.cross_entropy(logits.transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
+        return (functional.pad(nats, (1, 0)),)
+
+    def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
+        """The vocabulary that perplexity is over, how many tokens were predicted and how many of them are unknown."""
+        stream, _ = _stream(examples, tokenizer)
+        predicted = stream[1:]
+        return {
+            "vocabulary": len(tokenizer),
+            "predicted_tokens": len(predicted),
+            "unknown_tokens": sum(token == tokenizer.unk_token_id for token in predicted),
+            "context": f"blocks of {max_length} tokens that overlap by one, no state between them",
+            "quality": "1 / perplexity, the geometric mean probability of a token",
+        }
+
+    def predict(
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
+    ) -> Predictions:
+        """The nats and the number of predicted tokens of every example; their sums are those of the whole text."""
+        import numpy as np
+
+        losses = np.zeros((len(examples), 2))
+        for (nats,), feature in zip(outputs, features, strict=True):
+            owners = list(feature.owners or ())[1:]
+            np.add.at(losses, (owners, 0), nats[1:].astype(np.float64))
+            np.add.at(losses, (owners, 1), 1)
+        return Predictions(losses=losses)
+
+    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
+        """`perplexity`, over all tokens together."""
+        from bench.tasks.metrics.metric import score_metrics
+
+        names = metric_names(self.name, metrics, ("perplexity",))
+        if predictions.losses is None:
+            raise DataError("language_modelling: nothing to score: the predictions hold no losses")
+        nats, tokens = predictions.losses.T.tolist()
+        return score_metrics(names, nats, tokens)
+
+
+def _stream(examples: Sequence[Example], tokenizer: Any) -> tuple[list[int], list[int]]:
+    """All tokens in order, and the index of the example that each was read from."""
+    end = end_id(tokenizer)
+    stream, owners = [end], [0]
+    for row, ids in enumerate(tokenizer([example.text for example in examples], add_special_tokens=False)["input_ids"]):
+        stream += [*ids, end]
+        owners += [row] * (len(ids) + 1)
+    return stream, owners
+
+
+KINDS.register(LanguageModelling.name)(LanguageModelling())
