@@ -106,6 +106,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
+            os.chmod(scratch, 0o644)  # mkstemp lets nobody else read
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
                 stream.flush()

@@ -114,3 +114,8 @@ def test_a_full_disk_leaves_neither_a_record_nor_a_piece_of_one(tmp_path, monkey
     with pytest.raises(RecordError, match="No space left on device"):
         write_record(tmp_path / "a.json", make())
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path):
+    write_text(tmp_path / "record.json", "{}")
+    assert (tmp_path / "record.json").stat().st_mode & 0o777 == 0o644
