@@ -4,6 +4,7 @@ import time
 from types import SimpleNamespace
 
 import torch
+from made_clock import Clock
 from torch import nn
 
 from bench.measures.timing.calls import forward
@@ -35,9 +36,15 @@ def test_laps_end_where_modules_return_and_add_up_to_the_call():
 
 
 def test_modules_that_return_sooner_than_a_lap_are_not_marked():
-    model = nn.Sequential(*(Sleeper(0.001) for _ in range(12)))
-    laps = laps_of(model, lap_s=0.004)
-    assert 2 <= len(laps) <= 5
+    clock, unit = Clock(), 2**-10
+
+    class Part(nn.Module):
+        def forward(self, x):
+            clock.now += unit
+            return x
+
+    laps = laps_of(nn.Sequential(*(Part() for _ in range(12))), clock=clock, lap_s=4 * unit)
+    assert laps == [4 * unit, 4 * unit, 4 * unit, 0.0]
 
 
 def test_a_call_shorter_than_two_laps_is_one_lap():
