@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,8 +10,8 @@ from bench.errors import ModelError
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.timing.calls import block_size, pinned, warm_up
-from bench.measures.timing.pairs import Pairs, SpeedUp, interleave, laps_table, speed_up
-from bench.measures.timing.steady import BLOCK_S, UNCERTAIN, WARM_UP_LIMIT_S, Clocks
+from bench.measures.timing.pairs import Pairs, SpeedUp, laps_table
+from bench.measures.timing.steady import BLOCK_S, WARM_UP_LIMIT_S, Clocks, until_settled
 from bench.statistics import median
 
 if TYPE_CHECKING:
@@ -71,34 +70,24 @@ class Decoding(Measure):
 
     def _time(self, pair: Pair) -> tuple[Pairs, SpeedUp]:
         """Pairs until the speed-up counts and is sure enough, or patience ends."""
-        import numpy as np
         import torch
 
         plan = pair.setting.measuring
-        clocks, order = self.clocks.on(pair.device, plan.threads), random.Random(pair.seed)
+        clocks = self.clocks.on(pair.device, plan.threads)
         with pinned(plan.threads), torch.inference_mode():
-            timed = [_timed(pair, loaded, clocks.wall) for loaded in (pair.artifact, pair.reference)]
-            warm = [warm_up(each, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for each in timed]
-            blocks = (block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S))
-            found, start = Pairs(), clocks.wall()
-            count, seconds = min(plan.pairs, MOST_PAIRS), min(plan.seconds, PATIENCE_S)
-            while True:
-                found = interleave(
-                    timed[0],
-                    timed[1],
-                    blocks=blocks,
-                    pairs=count,
-                    seconds=seconds,
-                    order=order,
-                    clock=clocks.wall,
-                    cpu_clock=clocks.processor,
-                    into=found,
-                )
-                result = speed_up(found, generator=np.random.default_rng(pair.seed))
-                sure = result.invalid is None and result.ratio.relative_width <= UNCERTAIN
-                if sure or clocks.wall() - start >= min(plan.patience_seconds, PATIENCE_S):
-                    return found, result
-                seconds = _SLICE_S
+            mine, theirs = (_timed(pair, loaded, clocks.wall) for loaded in (pair.artifact, pair.reference))
+            warm = [warm_up(each, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for each in (mine, theirs)]
+            return until_settled(
+                mine,
+                theirs,
+                blocks=(block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S)),
+                pairs=min(plan.pairs, MOST_PAIRS),
+                seconds=min(plan.seconds, PATIENCE_S),
+                patience_s=min(plan.patience_seconds, PATIENCE_S),
+                seed=pair.seed,
+                clocks=clocks,
+                slice_s=_SLICE_S,
+            )
 
 
 def _timed(pair: Pair, loaded: Loaded, clock: Clock) -> Timed:

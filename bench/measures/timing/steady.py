@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.measures.timing.calls import Call, Clock, WarmUp, block_size, warm_up
-from bench.measures.timing.laps import lapped
+from bench.measures.timing.laps import Timed, lapped
 from bench.measures.timing.pairs import Pairs, SpeedUp, interleave, speed_up
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ BLOCK_S = 0.004  # one model's turn in a pair, unless a single call is longer
 WARM_UP_LIMIT_S = 3.0
 UNCERTAIN = 0.04  # widest interval, as a share of the speed-up, at which timing may end
 BRIEF_PAIRS = 5
-_SLICE_S = 2.0  # seconds of pairs between two looks at whether the machine has settled
+SLICE_S = 2.0  # seconds of pairs between two looks at whether the machine has settled
 
 
 class Side(NamedTuple):
@@ -70,36 +70,56 @@ def time_steadily(
     After `pairs` pairs and `seconds` seconds it ends as soon as the speed-up counts and its interval is at most
     `UNCERTAIN` of it wide; else pairs are added until `patience_s` seconds have been spent in all.
     """
-    import numpy as np
-
-    order = random.Random(seed)
     warm = [warm_up(side.call, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for side in (artifact, reference)]
     blocks = (block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S))
     with ExitStack() as stack:
-        timed = [
+        mine, theirs = (
             stack.enter_context(lapped(side.model, side.call, clock=clocks.wall, device=device))
             for side in (artifact, reference)
-        ]
-
-        def more(count: int, least_s: float, into: Pairs | None) -> Pairs:
-            return interleave(
-                *timed,
-                blocks=blocks,
-                pairs=count,
-                seconds=least_s,
-                order=order,
-                clock=clocks.wall,
-                cpu_clock=clocks.processor,
-                into=into,
-            )
-
-        start = clocks.wall()
-        found = more(pairs, seconds, None)
-        result = speed_up(found, generator=np.random.default_rng(seed))
-        while not _enough(result) and clocks.wall() - start < patience_s:
-            found = more(0, min(_SLICE_S, patience_s), found)
-            result = speed_up(found, generator=np.random.default_rng(seed))
+        )
+        found, result = until_settled(
+            mine, theirs, blocks=blocks, pairs=pairs, seconds=seconds, patience_s=patience_s, seed=seed, clocks=clocks
+        )
     return Steady(found, result, warm[0], warm[1], blocks)
+
+
+def until_settled(
+    artifact: Timed,
+    reference: Timed,
+    *,
+    blocks: tuple[int, int],
+    pairs: int,
+    seconds: float,
+    patience_s: float,
+    seed: int,
+    clocks: Clocks,
+    slice_s: float = SLICE_S,
+) -> tuple[Pairs, SpeedUp]:
+    """Interleaved pairs of two warm calls with their speed-up; when it ends, see `time_steadily`.
+
+    `blocks` are calls in a block of each, `slice_s` the seconds of pairs between two looks.
+    """
+    import numpy as np
+
+    order, found, start = random.Random(seed), Pairs(), clocks.wall()
+    least_s = seconds
+    while True:
+        found = interleave(
+            artifact,
+            reference,
+            blocks=blocks,
+            pairs=pairs,
+            seconds=least_s,
+            order=order,
+            clock=clocks.wall,
+            cpu_clock=clocks.processor,
+            into=found,
+        )
+        result = speed_up(found, generator=np.random.default_rng(seed))
+        sure = result.invalid is None and result.ratio.relative_width <= UNCERTAIN
+        if sure or clocks.wall() - start >= patience_s:
+            return found, result
+        least_s = min(slice_s, patience_s)
 
 
 def time_briefly(artifact: Side, reference: Side, *, seconds: float, seed: int, device: str, clocks: Clocks) -> Pairs:
@@ -122,10 +142,6 @@ def time_briefly(artifact: Side, reference: Side, *, seconds: float, seed: int, 
             clock=clocks.wall,
             cpu_clock=clocks.processor,
         )
-
-
-def _enough(result: SpeedUp) -> bool:
-    return result.invalid is None and result.ratio.relative_width <= UNCERTAIN
 
 
 def summary(steady: Steady) -> dict[str, Any]:
