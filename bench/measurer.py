@@ -104,7 +104,11 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         device=device,
         known=job.known,
     )
-    made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0} if is_reference else read_manifest(artifact_dir)
+    nothing = {"stages": [], "compress_s": 0.0, "compress_cpu_s": 0.0, "energy_kwh": 0.0}
+    made = nothing if is_reference else read_manifest(artifact_dir)
+    training = read_manifest(reference_dir)["training"]
+    if "cpu_s" in training:
+        made["epoch_cpu_s"] = training["cpu_s"] / training["epochs"]
     pair = Pair(
         task=cell.task,
         setting=cell.suite.setting,
@@ -129,7 +133,7 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
             "examples": {name: len(split) for name, split in data.splits.items()},
         },
         "model": {"fingerprint": cell.model_fingerprint},
-        "reference": {"content_hash": reference.content_hash, "training": read_manifest(reference_dir)["training"]},
+        "reference": {"content_hash": reference.content_hash, "training": training},
         "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
     }
     return pair, provenance

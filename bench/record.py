@@ -34,6 +34,7 @@ class StageLog(_Data):
     method: str
     arguments: dict[str, Any]
     seconds: float
+    cpu_s: float | None = Field(None, description="processor seconds; None for artifacts made before they were counted")
     cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
     claimed: Claimed | None = None
     real: Real | None = None

@@ -33,6 +33,7 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
     model = _build(source, cell, tokenizer)
     features = _features(job, tokenizer)
     plan = cell.suite.training(task)
+    begun = time.process_time()
     with _meter(cell) as meter:
         log = watch.time(
             "training",
@@ -47,9 +48,10 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
                 progress=report,
             ),
         )
+    spent = {"seconds": log.seconds, "cpu_s": time.process_time() - begun}
     made = {
         "title": f"reference of {cell.model} on {task.name}, seed {cell.seed}",
-        "training": {"seconds": log.seconds, "steps": log.steps, "final_loss": log.final_loss, **plan.model_dump()},
+        "training": {**spent, "steps": log.steps, "final_loss": log.final_loss, **plan.model_dump()},
         **_energy(meter, job.alone),
     }
     save(model, store.path(*cell.reference_place), tokenizer=tokenizer, made=made)
@@ -75,11 +77,11 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(job, reference, features, seed=cell.seed * 1000 + index, report=report)
-            started = time.perf_counter()
+            started, started_cpu = time.perf_counter(), time.process_time()
             model = watch.time("training", partial(methods[index].compress, model, lab))
+            spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - started_cpu}
             stage = cell.recipe.stages[index]
-            seconds = time.perf_counter() - started
-            stages.append({"method": stage.method, "arguments": stage.arguments, "seconds": seconds, "cached": False})
+            stages.append({"method": stage.method, "arguments": stage.arguments, **spent, "cached": False})
             models.append(model)
     length, device = cell.suite.setting.measuring.length, cell.conditions.device
     check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
@@ -87,6 +89,8 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
         stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].saves)).stored()
     made: dict[str, Any] = {"title": f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}"}
     made |= {"stages": stages, "compress_s": sum(stage["seconds"] for stage in stages)}
+    if all("cpu_s" in stage for stage in stages):  # stages of an artifact made before it was counted have none
+        made["compress_cpu_s"] = sum(stage["cpu_s"] for stage in stages)
     made |= _total_energy(_energy(meter, job.alone), earlier)
     save(model, store.path(*cell.artifact_place), tokenizer=reference.tokenizer, made=made)
     return {"spans": watch.spans}

@@ -16,7 +16,7 @@ _GEOMETRIC = frozenset({"speedup", "speedup_low", "speedup_high", "speedup_layer
 _LARGEST = frozenset(  # what a machine needs to run any of the tasks
     {"memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes"}
 )
-_ADDED = frozenset({"compress_s", "compress_energy_kwh"})
+_ADDED = frozenset({"compress_s", "compress_cpu_s", "compress_energy_kwh"})
 _SINGLE = frozenset({"break_even_inferences"})  # a quotient of two noisy sums, of which no mean is a break-even
 
 

@@ -31,6 +31,9 @@ _INFERENCE = (
 )
 
 
+_NOTHING = "nothing was compressed"
+
+
 class Carbon(Measure):
     """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
@@ -42,7 +45,14 @@ class Carbon(Measure):
     """
 
     name = "carbon"
-    columns = (*_INFERENCE, "compress_energy_kwh", "compress_s", "break_even_inferences")
+    columns = (
+        *_INFERENCE,
+        "compress_energy_kwh",
+        "compress_s",
+        "compress_cpu_s",
+        "compress_epochs",
+        "break_even_inferences",
+    )
     says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
     budget_s = 12.0
 
@@ -129,7 +139,7 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
         else:
             reading.give(name, value, reference=other)
     if pair.is_reference:
-        reading.leave("nothing was compressed", "break_even_inferences")
+        reading.leave(_NOTHING, "break_even_inferences")
     else:
         _read_break_even(reading, pair.made, own, reference, beside.reasons)
     _keep(reading, session, own, reference, is_reference=pair.is_reference)
@@ -185,13 +195,27 @@ def _read_making(reading: Reading, made: dict[str, Any]) -> None:
     if "compress_s" in made:
         reading.give("compress_s", made["compress_s"])
     else:
-        reading.leave("nothing was compressed", "compress_s")
+        reading.leave(_NOTHING, "compress_s")
+    _read_processor_time(reading, made)
     if made.get("energy_kwh") is not None:
         reading.give("compress_energy_kwh", made["energy_kwh"])
         if made.get("power_source"):
             reading.conditions["compress_power_source"] = made["power_source"]
     else:
-        reading.leave(str(made.get("energy_absent", "nothing was compressed")), "compress_energy_kwh")
+        reading.leave(str(made.get("energy_absent", _NOTHING)), "compress_energy_kwh")
+
+
+def _read_processor_time(reading: Reading, made: dict[str, Any]) -> None:
+    """File the processor seconds of compressing, by themselves and in epochs of the reference's training."""
+    if "compress_cpu_s" not in made:
+        reason = "the artifact was made before processor time was counted" if "compress_s" in made else _NOTHING
+        reading.leave(reason, "compress_cpu_s", "compress_epochs")
+        return
+    reading.give("compress_cpu_s", made["compress_cpu_s"])
+    if made.get("epoch_cpu_s"):
+        reading.give("compress_epochs", made["compress_cpu_s"] / made["epoch_cpu_s"])
+    else:
+        reading.leave("the reference was trained before processor time was counted", "compress_epochs")
 
 
 def _warn(reading: Reading) -> None:

@@ -57,7 +57,8 @@ class Pair:
 
     `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
-    `made` is what compressing cost: `compress_s`, and `energy_kwh` with its source or the reason it is absent.
+    `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
+    is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
     `apart` holds, by measure, what its probes of artifact and of reference gave, by the probe's name; a probe that
     failed is its reason.
     """

@@ -16,6 +16,7 @@ from bench.analysis.aggregate import aggregate
         ("compression", ((2 * 4) ** 0.5 * 8) ** 0.5),
         ("memory_peak_bytes", 8),
         ("compress_s", 3.0 + 8.0),
+        ("compress_cpu_s", 3.0 + 8.0),
         ("energy_kwh", (3.0 + 8.0) / 2),
     ],
 )

@@ -138,6 +138,18 @@ def test_what_compressing_cost_is_taken_over(read):
     assert missing(CARBON, read(make_idle(), make_reading(), make_reading())) == []
 
 
+def test_what_compressing_cost_is_told_in_epochs_of_the_reference(read):
+    made = {"compress_s": 9.0, "compress_cpu_s": 6.0, "epoch_cpu_s": 4.0}
+    reading = read(make_idle(), make_reading(), make_reading(), made=made)
+    assert reading.values["compress_cpu_s"] == 6.0
+    assert reading.values["compress_epochs"] == 1.5
+    reading = read(make_idle(), make_reading(), make_reading(), made={"compress_s": 9.0, "compress_cpu_s": 6.0})
+    assert "reference was trained before" in reading.absent["compress_epochs"]
+    reading = read(make_idle(), make_reading(), make_reading(), made={"compress_s": 9.0})
+    assert "artifact was made before" in reading.absent["compress_cpu_s"]
+    assert missing(CARBON, reading) == []
+
+
 @pytest.mark.usefixtures("in_order")
 def test_compressing_is_paid_back_by_the_difference_of_the_two_models(read, monkeypatch):
     monkeypatch.setattr(windows, "_wait", lambda seconds: 0)
