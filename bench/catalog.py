@@ -1,4 +1,4 @@
-"""What there is: suites, tasks, models, recipes, methods, measures and columns, as rows and in full."""
+"""What there is: suites, tasks, models, recipes, methods, choices, measures and columns, as rows and in full."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.choices import CHOICES
 from bench.columns import COLUMNS
 from bench.errors import unknown
 from bench.measures.measure import MEASURES
@@ -71,6 +72,19 @@ def _methods() -> list[Row]:
     return [{"name": name, "says": _first_sentence(method.__doc__)} for name, method in METHODS.items()]
 
 
+def _choices() -> list[Row]:
+    return [
+        {"name": name, "choice": registry.kind, "of": method, "says": _first_sentence(_words(plugin))}
+        for registry, method in CHOICES
+        for name, plugin in registry.items()
+    ]
+
+
+def _words(plugin: object) -> str:
+    """What a plug-in says of itself, be it a class or an instance of one."""
+    return (plugin if isinstance(plugin, type) else type(plugin)).__doc__ or ""
+
+
 def _measures() -> list[Row]:
     return [{"name": name, "says": plugin.says} for name, plugin in MEASURES.items()]
 
@@ -96,6 +110,7 @@ CATALOG: dict[str, Callable[[], list[Row]]] = {
     "models": _models,
     "recipes": _recipes,
     "methods": _methods,
+    "choices": _choices,
     "measures": _measures,
     "columns": _columns,
 }
@@ -115,7 +130,7 @@ def listing(kind: str, *, full: bool = False) -> list[Row]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """One thing in full, looked for among suites, recipes, tasks, methods, measures, models and columns.
+    """One thing in full, looked for among suites, recipes, tasks, methods, their choices, measures, models and columns.
 
     Raises `UnknownNameError` that suggests the nearest of all their names.
     """
@@ -129,6 +144,9 @@ def describe(name: str) -> dict[str, Any]:
         found |= {f"task of {suite.name}": task.model_dump() for task in suite.tasks if task.name == name}
     if name in METHODS.names():
         found["method"] = {"says": METHODS.get(name).__doc__, "arguments": _arguments(name)}
+    for registry, method in CHOICES:
+        if name in registry.names():
+            found[f"{registry.kind} of {method}"] = {"says": _words(registry.get(name))}
     if name in MEASURES.names():
         plugin = MEASURES.get(name)
         columns = {each: COLUMNS[each].says for each in plugin.columns}
@@ -138,7 +156,7 @@ def describe(name: str) -> dict[str, Any]:
     if name in BUILTINS:
         found["model"] = {"says": BUILTINS[name].title, **BUILTINS[name].settings}
     if not found:
-        raise unknown("suite, recipe, task, method, measure, model or column", name, _every_name())
+        raise unknown("suite, recipe, task, method, choice, measure, model or column", name, _every_name())
     return found
 
 
@@ -169,4 +187,5 @@ def _argument(field: Any) -> str:
 
 def _every_name() -> list[str]:
     tasks = [row["name"] for row in _tasks()]
-    return [*suite_names(), *recipe_names(), *tasks, *METHODS.names(), *MEASURES.names(), *BUILTINS, *COLUMNS]
+    chosen = [name for registry, _ in CHOICES for name in registry.names()]
+    return [*suite_names(), *recipe_names(), *tasks, *METHODS.names(), *chosen, *MEASURES.names(), *BUILTINS, *COLUMNS]

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.errors import SuiteError
 from bench.models.source import open_source
 from bench.recipe import Recipe
 from bench.store import Kind
@@ -33,7 +34,8 @@ class Cell:
     """The unit of work, of resuming and of distribution.
 
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
-    `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it.
+    `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
+    by name what other tasks are made from whose training data the recipe uses.
     """
 
     suite: Suite
@@ -46,13 +48,17 @@ class Cell:
     data_fingerprint: str
     model_fingerprint: str
     reference_key: str
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
     @property
     def stage_keys(self) -> tuple[str, ...]:
         """One key a stage, each of everything that led to it."""
         keys, last = [], self.reference_key
-        for stage in self.recipe.stages:
-            last = fingerprint([last, stage.method, stage.arguments], 16)
+        for stage, method in zip(self.recipe.stages, self.recipe.methods(), strict=True):
+            more: list[Any] = [self.elsewhere[name] for name in method.tasks()]
+            if method.scores():
+                more.append(self.train_task.metrics)
+            last = fingerprint([last, stage.method, stage.arguments, *more], 16)
             keys.append(last)
         return tuple(keys)
 
@@ -70,7 +76,9 @@ class Cell:
     def key(self) -> str:
         """Sixteen hex digits of all that the record depends on."""
         parts = [MEASURED_BY, self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
-        return fingerprint([*parts, self.recipe.name, [stage.model_dump() for stage in self.recipe.stages]], 16)
+        stages = [stage.model_dump() for stage in self.recipe.stages]
+        more = [sorted(self.elsewhere.items())] if self.elsewhere else []
+        return fingerprint([*parts, self.recipe.name, stages, *more], 16)
 
     @property
     def group(self) -> tuple[str, str, int]:
@@ -152,6 +160,7 @@ def plan(
     """
     model_fingerprint = open_source(model).fingerprint()
     recipes, seeds, cells = list(recipes), list(seeds), []
+    elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
@@ -162,10 +171,7 @@ def plan(
             made_from = [
                 PROCEDURE,
                 model_fingerprint,
-                training_fingerprint,
-                [train_task.kind, train_task.labels],
-                suite.training(train_task).model_dump(),
-                suite.max_length(train_task),
+                *_trained_on(suite, train_task, training_fingerprint),
                 seed,
                 conditions.device,
                 [version("torch"), version("transformers")],
@@ -182,7 +188,36 @@ def plan(
                     data_fingerprint=data_fingerprint,
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
+                    elsewhere=others,
                 )
-                for recipe in recipes
+                for recipe, others in zip(recipes, elsewhere, strict=True)
             ]
     return cells
+
+
+def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:
+    """Everything of a task that training on it depends on."""
+    return [
+        training_fingerprint,
+        [task.kind, task.labels],
+        suite.training(task).model_dump(),
+        suite.max_length(task),
+    ]
+
+
+def _elsewhere(suite: Suite, recipe: Recipe, conditions: Conditions) -> dict[str, str]:
+    """By name, a fingerprint of each other task whose training data the recipe uses.
+
+    Raises `UnknownNameError` for one that the suite lacks, `SuiteError` for one without training data of its own.
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(name for method in recipe.methods() for name in method.tasks()):
+        task = suite.task(name, where=recipe.name)
+        if task.trained_on is not None:
+            raise SuiteError(
+                f"{recipe.name}: task {name} has no training data of its own. Name {task.trained_on}, on which its "
+                "models are trained."
+            )
+        data = training_part(load_data(task, data_dir=conditions.data_dir), task)
+        found[name] = fingerprint(_trained_on(suite, task, data.fingerprint()), 16)
+    return found

@@ -6,8 +6,9 @@ import itertools
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from bench.columns import column
 from bench.errors import SuiteError, unknown
 from bench.methods.method import METHODS, Method
 from bench.saving import Saving
@@ -17,14 +18,38 @@ from bench.suite import NAME, Choice
 RECIPES_DIR = Path(__file__).parent / "recipes"
 
 Status = Literal["faithful", "mechanism"]
+Expectation = Literal["lower", "same", "higher", "not lower"]
 
 
 class Published(Frozen):
-    """A figure of the original work; `verified` only where the source itself was read."""
+    """A figure of the original work; `verified` only where the source itself was read.
+
+    `column`, `value` and `expect` say the claim, or the part of it that a column can hold, to programs: beside what was
+    measured they tell whether its direction and size are met.
+    """
 
     claim: str
     source: str = ""
     verified: bool = False
+    column: str | None = Field(None, description="result column that the claim is about")
+    value: float | None = Field(
+        None,
+        gt=0,
+        description="artifact over reference; of speedup, compression and retention the figure itself",
+    )
+    expect: Expectation | None = Field(None, description="where the artifact stands relative to the reference")
+    of: str = Field("", description="name with arguments of the one variant that the claim is about; empty for all")
+
+    @field_validator("column")
+    @classmethod
+    def _exists(cls, name: str | None) -> str | None:
+        return None if name is None else column(name).name
+
+    @model_validator(mode="after")
+    def _a_column_has_a_figure_and_a_figure_a_column(self) -> Published:
+        if (self.column is None) != (self.value is None and self.expect is None):
+            raise ValueError("a typed claim is a column with a value, an expect or both; give all of it or nothing")
+        return self
 
 
 class RecipeFile(Frozen):
@@ -53,7 +78,7 @@ class RecipeFile(Frozen):
     @property
     def saves(self) -> tuple[Saving, ...]:
         """What the stages together are meant to save, by what each method claims."""
-        claimed = {saving for stage in self.stages for saving in METHODS.get(str(stage.get("method"))).saves}
+        claimed = {saving for number, stage in enumerate(self.stages) for saving in _claims(stage, number)}
         return tuple(saving for saving in get_args(Saving) if saving in claimed)
 
 
@@ -147,6 +172,12 @@ def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -
         raise SuiteError(f"{where}: several stages have '{argument}'; say which, for example '1.{argument}'")
     targets[0][argument] = value
     return f"{key}={value}"
+
+
+def _claims(table: dict[str, Any], number: int) -> frozenset[Saving]:
+    """What a stage's method is meant to save with its arguments."""
+    stage = _stage(table, where=f"stages[{number}]")
+    return METHODS.get(stage.method).model_validate(stage.arguments).claims()
 
 
 def _stage(table: dict[str, Any], *, where: str) -> Stage:

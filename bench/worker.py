@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +19,9 @@ from bench.models.source import ModelSource, open_source
 from bench.processes import Report
 from bench.stopwatch import Stopwatch
 from bench.store import Store
+from bench.suite import Task
+from bench.tasks.data import load_data
+from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, Feature
 from bench.training.loop import train
 
@@ -30,8 +35,8 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
     task = cell.train_task
     examples = job.given().splits[task.train]
     tokenizer = source.tokenizer(lambda: (text for row in examples for text in row.texts))
-    model = _build(source, cell, tokenizer)
-    features = _features(job, tokenizer)
+    model = _build(source, task, tokenizer, seed=cell.seed)
+    features = _features(cell, task, examples, tokenizer)
     plan = cell.suite.training(task)
     begun = time.process_time()
     with _meter(cell) as meter:
@@ -73,7 +78,8 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
         model, earlier = reference.model, {"stages": [], "energy_kwh": 0.0, "power_source": None}
     stages = [{**stage, "cached": True} for stage in earlier["stages"]]
     models: list[torch.nn.Module] = []
-    features = _features(job, reference.tokenizer)
+    examples = job.given().splits[cell.train_task.train]
+    features = _features(cell, cell.train_task, examples, reference.tokenizer)
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(job, reference, features, seed=cell.seed * 1000 + index, report=report)
@@ -86,7 +92,7 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     length, device = cell.suite.setting.measuring.length, cell.conditions.device
     check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
     for index, each in enumerate(models, start=done):  # outside the meter: checking is no cost of compressing
-        stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].saves)).stored()
+        stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].claims())).stored()
     made: dict[str, Any] = {"title": f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}"}
     made |= {"stages": stages, "compress_s": sum(stage["seconds"] for stage in stages)}
     if all("cpu_s" in stage for stage in stages):  # stages of an artifact made before it was counted have none
@@ -97,50 +103,57 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _lab(job: Job, reference: Loaded, features: list[Feature], *, seed: int, report: Report) -> Lab:
-    cell = job.cell
-    source = open_source(cell.model)
+    cell, task, tokenizer = job.cell, job.cell.train_task, reference.tokenizer
+    device, source = cell.conditions.device, open_source(cell.model)
 
-    def fresh(depth: int, pretrained: bool) -> torch.nn.Module:
-        model = _build(source, cell, reference.tokenizer, depth=depth, pretrained=pretrained, seed=seed)
-        return model.to(cell.conditions.device)
+    def fresh(depth: int, pretrained: bool, *, of: Task = task) -> torch.nn.Module:
+        return _build(source, of, tokenizer, seed=seed, depth=depth, pretrained=pretrained).to(device)
 
-    return Lab(
-        task=cell.train_task,
+    def elsewhere(name: str) -> Lab:
+        other = cell.suite.task(name)
+        examples = load_data(other, data_dir=cell.conditions.data_dir).splits[other.train]
+        return replace(
+            lab,
+            task=other,
+            plan=cell.suite.training(other),
+            examples=examples,
+            features=_features(cell, other, examples, tokenizer),
+            reference=_build(source, other, tokenizer, seed=seed).to(device),
+            fresh=partial(fresh, of=other),
+        )
+
+    lab = Lab(
+        task=task,
         setting=cell.suite.setting,
-        plan=cell.suite.training(cell.train_task),
+        plan=cell.suite.training(task),
         seed=seed,
-        device=cell.conditions.device,
-        tokenizer=reference.tokenizer,
+        device=device,
+        tokenizer=tokenizer,
         features=features,
+        examples=job.given().splits[task.train],
         reference=reference.model,
         fresh=fresh,
+        elsewhere=elsewhere,
         progress=report,
     )
+    return lab
 
 
 def _build(
-    source: ModelSource,
-    cell: Cell,
-    tokenizer: Any,
-    *,
-    depth: int | None = None,
-    pretrained: bool = True,
-    seed: int | None = None,
+    source: ModelSource, task: Task, tokenizer: Any, *, seed: int, depth: int | None = None, pretrained: bool = True
 ) -> torch.nn.Module:
-    task = cell.train_task
     return source.build(
         head=KINDS.get(task.kind).head,
         labels=task.labels or None,
         tokenizer=tokenizer,
-        seed=cell.seed if seed is None else seed,
+        seed=seed,
         depth=depth,
         pretrained=pretrained,
     )
 
 
-def _features(job: Job, tokenizer: Any) -> list[Feature]:
-    task = job.cell.train_task
-    examples, length = job.given().splits[task.train], job.cell.suite.max_length(task)
+def _features(cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any) -> list[Feature]:
+    length = cell.suite.max_length(task)
     return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
 
 

@@ -63,6 +63,32 @@ def test_published_figures_have_a_source_and_survey_rows_look_like_rows(name):
     assert all(re.fullmatch(r"[A-Z]\d{1,2}", row) for row in file.rows)
 
 
+def test_a_claim_that_a_column_can_hold_names_it_with_a_figure_or_a_direction(write):
+    claim = 'published = [{{ claim = "faster", source = "here", {} }}]\n'
+    (published,) = read_recipe(write(claim.format('column = "speedup", value = 1.5, expect = "higher"'))).published
+    assert (published.column, published.value, published.expect) == ("speedup", 1.5, "higher")
+    assert read_recipe(write(claim.format("verified = true"))).published[0].column is None
+    for typed, says in (
+        ('column = "speedup"', "a typed claim is a column with a value, an expect or both"),
+        ("value = 1.5", "a typed claim is a column with a value, an expect or both"),
+        ('column = "speed", value = 1.5', "no column named 'speed'. Did you mean 'speedup'?"),
+        ('column = "speedup", expect = "up"', "Input should be 'lower', 'same', 'higher' or 'not lower'"),
+        ('column = "speedup", value = 0', "Input should be greater than 0"),
+    ):
+        with pytest.raises(SuiteError, match=re.escape(says)):
+            read_recipe(write(claim.format(typed)))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_claim_about_one_variant_is_about_one_of_this_recipe(name):
+    for published in read_recipe(name).published:
+        variant, bracket, arguments = published.of.partition("[")
+        assert variant in ("", name)
+        if bracket:
+            overrides = dict(pair.split("=") for pair in arguments.removesuffix("]").split(","))
+            assert load_recipe(name, overrides).name == published.of
+
+
 def test_only_a_mechanism_says_what_is_missing(write):
     path = write('status = "mechanism"\nmissing = "pretraining"\n')
     assert read_recipe(path).missing == "pretraining"
@@ -78,7 +104,7 @@ def test_what_a_recipe_saves_is_what_its_stages_claim():
     assert read_recipe("albert-sharing").saves == ("bytes",)
     assert read_recipe("universal-transformer").saves == ("bytes", "macs", "time")
     for name in recipe_names():
-        claimed = {saving for method in load_recipe(name).methods() for saving in method.saves}
+        claimed = {saving for method in load_recipe(name).methods() for saving in method.claims()}
         assert set(read_recipe(name).saves) == claimed
 
 
@@ -104,7 +130,8 @@ def test_the_first_stage_of_distilled_int8_is_the_recipe_distillation():
 
 def test_stages_hold_every_argument_resolved():
     (stage,) = load_recipe("magnitude-pruning").stages
-    assert set(stage.arguments) == set(METHODS.get("prune").model_fields)
+    method = METHODS.get("prune")
+    assert set(stage.arguments) == set(method.model_fields) - method.later
 
 
 def test_an_override_changes_the_argument_and_the_name():
@@ -125,7 +152,7 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
 @pytest.mark.parametrize(
     ("recipe", "key", "value", "says"),
     [
-        ("magnitude-pruning", "scope", "globally", "Input should be 'global' or 'layer'"),
+        ("magnitude-pruning", "scope", "globally", "Input should be 'global', 'class' or 'layer'"),
         ("magnitude-pruning", "sparsity", float("nan"), "sparsity"),
         ("magnitude-pruning", "budget", -1, "Input should be greater than or equal to 0"),
         ("distillation", "budget", 0, "Input should be greater than 0"),
@@ -133,7 +160,7 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
         ("distillation", "alpha", 1.01, "Input should be less than or equal to 1"),
         ("distillation", "layers", 0, "Input should be greater than or equal to 1"),
         ("theseus", "start", 2, "Input should be less than or equal to 1"),
-        ("int8", "bits", 4, "Input should be 8"),
+        ("int8", "bits", 4, "which take bits = 8 only"),
         ("svd", "rank", 8, "give exactly one of ratio, rank and energy"),
         ("albert-sharing", "unique", 2, "map 'all' stores one layer"),
     ],
@@ -185,7 +212,7 @@ def test_a_recipe_file_of_ones_own_may_be_named_by_path(write):
             "stages[0].method: no method named 'prun'. Did you mean 'prune'?",
         ),
         ("[[stages]]\nsparsity = 0.25\n", "stages[0]: missing key 'method'"),
-        ('[[stages]]\nmethod = "prune"\n', "stages[0]: sparsity: missing; it must be given"),
+        ('[[stages]]\nmethod = "prune"\n', "sparsity is missing: saliency 'magnitude' does not decide"),
         (
             '[[stages]]\nmethod = "prune"\nsparsity = 0.5\nscop = "layer"\n',
             "no key named 'scop'. Did you mean 'scope'?",

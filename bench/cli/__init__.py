@@ -7,7 +7,7 @@ import sys
 import typer
 
 from bench import __version__
-from bench.cli import cache, catalog, compare, doctor, results, run
+from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -39,7 +39,9 @@ app.command("show")(catalog.show)
 app.command("table")(results.table)
 app.command("leaderboard")(results.leaderboard)
 app.command("pareto")(results.pareto)
+app.command("pivot")(pivot.pivot)
 app.command("compare")(compare.compare)
+app.command("survey")(survey.survey)
 app.command("doctor")(doctor.doctor)
 app.add_typer(cache.app, name="cache")
 

@@ -11,7 +11,7 @@ FORMAT = typer.Option("table", "--format", help="table, md, csv or json.")
 
 
 def list_(
-    kind: str = typer.Argument("suites", help="suites, tasks, models, recipes, methods, measures or columns."),
+    kind: str = typer.Argument("suites", help="suites, tasks, models, recipes, methods, choices, measures or columns."),
     format_: str = FORMAT,
 ) -> None:
     """Everything of one kind, a line each; md, csv and json say all of it."""

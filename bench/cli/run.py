@@ -82,8 +82,8 @@ def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, 
     plain = load_suite(name)
     choices = [choice if isinstance(choice, Choice) else Choice(recipe=choice) for choice in plain.recipes]
     if only:
-        in_suite = {choice.recipe: choice for choice in choices}
-        choices = [in_suite.get(each, Choice(recipe=each)) for each in only]
+        in_suite = {each: [choice for choice in choices if choice.recipe == each] for each in only}
+        choices = [choice for each in only for choice in in_suite[each] or [Choice(recipe=each)]]
     setting, by_recipe = split(
         assignments,
         recipes=[Path(choice.recipe).stem for choice in choices],

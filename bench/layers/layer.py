@@ -34,11 +34,14 @@ class StoredModule(nn.Module):
 class StoredLayer(StoredModule):
     """A stored replacement of `nn.Linear`.
 
-    `weight_bits` and `activation_bits` are the widths of the operands that its kernel multiplies.
+    `weight_bits` and `activation_bits` are the widths of the operands that its kernel multiplies. `counts_itself` where
+    its `macs` is the count though the operands are 32-bit floats, because no tracer can see the kernel; of narrower
+    operands it always is.
     """
 
     weight_bits: ClassVar[int]
     activation_bits: ClassVar[int]
+    counts_itself: ClassVar[bool] = False
     in_features: int
     out_features: int
 
@@ -50,6 +53,10 @@ class StoredLayer(StoredModule):
     def macs(self, rows: int) -> int:
         """Multiply-adds executed for `rows` input rows, the bias not counted."""
 
+    def multiplied(self) -> tuple[Tensor, ...]:
+        """The weights that take part in these multiply-adds, each equally often; a zero makes one without effect."""
+        return tuple(tensor for tensor in self.state_dict().values() if tensor.dim() >= 2)
+
 
 LAYER_KINDS: Registry[type[StoredModule]] = Registry(
     "layer kind",
@@ -57,10 +64,18 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.factorized",
         "bench.layers.int8",
         "bench.layers.int8_factorized",
+        "bench.layers.int8_static",
+        "bench.layers.low_bit",
+        "bench.layers.low_bit_factorized",
+        "bench.layers.csr",
+        "bench.layers.semi_structured",
         "bench.layers.factorized_embedding",
         "bench.layers.safe_embedding",
         "bench.layers.block_term_attention",
+        "bench.layers.empty",
         "bench.layers.halting",
+        "bench.layers.integer.layer",
+        "bench.layers.integer.stack",
     ),
     group="bench.layers",
 )

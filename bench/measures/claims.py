@@ -31,8 +31,11 @@ class Drop(NamedTuple):
 
     @property
     def delivered(self) -> bool:
-        """Whether there was a saving at all and at least half of it is real."""
-        return self.claimed > 0 and self.real >= HALF * self.claimed
+        """Whether there is a real saving, of at least half of what is claimed.
+
+        A stage that claims nothing new may make real what an earlier one only promised: zeros that are now left out.
+        """
+        return self.real > 0 and self.real >= HALF * self.claimed
 
 
 @dataclass(frozen=True, kw_only=True)

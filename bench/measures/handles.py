@@ -172,11 +172,11 @@ def runs_as_float(layer: StoredLayer) -> bool:
 
 
 def _packed_weights(layer: StoredLayer) -> tuple[Tensor, ...]:
-    """Where the layer's weights are not zero, by the numbers they stand for; else its stored matrices as they are."""
+    """Where the layer's weights are not zero, by the numbers they stand for; else what it says that it multiplies."""
     dequantized = getattr(layer, "dequantized", None)
     if dequantized is not None:
         return (dequantized() != 0,)
-    return tuple(tensor for tensor in layer.state_dict().values() if tensor.dim() >= 2)
+    return layer.multiplied()
 
 
 def _operation(

@@ -179,6 +179,7 @@ def _prepare(device: str, threads: int) -> None:
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
     from bench.artifact import load, save
+    from bench.layers.csr import CsrLinear
     from bench.layers.int8 import Int8Linear
 
     torch.set_num_threads(threads)
@@ -188,8 +189,9 @@ def _prepare(device: str, threads: int) -> None:
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="bench-memory-") as scratch:
         directory = Path(scratch) / "tiny"
         tiny = BertForSequenceClassification(config).eval()
-        # Integer kernels are code too: 7 MB of it.
+        # Integer kernels are code too, 7 MB of it, and sparse ones 5 MB.
         tiny.bert.pooler.dense = Int8Linear.from_float(torch.ones(64, 64), torch.ones(64))
+        tiny.bert.encoder.layer[0].output.dense = CsrLinear.from_dense(torch.eye(64), torch.ones(64))
         save(tiny, directory, tokenizer=tokenizer, made={})
         model = load(directory, device=device).model
     with torch.inference_mode():

@@ -29,6 +29,7 @@ SUMMED = {
     "aten::addmm": 1,
     "aten::addmv": 1,
     "aten::baddbmm": 1,
+    "bench::integer_matmul": 0,
 }
 RECURRENT = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
 
@@ -43,7 +44,7 @@ _LIGHT_NAMES = """
     repeat repeat_interleave resolve_conj resolve_neg rms_norm round rsqrt rsub scalar_tensor scatter scatter_ sigmoid
     sigmoid_ sign silu sin softmax softplus sort sqrt sub sub_ sum swapaxes tanh tanh_ tensor_split tile topk tril triu
     unflatten unfold unsafe_chunk unsafe_split var view_as where zero_ Bool Float FloatImplicit IntImplicit __or__
-    __xor__ _pack_padded_sequence _pad_packed_sequence
+    __xor__ __lshift__ __rshift__ _pack_padded_sequence _pad_packed_sequence
 """
 LIGHT = tuple(f"aten::{name}" for name in _LIGHT_NAMES.split())
 

@@ -26,7 +26,11 @@ def embedding_parameters(model: nn.Module) -> list[Tensor]:
     """The tables of every embedding (word, position, segment), each once; a tied output layer adds nothing."""
     from torch import nn
 
-    return _unique([module.weight for module in model.modules() if isinstance(module, nn.Embedding)])
+    from bench.layers.low_bit import LowBitEmbedding
+
+    packed = {id(module.weight): module for module in model.modules() if isinstance(module, LowBitEmbedding)}
+    stock = (module.weight for module in model.modules() if isinstance(module, nn.Embedding))
+    return _unique([*stock, *(module.dequantized() != 0 for module in packed.values())])
 
 
 def elements(tensors: Iterable[Tensor]) -> int:
@@ -40,7 +44,25 @@ def nonzero(tensors: Iterable[Tensor]) -> int:
 
 
 def _packed(model: nn.Module) -> list[Tensor]:
-    return [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in ("weight", "bias")]
+    """Weights and biases that are buffers; of several weights in a byte, where they are not zero.
+
+    They are read from their module, since an int8 layer in use has its integers elsewhere until they are asked for.
+    """
+    from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
+
+    found: dict[int, Tensor] = {}
+    for module in model.modules():
+        for leaf in ("weight", "bias"):
+            if module._buffers.get(leaf) is None:
+                continue
+            tensor: Tensor = getattr(module, leaf)
+            if id(tensor) in found:
+                continue
+            if leaf == "weight" and isinstance(module, (LowBitLinear, LowBitEmbedding)):
+                found[id(tensor)] = module.dequantized() != 0
+            else:
+                found[id(tensor)] = tensor
+    return list(found.values())
 
 
 def _unique(tensors: Iterable[Tensor]) -> list[Tensor]:

@@ -172,7 +172,7 @@ def _packed_layers(model: nn.Module) -> list[StoredLayer]:
     from bench.layers.layer import StoredLayer
 
     stored = (module for module in model.modules() if isinstance(module, StoredLayer))
-    return [layer for layer in stored if layer.weight_bits < FLOAT_BITS]
+    return [layer for layer in stored if layer.counts_itself or layer.weight_bits < FLOAT_BITS]
 
 
 @functools.cache

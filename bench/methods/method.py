@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BeforeValidator, SerializerFunctionWrapHandler, model_serializer
 
+from bench.errors import MethodError
 from bench.registry import Registry
 from bench.saving import Saving
 from bench.schema import Frozen
@@ -47,12 +48,28 @@ class Method(Frozen):
         data: dict[str, Any] = handler(self)
         return {key: value for key, value in data.items() if key not in self.later or value != fields[key].default}
 
+    def claims(self) -> frozenset[Saving]:
+        """What the mechanism is meant to save with these arguments: `saves`, or the part of it that they leave."""
+        return self.saves
+
+    def tasks(self) -> tuple[str, ...]:
+        """Other tasks of the suite whose training data are used; keys of artifacts then say which data these were."""
+        return ()
+
+    def scores(self) -> bool:
+        """Whether what is done depends on the task's metrics; keys of artifacts then name them."""
+        return False
+
     @abstractmethod
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.
 
         Raises `MethodError` where the method makes no sense on this model.
         """
+
+
+def _nowhere(name: str) -> Lab:
+    raise MethodError(f"task '{name}': there is no suite here whose other tasks could be used")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +79,8 @@ class Lab:
     `reference` is the uncompressed model trained on the task (the teacher of distillation); it must not be changed.
     `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
     pretrained weights with layers spread evenly, or random ones where `pretrained` is False or the source has none.
+    `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
+    with that task's head there, and `reference` is one that was never trained.
     """
 
     task: Task
@@ -74,6 +93,8 @@ class Lab:
     reference: nn.Module
     fresh: Callable[[int, bool], nn.Module]
     progress: Callable[[str, float], None]
+    examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
+    elsewhere: Callable[[str], Lab] = _nowhere
 
     def train(
         self,
@@ -110,11 +131,15 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.prune",
         "bench.methods.factorize",
         "bench.methods.quantize",
+        "bench.methods.integer",
+        "bench.methods.sparsify",
         "bench.methods.share",
         "bench.methods.halt",
         "bench.methods.distill",
         "bench.methods.replace",
         "bench.methods.shallow",
+        "bench.methods.shrink",
+        "bench.methods.layerdrop",
     ),
     group="bench.methods",
 )

@@ -1,59 +1,132 @@
-"""Post-training quantization of linear layers to 8-bit integers."""
+"""Quantization: which numbers weights may have, in what cells, over what range, with how many bits, and when."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from bench.errors import MethodError
-from bench.methods.method import METHODS, Lab, Method
+from bench.errors import UnknownNameError
+from bench.methods.method import METHODS, Lab, Listed, Method
+from bench.methods.quantizing.allocation import ALLOCATIONS
+from bench.methods.quantizing.granularity import GRANULARITIES
+from bench.methods.quantizing.grid import GRIDS
+from bench.methods.quantizing.mode import MODES
+from bench.methods.quantizing.range import RANGES
 from bench.methods.roles import ROLES, Role
+from bench.registry import Registry
 from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
 
+Target = Role | Literal["embedding"]
+
+
+def _known(registry: Registry[object]) -> AfterValidator:
+    def check(name: str | None) -> str | None:
+        try:
+            if name is not None:
+                registry.get(name)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+    return AfterValidator(check)
+
 
 @METHODS.register("quantize")
 class Quantize(Method):
-    """Store encoder weights as int8 and multiply integers at run time (the scheme of Jacob et al. 2018, §2).
+    """Store weights in a few bits, and multiply 8-bit integers where there are kernels for them (Jacob et al. 2018).
 
-    Weights are symmetric, w = scale * q with q in [-127, 127] and one scale an output channel; activations get their
-    scale from each call's own range (dynamic), so no calibration data are needed and nothing is trained. MACs stay,
-    their operands become narrower (`bops`); embeddings, norms, pooler and head stay in float. arXiv:1712.05877.
+    Five choices make one of the survey's systems: the grid of numbers, the granularity of scales, the range, the bits
+    of each matrix, and the mode (`scheme`). The defaults are dynamic INT8: symmetric weights with a scale an output
+    channel, activations with a range of each call's own, nothing trained, embeddings, norms, pooler and head in float.
+    MACs stay, their operands become narrower (`bops`) where integers are multiplied. arXiv:1712.05877.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
-    scheme: Literal["dynamic"] = Field("dynamic", description="activation ranges are taken from each call")
-    bits: Literal[8] = Field(8, description="bits of weights and of activations")
-    targets: tuple[Role, ...] = Field(ROLES, min_length=1, description="which encoder matrices, by role")
+    scheme: Annotated[str, _known(MODES)] = Field(
+        "dynamic", description="weights alone, or activations too, with ranges of each call or of training examples"
+    )
+    bits: int = Field(8, ge=1, le=8, description="bits of a weight; of an activation too where integers are multiplied")
+    targets: Annotated[tuple[Target, ...], Listed] = Field(
+        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
+    )
+    grid: Annotated[str, _known(GRIDS)] = Field("symmetric", description="the numbers that weights may have")
+    granularity: Annotated[str, _known(GRANULARITIES)] = Field("row", description="what has a scale of its own")
+    embedding_granularity: Annotated[str | None, _known(GRANULARITIES)] = Field(
+        None, description="the same for embeddings; None is as the others"
+    )
+    groups: int = Field(128, ge=1, description="runs of output rows a matrix, for granularity 'groups'")
+    bucket: int = Field(64, ge=1, description="neighbours in a row, for granularity 'bucket'")
+    range: Annotated[str, _known(RANGES)] = Field("min-max", description="how much of the weights a grid covers")
+    activation_range: Annotated[str, _known(RANGES)] = Field(
+        "min-max", description="how much of the activations, for scheme 'static'"
+    )
+    percentile: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
+    clip: float = Field(2.5, gt=0, description="the end of the range 'clip'")
+    allocation: Annotated[str, _known(ALLOCATIONS)] = Field("constant", description="how each matrix gets its bits")
+    role_bits: dict[Target, Annotated[int, Field(ge=1, le=8)]] = Field(
+        {}, description="bits of single roles, in place of `bits`"
+    )
+    choices: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
+        (2, 3), min_length=1, description="hessian: the bits that a layer may get"
+    )
+    average_bits: float | None = Field(None, gt=0, le=8, description="hessian: most bits of a weight on average")
+    size_share: float | None = Field(
+        None, gt=0, lt=1, description="hessian: most bytes with scales and the like, as a share of 32-bit floats"
+    )
+    per: Literal["layer", "matrix"] = Field("layer", description="hessian: what gets bits as one")
+    shards: int = Field(10, ge=2, description="hessian: shards of the examples, over which curvature is averaged")
+    iterations: int = Field(20, ge=1, description="hessian: most Hessian-vector products a shard and layer")
+    examples: int = Field(256, ge=1, description="training examples that calibration or curvature looks at")
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("grid", "granularity", "embedding_granularity", "groups", "bucket", "range", "activation_range"),
+            *("percentile", "clip", "allocation", "role_bits", "choices", "average_bits", "size_share", "per"),
+            *("shards", "iterations", "examples"),
+        }
+    )
+
+    @model_validator(mode="after")
+    def _arguments_fit_each_other(self) -> Quantize:
+        refusal = MODES.get(self.scheme).refuses(self)
+        if refusal:
+            raise ValueError(refusal)
+        grid = GRIDS.get(self.grid)
+        widths = [self.bits, *self.role_bits.values(), *(self.choices if self.allocation == "hessian" else ())]
+        for bits in widths:
+            if bits not in grid.widths:
+                raise ValueError(
+                    f"bits = {bits}: codes of grid '{self.grid}' have {grid.widths.start} to {grid.widths.stop - 1}"
+                )
+        if not grid.ranged and self.range != "min-max":
+            raise ValueError(f"range '{self.range}' is for grids of even steps, and grid '{self.grid}' fits itself")
+        budgets = [name for name in ("average_bits", "size_share") if getattr(self, name) is not None]
+        if len(budgets) != (self.allocation == "hessian"):
+            raise ValueError(
+                f"allocation '{self.allocation}' with {' and '.join(budgets) or 'no budget'}: 'hessian', and only it, "
+                "takes one of average_bits and size_share"
+            )
+        return self
+
+    def claims(self) -> frozenset[Saving]:
+        """See `Method`: packed weights whose products stay in float claim no time."""
+        return MODES.get(self.scheme).saves
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` where a layer is neither dense nor factorized in floating point."""
-        from bench.layers.replacing import replace_everywhere
-        from bench.models.adapter import adapter_for
+        """See `Method`.
+
+        Raises:
+            MethodError: a layer that is neither dense nor factorized in floating point, or a budget too small.
+            ModelError: a role that the architecture does not have.
+        """
+        from bench.methods.quantizing.work import Work
         from bench.models.modules import copy_model
 
         quantized = copy_model(model)
-        for name, linear in adapter_for(quantized).linears(quantized, self.targets).items():
-            replace_everywhere(quantized, linear, _integer(linear, where=f"quantize: {name}"))
+        MODES.get(self.scheme).apply(Work(model=quantized, method=self, lab=lab))
         return quantized.eval()
-
-
-def _integer(linear: nn.Module, *, where: str) -> nn.Module:
-    """The integer form of a dense layer, or of both factors of a factorized one."""
-    from torch import nn
-
-    from bench.layers.factorized import FactorizedLinear
-    from bench.layers.int8 import Int8Linear
-    from bench.layers.int8_factorized import Int8FactorizedLinear
-
-    if isinstance(linear, FactorizedLinear):
-        return Int8FactorizedLinear.from_factorized(linear)
-    if not isinstance(linear, nn.Linear):
-        raise MethodError(
-            f"{where} is a {type(linear).__name__}, which has no integer form. Quantize layers in float, and only once."
-        )
-    return Int8Linear.from_float(linear.weight, linear.bias)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench.training.features import FeatureMatching
     from bench.training.hooks import Hook
-    from bench.training.objective import Objective
+    from bench.training.objective import Objective, Term
 
 
 class TunedMethod(Method):
@@ -23,15 +23,26 @@ class TunedMethod(Method):
     budget: float = Field(1.0, ge=0, le=100, description="epochs as a share of the suite's; 0 means no training")
     learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None is the suite's")
 
-    def tune(self, model: nn.Module, lab: Lab, *, share: float = 1.0, hooks: Sequence[Hook] = ()) -> None:
-        """Train `model` in place for `share` of the budget; does nothing where the budget is 0."""
+    def tune(
+        self,
+        model: nn.Module,
+        lab: Lab,
+        *,
+        share: float = 1.0,
+        hooks: Sequence[Hook] = (),
+        terms: Sequence[tuple[float, Term]] = (),
+    ) -> None:
+        """Train `model` in place for `share` of the budget; does nothing where the budget is 0.
+
+        `terms` with their weights are added to the objective.
+        """
         epochs = lab.plan.epochs * self.budget * share
         if epochs:
             lab.train(
                 model,
                 epochs=epochs,
                 learning_rate=self.learning_rate,
-                objective=self.objective(lab),
+                objective=_with(self.objective(lab), terms),
                 hooks=hooks,
             )
 
@@ -65,17 +76,25 @@ class RefinedMethod(GuidedMethod):
         description="weight of matching the reference's hidden states and logits; the other terms share 1 - features",
     )
 
-    def tune(self, model: nn.Module, lab: Lab, *, share: float = 1.0, hooks: Sequence[Hook] = ()) -> None:
+    def tune(
+        self,
+        model: nn.Module,
+        lab: Lab,
+        *,
+        share: float = 1.0,
+        hooks: Sequence[Hook] = (),
+        terms: Sequence[tuple[float, Term]] = (),
+    ) -> None:
         """See `TunedMethod`; with `features` above 0 the objective is a sum of both kinds of terms."""
         if not self.features:
-            super().tune(model, lab, share=share, hooks=hooks)
+            super().tune(model, lab, share=share, hooks=hooks, terms=terms)
             return
         epochs = lab.plan.epochs * self.budget * share
         if epochs:
             from bench.training.features import FeatureMatching
 
             matching = FeatureMatching(frozen_reference(lab))
-            objective = self._refining(matching, lab)
+            objective = _with(self._refining(matching, lab), terms)
             rate = self.learning_rate
             lab.train(model, epochs=epochs, learning_rate=rate, objective=objective, hooks=[*hooks, matching])
 
@@ -100,3 +119,12 @@ def frozen_reference(lab: Lab) -> nn.Module:
     there = all(tensor.device.type == torch.device(lab.device).type for tensor in reference.parameters())
     quiet = not any(module.training for module in reference.modules())
     return reference if there and quiet else copy_model(reference).to(lab.device).eval()
+
+
+def _with(objective: Objective | None, terms: Sequence[tuple[float, Term]]) -> Objective | None:
+    """The objective, the task's loss where it is None, with `terms` added."""
+    if not terms:
+        return objective
+    from bench.training.objective import Objective
+
+    return Objective(terms=(*(objective or Objective()).terms, *terms))

@@ -9,7 +9,9 @@ from typing import ClassVar, cast
 from torch import nn
 
 from bench.errors import MethodError, ModelError, UnknownNameError
+from bench.layers.empty import EmptyLinear
 from bench.layers.stack import StoredStack, positions
+from bench.models.block import Block
 from bench.models.roles import ALL_ROLES, PARTS, ROLES, Part, Role
 from bench.registry import Registry
 
@@ -22,7 +24,9 @@ class Adapter(ABC):
     Subclasses are data: `model_types` (values of `config.model_type`), `paths` (each layer list below the base model,
     by stack: "encoder", "decoder"), `depths` (the setting of `config` that holds each stack's depth), `roles` (each
     linear module, below one layer) and `part_names` (the leaf modules of each part, below one layer; what a layer of
-    one stack lacks is passed over). An adapter holds no state.
+    one stack lacks is passed over). `activation` is what an MLP applies between its matrices, below one block.
+    `attention_tail` names the dropout and the norm of an attention module that itself ends with norm(input +
+    dropout(output)). An adapter holds no state.
     """
 
     model_types: ClassVar[tuple[str, ...]]
@@ -30,6 +34,8 @@ class Adapter(ABC):
     depths: ClassVar[dict[str, str]] = {"encoder": "num_hidden_layers"}
     roles: ClassVar[dict[Role, str]]
     part_names: ClassVar[dict[Part, tuple[str, ...]]]
+    activation: ClassVar[str | None] = None
+    attention_tail: ClassVar[tuple[str, str] | None] = None
     iterates: ClassVar[bool] = True  # whether the architecture runs its list with a plain loop of one state
 
     def stacks(self, model: nn.Module) -> tuple[str, ...]:
@@ -82,7 +88,7 @@ class Adapter(ABC):
         return tuple(role for role in ALL_ROLES if role in present)
 
     def linears(self, model: nn.Module, roles: Collection[Role] | None = None) -> dict[str, nn.Module]:
-        """Linear-like modules by qualified name, in stored order, each stored module once.
+        """Linear-like modules by qualified name, in stored order, each stored module once; empty ones are left out.
 
         Args:
             model: the model; its linear modules may be stock ones or stored forms of `bench.layers`.
@@ -98,19 +104,27 @@ class Adapter(ABC):
                 f"{type(model).__name__} has no matrix with the role '{lacking[0]}'. It has: {', '.join(has)}."
             )
         wanted = [role for role in has if (role != "softmax" if roles is None else role in roles)]
-        places = self._role_names(model)
         found: dict[str, nn.Module] = {}
-        for stack in self.stacks(model):
-            for index, layer in enumerate(self._stored(model, stack)):
-                for prefix, inner in self._inner(layer):
-                    for role in wanted:
-                        if role in places and _has(inner, places[role]):
-                            name = f"{self.stack_name(model, stack)}.{index}.{prefix}{places[role]}"
-                            found[name] = inner.get_submodule(places[role])
+        for block in self.blocks(model):
+            for role in wanted:
+                if role in block.names:
+                    found[f"{block.name}.{block.names[role]}"] = block.module.get_submodule(block.names[role])
         if "softmax" in wanted:
             projection = self.output_projection(model)
             found |= {name: module for name, module in model.named_modules() if module is projection}
         return _each_once(found)
+
+    def blocks(self, model: nn.Module) -> list[Block]:
+        """The blocks of every stored layer in stored order; matrices that are absent or empty have no name there."""
+        places = self._role_names(model)
+        found = []
+        for stack in self.stacks(model):
+            path = self.stack_name(model, stack)
+            for index, layer in enumerate(self._stored(model, stack)):
+                for prefix, inner in self._inner(layer):
+                    names = {role: name for role, name in places.items() if _has_weights(inner, name)}
+                    found.append(Block(stack, index, f"{path}.{index}.{prefix}".rstrip("."), inner, names))
+        return found
 
     def parts(self, layer: nn.Module) -> dict[Part, list[str]]:
         """The modules with weights of one layer by part, by their names below the layer; parts it lacks are left out.
@@ -145,6 +159,10 @@ class Adapter(ABC):
     def heads(self, model: nn.Module) -> int:
         """Attention heads of one layer, as configured."""
         return int(model.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
+
+    def head_width(self, model: nn.Module, stack: str | None = None) -> int:
+        """The width of one attention head of a stack; it stays where heads are removed."""
+        return self.hidden_size(model) // self.heads(model)
 
     def _stack(self, model: nn.Module, stack: str | None) -> str:
         names = self.stacks(model)
@@ -216,6 +234,10 @@ def _has(layer: nn.Module, name: str) -> bool:
     except AttributeError:
         return False
     return True
+
+
+def _has_weights(block: nn.Module, name: str) -> bool:
+    return _has(block, name) and not isinstance(block.get_submodule(name), EmptyLinear)
 
 
 def _each_once(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:

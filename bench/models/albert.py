@@ -32,6 +32,8 @@ class AlbertAdapter(Adapter):
         "ffn": ("ffn", "ffn_output"),
         "norms": ("attention.LayerNorm", "full_layer_layer_norm"),
     }
+    activation: ClassVar[str | None] = "activation"
+    attention_tail: ClassVar[tuple[str, str] | None] = ("output_dropout", "LayerNorm")
     iterates: ClassVar[bool] = False
 
     def layers(self, model: nn.Module, stack: str | None = None) -> list[nn.Module]:

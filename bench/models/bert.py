@@ -37,3 +37,4 @@ class BertAdapter(Adapter):
         "ffn": ("intermediate.dense", "output.dense"),
         "norms": ("attention.output.LayerNorm", "crossattention.output.LayerNorm", "output.LayerNorm"),
     }
+    activation: ClassVar[str | None] = "intermediate.intermediate_act_fn"

@@ -85,6 +85,12 @@ BUILTINS: dict[str, Builtin] = {
         settings=_transformer(layers=3, width=256, ffn=1024, dropout=0.1),
         vocabulary=8000,
     ),
+    "deep-transformer": TextBuiltin(
+        title="a translation Transformer of 4 + 4 layers, width 64, 2,000 pieces",
+        model_type="marian",
+        settings=_transformer(layers=4, width=64, ffn=256, dropout=0.0),
+        vocabulary=2000,
+    ),
     "demo-lstm": TextBuiltin(
         title="an LSTM language model of 2 layers, width 64, for demonstrations",
         model_type="bench-lstm-lm",

@@ -29,6 +29,7 @@ class DistilBertAdapter(Adapter):
         "ffn": ("ffn.lin1", "ffn.lin2"),
         "norms": ("sa_layer_norm", "output_layer_norm"),
     }
+    activation: ClassVar[str | None] = "ffn.activation"
 
     def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
         super()._place(model, layers, stack)

@@ -32,6 +32,7 @@ class EncoderDecoderAdapter(Adapter):
     paths: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
     roles: ClassVar[dict[Role, str]] = _CROSS
     part_names: ClassVar[dict[Part, tuple[str, ...]]] = BertAdapter.part_names
+    activation: ClassVar[str | None] = BertAdapter.activation
 
     def half_name(self, model: nn.Module, stack: str | None = None) -> str:
         """The encoder or the decoder, the latter with its output projection."""
@@ -44,6 +45,10 @@ class EncoderDecoderAdapter(Adapter):
     def heads(self, model: nn.Module) -> int:
         """Attention heads of one encoder layer, as configured."""
         return int(model.config.encoder.num_attention_heads)  # type: ignore[union-attr, arg-type]
+
+    def head_width(self, model: nn.Module, stack: str | None = None) -> int:
+        """The width of one attention head of the encoder or of the decoder."""
+        return self._inside(model).head_width(model.get_submodule(self._stack(model, stack)))
 
     def _path(self, model: nn.Module, stack: str) -> str:
         return f"{stack}.{self._inside(model).stack_name(model.get_submodule(stack))}"

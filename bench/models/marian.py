@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from torch import nn
+
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role
 
 
@@ -37,3 +39,9 @@ class MarianAdapter(Adapter):
         "ffn": ("fc1", "fc2"),
         "norms": ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"),
     }
+    activation: ClassVar[str | None] = "activation_fn"
+
+    def head_width(self, model: nn.Module, stack: str | None = None) -> int:
+        """Encoder and decoder are of one width, each with a number of heads of its own."""
+        heads = getattr(model.config, f"{self._stack(model, stack)}_attention_heads")
+        return self.hidden_size(model) // int(heads)

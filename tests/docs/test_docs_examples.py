@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from bench.analysis.aggregate import aggregate
 from bench.columns import COLUMNS
+from bench.methods.pruning.saliency import SALIENCIES
+from bench.methods.pruning.selector import SELECTORS
+from bench.methods.pruning.site import Piece, Site
 from bench.recipe import load_recipe
 from bench.suite import load_suite
 
@@ -23,6 +28,22 @@ def test_the_recipe_of_the_page_loads(tmp_path):
     path = tmp_path / "shown.toml"
     path.write_text(blocks("recipes.md", "toml")[0], encoding="utf-8")
     assert [stage.method for stage in load_recipe(str(path)).stages] == ["prune", "quantize"]
+
+
+def test_the_pruning_recipe_of_the_page_loads(tmp_path):
+    path = tmp_path / "shown.toml"
+    path.write_text(blocks("pruning.md", "toml")[0], encoding="utf-8")
+    assert [stage.method for stage in load_recipe(str(path)).stages] == ["prune", "prune", "shrink", "quantize"]
+
+
+def test_the_saliency_of_the_page_keeps_what_it_says(monkeypatch):
+    weights = torch.nn.Parameter(torch.tensor([[1.0, -4.0], [2.0, 0.5]]))
+    site = Site(name="w", kind="", pieces=(Piece(name="w", parameter=weights, cell=(1, 1)),))
+    monkeypatch.setattr(SALIENCIES, "_plugins", dict(SALIENCIES._plugins))
+    exec(blocks("pruning.md", "python")[0], {})
+    scores = SALIENCIES.get("weakest").scores([site], SimpleNamespace(pooling="sum"))
+    masks = SELECTORS.get("global").select([site], scores, 0.5)
+    assert masks["w"].tolist() == [True, False, False, True]
 
 
 def test_the_suite_of_the_page_is_valid(tmp_path):

@@ -13,12 +13,15 @@ from torch.nn import functional
 from bench.errors import ArtifactError, MethodError
 from bench.layers import int8
 from bench.layers.block_term_attention import BlockTermAttention
+from bench.layers.csr import CsrLinear
+from bench.layers.empty import EmptyAttention, EmptyLinear
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.layers.layer import LAYER_KINDS, describe, rebuild
 from bench.layers.safe_embedding import SafeEmbedding
+from bench.layers.semi_structured import SemiStructuredLinear
 
 
 def normal(*shape, seed=0, scale=1.0):
@@ -148,10 +151,18 @@ def test_factors_that_do_not_multiply_and_a_rank_of_zero_are_refused():
         torch.nn.Linear(5, 7, bias=False),
         Int8FactorizedLinear(5, 7, 2),
         Int8FactorizedLinear(5, 7, 2, bias=False),
+        CsrLinear(6, 8, 11),
+        CsrLinear(6, 8, 3, block=2, bias=False),
+        SemiStructuredLinear(12, 7),
+        SemiStructuredLinear(12, 7, bias=False),
         FactorizedEmbedding(9, 6, 2, padding_idx=1),
         SafeEmbedding(9, 6, 4, heads=2, causal=True, padding_idx=1),
         BlockTermAttention(8, 3, 2, 5, causal=True),
         BlockTermAttention(8, 3, 2, 5, own_output=False),
+        EmptyLinear(5, 0),
+        EmptyLinear(0, 7, bias=True),
+        EmptyAttention(8, layer_idx=2, cross=True),
+        EmptyAttention(8, output="dense", bias=False, norm="LayerNorm", eps=1e-6, dropout=0.1),
     ],
 )
 def test_a_described_layer_is_rebuilt_with_the_same_tensor_names_and_shapes(layer):

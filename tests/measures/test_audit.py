@@ -18,7 +18,8 @@ from bench.methods.prune import Prune
 from bench.methods.quantize import Quantize
 from bench.record import StageLog
 
-UNTRAINED = SimpleNamespace(plan=SimpleNamespace(epochs=1.0))  # all that a method without a budget looks at
+# All that a method without a budget looks at.
+UNTRAINED = SimpleNamespace(plan=SimpleNamespace(epochs=1.0), device="cpu", seed=0)
 LENGTH, HIDDEN, FFN, LAYERS = 16, 32, 64, 4
 ENCODER_WEIGHTS = LAYERS * (4 * HIDDEN**2 + 2 * HIDDEN * FFN)
 LINEAR_MACS = LENGTH * ENCODER_WEIGHTS
@@ -97,5 +98,5 @@ def test_an_audit_survives_the_manifest_and_is_read_by_the_record(audited, tiny_
 
 @pytest.mark.parametrize("name", METHODS.names())
 def test_every_method_says_what_it_is_meant_to_save(name):
-    assert METHODS.get(name).saves
+    assert METHODS.get(name).saves or name == "layerdrop"  # which makes a model bear what `shrink` then saves
     assert METHODS.get(name).saves <= {"bytes", "macs", "time"}

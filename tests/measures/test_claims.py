@@ -119,6 +119,15 @@ def test_a_saving_that_even_the_claim_does_not_show_is_not_delivered():
     assert not drops["bytes"].delivered
 
 
+def test_a_stage_that_makes_real_what_an_earlier_one_promised_is_delivered_and_one_that_does_not_is_flagged():
+    prune = stage("prune", claimed=(50, 50), real=(50, 100))
+    reference = {"macs": 100, "macs_effective": 100}
+    executed = stage("sparsify", saves=("macs",), claimed=(50, 50), real=(60, 50))
+    assert judged(dense(), stages=[prune, executed], reference=reference)[0] == {}
+    in_vain = stage("sparsify", saves=("macs",), claimed=(50, 50), real=(60, 100))
+    assert list(judged(dense(), stages=[prune, in_vain], reference=reference)[0]) == ["claimed-not-executed"]
+
+
 def test_weights_dense_again_in_memory_are_flagged():
     values, reference = {"size_bytes": DENSE_BYTES // 2}, {"size_bytes": DENSE_BYTES}
     flags, conditions = judged(dense(), values=values, reference=reference)

@@ -9,13 +9,23 @@ from torch.nn import functional
 from traced import traced
 
 from bench.layers.block_term_attention import BlockTermAttention
+from bench.layers.cells import Cells
+from bench.layers.coding import Coding
+from bench.layers.csr import CsrLinear
+from bench.layers.empty import EmptyAttention, EmptyLinear
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.halting import HaltingStack
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_factorized import Int8FactorizedLinear
+from bench.layers.int8_static import StaticInt8Linear
+from bench.layers.integer.layer import IntegerLayer
+from bench.layers.integer.stack import IntegerStack
 from bench.layers.layer import LAYER_KINDS
+from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
+from bench.layers.low_bit_factorized import LowBitFactorizedLinear
 from bench.layers.safe_embedding import SafeEmbedding
+from bench.layers.semi_structured import SemiStructuredLinear
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 
@@ -43,8 +53,48 @@ def int8_factorized():
     return Int8FactorizedLinear.from_factorized(layer), macs, nonzero
 
 
+def semi_structured():
+    """On a CPU: every zero is multiplied."""
+    weight = sparse(OUT, WIDTH) * torch.tensor([1.0, 0.0, 1.0, 0.0]).repeat(WIDTH // 4)
+    return SemiStructuredLinear.from_dense(weight, torch.randn(OUT)), WIDTH * OUT, int(weight.count_nonzero())
+
+
+def int8_static():
+    weight = sparse(OUT, WIDTH)
+    return StaticInt8Linear.from_ranges(weight, torch.randn(OUT), -4.0, 4.0), WIDTH * OUT, int(weight.count_nonzero())
+
+
+def packed(weight):
+    """A layer of 4-bit codes, zero where `weight` is."""
+    coding = Coding(
+        form="steps", bits=4, cells=Cells(rows=len(weight), columns=weight.shape[1], groups=1, bucket=weight.shape[1])
+    )
+    codes = torch.where(weight != 0, 3, 0).to(torch.uint8)
+    side = {name: torch.ones(shape, dtype=dtype) for name, (shape, dtype) in coding.shapes().items()}
+    return LowBitLinear.from_codes(coding, codes, side, None)
+
+
+def low_bit():
+    weight = sparse(OUT, WIDTH)
+    return packed(weight), WIDTH * OUT, int(weight.count_nonzero())
+
+
+def low_bit_factorized():
+    first, second = sparse(RANK, WIDTH), sparse(OUT, RANK)
+    layer = LowBitFactorizedLinear.from_layers(packed(first), packed(second))
+    return layer, RANK * (WIDTH + OUT), int(first.count_nonzero() + second.count_nonzero())
+
+
 # Of each kind of linear layer: one, its multiply-adds a row in closed form, and how many of its weights are not zero.
-CLOSED_FORMS = {"int8-linear": int8, "factorized-linear": factorized, "int8-factorized-linear": int8_factorized}
+CLOSED_FORMS = {
+    "int8-linear": int8,
+    "factorized-linear": factorized,
+    "int8-factorized-linear": int8_factorized,
+    "semi-structured-linear": semi_structured,
+    "int8-static-linear": int8_static,
+    "low-bit-linear": low_bit,
+    "low-bit-factorized-linear": low_bit_factorized,
+}
 
 BATCH, LENGTH, ENTRIES, POSITIONS = 2, 5, 30, 6
 IDS = torch.arange(BATCH * LENGTH).reshape(BATCH, LENGTH)
@@ -52,6 +102,12 @@ STATES = torch.ones(BATCH, LENGTH, WIDTH)
 TOKENS = BATCH * LENGTH
 # Of each other kind: one, what it is given, and its multiply-adds for it in closed form and by its own account.
 OTHERS = {
+    "csr-linear": lambda: (
+        layer := CsrLinear.from_dense(sparse(OUT, WIDTH), torch.randn(OUT)),
+        STATES,
+        TOKENS * int(sparse(OUT, WIDTH).count_nonzero()),
+        layer.macs(TOKENS),
+    ),
     "factorized-embedding": lambda: (
         layer := FactorizedEmbedding(ENTRIES, OUT, RANK),
         IDS,
@@ -76,11 +132,50 @@ OTHERS = {
         TOKENS * 2 * (WIDTH + WIDTH**2),  # a unit of zeros halts at p = 1/2 after two steps
         layer.macs(TOKENS, 2) + TOKENS * 2 * WIDTH**2,
     ),
+    "integer-layer": lambda: (
+        layer := IntegerLayer(WIDTH, 3, 4, OUT),
+        STATES.to(torch.int8),
+        TOKENS * (4 * WIDTH * 12 + 2 * WIDTH * OUT) + 2 * TOKENS * LENGTH * 12,
+        layer.macs(BATCH, LENGTH),
+    ),
+    "integer-stack": lambda: (
+        layer := IntegerStack().adopt([IntegerLayer(WIDTH, 3, 4, OUT)] * 3),
+        STATES,
+        3 * (TOKENS * (4 * WIDTH * 12 + 2 * WIDTH * OUT) + 2 * TOKENS * LENGTH * 12),
+        layer.macs(BATCH, LENGTH),
+    ),
+}
+
+
+def embedding():
+    """A table of 4-bit codes, looked up by fixed tokens whatever it is given."""
+    coding = Coding(form="steps", bits=4, cells=Cells(rows=ENTRIES, columns=WIDTH, groups=1, bucket=WIDTH))
+    side = {name: torch.ones(shape, dtype=dtype) for name, (shape, dtype) in coding.shapes().items()}
+    return LowBitEmbedding.from_codes(coding, torch.zeros(ENTRIES, WIDTH, dtype=torch.uint8), side)
+
+
+# Of each kind without products: one. Beside a linear map they add nothing to its multiply-adds.
+EMPTY = {
+    "empty-linear": lambda: EmptyLinear(WIDTH, 0, bias=False),
+    "empty-attention": lambda: EmptyAttention(WIDTH, output="dense"),
+    "low-bit-embedding": embedding,
 }
 
 
 def test_every_stored_layer_kind_has_a_closed_form_here():
-    assert sorted([*CLOSED_FORMS, *OTHERS]) == LAYER_KINDS.names()
+    assert sorted([*CLOSED_FORMS, *OTHERS, *EMPTY]) == LAYER_KINDS.names()
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_what_is_empty_is_traced_without_a_multiply_add(kind):
+    layer = EMPTY[kind]().eval()
+    assert layer.kind == kind
+
+    def body(self, x):
+        return self.linear(x), self.layer(IDS if kind.endswith("embedding") else x)
+
+    found = traced(body, {"x": STATES}, linear=nn.Linear(WIDTH, OUT), layer=layer)
+    assert (found.macs, found.coverage) == (TOKENS * WIDTH * OUT, 1.0)
 
 
 @pytest.mark.parametrize("kind", OTHERS)

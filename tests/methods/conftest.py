@@ -53,6 +53,7 @@ def make_lab(tokenizer, tiny_bert):
             device="cpu",
             tokenizer=tokenizer,
             features=kind.encode(data, tokenizer, task=task, max_length=32, training=True),
+            examples=data,
             reference=reference if reference is not None else tiny_bert(),
             fresh=lambda depth, pretrained: tiny_bert(layers=depth, seed=11 if pretrained else 12),
             progress=lambda text, share: None,

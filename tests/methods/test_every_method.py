@@ -12,12 +12,16 @@ from bench.errors import MethodError
 from bench.methods.distill import Distill
 from bench.methods.factorize import Factorize
 from bench.methods.halt import Halt
+from bench.methods.integer import Integer
+from bench.methods.layerdrop import LayerDrop
 from bench.methods.method import METHODS
 from bench.methods.prune import Prune
 from bench.methods.quantize import Quantize
 from bench.methods.replace import Replace
 from bench.methods.shallow import Shallow
 from bench.methods.share import Share
+from bench.methods.shrink import Shrink
+from bench.methods.sparsify import Sparsify
 from bench.methods.tuned import TunedMethod
 from bench.models.adapter import adapter_for
 
@@ -25,14 +29,22 @@ EACH = {
     "distill": Distill(),
     "factorize": Factorize(ratio=0.25),
     "halt": Halt(),
+    "integer": Integer(examples=16),
+    "layerdrop": LayerDrop(),
     "prune": Prune(sparsity=0.5, rounds=2),
     "quantize": Quantize(),
     "replace": Replace(),
     "shallow": Shallow(),
     "share": Share(),
+    "shrink": Shrink(depth=2),
+    "sparsify": Sparsify(at_most=1.0),
 }
 
-REFUSED = {("halt", "Albert"): "only an encoder that loops over a list of layers can"}
+REFUSED = {
+    ("halt", "Albert"): "only an encoder that loops over a list of layers can",
+    ("integer", "Albert"): "only an encoder that loops over a list of layers can",
+    ("layerdrop", "Albert"): "only a Transformer that loops over a list of layers can",
+}
 
 
 def test_every_registered_method_is_tested_here():
@@ -143,7 +155,7 @@ def test_every_method_works_on_every_architecture(architecture, make_lab, logits
                 method.compress(model, lab)
             continue
         result = method.compress(model, lab)
-        depth = 2 if name in ("distill", "replace", "shallow") else 4
+        depth = 2 if name in ("distill", "replace", "shallow", "shrink") else 4
         assert adapter_for(result).depth(result) == depth, name
         assert torch.isfinite(logits_of(result)).all(), name
         assert torch.equal(logits_of(model), before), name

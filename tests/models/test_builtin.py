@@ -123,10 +123,12 @@ def build_text(name, **options):
     return tokenizer, source.build(tokenizer=tokenizer, **settings)
 
 
-@pytest.mark.parametrize(("name", "width"), [("demo-transformer", 64), ("small-transformer", 256)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("demo-transformer", 64), ("small-transformer", 256), ("deep-transformer", 64)]
+)
 def test_a_built_in_transformer_has_the_parameters_of_its_definition(name, width):
     tokenizer, model = build_text(name)
-    layers, h, f = {"demo": 2, "small": 3}[name.partition("-")[0]], width, 4 * width
+    layers, h, f = {"demo": 2, "small": 3, "deep": 4}[name.partition("-")[0]], width, 4 * width
     attention, ffn, norm = 4 * (h * h + h), 2 * h * f + f + h, 2 * h
     expected = layers * (attention + ffn + 2 * norm) + layers * (2 * attention + ffn + 3 * norm)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

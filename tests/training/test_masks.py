@@ -6,9 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from bench.methods.pruning.selector import SELECTORS
+from bench.methods.pruning.site import Piece, Site
 from bench.training.hooks import TrainState
-from bench.training.masks import MaskHook, apply_masks, magnitude_masks
+from bench.training.masks import MaskHook, apply_masks
 from bench.training.optimizer import make_optimizer
+
+
+def magnitude_masks(weights, *, sparsity, scope):
+    """Masks over the weights of matrices, the largest magnitudes staying."""
+    sites = [
+        Site(name=name, kind="", pieces=(Piece(name=name, parameter=nn.Parameter(weight), cell=(1, 1)),))
+        for name, weight in weights.items()
+    ]
+    scores = {name: weight.detach().abs().flatten() for name, weight in weights.items()}
+    masks = SELECTORS.get(scope).select(sites, scores, sparsity)
+    return {name: masks[name].view_as(weight) for name, weight in weights.items()}
 
 
 def matrices(seed=0):

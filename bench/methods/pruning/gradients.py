@@ -1,0 +1,73 @@
+"""Gradients of the task's loss on training examples, and the kernels under which they can be taken twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bench.methods.factorizing.calibration import alike
+
+if TYPE_CHECKING:
+    from bench.methods.pruning.saliency import Subject
+    from bench.methods.pruning.site import Site
+    from bench.tasks.kinds.kind import Batch
+
+
+@contextmanager
+def differentiable(model: nn.Module) -> Iterator[None]:
+    """While it lasts the model is in evaluation mode and can be differentiated as often as one likes.
+
+    Fused attention and LSTM kernels have no second derivative, and cuDNN's LSTM has none at all outside training:
+    attention runs torch's plain products, and an LSTM with a hook on its gates steps through time by itself.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    from bench.models.recurrent.layer import LstmLayer
+
+    training = model.training
+    with ExitStack() as open_for_now:
+        open_for_now.enter_context(torch.enable_grad())
+        open_for_now.enter_context(sdpa_kernel(SDPBackend.MATH))
+        for module in model.modules():
+            if isinstance(module, LstmLayer):
+                handle = module.hidden_gates.register_forward_hook(lambda *_: None)
+                open_for_now.callback(handle.remove)
+        open_for_now.callback(model.train, training)
+        model.eval()
+        yield
+
+
+def parameters_of(sites: Sequence[Site], *, acting: bool = False) -> dict[str, nn.Parameter]:
+    """Every parameter that the sites have a piece of, by name; with `acting` only those at which a gate acts."""
+    return {piece.name: piece.parameter for site in sites for piece in (site.acting if acting else site.pieces)}
+
+
+def slopes(
+    subject: Subject, batch: Batch, parameters: Sequence[nn.Parameter], *, again: bool = False
+) -> tuple[Tensor, ...]:
+    """The gradients of the loss on a batch, zero for parameters without effect; with `again` they have a graph."""
+    from bench.tasks.kinds.kind import KINDS
+
+    loss = KINDS.get(subject.lab.task.kind).loss(subject.model(**batch.inputs), batch.targets)
+    return torch.autograd.grad(loss, list(parameters), create_graph=again, allow_unused=True, materialize_grads=True)
+
+
+def batches(subject: Subject) -> list[Batch]:
+    """The examples that the subject allows, in batches of one length."""
+    return alike(subject.lab, examples=subject.examples)
+
+
+def one_by_one(subject: Subject) -> Iterator[Batch]:
+    """The same examples, each a batch of its own."""
+    from bench.tasks.kinds.kind import Batch
+
+    for batch in batches(subject):
+        for row in range(len(batch.rows)):
+            inputs, targets = (
+                {name: tensor[row : row + 1] for name, tensor in part.items()} for part in (batch.inputs, batch.targets)
+            )
+            yield Batch(inputs, targets, batch.rows[row : row + 1])

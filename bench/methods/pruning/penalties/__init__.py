@@ -1,0 +1,1 @@
+"""Terms of the objective that drive units towards zero."""

@@ -1,0 +1,1 @@
+"""How units are scored; each saliency is one file and one registration."""

@@ -1,0 +1,61 @@
+"""L0 regularization: gates that are open or closed by chance, and a price on the chance that they are open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.methods.pruning.gates import Learned
+from bench.methods.pruning.saliency import SALIENCIES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.methods.pruning.gated_chance import ConcreteGates
+    from bench.methods.pruning.run import Pruning
+
+
+class HardConcreteGates(Learned):
+    """Hard-concrete gates, drawn once a step (Louizos et al. 2018, arXiv:1712.01312; Voita et al. 2019 for heads).
+
+    To the loss is added lambda times the mean over all units of P(gate is not 0), with `penalty_weight` as lambda; the
+    papers' sums are that times the number of units. At the end a unit's weights are multiplied by its gate without
+    noise, and units whose gate is then 0 are gone. Where `sparsity` is given, exactly so many go: those closed and then
+    those whose gates are nearest to it, or with `delta` the smallest changes, which is diff pruning's projection (Guo
+    et al. 2021, arXiv:2012.07463, §3.3). The last `settle_share` of the budget trains with fixed masks. The price is
+    there from the first step on: there is no warm-up.
+    """
+
+    decides: ClassVar[bool] = True
+
+    def train(self, pruning: Pruning, curve: Callable[[int, int], float]) -> None:
+        """See `Learned`; tells the sparsity that was reached."""
+        from bench.methods.pruning.gated import fold, train_gates
+        from bench.methods.pruning.gated_chance import ConcreteGates
+        from bench.methods.pruning.selector import SELECTORS
+
+        method = pruning.method
+        gates = ConcreteGates(pruning)
+        train_gates(pruning, gates, share=1.0 - method.settle_share)
+        values = gates.certain()
+        fold(pruning.sites, values, pruning.anchors)
+        pruning.keep({name: value > 0 for name, value in values.items()})
+        if method.sparsity is not None:
+            scores = _rank(pruning, gates)
+            selector = SELECTORS.get(method.selector or method.scope)
+            pruning.keep(selector.select(pruning.sites, scores, method.sparsity))
+        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
+        if method.settle_share:
+            pruning.train(method.settle_share)
+
+
+def _rank(pruning: Pruning, gates: ConcreteGates) -> dict[str, Tensor]:
+    """What is projected by: the size of the change with `delta`, else how far open a gate is; -inf where closed."""
+    if pruning.method.delta:
+        return SALIENCIES.get("magnitude").scores(pruning.sites, pruning.subject())
+    return {
+        name: openness.masked_fill(~pruning.masks[name], float("-inf")) for name, openness in gates.openness().items()
+    }
+
+
+SALIENCIES.register("hard-concrete")(HardConcreteGates())

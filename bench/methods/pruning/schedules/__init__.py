@@ -1,0 +1,1 @@
+"""When units go, and what is trained in between."""

@@ -1,0 +1,59 @@
+"""Prune and train in rounds, with or without putting the survivors back to where they started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.methods.pruning.schedule import SCHEDULES, Schedule
+
+if TYPE_CHECKING:
+    from bench.methods.pruning.run import Pruning
+
+
+class Rounds(Schedule):
+    """`rounds` times prune, then train for an equal part of the budget; one round is one-shot pruning.
+
+    The share that stays falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin
+    2019), or the share that is gone rises by the same amount ("linear": Chen et al. 2020). A model that does not start
+    from the given weights is trained before its first cut, for one part more. `rewind` puts survivors back to the
+    start after each cut, bit for bit (the lottery ticket), or to the start's values in another order, its control.
+    With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
+    """
+
+    def run(self, pruning: Pruning) -> None:
+        """See `Schedule`."""
+        from bench.methods.pruning.transfer import finder_of
+
+        method = pruning.method
+        begins = method.start != "given" and method.before
+        share = 1.0 / (method.rounds + begins)
+        rewinds = method.rewind != "none"
+        finder = finder_of(pruning)
+        start = finder.snapshot() if rewinds else {}
+        if begins:
+            finder.train(share)
+        for done in range(1, method.rounds + 1):
+            finder.cut(sparsity_after(done, method.rounds, final=method.target, steps=method.steps))
+            if rewinds:
+                finder.rewind(start, shuffle=_order(finder, done))
+            if done < method.rounds:
+                finder.train(share)
+        if finder is not pruning:
+            pruning.masks = finder.masks
+            pruning.rewind(pruning.snapshot(), shuffle=_order(pruning, method.rounds))
+        pruning.train(share)
+
+
+def _order(pruning: Pruning, done: int) -> int | None:
+    """The seed of the order of the control "shuffled" after so many rounds."""
+    return pruning.lab.seed + done if pruning.method.rewind == "shuffled" else None
+
+
+def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float:
+    """The share that is gone after `done` of `rounds` rounds, which reach `final`."""
+    if steps == "linear":
+        return final * done / rounds
+    return 1.0 - float((1.0 - final) ** (done / rounds))
+
+
+SCHEDULES.register("rounds")(Rounds())

@@ -1,0 +1,1 @@
+"""Quantization as five choices: grid, granularity, range, bit allocation and mode."""

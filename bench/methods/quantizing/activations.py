@@ -1,0 +1,83 @@
+"""The range of each layer's inputs over training examples, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import MethodError
+from bench.layers.cells import Cells
+from bench.methods.factorizing.calibration import alike, listening, run
+from bench.methods.quantizing.grid import GRIDS, Asked, Bounds
+from bench.methods.quantizing.range import RANGES, Ranged
+
+if TYPE_CHECKING:
+    from bench.methods.quantizing.work import Work
+
+SAMPLE = 2**16  # activations a layer that are kept, however many are seen
+_GRID, _BITS = "affine", 8
+
+
+class Ends(NamedTuple):
+    """The least and the largest input that a layer's integers cover."""
+
+    low: float
+    high: float
+
+
+class Observer:
+    """A sample of what a layer is given: the exact extremes, and up to `SAMPLE` values that every value may be among.
+
+    Values are drawn by chance, evenly over all that were seen (a reservoir by random keys: those with the least keys
+    stay).
+    """
+
+    def __init__(self, draws: torch.Generator) -> None:
+        self._draws = draws
+        self._keys = torch.empty(0)
+        self._values = torch.empty(0)
+        self._ends: Ends | None = None
+
+    def add(self, inputs: Tensor) -> None:
+        """Take in inputs [rows, n] of the layer."""
+        flat = inputs.detach().float().reshape(-1).cpu()
+        before = self._ends or Ends(float("inf"), float("-inf"))
+        self._ends = Ends(min(before.low, float(flat.min())), max(before.high, float(flat.max())))
+        keys = torch.cat([self._keys, torch.rand(len(flat), generator=self._draws)])
+        values = torch.cat([self._values, flat])
+        kept = keys.topk(min(SAMPLE, len(keys)), largest=False).indices
+        self._keys, self._values = keys[kept], values[kept]
+
+    def values(self) -> Tensor:
+        """The sample with the two extremes, [1, n]; raises `MethodError` where nothing was seen."""
+        if self._ends is None:
+            raise MethodError("quantize: a layer was given no input by the training examples")
+        return torch.cat([self._values, torch.tensor(self._ends)])[None]
+
+
+def activation_bounds(layers: Mapping[str, nn.Module], work: Work) -> dict[str, Ends]:
+    """The range of each layer's inputs on the first `examples` training examples, by `activation_range`.
+
+    The model runs in evaluation mode on batches of one length, so that no padding is counted.
+    """
+    draws = torch.Generator().manual_seed(work.lab.seed)
+    observers = {name: Observer(draws) for name in layers}
+    with listening({module: observers[name].add for name, module in layers.items()}):
+        for batch in alike(work.lab, examples=work.method.examples):
+            run(work.model, batch)
+    return {name: _ends(observer.values(), work) for name, observer in observers.items()}
+
+
+def _ends(values: Tensor, work: Work) -> Ends:
+    method = work.method
+    cells = Cells(rows=1, columns=values.shape[1], groups=1, bucket=values.shape[1])
+
+    def rounded(bounds: Bounds) -> Tensor:
+        return GRIDS.get(_GRID).code(Asked(values=values, cells=cells, bits=_BITS, bounds=bounds)).values()
+
+    ranged = Ranged(values=values, cells=cells, rounded=rounded, percentile=method.percentile, clip=method.clip)
+    low, high = RANGES.get(method.activation_range).bounds(ranged)
+    return Ends(min(float(low), 0.0), max(float(high), 0.0))

@@ -1,0 +1,39 @@
+"""What a bit allocation is: how many bits each matrix gets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from bench.methods.quantizing.site import Site
+    from bench.methods.quantizing.work import Work
+
+
+class Allocation(ABC):
+    """Gives bits to sites; instances hold no state."""
+
+    @abstractmethod
+    def bits(self, sites: Sequence[Site], work: Work) -> dict[str, int]:
+        """Bits of a weight by the site's name; the model is left as it was.
+
+        Raises `MethodError` where no allocation keeps the budget that was asked for.
+        """
+
+
+ALLOCATIONS: Registry[Allocation] = Registry(
+    "bit allocation",
+    modules=(
+        "bench.methods.quantizing.allocations.constant",
+        "bench.methods.quantizing.allocations.hessian",
+    ),
+    group="bench.allocations",
+)
+
+
+def told(site: Site, work: Work) -> int:
+    """The bits that the stage was told for a site: by its role, else those of all."""
+    return work.method.role_bits.get(site.role, work.method.bits)

@@ -1,0 +1,1 @@
+"""The ways to give each matrix its bits."""

@@ -1,0 +1,78 @@
+"""What a grid is: the few numbers that weights may have, and the code of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.layers.cells import Cells
+    from bench.layers.coding import Coding, Side
+
+
+class Bounds(NamedTuple):
+    """The least and the largest number that a grid of even steps covers, one a cell [groups, buckets]."""
+
+    low: Tensor
+    high: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is rounded: `values` float32 [rows, columns] in `cells`, to codes of `bits`.
+
+    `bounds` are given to the grids that have a range, `moments` [rows, columns] (the curvature of the loss by weight,
+    such as the square root of Adam's second moment) where the caller knows them.
+    """
+
+    values: Tensor
+    cells: Cells
+    bits: int
+    bounds: Bounds | None = None
+    moments: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coded:
+    """A matrix as codes uint8 [rows, columns] with the side data and the coding that say what they stand for."""
+
+    coding: Coding
+    codes: Tensor
+    side: Side = field(default_factory=dict)
+
+    def values(self) -> Tensor:
+        """The float32 matrix [rows, columns] that the codes stand for, to the last bit what the packed form gives."""
+        return self.coding.whole(self.codes, self.side)
+
+
+class Grid(ABC):
+    """Codes and side data for a matrix; instances hold no state.
+
+    `widths` are the code widths that the grid has, `ranged` whether it covers a range that something else finds.
+    `keeps_zero` says that a weight of 0 stays 0 to the bit.
+    """
+
+    widths: ClassVar[range]
+    ranged: ClassVar[bool] = False
+    keeps_zero: ClassVar[bool] = True
+
+    @abstractmethod
+    def code(self, asked: Asked) -> Coded:
+        """The codes of a matrix."""
+
+
+GRIDS: Registry[Grid] = Registry(
+    "grid",
+    modules=(
+        "bench.methods.quantizing.grids.even",
+        "bench.methods.quantizing.grids.ternary",
+        "bench.methods.quantizing.grids.binary",
+        "bench.methods.quantizing.grids.codebook",
+    ),
+    group="bench.grids",
+)

@@ -1,0 +1,1 @@
+"""What is quantized when: weights alone, or activations as well."""

@@ -1,0 +1,50 @@
+"""8-bit integers with activation ranges of each call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.methods.quantizing.mode import MODES, Mode
+from bench.methods.quantizing.modes.integers import linears, no_form, refused
+from bench.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.methods.quantize import Quantize
+    from bench.methods.quantizing.work import Work
+
+
+class Dynamic(Mode):
+    """Integer products whose activations are quantized row by row at every call; no data are needed."""
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
+
+    def refuses(self, method: Quantize) -> str | None:
+        """See `Mode`."""
+        return refused(method)
+
+    def apply(self, work: Work) -> None:
+        """See `Mode`."""
+        from bench.layers.replacing import replace_everywhere
+
+        for name, linear in linears(work).items():
+            replace_everywhere(work.model, linear, _integer(linear, name))
+
+
+def _integer(linear: nn.Module, name: str) -> nn.Module:
+    """The integer form of a dense layer, or of both factors of a factorized one."""
+    from torch import nn
+
+    from bench.layers.factorized import FactorizedLinear
+    from bench.layers.int8 import Int8Linear
+    from bench.layers.int8_factorized import Int8FactorizedLinear
+
+    if isinstance(linear, FactorizedLinear):
+        return Int8FactorizedLinear.from_factorized(linear)
+    if not isinstance(linear, nn.Linear):
+        raise no_form(name, linear)
+    return Int8Linear.from_float(linear.weight, linear.bias)
+
+
+MODES.register("dynamic")(Dynamic())

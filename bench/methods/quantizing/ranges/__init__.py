@@ -1,0 +1,1 @@
+"""The ranges that a grid of even steps covers."""

@@ -1,0 +1,18 @@
+"""The range that is given beforehand."""
+
+from __future__ import annotations
+
+from bench.methods.quantizing.grid import Bounds
+from bench.methods.quantizing.range import RANGES, Range, Ranged
+
+
+class Clip(Range):
+    """From -c to c in every cell (TernaryBERT's code has 2.5 for weights and activations)."""
+
+    def bounds(self, ranged: Ranged) -> Bounds:
+        """See `Range`."""
+        ends = ranged.values.new_full(ranged.cells.shape, ranged.clip)
+        return Bounds(-ends, ends)
+
+
+RANGES.register("clip")(Clip())

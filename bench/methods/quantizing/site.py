@@ -1,0 +1,159 @@
+"""Where the matrices of a model are that can be quantized, and how their coded forms take their place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from torch import Tensor, nn
+
+from bench.errors import MethodError
+from bench.layers.factorized import FactorizedLinear
+from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
+from bench.layers.low_bit_factorized import LowBitFactorizedLinear
+from bench.layers.replacing import replace_everywhere
+from bench.methods.roles import Role
+from bench.models.adapter import adapter_for
+
+if TYPE_CHECKING:
+    from bench.methods.quantizing.grid import Coded
+
+Target = Role | Literal["embedding"]
+EMBEDDING: Literal["embedding"] = "embedding"
+
+
+class Site(ABC):
+    """One stored place of weights: `name` is where, `role` what it does, `weights` its matrices by name.
+
+    Shared modules and tied tables are one site. `layer` is the stored layer that it is in, "" outside of them.
+    """
+
+    def __init__(self, name: str, role: Target, layer: str, weights: dict[str, Tensor]) -> None:
+        self.name = name
+        self.role = role
+        self.layer = layer
+        self.weights = weights
+
+    @property
+    def count(self) -> int:
+        """Weights of all its matrices."""
+        return sum(weight.numel() for weight in self.weights.values())
+
+    @abstractmethod
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
+        """Code every matrix and put the packed form in its place, wherever in `model` it is shared."""
+
+
+class DenseSite(Site):
+    """A linear layer, in a Transformer, an LSTM's gates or a softmax of its own."""
+
+    def __init__(self, name: str, role: Target, layer: str, linear: nn.Linear) -> None:
+        super().__init__(name, role, layer, {f"{name}.weight": linear.weight})
+        self.linear = linear
+
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
+        """See `Site`."""
+        replace_everywhere(model, self.linear, _linear(code(self.linear.weight), self.linear.bias))
+
+
+class FactorizedSite(Site):
+    """A factorized linear layer: both factors are coded."""
+
+    def __init__(self, name: str, role: Target, layer: str, factors: FactorizedLinear) -> None:
+        super().__init__(name, role, layer, {f"{name}.first": factors.first, f"{name}.second": factors.second})
+        self.factors = factors
+
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
+        """See `Site`."""
+        first, second = _linear(code(self.factors.first), None), _linear(code(self.factors.second), self.factors.bias)
+        replace_everywhere(model, self.factors, LowBitFactorizedLinear.from_layers(first, second))
+
+
+class EmbeddingSite(Site):
+    """A table of the vocabulary in every embedding that has it, and in the softmax that is tied to it."""
+
+    def __init__(self, name: str, embeddings: Sequence[nn.Embedding], tied: nn.Linear | None) -> None:
+        super().__init__(name, EMBEDDING, "", {f"{name}.weight": embeddings[0].weight})
+        self.embeddings = embeddings
+        self.tied = tied
+
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
+        """See `Site`; one packed table serves them all."""
+        coded = code(self.embeddings[0].weight)
+        packed = LowBitEmbedding.from_codes(coded.coding, coded.codes, coded.side)
+        if self.tied is not None:
+            replace_everywhere(model, self.tied, packed.softmax(self.tied.bias))
+        for embedding in self.embeddings:
+            replace_everywhere(model, embedding, packed)
+
+
+def _linear(coded: Coded, bias: Tensor | None) -> LowBitLinear:
+    return LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, bias)
+
+
+def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
+    """The matrices of `targets`, each stored one once, those inside the layers first.
+
+    Raises `MethodError` for a layer without float weights in a form that can be coded, or a softmax whose table an
+    embedding needs.
+    """
+    adapter = adapter_for(model)
+    layers = {
+        f"{block.name}.{inner}".lstrip("."): block.name
+        for block in adapter.blocks(model)
+        for inner in block.names.values()
+    }
+    wanted: list[Role] = [target for target in targets if target != EMBEDDING]
+    adapter.linears(model, wanted)  # refuses a role that the model does not have
+    found: list[Site] = []
+    for role in adapter.roles_of(model):
+        if role in targets:
+            for name, module in adapter.linears(model, [role]).items():
+                found.append(_matrix(name, role, layers.get(name, ""), module))
+    tables = _tables(model) if EMBEDDING in targets or "softmax" in targets else []
+    if EMBEDDING in targets:
+        tied = [site.tied for site in tables]
+        found = [site for site in found if not (isinstance(site, DenseSite) and site.linear in tied)]
+        return [*found, *tables]
+    if any(site.tied is not None for site in tables):
+        raise MethodError(
+            "quantize: the softmax is tied to the embedding, which would keep its float table, so nothing would be "
+            "saved. Give the target 'embedding', which codes both."
+        )
+    return found
+
+
+def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> Site:
+    if isinstance(module, FactorizedLinear):
+        return FactorizedSite(name, role, layer, module)
+    if isinstance(module, nn.Linear):
+        return DenseSite(name, role, layer, module)
+    raise MethodError(
+        f"quantize: {name} is a {type(module).__name__}, which has no low-bit form. Quantize layers in float, and only "
+        "once."
+    )
+
+
+def _tables(model: nn.Module) -> list[EmbeddingSite]:
+    """Each table of the vocabulary, the encoder's first, with all that shares it."""
+    adapter = adapter_for(model)
+    main: nn.Module = adapter.word_embedding(model)
+    if type(main) is not nn.Embedding:
+        raise MethodError(
+            f"quantize: the embedding is a {type(main).__name__}, not a dense table, and only dense ones have a "
+            "low-bit form. Leave out the target 'embedding'."
+        )
+    softmax = adapter.output_projection(model)
+    entries = {main.num_embeddings, *([softmax.out_features] if isinstance(softmax, nn.Linear) else [])}
+    shared: dict[int, list[tuple[str, nn.Embedding]]] = {}
+    for name, module in adapter.embeddings(model).items():
+        # The vocabulary's size tells a word embedding from one of positions or token types.
+        if module is main or (type(module) is nn.Embedding and module.num_embeddings in entries):
+            shared.setdefault(module.weight.data_ptr(), []).append((name, module))
+    sites = []
+    for pointer, modules in shared.items():
+        tied = softmax if isinstance(softmax, nn.Linear) and softmax.weight.data_ptr() == pointer else None
+        once = list({id(module): module for _, module in modules}.values())
+        sites.append(EmbeddingSite(modules[0][0], once, tied))
+    return sites

@@ -1,0 +1,55 @@
+"""One quantization in progress: a copy of the model, the arguments of the stage, and what was looked up for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.methods.quantizing.quantizer import Quantizer
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.layers.cells import Cells
+    from bench.methods.method import Lab
+    from bench.methods.quantize import Quantize
+    from bench.methods.quantizing.grid import Coded
+    from bench.methods.quantizing.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a mode is given: `model` is changed in place, `method` holds the arguments of the stage."""
+
+    model: nn.Module
+    method: Quantize
+    lab: Lab
+
+    def quantizer(self, site: Site) -> Quantizer:
+        """The choices for the weights of a site."""
+        method = self.method
+        granularity = method.granularity
+        if site.role == "embedding" and method.embedding_granularity is not None:
+            granularity = method.embedding_granularity
+        return Quantizer(
+            grid=method.grid,
+            granularity=granularity,
+            range=method.range,
+            groups=method.groups,
+            bucket=method.bucket,
+            percentile=method.percentile,
+            clip=method.clip,
+        )
+
+    def cells(self, site: Site, weight: Tensor) -> Cells:
+        """The cells of one matrix of a site."""
+        from bench.models.adapter import adapter_for
+
+        has_heads = hasattr(self.model.config, "num_attention_heads")
+        width = adapter_for(self.model).head_width(self.model) if has_heads else None
+        rows, columns = weight.shape
+        return self.quantizer(site).cells((rows, columns), role=site.role, head_width=width)
+
+    def coded(self, site: Site, weight: Tensor, bits: int) -> Coded:
+        """One matrix of a site at `bits`."""
+        return self.quantizer(site).code(weight, self.cells(site, weight), bits)

@@ -1,0 +1,1 @@
+"""Finding what of a model is fully masked, and taking it out."""

@@ -1,0 +1,141 @@
+"""A grid of recipes as a table: the right value in the right cell, and a reason where there is none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.analysis.pivot import Axes, pivot
+from bench.analysis.render import render
+from bench.analysis.table import Absent
+from bench.errors import RecordError, UnknownNameError
+from bench.record import StageLog
+
+
+@pytest.fixture
+def cell(record):
+    """One record of a grid over magnitude pruning."""
+
+    def make(task, quality, *, seed=0, base="bert-tickets", **arguments):
+        name = f"{base}[{','.join(f'{key}={value}' for key, value in arguments.items())}]"
+        stage = StageLog(method="prune", arguments={"sparsity": 0.5, **arguments}, seconds=1.0)
+        ends = {"quality_low": quality - 0.05, "quality_high": quality + 0.05}
+        return record(task, name, quality, seed=seed, stages=(stage,), values=ends)
+
+    return make
+
+
+@pytest.fixture
+def grid(cell, record):
+    """Sparsity 0.5 and 0.9 by rewinding, on two tasks, with the reference."""
+    cells = [
+        cell(task, base + shift, rewind=rewind, sparsity=sparsity)
+        for task, shift in (("alpha", 0.0), ("beta", 0.1))
+        for rewind, sparsity, base in (("start", 0.5, 0.8), ("start", 0.9, 0.6), ("shuffled", 0.5, 0.5))
+    ]
+    return [*cells, record("alpha", "none", 0.9), record("beta", "none", 0.8)]
+
+
+def values(table):
+    return [
+        [cell.reason if isinstance(cell, Absent) else getattr(cell, "value", cell) for cell in row.values()]
+        for row in (
+            {name: row[name] for name in table.columns if not name.endswith(("_low", "_high"))} for row in table.rows
+        )
+    ]
+
+
+def test_cells_are_means_over_tasks_and_the_reference_is_the_first_row(suite, grid):
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("rewind",)))
+    assert [name for name in table.columns if "_" not in name] == ["sparsity", "rewind shuffled", "rewind start"]
+    reference, half, most = values(table)
+    assert reference == ["reference", pytest.approx(0.85), pytest.approx(0.85)]
+    assert half == ["0.5", pytest.approx(0.55), pytest.approx(0.85)]
+    assert most[:1] + most[2:] == ["0.9", pytest.approx(0.65)]
+    assert "no recipe" in most[1]
+
+
+def test_with_tasks_across_every_task_has_its_own_reference_in_the_suites_order(suite, grid):
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)), where={"rewind": "start"})
+    assert [row[:3] for row in values(table)] == [
+        ["reference", pytest.approx(0.9), pytest.approx(0.8)],
+        ["0.5", pytest.approx(0.8), pytest.approx(0.9)],
+        ["0.9", pytest.approx(0.6), pytest.approx(0.7)],
+    ]
+
+
+def test_with_tasks_down_the_reference_is_the_first_column(suite, grid):
+    table = pivot(suite, grid, Axes(rows=("task",), columns=("sparsity",)), where={"rewind": "start"})
+    assert values(table) == [
+        ["alpha", pytest.approx(0.9), pytest.approx(0.8), pytest.approx(0.6)],
+        ["beta", pytest.approx(0.8), pytest.approx(0.9), pytest.approx(0.7)],
+    ]
+
+
+def test_a_cell_that_several_recipes_fall_into_names_them_and_has_no_value(suite, grid):
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)))
+    half = values(table)[1]
+    assert "2 recipes fall here" in half[1]
+    assert "rewind=shuffled" in half[1]
+
+
+def test_a_source_by_target_matrix_has_masks_from_down_and_tasks_across(suite, cell):
+    records = [
+        cell(task, quality, masks_from=source)
+        for source, row in (("alpha", (0.9, 0.6)), ("beta", (0.7, 0.8)))
+        for task, quality in zip(("alpha", "beta"), row, strict=True)
+    ]
+    table = pivot(suite, records, Axes(rows=("masks_from",), columns=("task",)))
+    assert values(table) == [["alpha", 0.9, 0.6], ["beta", 0.7, 0.8]]
+
+
+def test_an_argument_that_came_after_the_record_has_its_default(suite, cell):
+    table = pivot(suite, [cell("alpha", 0.7)], Axes(rows=("masks_from",), columns=("saliency",)))
+    assert values(table) == [["none", 0.7]]
+    assert table.columns[:2] == ("masks_from", "saliency magnitude")
+
+
+def test_seeds_are_averaged_with_their_spread_unless_they_are_an_axis(suite, cell):
+    records = [cell("alpha", quality, seed=seed) for seed, quality in ((0, 0.6), (1, 0.8))]
+    (mean,) = pivot(suite, records, Axes(rows=("sparsity",), columns=("task",))).rows
+    assert mean["alpha"].value == pytest.approx(0.7)
+    assert mean["alpha_high"] - 0.7 > 0.05  # wider than over examples alone
+    by_seed = pivot(suite, records, Axes(rows=("seed",), columns=("task",)))
+    assert values(by_seed) == [["0", 0.6], ["1", 0.8]]
+
+
+def test_a_missing_task_or_seed_leaves_a_cell_without_a_mean(suite, cell):
+    records = [cell("alpha", 0.6), cell("beta", 0.8), cell("beta", 0.9, seed=1)]
+    table = pivot(suite, records, Axes(rows=("sparsity",), columns=("saliency",)))
+    assert "no record of alpha, seed 1" in values(table)[0][1]
+
+
+def test_text_shows_intervals_and_files_hold_their_ends_unrounded(suite, grid):
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)), where={"rewind": "start"})
+    assert "80.0% [75.0, 85.0]" in render(table)
+    assert "alpha_low" not in render(table)
+    rows = json.loads(render(table, "json"))["rows"]
+    assert rows[1]["values"]["alpha_low"] == pytest.approx(0.75)
+    assert "no interval" in rows[0]["absent"]["alpha_low"] or "says nothing" in rows[0]["absent"]["alpha_low"]
+
+
+def test_recipes_without_an_axis_are_named_in_a_note(suite, grid, record):
+    other = record("alpha", "svd", 0.7, stages=(StageLog(method="factorize", arguments={}, seconds=1.0),))
+    table = pivot(suite, [*grid, other], Axes(rows=("sparsity",), columns=("rewind",)))
+    assert any("Without a place here: svd" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("axes", "where", "error", "says"),
+    [
+        (Axes((), ("task",)), {}, RecordError, "at least one row and one column"),
+        (Axes(("task",), ("task",)), {}, RecordError, "each name once"),
+        (Axes(("sparsety",), ("task",)), {}, UnknownNameError, "Did you mean 'sparsity'"),
+        (Axes(("sparsity",), ("task",)), {"rewinds": "start"}, UnknownNameError, "Did you mean 'rewind'"),
+        (Axes(("sparsity",), ("task",)), {"rewind": "never"}, RecordError, "fall into this table"),
+    ],
+)
+def test_what_cannot_be_arranged_is_refused(suite, grid, axes, where, error, says):
+    with pytest.raises(error, match=says):
+        pivot(suite, grid, axes, where=where)

@@ -1,0 +1,72 @@
+"""What pruning is given for every architecture: a tiny model with fixed weights and a lab of made token sequences."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import architectures
+import families
+
+KINDS = {
+    "bench-lstm-lm": "language_modelling",
+    "bench-lstm-seq2seq": "translation",
+    "marian": "translation",
+    "encoder-decoder": "translation",
+}
+
+
+def made(name, *, seed=0):
+    """A tiny model of an architecture, or of an encoder's family, with two labels where it has any."""
+    if name in families.FAMILIES:
+        return families.make(name, labels=2, seed=seed)
+    return architectures.make_model(name, seed=seed, **({"num_labels": 2} if name == "bench-bilstm" else {}))
+
+
+def lab_of(name, make_lab, *, model=None, epochs=1.0, examples=24):
+    """A lab whose features fit the architecture: sequences of 6 and 9 tokens, in three batches an epoch."""
+    import torch
+    from made_sequences import sequence_task
+
+    draws = torch.Generator().manual_seed(3)
+    rows = [torch.randint(4, 40, (9 if row % 2 else 6,), generator=draws).tolist() for row in range(examples)]
+    lab = make_lab(made(name) if model is None else model, epochs=epochs)
+    return dataclasses.replace(
+        lab,
+        task=sequence_task(KINDS[name]) if name in KINDS else lab.task,
+        features=[_feature(name, index, row) for index, row in enumerate(rows)],
+        fresh=lambda depth, pretrained: made(name, seed=11 if pretrained else 12),
+    )
+
+
+def subject_of(name, make_lab, *, model, **more):
+    """What a saliency is given."""
+    from bench.methods.pruning.saliency import Subject
+
+    lab = lab_of(name, make_lab, model=model)
+    return Subject(**{"model": model, "lab": lab, "examples": 12, "pooling": "sum", "seed": 0, **more})
+
+
+def pruning_of(model, lab, **arguments):
+    """A pruning in progress over `model` itself."""
+    from bench.methods.prune import Prune
+    from bench.methods.pruning.run import Pruning
+
+    return Pruning(model, Prune(**{"sparsity": 0.5, **arguments}), lab)
+
+
+def sites_of(model, unit, **where):
+    """The sites of a model by the unit's name."""
+    from bench.methods.pruning.unit import UNITS, Where
+
+    return UNITS.get(unit).sites(model, Where(**where))
+
+
+def _feature(name, index, row):
+    from bench.tasks.kinds.kind import Feature
+
+    real = {"input_ids": row, "attention_mask": [1] * len(row)}
+    if name == "bench-lstm-lm":
+        return Feature(inputs={"input_ids": row}, targets={"labels": row}, example=index)
+    if name in KINDS:
+        return Feature(inputs={**real, "decoder_input_ids": [2, *row[:-2]]}, targets={"labels": row[1:]}, example=index)
+    return Feature(inputs=real, targets={"labels": int(sum(row) % 2)}, example=index)

@@ -1,0 +1,76 @@
+"""A published figure is judged by the interval of the measured one, and left open where that tells nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis.table import Absent
+from bench.recipe import Published
+from bench.statistics import Interval
+from bench.survey.claims import Relative, judged, relative, said
+from bench.survey.sets import result_sets
+
+
+def claim(**typed) -> Published:
+    return Published(claim="as it says", source="here", **typed)
+
+
+def of(low: float, middle: float, high: float) -> Relative:
+    return Relative(middle, Interval(middle, low, high))
+
+
+@pytest.mark.parametrize(
+    ("expect", "interval", "judgement"),
+    [
+        ("higher", (1.9, 2.0, 2.1), "as published"),
+        ("higher", (0.99, 1.0, 1.01), "not as published"),
+        ("higher", (0.8, 1.2, 1.6), "not judged"),
+        ("higher", (0.4, 0.5, 0.6), "not as published"),
+        ("lower", (0.4, 0.5, 0.6), "as published"),
+        ("lower", (1.9, 2.0, 2.1), "not as published"),
+        ("lower", (0.9, 0.97, 1.05), "not judged"),
+        ("same", (0.98, 1.0, 1.02), "as published"),
+        ("same", (0.9, 1.0, 1.1), "not judged"),
+        ("same", (0.8, 0.85, 0.9), "not as published"),
+        ("not lower", (0.98, 1.1, 1.3), "as published"),
+        ("not lower", (0.9, 1.0, 1.1), "not judged"),
+        ("not lower", (0.8, 0.85, 0.9), "not as published"),
+    ],
+)
+def test_a_direction_is_judged_where_the_whole_interval_tells(expect, interval, judgement):
+    assert judged(claim(column="speedup", expect=expect), of(*interval)) == judgement
+
+
+def test_without_an_interval_a_value_or_an_expectation_nothing_is_judged():
+    typed = claim(column="speedup", expect="higher")
+    assert judged(typed, Relative(2.0, None)) == "not judged"
+    assert judged(typed, Absent("not run")) == "not judged"
+    assert judged(claim(column="speedup", value=2.0), of(1.9, 2.0, 2.1)) == "not judged"
+
+
+def test_both_numbers_stand_beside_each_other():
+    typed = claim(column="speedup", value=1.45, expect="higher")
+    assert said(typed, of(1.9, 2.0, 2.1)) == (
+        "speedup: 1.45x published, 2.00x [1.90, 2.10] measured, direction as published"
+    )
+    assert said(claim(column="macs", expect="lower"), of(0.4, 0.4, 0.4)) == (
+        "macs: lower published, 0.40x measured, direction as published"
+    )
+    assert said(typed, Absent("too noisy")) == "speedup: 1.45x published, not measured (too noisy)"
+
+
+def test_counted_columns_are_the_artifacts_over_the_references_and_exact(file, suite):
+    file("alpha", "none")
+    (found,) = result_sets(file("alpha", "svd", values={"params": 25}), {suite.name: suite})
+    (row,) = found.runs("svd")
+    assert relative(found, row, "params") == of(0.25, 0.25, 0.25)
+    assert relative(found, row, "compression") == of(2.0, 2.0, 2.0)
+    assert relative(found, row, "speedup") == of(1.9, 2.0, 2.1)
+    assert relative(found, row, "quality") == relative(found, row, "retention")
+
+
+def test_what_cannot_be_set_beside_the_reference_says_why(file, suite):
+    (found,) = result_sets(file("alpha", "svd"), {suite.name: suite})
+    (row,) = found.runs("svd")
+    assert relative(found, row, "params") == Absent("the reference has no record in some cell")
+    assert "compared through quality alone" in relative(found, row, "pearson").reason
