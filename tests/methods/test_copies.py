@@ -1,7 +1,7 @@
 """No recipe holds more than three copies of the model: the reference, the one it makes, and one more.
 
-One that learns a gate for each weight holds scores, draws and what stands behind the gates beside them: six at most. Gradients and the moments of optimizers are no
-copies; every training has them.
+One that learns a gate for each weight holds scores, draws and what stands behind the gates beside them: six at most.
+Gradients and the moments of optimizers are no copies; every training has them.
 """
 
 from __future__ import annotations
