@@ -151,6 +151,11 @@ def test_the_break_even_of_a_tied_embedding_counts_the_matrix_of_its_softmax(mak
     Factorize(rank=19, targets="embedding", budget=0).compress(translator(), make_lab())
 
 
+def test_a_narrow_embedding_claims_bytes_alone():
+    assert Factorize(rank=8, targets="embedding").claims() == {"bytes"}
+    assert Factorize(rank=8, targets="embedding+ffn_in").claims() == {"bytes", "macs", "time"}
+
+
 def test_an_embedding_is_factorized_once(make_lab):
     once = Factorize(rank=8, targets="embedding", budget=0).compress(translator(), make_lab())
     with pytest.raises(MethodError, match="FactorizedEmbedding, not a dense table"):
