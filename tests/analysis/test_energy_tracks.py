@@ -7,7 +7,8 @@ from bench.analysis.leaderboard import leaderboard
 from bench.columns import energy
 from bench.errors import RecordError
 
-DIRECTED = [column.name for column in energy.COLUMNS if column.better and column.name != "compress_s"]
+TIMES = {"compress_s", "compress_cpu_s", "compress_epochs"}  # of the same group, and no energies
+DIRECTED = [column.name for column in energy.COLUMNS if column.better and column.name not in TIMES]
 MEASURED = {"power_source": "rapl", "compress_power_source": "rapl + nvml"}
 
 
