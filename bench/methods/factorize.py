@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from bench.errors import UnknownNameError
 from bench.methods.factorizing.loss_budget import LossBudget
 from bench.methods.factorizing.ranks import EnergyRank, FixedRank, ParameterBudget, RankPolicy
-from bench.methods.factorizing.solver import SOLVERS, Target, Work
+from bench.methods.factorizing.solver import SOLVERS, Work
 from bench.methods.method import METHODS, Lab, Listed
-from bench.methods.roles import ROLES
+from bench.methods.roles import ROLES, Target
 from bench.methods.tuned import RefinedMethod
 from bench.saving import Saving
 

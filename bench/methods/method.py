@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BeforeValidator, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, BeforeValidator, SerializerFunctionWrapHandler, model_serializer
 
-from bench.errors import MethodError
+from bench.errors import MethodError, UnknownNameError
 from bench.registry import Registry
 from bench.saving import Saving
 from bench.schema import Frozen
@@ -28,6 +28,20 @@ def _listed(value: object) -> object:
 
 
 Listed = BeforeValidator(_listed)  # lets `query+key` stand for a list, since a list on a command line is a grid
+
+
+def known(registry: Registry[object]) -> AfterValidator:
+    """The check of an argument that names a plug-in of `registry`, or none; it suggests the nearest name."""
+
+    def check(name: str | None) -> str | None:
+        try:
+            if name is not None:
+                registry.get(name)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+    return AfterValidator(check)
 
 
 class Method(Frozen):

@@ -6,36 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from bench.errors import MethodError, UnknownNameError
+from bench.errors import MethodError
 from bench.methods.depth import refuse_lost_work
-from bench.methods.method import METHODS, Lab, Listed
+from bench.methods.method import METHODS, Lab, Listed, known
 from bench.methods.pruning.gates import Learned
 from bench.methods.pruning.penalty import PENALTIES
 from bench.methods.pruning.saliency import SALIENCIES
 from bench.methods.pruning.schedule import SCHEDULES
 from bench.methods.pruning.selector import SELECTORS
 from bench.methods.pruning.transfer import refuse_transfer
-from bench.methods.pruning.unit import UNITS, Target
+from bench.methods.pruning.unit import UNITS
+from bench.methods.roles import Target
 from bench.methods.tuned import GuidedMethod
-from bench.registry import Registry
 from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-def _known(registry: Registry[object]) -> AfterValidator:
-    def check(name: str | None) -> str | None:
-        try:
-            if name is not None:
-                registry.get(name)
-        except UnknownNameError as error:
-            raise ValueError(str(error)) from error
-        return name
-
-    return AfterValidator(check)
 
 
 @METHODS.register("prune")
@@ -58,22 +46,22 @@ class Prune(GuidedMethod):
     )
     rounds: int = Field(1, ge=1, le=100, description="prune-retrain rounds of the schedule 'rounds'")
     budget: float = Field(1.0 / 3, ge=0, le=100, description="retraining epochs as a share of the suite's; 0 is none")
-    unit: Annotated[str, _known(UNITS)] = Field("weight", description="what is removed as a whole")
+    unit: Annotated[str, known(UNITS)] = Field("weight", description="what is removed as a whole")
     block: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of the unit 'block', 4+4")
     targets: Annotated[tuple[Target, ...], Listed] = Field(
         (), description="which matrices, by role; empty is all inside the layers"
     )
     biases: bool = Field(False, description="where a whole row goes, its bias goes as well")
-    saliency: Annotated[str, _known(SALIENCIES)] = Field("magnitude", description="what a unit is worth")
+    saliency: Annotated[str, known(SALIENCIES)] = Field("magnitude", description="what a unit is worth")
     pooling: Literal["sum", "mean", "max", "l2"] = Field(
         "sum", description="how the scores of a unit's elements become one, for a saliency that has one an element"
     )
     examples: int = Field(256, ge=1, description="training examples that a data-aware saliency looks at")
     probes: int = Field(4, ge=1, description="obd: random vectors for each batch of them")
-    selector: Annotated[str | None, _known(SELECTORS)] = Field(
+    selector: Annotated[str | None, known(SELECTORS)] = Field(
         None, description="which units go, by their scores; None is the lowest within `scope`"
     )
-    schedule: Annotated[str, _known(SCHEDULES)] = Field("rounds", description="when units go")
+    schedule: Annotated[str, known(SCHEDULES)] = Field("rounds", description="when units go")
     steps: Literal["geometric", "linear"] = Field("geometric", description="how sparsity grows over the rounds")
     start: Literal["given", "fresh", "source"] = Field(
         "given", description="begin with the given weights, with random ones, or as the model was pretrained"
@@ -94,7 +82,7 @@ class Prune(GuidedMethod):
     )
     every: int = Field(10, ge=1, description="gradual and ramp: steps between two cuts")
     score_rate: float = Field(1e-2, gt=0, description="learning rate of learned scores or gates")
-    penalty: Annotated[str | None, _known(PENALTIES)] = Field(None, description="price on the units while they train")
+    penalty: Annotated[str | None, known(PENALTIES)] = Field(None, description="price on the units while they train")
     penalty_weight: float = Field(0.0, ge=0, description="weight of the penalty, a learned saliency's own included")
     delta: bool = Field(False, description="prune the change from the pretrained weights in place of the weights")
     threshold: float = Field(

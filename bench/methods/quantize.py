@@ -4,35 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from bench.errors import UnknownNameError
-from bench.methods.method import METHODS, Lab, Listed, Method
+from bench.methods.method import METHODS, Lab, Listed, Method, known
 from bench.methods.quantizing.allocation import ALLOCATIONS
 from bench.methods.quantizing.granularity import GRANULARITIES
 from bench.methods.quantizing.grid import GRIDS
 from bench.methods.quantizing.mode import MODES
 from bench.methods.quantizing.range import RANGES
-from bench.methods.roles import ROLES, Role
-from bench.registry import Registry
+from bench.methods.roles import ROLES, Target
 from bench.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
-
-Target = Role | Literal["embedding"]
-
-
-def _known(registry: Registry[object]) -> AfterValidator:
-    def check(name: str | None) -> str | None:
-        try:
-            if name is not None:
-                registry.get(name)
-        except UnknownNameError as error:
-            raise ValueError(str(error)) from error
-        return name
-
-    return AfterValidator(check)
 
 
 @METHODS.register("quantize")
@@ -47,27 +31,27 @@ class Quantize(Method):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
-    scheme: Annotated[str, _known(MODES)] = Field(
+    scheme: Annotated[str, known(MODES)] = Field(
         "dynamic", description="weights alone, or activations too, with ranges of each call or of training examples"
     )
     bits: int = Field(8, ge=1, le=8, description="bits of a weight; of an activation too where integers are multiplied")
     targets: Annotated[tuple[Target, ...], Listed] = Field(
         ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
     )
-    grid: Annotated[str, _known(GRIDS)] = Field("symmetric", description="the numbers that weights may have")
-    granularity: Annotated[str, _known(GRANULARITIES)] = Field("row", description="what has a scale of its own")
-    embedding_granularity: Annotated[str | None, _known(GRANULARITIES)] = Field(
+    grid: Annotated[str, known(GRIDS)] = Field("symmetric", description="the numbers that weights may have")
+    granularity: Annotated[str, known(GRANULARITIES)] = Field("row", description="what has a scale of its own")
+    embedding_granularity: Annotated[str | None, known(GRANULARITIES)] = Field(
         None, description="the same for embeddings; None is as the others"
     )
     groups: int = Field(128, ge=1, description="runs of output rows a matrix, for granularity 'groups'")
     bucket: int = Field(64, ge=1, description="neighbours in a row, for granularity 'bucket'")
-    range: Annotated[str, _known(RANGES)] = Field("min-max", description="how much of the weights a grid covers")
-    activation_range: Annotated[str, _known(RANGES)] = Field(
+    range: Annotated[str, known(RANGES)] = Field("min-max", description="how much of the weights a grid covers")
+    activation_range: Annotated[str, known(RANGES)] = Field(
         "min-max", description="how much of the activations, for scheme 'static'"
     )
     percentile: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
     clip: float = Field(2.5, gt=0, description="the end of the range 'clip'")
-    allocation: Annotated[str, _known(ALLOCATIONS)] = Field("constant", description="how each matrix gets its bits")
+    allocation: Annotated[str, known(ALLOCATIONS)] = Field("constant", description="how each matrix gets its bits")
     role_bits: dict[Target, Annotated[int, Field(ge=1, le=8)]] = Field(
         {}, description="bits of single roles, in place of `bits`"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import MethodError
-from bench.methods.factorizing.solver import SOLVERS, Solver, Target, Work, only
+from bench.methods.factorizing.solver import SOLVERS, Solver, Work, only
+from bench.methods.roles import Target
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,7 +16,7 @@ from bench.layers.replacing import replace_everywhere
 from bench.models.adapter import adapter_for
 
 if TYPE_CHECKING:
-    from bench.methods.factorizing.solver import Target
+    from bench.methods.roles import Target
     from bench.models.adapter import Adapter
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.errors import MethodError
-from bench.methods.roles import Role
+from bench.methods.roles import Target
 from bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bench.methods.factorizing.ranks import RankPolicy
     from bench.methods.factorizing.sites import Site
     from bench.methods.method import Lab
-
-Target = Role | Literal["embedding"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bench.methods.pruning.site import Site
-    from bench.methods.pruning.unit import Target
+    from bench.methods.roles import Target
 
 
 class _Hybrid(Unit):

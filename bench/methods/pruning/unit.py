@@ -5,18 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from bench.errors import MethodError
-from bench.methods.roles import Role
+from bench.methods.roles import Target
 from bench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
     from bench.methods.pruning.site import Site
-
-Target = Role | Literal["embedding"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,12 @@ from bench.layers.factorized import FactorizedLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_factorized import LowBitFactorizedLinear
 from bench.layers.replacing import replace_everywhere
-from bench.methods.roles import Role
+from bench.methods.roles import Role, Target
 from bench.models.adapter import adapter_for
 
 if TYPE_CHECKING:
     from bench.methods.quantizing.grid import Coded
 
-Target = Role | Literal["embedding"]
 EMBEDDING: Literal["embedding"] = "embedding"
 
 
