@@ -14,6 +14,7 @@ from bench.layers.factorized import FactorizedLinear
 from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.replacing import replace_everywhere
 from bench.models.adapter import adapter_for
+from bench.models.tables import vocabulary_tables
 
 if TYPE_CHECKING:
     from bench.methods.roles import Target
@@ -133,29 +134,12 @@ def embedding_sites(model: nn.Module) -> list[EmbeddingSite]:
 
     Raises `MethodError` where the model's embedding is no dense table any more.
     """
-    adapter = adapter_for(model)
-    main: nn.Module = adapter.word_embedding(model)
+    main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding:
         raise MethodError(
             f"factorize: the embedding is a {type(main).__name__}, not a dense table. Factorize before other stages."
         )
-    softmax = adapter.output_projection(model)
-    entries = {main.num_embeddings, *([softmax.out_features] if isinstance(softmax, nn.Linear) else [])}
-    tables: dict[int, list[tuple[str, nn.Embedding]]] = {}
-    for name, module in adapter.embeddings(model).items():
-        # The vocabulary's size tells a word embedding from one of positions or token types.
-        if module is main or (type(module) is nn.Embedding and _vocabulary(module, main, entries)):
-            tables.setdefault(module.weight.data_ptr(), []).append((name, module))
-    found = []
-    for pointer, modules in tables.items():
-        tied = isinstance(softmax, nn.Linear) and softmax.weight.data_ptr() == pointer
-        name, unique = modules[0][0], list({id(module): module for _, module in modules}.values())
-        found.append(EmbeddingSite(name, unique, softmax if tied and isinstance(softmax, nn.Linear) else None))
-    return found
-
-
-def _vocabulary(module: nn.Embedding, main: nn.Embedding, entries: set[int]) -> bool:
-    return module.num_embeddings in entries and module.embedding_dim == main.embedding_dim
+    return [EmbeddingSite(*table) for table in vocabulary_tables(model, main)]
 
 
 def _linear(name: str, module: nn.Module) -> Site:

@@ -15,6 +15,7 @@ from bench.layers.low_bit_factorized import LowBitFactorizedLinear
 from bench.layers.replacing import replace_everywhere
 from bench.methods.roles import Role, Target
 from bench.models.adapter import adapter_for
+from bench.models.tables import vocabulary_tables
 
 if TYPE_CHECKING:
     from bench.methods.quantizing.grid import Coded
@@ -136,23 +137,10 @@ def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> Site:
 
 def _tables(model: nn.Module) -> list[EmbeddingSite]:
     """Each table of the vocabulary, the encoder's first, with all that shares it."""
-    adapter = adapter_for(model)
-    main: nn.Module = adapter.word_embedding(model)
+    main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding:
         raise MethodError(
             f"quantize: the embedding is a {type(main).__name__}, not a dense table, and only dense ones have a "
             "low-bit form. Leave out the target 'embedding'."
         )
-    softmax = adapter.output_projection(model)
-    entries = {main.num_embeddings, *([softmax.out_features] if isinstance(softmax, nn.Linear) else [])}
-    shared: dict[int, list[tuple[str, nn.Embedding]]] = {}
-    for name, module in adapter.embeddings(model).items():
-        # The vocabulary's size tells a word embedding from one of positions or token types.
-        if module is main or (type(module) is nn.Embedding and module.num_embeddings in entries):
-            shared.setdefault(module.weight.data_ptr(), []).append((name, module))
-    sites = []
-    for pointer, modules in shared.items():
-        tied = softmax if isinstance(softmax, nn.Linear) and softmax.weight.data_ptr() == pointer else None
-        once = list({id(module): module for _, module in modules}.values())
-        sites.append(EmbeddingSite(modules[0][0], once, tied))
-    return sites
+    return [EmbeddingSite(*table) for table in vocabulary_tables(model, main)]
