@@ -77,7 +77,9 @@ class Cell:
         """Sixteen hex digits of all that the record depends on."""
         parts = [MEASURED_BY, self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
         stages = [stage.model_dump() for stage in self.recipe.stages]
-        more = [sorted(self.elsewhere.items())] if self.elsewhere else []
+        more: list[Any] = [sorted(self.elsewhere.items())] if self.elsewhere else []
+        if self.suite.setting.measuring.skip:
+            more.append(sorted(self.suite.setting.measuring.skip))
         return fingerprint([*parts, self.recipe.name, stages, *more], 16)
 
     @property

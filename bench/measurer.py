@@ -44,7 +44,7 @@ def measure(job: Job, report: Report) -> dict[str, Any]:
         report(f"measuring {name}", index / len(in_order))
         before = pair.evaluator.seconds
         started = time.perf_counter()
-        readings[name] = _read(plugin, pair)
+        readings[name] = _read(plugin, pair) if name not in pair.setting.measuring.skip else _skipped(plugin)
         evaluating = pair.evaluator.seconds - before
         measuring = time.perf_counter() - started - evaluating
         _account(readings[name], plugin, measuring, pair)
@@ -70,6 +70,13 @@ def _read(plugin: Measure, pair: Pair) -> Reading:
     missing = [name for name in plugin.columns if name not in reading.values and name not in reading.absent]
     if missing:
         raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
+    return reading
+
+
+def _skipped(plugin: Measure) -> Reading:
+    """A reading without values: the setting leaves the measure out."""
+    reading = Reading()
+    reading.leave(f"left out: measuring.skip of the setting names '{plugin.name}'", *plugin.columns)
     return reading
 
 
@@ -148,5 +155,5 @@ def _apart(job: Job) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     return {
         measure: (found(measure, plugin, job.cell.artifact_place), found(measure, plugin, job.cell.reference_place))
         for measure, plugin in MEASURES.items()
-        if isinstance(plugin, ProbingMeasure)
+        if isinstance(plugin, ProbingMeasure) and measure not in job.cell.suite.setting.measuring.skip
     }

@@ -62,7 +62,7 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
     wanted = [
         Probe(measure, name, *place)
         for measure, plugin in MEASURES.items()
-        if isinstance(plugin, ProbingMeasure)
+        if isinstance(plugin, ProbingMeasure) and measure not in cell.suite.setting.measuring.skip
         for place in (cell.reference_place, cell.artifact_place)
         for name in plugin.probes
     ]

@@ -55,6 +55,18 @@ class Measuring(Frozen):
     attack_queries: int = Field(200, ge=0, description="query budget an attacked example")
     train_examples: int = Field(500, ge=1, description="training examples on which fidelity is measured")
     budgets_s: dict[str, float] = Field({}, description="seconds by measure in place of the measure's own budget")
+    skip: tuple[str, ...] = Field((), description="measures that are left out; their columns are absent and say so")
+
+    @field_validator("skip")
+    @classmethod
+    def _may_be_skipped(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from bench.measures.measure import MEASURES
+
+        for name in names:
+            if not MEASURES.get(name).optional:
+                may = ", ".join(other for other, measure in MEASURES.items() if measure.optional)
+                raise ValueError(f"measure '{name}' belongs to every record; those that may be skipped: {may}")
+        return names
 
 
 class Setting(Frozen):
@@ -197,8 +209,12 @@ class Suite(Frozen):
 
     @property
     def setting_id(self) -> str:
-        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version)."""
-        return fingerprint([self.name, self.version, self.setting.model_dump(), sorted(self.task_changes)])
+        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version).
+
+        Skipped measures change no number that is there, so they are not in it.
+        """
+        setting = self.setting.model_dump(exclude={"measuring": {"skip"}})
+        return fingerprint([self.name, self.version, setting, sorted(self.task_changes)])
 
 
 def fingerprint(data: Any, digits: int = 8) -> str:

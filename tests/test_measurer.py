@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.measurer import _account
+from bench.measurer import _account, _skipped
 from bench.measures.latency import Latency
 from bench.measures.measure import MEASURES, Reading
 
@@ -41,3 +41,11 @@ def test_all_budgets_together_are_ninety_seconds_at_most():
 @pytest.mark.parametrize("name", MEASURES.names())
 def test_every_measure_states_a_budget_of_its_own(name):
     assert "budget_s" in vars(type(MEASURES.get(name)))
+
+
+def test_a_skipped_measure_leaves_every_column_with_the_reason():
+    latency = MEASURES.get("latency")
+    reading = _skipped(latency)
+    assert reading.values == {}
+    assert set(reading.absent) == set(latency.columns)
+    assert set(reading.absent.values()) == {"left out: measuring.skip of the setting names 'latency'"}

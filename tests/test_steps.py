@@ -1,6 +1,7 @@
 """Which children a run needs and in what order they may start."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from bench.steps import Step, startable, steps_of
 
@@ -18,6 +19,11 @@ class FakeCell:
     stage_keys: tuple = ()
     reference_key: str = "ref"
     recipe: FakeRecipe = field(default_factory=FakeRecipe)
+    skip: tuple = ()
+
+    @property
+    def suite(self):
+        return SimpleNamespace(setting=SimpleNamespace(measuring=SimpleNamespace(skip=self.skip)))
 
     @property
     def reference_place(self):
@@ -96,3 +102,10 @@ def test_an_exclusive_step_runs_alone_and_is_not_overtaken():
     assert startable([measure, train], [], jobs=2) == [measure]
     assert startable([measure, train], [step("x")], jobs=2) == []
     assert startable([train], [measure], jobs=2) == []
+
+
+def test_a_skipped_measure_needs_no_probes():
+    whole = [step.probe.measure for step in steps_of([NONE], FakeStore(), jobs=1) if step.probe]
+    some = steps_of([FakeCell(key="none", skip=("memory", "latency"))], FakeStore(), jobs=1)
+    assert set(whole) == {"start", "memory"}
+    assert {step.probe.measure for step in some if step.probe} == {"start"}

@@ -53,6 +53,13 @@ def test_the_same_file_gives_the_same_setting_id_and_another_setting_another(wri
     assert changed.setting_id != load_suite(path).setting_id
 
 
+def test_skipped_measures_leave_rows_comparable(written):
+    path = written(SMALL)
+    fewer = load_suite(path, overrides=[("measuring.skip", ["latency"])])
+    assert fewer.setting.measuring.skip == ("latency",)
+    assert fewer.setting_id == load_suite(path).setting_id
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -60,6 +67,8 @@ def test_the_same_file_gives_the_same_setting_id_and_another_setting_another(wri
         ('title = "A small suite"', 'titel = "A small suite"', "Did you mean 'title'"),
         ('country = "USA"', 'country = "USA"\nthreads = 0', r"setting.measuring.threads.*greater than or equal to 1"),
         ('country = "USA"', "", r"setting.measuring"),
+        ('country = "USA"', 'country = "USA"\nskip = ["latancy"]', "Did you mean 'latency'"),
+        ('country = "USA"', 'country = "USA"\nskip = ["quality"]', "belongs to every record.*latency"),
         ('labels = ["negative", "positive"]', 'labels = ["one"]', "at least two labels"),
         ('title = "A small suite"', 'title = "A small', "not valid TOML.*line 3"),
         ('name = "sentiment"', 'name = "../evil"', "tasks.*name"),

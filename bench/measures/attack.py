@@ -59,6 +59,7 @@ class Attack(Measure):
     )
     says = "accuracy under word replacements, each model attacked by itself, and on texts made to flip the reference"
     budget_s = 10.0
+    optional = True
 
     def read(self, pair: Pair) -> Reading:
         """Attack both models on one sample; absent for tasks other than classification and where labels are hidden."""

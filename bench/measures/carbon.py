@@ -55,6 +55,7 @@ class Carbon(Measure):
     )
     says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
     budget_s = 12.0
+    optional = True
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
         """What needs a power meter that this machine does not have; the other columns are estimates without."""

@@ -42,6 +42,7 @@ class Decoding(Measure):
     columns = (*TIMES, *SPEEDUPS, *MACS)
     says = "seconds to write a text and a token of it, the paired speed-up, multiply-adds of encoder and decoder apart"
     budget_s = 12.0
+    optional = True
 
     def read(self, pair: Pair) -> Reading:
         """Absent for tasks that have no text written."""

@@ -47,6 +47,7 @@ class Latency(Measure):
     )
     says = "seconds to answer steadily, at other lengths and batches too; throughput; the paired speed-up"
     budget_s = 25.0
+    optional = True
     first = True
 
     def read(self, pair: Pair) -> Reading:

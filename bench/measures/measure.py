@@ -89,6 +89,7 @@ class Measure(ABC):
     says: ClassVar[str]
     budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
     first: ClassVar[bool] = False  # taken before any other measure has run in the process
+    optional: ClassVar[bool] = False  # a suite may leave it out
 
     @abstractmethod
     def read(self, pair: Pair) -> Reading:

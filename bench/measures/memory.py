@@ -42,6 +42,7 @@ class Memory(ProbingMeasure):
     columns = ("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0
+    optional = True
     probes = ("load", "inference")
 
     def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Peak:

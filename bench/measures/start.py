@@ -38,6 +38,7 @@ class Start(ProbingMeasure):
     columns = ("load_s", "first_call_s")
     says = "seconds to load and to answer first, in a fresh process"
     budget_s = 3.0
+    optional = True
 
     def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Began:
         """Load the artifact, call it, and call it again a few times."""
