@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.errors import SuiteError
 from bench.schema import toml_value
-from bench.suite import Setting
+from bench.setting import Setting
 
 
 def split(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.artifact import Loaded
-    from bench.suite import Measuring, Setting, Task
+    from bench.setting import Measuring, Setting
+    from bench.suite import Task
     from bench.tasks.evaluate import Evaluator
 
 

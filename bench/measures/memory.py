@@ -12,7 +12,7 @@ from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Pair, ProbingMeasure, Reading
 
 if TYPE_CHECKING:
-    from bench.suite import Measuring
+    from bench.setting import Measuring
 
 _WARM_UP, _CALLS = 3, 3
 _NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"

@@ -12,7 +12,7 @@ from bench.measures.timing.calls import forward, pinned, time_calls
 from bench.statistics import median
 
 if TYPE_CHECKING:
-    from bench.suite import Measuring
+    from bench.setting import Measuring
 
 SLOW = 10.0  # first calls over later ones from which a warning is stored
 _LATER = 5

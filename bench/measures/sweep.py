@@ -11,7 +11,7 @@ from bench.measures.timing.steady import Clocks, Side, time_briefly
 from bench.statistics import median
 
 if TYPE_CHECKING:
-    from bench.suite import Measuring
+    from bench.setting import Measuring
 
 Sides = Callable[[int, int], tuple[Side, Side]]
 

@@ -17,7 +17,8 @@ from bench.schema import Frozen
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.suite import Setting, Task, Training
+    from bench.setting import Setting, Training
+    from bench.suite import Task
     from bench.training.hooks import Hook
     from bench.training.loop import TrainingLog
     from bench.training.objective import Objective

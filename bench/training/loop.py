@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import TrainingError
-from bench.suite import Training
+from bench.setting import Training
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.kinds.kind import Batch, Feature, TaskKind
 from bench.training.hooks import Hook, TrainState

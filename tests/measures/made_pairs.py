@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from bench.measures.measure import Pair
-from bench.suite import Setting, Task
+from bench.setting import Setting
+from bench.suite import Task
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, Predictions
 

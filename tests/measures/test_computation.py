@@ -11,7 +11,7 @@ from bench.layers.int8 import Int8Linear
 from bench.measures.computation import Computation
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
-from bench.suite import Measuring, Setting
+from bench.setting import Measuring, Setting
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch import nn
 from bench import artifact
 from bench.measures.latency import Latency
 from bench.measures.timing.steady import Clocks
-from bench.suite import Measuring, Setting
+from bench.setting import Measuring, Setting
 
 
 class Fake(nn.Module):

@@ -9,7 +9,7 @@ from made_pairs import make_pair, make_task, missing
 from bench.measures.high_water import DeviceMark, ResidentMark
 from bench.measures.memory import Memory, Peak
 from bench.processes import Child, wait_for
-from bench.suite import Measuring
+from bench.setting import Measuring
 
 MEMORY = Memory()
 MIB = 2**20

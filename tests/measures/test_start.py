@@ -7,7 +7,7 @@ import pytest
 from bench import artifact
 from bench.measures import start
 from bench.measures.start import Began, Start
-from bench.suite import Measuring
+from bench.setting import Measuring
 
 
 def test_loading_and_the_first_call_are_timed_apart(monkeypatch):

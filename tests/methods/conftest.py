@@ -7,7 +7,8 @@ import random
 import pytest
 
 from bench.methods.method import Lab
-from bench.suite import Measuring, Setting, Source, Task, Training
+from bench.setting import Measuring, Setting, Training
+from bench.suite import Source, Task
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS
 

@@ -24,7 +24,7 @@ from bench.methods.quantize import Quantize
 from bench.methods.sparsify import BREAK_EVEN, Sparsify
 from bench.models.adapter import adapter_for
 from bench.record import StageLog
-from bench.suite import Measuring, Setting
+from bench.setting import Measuring, Setting
 
 PRUNE = Prune(sparsity=0.9, scope="layer", budget=0)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.errors import TrainingError
-from bench.suite import Training
+from bench.setting import Training
 from bench.tasks.kinds.classification import Classification
 from bench.tasks.kinds.regression import Regression
 from bench.training.hooks import Hook

@@ -13,7 +13,7 @@ from bench.measures.energy.windows import INFERENCES, Window
 from bench.statistics import over_seeds
 
 if TYPE_CHECKING:
-    from bench.suite import Measuring
+    from bench.setting import Measuring
 
 _S_PER_KWH_W = 3.6e6
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.measures.energy.meter import LEAST_SAMPLE_S, LEAST_SAMPLES, EnergyMeter, EnergyReading
 
 if TYPE_CHECKING:
-    from bench.suite import Measuring
+    from bench.setting import Measuring
 
 INFERENCES = 1000  # what the energy columns count
 BUSY = 0.1  # largest share of the machine's processor time that may be used in the idle window
