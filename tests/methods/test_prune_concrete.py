@@ -162,6 +162,28 @@ def test_with_a_sparsity_the_gates_nearest_to_closing_go(make_lab, tiny_bert):
     assert int((weights == 0).sum()) == round(0.7 * len(weights))
 
 
+def test_with_a_sparsity_a_large_price_closes_no_more_than_was_asked(make_lab, tiny_bert):
+    told = []
+    lab = make_lab()
+    object.__setattr__(lab, "progress", lambda text, share: told.append(text))
+    gated(unit="weight", penalty_weight=1e4, sparsity=0.5, budget=8, score_rate=0.1).compress(tiny_bert(layers=1), lab)
+    gone = float(next(text for text in told if "of the units are gone" in text).split("%")[0])
+    assert 50.0 <= gone < 60.0
+
+
+def test_what_is_open_beyond_the_sparsity_is_priced(make_lab, tiny_bert):
+    pruning = Pruning(tiny_bert(layers=1), gated(unit="head", penalty_weight=3.0, sparsity=0.25), make_lab())
+    gates = ConcreteGates(pruning)
+    with torch.no_grad():
+        for score in gates.scores.values():
+            score.fill_(30.0)
+    assert float(gates.price().detach()) == pytest.approx(3.0 * 0.25)
+    with torch.no_grad():
+        for score in gates.scores.values():
+            score[:2] = -30.0
+    assert float(gates.price().detach()) == 0.0
+
+
 def test_diff_pruning_starts_as_the_pretrained_model(make_lab, tiny_bert, logits_of):
     source = tiny_bert()
     method = diff()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -199,6 +201,18 @@ def test_soft_movement_with_a_sparsity_reaches_it_exactly(make_lab, tiny_bert):
     pruned = soft(penalty_weight=10, sparsity=0.75).compress(tiny_bert(layers=2), make_lab())
     weights = torch.cat([weight.flatten() for weight in weights_of(pruned).values()])
     assert int((weights == 0).sum()) == round(0.75 * len(weights))
+
+
+def test_scores_stop_falling_once_the_sparsity_is_reached(make_lab, tiny_bert):
+    pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=400, sparsity=0.25), make_lab())
+    gates = ThresholdScores(pruning, plain(1.0))
+    for gone, priced in ((0, True), (1, False)):
+        with torch.no_grad():
+            for score in gates.scores.values():
+                score.fill_(5.0)
+                score[: gone * math.ceil(0.25 * len(score))] = -5.0
+        gates.multipliers(0, 1)
+        assert (gates.price() is not None) is priced
 
 
 def test_blocks_of_one_weight_are_soft_movement_pruning(make_lab, tiny_bert):

@@ -27,6 +27,7 @@ class ConcreteGates(Gates):
         low, high = method.gate_stretch
         self._chance = HardConcrete(temperature=method.gate_temperature, low=low, high=high)
         self._weight = method.penalty_weight
+        self._free = 0.0 if method.sparsity is None else 1.0 - method.sparsity  # share of the gates that costs nothing
         device = next(iter(self.scores.values())).device
         self._groups = (
             {name: nn.Parameter(torch.full((1,), method.gate_start, device=device)) for name in self.scores}
@@ -56,11 +57,15 @@ class ConcreteGates(Gates):
         self._drawn.pop(name).backward(gradient)  # type: ignore[no-untyped-call]
 
     def price(self) -> Tensor | None:
-        """lambda times the sum over gates of P(z > 0), over the number of units."""
+        """lambda times the sum over gates of P(z > 0), over the number of units; less what may stay for nothing.
+
+        Where a sparsity is asked for, only what is open beyond it costs, so that gates stop closing once it is reached.
+        """
         if not self._weight:
             return None
         units = sum(len(score) for score in self.scores.values())
-        return self._weight / units * torch.stack([self._chance.open(log_a).sum() for log_a in self.learned]).sum()
+        share = torch.stack([self._chance.open(log_a).sum() for log_a in self.learned]).sum() / units
+        return self._weight * (share - self._free).clamp_min(0.0)
 
     @torch.no_grad()
     def certain(self) -> dict[str, Tensor]:

@@ -50,11 +50,15 @@ class ThresholdScores(StraightThrough):
         self._weight = method.penalty_weight
         self._curve = curve
         self._stage = 0.0
+        self._wanted = method.sparsity
+        self._gone = 0.0
 
     def multipliers(self, step: int, total: int) -> dict[str, Tensor]:
         """See `Gates`."""
         self._stage = self._curve(step, total)
-        return self.masks(self._threshold * self._stage)
+        masks = self.masks(self._threshold * self._stage)
+        self._gone = 1.0 - float(torch.cat(list(masks.values())).float().mean())
+        return masks
 
     def masks(self, tau: float) -> dict[str, Tensor]:
         """Which units stay at the threshold `tau`, bool [count] by site; of each site at least a few.
@@ -71,8 +75,8 @@ class ThresholdScores(StraightThrough):
         return found
 
     def price(self) -> Tensor | None:
-        """lambda tau_t / tau times the mean over sites of mean sigmoid(score)."""
+        """lambda tau_t / tau times the mean over sites of mean sigmoid(score); None once as much goes as was asked."""
         factor = self._weight * self._stage
-        if not factor:
+        if not factor or (self._wanted is not None and self._gone >= self._wanted):
             return None
         return factor * torch.stack([torch.sigmoid(score).mean() for score in self.scores.values()]).mean()

@@ -20,10 +20,11 @@ class HardConcreteGates(Learned):
 
     To the loss is added lambda times the mean over all units of P(gate is not 0), with `penalty_weight` as lambda; the
     papers' sums are that times the number of units. At the end a unit's weights are multiplied by its gate without
-    noise, and units whose gate is then 0 are gone. Where `sparsity` is given, exactly so many go: those closed and then
-    those whose gates are nearest to it, or with `delta` the smallest changes, which is diff pruning's projection (Guo
-    et al. 2021, arXiv:2012.07463, §3.3). The last `settle_share` of the budget trains with fixed masks. The price is
-    there from the first step on: there is no warm-up.
+    noise, and units whose gate is then 0 are gone. Where `sparsity` is given, only gates open beyond it are priced, and
+    at the end at least so many go: those closed and then those whose gates are nearest to it, or with `delta` the
+    smallest changes, which is diff pruning's projection (Guo et al. 2021, arXiv:2012.07463, §3.3). The last
+    `settle_share` of the budget trains with fixed masks. The price is there from the first step on: there is no
+    warm-up.
     """
 
     decides: ClassVar[bool] = True
@@ -43,7 +44,8 @@ class HardConcreteGates(Learned):
         if method.sparsity is not None:
             scores = _rank(pruning, gates)
             selector = SELECTORS.get(method.selector or method.scope)
-            pruning.keep(selector.select(pruning.sites, scores, method.sparsity))
+            chosen = selector.select(pruning.sites, scores, method.sparsity)
+            pruning.keep({name: mask & (values[name] > 0) for name, mask in chosen.items()})
         pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
         if method.settle_share:
             pruning.train(method.settle_share)

@@ -17,8 +17,9 @@ class SoftMovement(Learned):
 
     tau rises from 0 to `threshold` along the curve; to the loss is added lambda tau_t / tau times the mean over sites
     of mean sigmoid(S), with `penalty_weight` as lambda. Of each site the share `least` stays in any case. How much goes
-    depends on lambda. Where `sparsity` is given as well, the scores train for all but `settle_share` of the budget;
-    then exactly so many go, those of lowest score within `scope`, and the rest of the budget trains with fixed masks.
+    depends on lambda. Where `sparsity` is given as well, scores cost nothing in steps in which so many are gone; they
+    train for all but `settle_share` of the budget; then exactly so many go, those of lowest score within `scope`,
+    and the rest of the budget trains with fixed masks.
     """
 
     decides: ClassVar[bool] = True
