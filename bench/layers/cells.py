@@ -65,7 +65,8 @@ class Cells:
     def reduce(self, values: Tensor, how: Literal["sum", "amax", "amin"]) -> Tensor:
         """One number a cell [groups, buckets] of a matrix [rows, columns]."""
         fill = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[how]
-        padded = functional.pad(values, (0, self.buckets * self.bucket - self.columns), value=fill)
+        short = self.buckets * self.bucket - self.columns
+        padded = functional.pad(values, (0, short), value=fill) if short else values  # padding by nothing would copy
         by_row: Tensor = getattr(padded.reshape(self.rows, self.buckets, self.bucket), how)(dim=2)  # [rows, buckets]
         if self.groups == self.rows:
             return by_row
@@ -75,7 +76,10 @@ class Cells:
 
     def sizes(self) -> Tensor:
         """Elements of each cell [groups, buckets], float32."""
-        return self.reduce(torch.ones(self.rows, self.columns), "sum")
+        rows = self.group_of(torch.arange(self.rows)).bincount(minlength=self.groups)
+        columns = torch.full((self.buckets,), self.bucket)
+        columns[-1] = self.columns - (self.buckets - 1) * self.bucket
+        return torch.outer(rows, columns).float()
 
     def split(self, values: Tensor) -> list[Tensor]:
         """The elements of each cell, flat, row-major over [groups, buckets]."""

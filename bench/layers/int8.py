@@ -195,6 +195,12 @@ def _reduce_range(engine: str) -> bool:
     return bool((found - 64.0 * LARGEST).abs().max() > LARGEST)
 
 
+def input_bits() -> int:
+    """Bits that the CPU's kernel leaves to an input: 7 where full ones overflow, see `Int8Linear`."""
+    engine = _engine("cpu")
+    return 7 if engine is not None and _reduce_range(engine) else 8
+
+
 def _pack(engine: str, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Any:
     """Weights in the layout of `engine`; the process-wide choice of engine is left as it was."""
     before = torch.backends.quantized.engine

@@ -75,16 +75,25 @@ class StaticInt8Linear(Int8Linear):
     def _input_steps(self) -> tuple[float, int, float, float]:
         """Scale and zero point of the inputs, and the ends of what they can say."""
         if self._steps is None:
-            low, high = float(self.low), float(self.high)
-            most = 127 if _has_engine() and _reduce_range(ENGINE) else 255
-            scale = (high - low) / most
-            zero = round(-low / scale)
-            self._steps = scale, zero, -zero * scale, (most - zero) * scale
+            self._steps = input_steps(float(self.low), float(self.high))
         return self._steps
 
     def _only_plain(self) -> None:
         self.__dict__["_steps"] = None
         super()._only_plain()
+
+
+def input_steps(low: float, high: float) -> tuple[float, int, float, float]:
+    """Scale and zero point of inputs from `low` to `high`, and the ends of what they can say."""
+    most = largest_code()
+    scale = (high - low) / most
+    zero = round(-low / scale)
+    return scale, zero, -zero * scale, (most - zero) * scale
+
+
+def largest_code() -> int:
+    """The largest code of an input on this machine."""
+    return 127 if _has_engine() and _reduce_range(ENGINE) else 255
 
 
 @functools.cache

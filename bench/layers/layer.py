@@ -16,10 +16,12 @@ LINEAR = "linear"
 class StoredModule(nn.Module):
     """A replacement of a stock module that is saved in the form in which it runs.
 
-    `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors.
+    `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors. One
+    that is `beside` takes no stock module's place: it is one more child of its parent, which runs it.
     """
 
     kind: ClassVar[str]
+    beside: ClassVar[bool] = False
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
@@ -67,6 +69,8 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.int8_static",
         "bench.layers.low_bit",
         "bench.layers.low_bit_factorized",
+        "bench.layers.low_bit_summed",
+        "bench.layers.summed",
         "bench.layers.csr",
         "bench.layers.semi_structured",
         "bench.layers.factorized_embedding",
@@ -76,6 +80,8 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.halting",
         "bench.layers.integer.layer",
         "bench.layers.integer.stack",
+        "bench.layers.rounded_attention",
+        "bench.layers.rounded_norm",
     ),
     group="bench.layers",
 )

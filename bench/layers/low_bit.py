@@ -10,10 +10,12 @@ from torch.nn import functional
 
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding, Form, Side
+from bench.layers.input_rounding import InputRounding
 from bench.layers.int8 import DEQUANTIZED
 from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
 from bench.layers.packing import pack, packed_bytes, unpack
 
+FLOAT_BITS = 32
 TILE = 2**17  # numbers that are in float at once: half a MiB, which a core's own cache holds
 
 
@@ -47,7 +49,8 @@ class LowBitLinear(StoredLayer):
     """y = W x + bias with W packed in 1 to 8 bits a weight; a block of output rows is in float at a time.
 
     The product is in float, so no time is saved: bytes on disk and in memory are. What the codes stand for is said by
-    `bench.layers.coding.Coding`.
+    `bench.layers.coding.Coding`. With `inputs` it first rounds what it is given, as `InputRounding` says, which costs
+    time and says what a kernel of these widths would compute.
 
     Args:
         in_features: width of the input.
@@ -58,13 +61,13 @@ class LowBitLinear(StoredLayer):
         bucket: columns of such a cell.
         outliers: weights that are stored in full beside the codes.
         bias: whether a float32 bias [out_features] is added.
+        inputs: arguments of the rounding of its inputs; None leaves them as they are.
 
     Buffers: `weight` uint8 [out_features, ceil(in_features * bits / 8)], the side data of the form, and `bias`.
     Gradients pass to the input.
     """
 
     kind: ClassVar[str] = "low-bit-linear"
-    activation_bits: ClassVar[int] = 32
     weight: Tensor
     bias: Tensor | None
 
@@ -78,6 +81,7 @@ class LowBitLinear(StoredLayer):
         bucket: int,
         outliers: int = 0,
         bias: bool = True,
+        inputs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.in_features = in_features
@@ -86,14 +90,21 @@ class LowBitLinear(StoredLayer):
         self.coding = Coding(form=form, bits=bits, cells=cells, outliers=outliers)
         register_coded(self, self.coding)
         self.register_buffer("bias", torch.zeros(out_features) if bias else None)
+        self.inputs = None if inputs is None else InputRounding(**inputs)
 
     @classmethod
-    def from_codes(cls, coding: Coding, codes: Tensor, side: Side, bias: Tensor | None) -> LowBitLinear:
-        """The layer of `codes` uint8 [out, in] with their `side` data and a bias [out] or None, all copied."""
+    def from_codes(
+        cls, coding: Coding, codes: Tensor, side: Side, bias: Tensor | None, inputs: InputRounding | None = None
+    ) -> LowBitLinear:
+        """The layer of `codes` uint8 [out, in] with their `side` data and a bias [out] or None, all copied.
+
+        The rounding of `inputs` is kept as it is.
+        """
         cells = coding.cells
         layer = cls(cells.columns, cells.rows, **coding.arguments(), bias=bias is not None)
         fill_coded(layer, coding, codes, side)
         layer.bias = None if bias is None else bias.detach().float().clone()
+        layer.inputs = inputs
         return layer
 
     @property
@@ -102,13 +113,18 @@ class LowBitLinear(StoredLayer):
         return self.coding.bits
 
     @property
+    def activation_bits(self) -> int:  # type: ignore[override]
+        """Bits of one input that is multiplied; a float's where none is rounded."""
+        return FLOAT_BITS if self.inputs is None else self.inputs.bits
+
+    @property
     def kernel(self) -> str:
         """What runs: float arithmetic on every device."""
         return DEQUANTIZED
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
-        values = inputs.float()
+        values = inputs.float() if self.inputs is None else self.inputs(inputs.float())
         step = max(1, TILE // self.in_features)
         parts = []
         for start in range(0, self.out_features, step):
@@ -124,7 +140,8 @@ class LowBitLinear(StoredLayer):
     def arguments(self) -> dict[str, Any]:
         """Widths, the coding, and whether there is a bias."""
         widths = {"in_features": self.in_features, "out_features": self.out_features}
-        return {**widths, **self.coding.arguments(), "bias": self.bias is not None}
+        inputs = {} if self.inputs is None else {"inputs": self.inputs.arguments()}
+        return {**widths, **self.coding.arguments(), "bias": self.bias is not None, **inputs}
 
     def macs(self, rows: int) -> int:
         """rows * in * out, as for the dense layer: its numbers are multiplied in float."""
@@ -180,12 +197,13 @@ class LowBitEmbedding(StoredModule):
         fill_coded(made, coding, codes, side)
         return made
 
-    def softmax(self, bias: Tensor | None) -> LowBitLinear:
-        """The tied output layer: it holds this table's own buffers, and a copy of `bias`."""
+    def softmax(self, bias: Tensor | None, inputs: InputRounding | None = None) -> LowBitLinear:
+        """The tied output layer: it holds this table's own buffers, a copy of `bias`, and `inputs`."""
         made = LowBitLinear(self.embedding_dim, self.num_embeddings, **self.coding.arguments(), bias=bias is not None)
         for name in ("weight", *self.coding.shapes()):
             made._buffers[name] = self._buffers[name]
         made.bias = None if bias is None else bias.detach().float().clone()
+        made.inputs = inputs
         return made
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from bench.errors import ArtifactError, ModelError
-from bench.layers.layer import describe, rebuild
+from bench.layers.layer import StoredModule, describe, rebuild
 from bench.layers.sharing import layout, slots, tied_tensors
 from bench.layers.stack import StoredStack
 from bench.models.heads import from_config, head_of
-from bench.models.modules import replace_module
+from bench.models.modules import add_module, replace_module
 from bench.schema import Frozen
 
 
@@ -141,7 +141,8 @@ def _apply(model: nn.Module, structure: Structure, *, where: str) -> nn.Module:
                 module = rebuild(replacement.kind, replacement.arguments, where=f"{where}: {name}")
             if isinstance(module, StoredStack):
                 module.adopt(model.get_submodule(name).children())
-            replace_module(model, name, module)
+            place = add_module if isinstance(module, StoredModule) and module.beside else replace_module
+            place(model, name, module)
         for alias, name in structure.shared.items():
             replace_module(model, alias, model.get_submodule(name))
     except (AttributeError, ModelError) as error:

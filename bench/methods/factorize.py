@@ -63,7 +63,10 @@ class Factorize(RefinedMethod):
     )
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"features", "parameters", "loss", "calibration", "start", "cores", "length"}
+        {
+            *("features", "attention", "feature_terms"),
+            *("parameters", "loss", "calibration", "start", "cores", "length"),
+        }
     )
 
     @model_validator(mode="after")

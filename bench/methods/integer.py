@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
 
 from pydantic import Field
 
 from bench.errors import MethodError
-from bench.methods.method import METHODS, Lab, Method
+from bench.methods.method import METHODS, Lab
+from bench.methods.quantizing.quantizer import Quantizer
+from bench.methods.tuned import RefinedMethod
 from bench.saving import Saving
 
 if TYPE_CHECKING:
@@ -22,21 +26,30 @@ if TYPE_CHECKING:
     Plain = TypeVar("Plain", bound=nn.Module)
 
 
+_CHANNELS = Quantizer(
+    grid="symmetric", granularity="row", range="min-max", groups=1, bucket=1, percentile=100.0, clip=1.0
+)
+
+
 @METHODS.register("integer")
-class Integer(Method):
+class Integer(RefinedMethod):
     """Run the layers of an encoder on integers, products, GELU, softmax and norms included (Kim et al. 2021, I-BERT).
 
     Weights are symmetric with one scale an output channel; activations have one scale a tensor, found on training
     examples (`activation_ranges`) and fixed. What a layer computes is said by `IntegerLayer`. Embeddings, pooler and
-    head stay in float: the states are quantized before the first layer and dequantized after the last. Nothing is
-    trained. It saves no time on a CPU, where torch's integer product is slower than its float one and the functions
-    between the products are run one elementary operation at a time. arXiv:2101.01321.
+    head stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`
+    the model is first trained on weights and inputs of its linear layers that are rounded to the same grids. It saves
+    no time on a CPU, where torch's integer product is slower than its float one and the functions between the products
+    are run one elementary operation at a time. arXiv:2101.01321.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
     bits: Literal[8] = Field(8, description="bits of weights and of the activations that are multiplied")
     examples: int = Field(256, ge=1, description="training examples on which ranges are found")
+    budget: float = Field(0.0, ge=0, le=100, description="epochs on rounded numbers, as a share of the suite's")
+
+    later: ClassVar[frozenset[str]] = frozenset(RefinedMethod.model_fields)
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
@@ -57,7 +70,8 @@ class Integer(Method):
         parts = {block.module: _parts(block, adapter, converted) for block in adapter.blocks(converted)}
         layers = adapter.layers(converted)
         heard = dict.fromkeys([*parts, *(part for each in parts.values() for part in _modules(each))])
-        found = activation_ranges(converted, heard, lab, examples=self.examples)
+        with self._tuned(converted, [part for each in parts.values() for part in _modules(each)], lab):
+            found = activation_ranges(converted, heard, lab, examples=self.examples)
         boundaries = _boundaries(layers, found)
         made: dict[nn.Module, nn.Module] = {}
         weights = Weights()
@@ -70,6 +84,30 @@ class Integer(Method):
         stack.last_scale.fill_(scale_of(boundaries[-1]))
         replace_module(converted, adapter.stack_name(converted), stack.adopt([made[layer] for layer in layers]))
         return converted.eval()
+
+    def _tuned(self, model: nn.Module, linears: Sequence[nn.Linear], lab: Lab) -> AbstractContextManager[None]:
+        """Train on rounded numbers for the budget; the model stands on them as long as the context is open."""
+        if not self.budget:
+            return nullcontext()
+        from torch import nn
+
+        from bench.layers.cells import Cells
+        from bench.methods.activation_ranges import MOMENTUM
+        from bench.methods.quantizing.aware import AwareTraining, train_aware
+        from bench.methods.quantizing.input_ranges import MovingInputs
+        from bench.methods.quantizing.latent import Place
+
+        places = []
+        once = list(dict.fromkeys(linears))
+        for linear in once:
+            rows, columns = linear.weight.shape
+            cells = Cells(rows=rows, columns=columns, groups=rows, bucket=columns)
+            places.append(
+                Place(parameter=cast(nn.Parameter, linear.weight), quantizer=_CHANNELS, cells=cells, bits=self.bits)
+            )
+        aware = AwareTraining(places, {linear: MovingInputs(self.bits, momentum=MOMENTUM) for linear in once})
+        train_aware(self, model, lab, aware)
+        return aware.standing()
 
 
 def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
@@ -130,7 +168,7 @@ def _activation(block: Block, adapter: Adapter) -> Activation:
     raise MethodError(f"integer: {block.name} applies {found}; only GELU and ReLU have an integer form")
 
 
-def _modules(layer: FloatLayer) -> list[nn.Module]:
+def _modules(layer: FloatLayer) -> list[nn.Linear]:
     return [layer.query, layer.key, layer.value, layer.attention_output, layer.ffn_in, layer.ffn_out]
 
 

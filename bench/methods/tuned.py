@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.methods.method import Lab, Method
 
@@ -75,6 +75,19 @@ class RefinedMethod(GuidedMethod):
         le=1,
         description="weight of matching the reference's hidden states and logits; the other terms share 1 - features",
     )
+    attention: float = Field(
+        0.0, ge=0, le=100, description="weight of matching attention scores, beside hidden states of weight 1"
+    )
+    feature_terms: Literal["mean", "sum"] = Field(
+        "mean",
+        description="'mean' over embeddings, layers and logits; 'sum' over embeddings and layers, logits left to alpha",
+    )
+
+    @model_validator(mode="after")
+    def _feature_arguments_have_features(self) -> RefinedMethod:
+        if not self.features and (self.attention or self.feature_terms != "mean"):
+            raise ValueError("attention and feature_terms say how features are matched: give features above 0")
+        return self
 
     def tune(
         self,
@@ -93,7 +106,9 @@ class RefinedMethod(GuidedMethod):
         if epochs:
             from bench.training.features import FeatureMatching
 
-            matching = FeatureMatching(frozen_reference(lab))
+            matching = FeatureMatching(
+                frozen_reference(lab), attention=self.attention, summed=self.feature_terms == "sum"
+            )
             objective = _with(self._refining(matching, lab), terms)
             rate = self.learning_rate
             lab.train(model, epochs=epochs, learning_rate=rate, objective=objective, hooks=[*hooks, matching])

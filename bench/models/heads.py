@@ -51,12 +51,15 @@ def config_of(model_type: str, settings: dict[str, Any]) -> Any:
 def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.Module:
     """A model of `config` with fresh weights from torch's global generator, in training mode.
 
-    `attention` names the implementation ("sdpa", "eager"); None leaves the choice to transformers.
+    `attention` names the implementation ("sdpa", "eager", ...); None leaves the choice to transformers.
     """
+    from bench.layers import rounded_attention
     from bench.models.encoder_decoder import without_pooler
     from bench.models.recurrent.auto import register
 
     register(config.model_type)
+    if attention == rounded_attention.IMPLEMENTATION:
+        rounded_attention.register()
     options = {} if attention is None else {"attn_implementation": attention}
     auto = auto_class(head)
     if type(config) not in auto._model_mapping:

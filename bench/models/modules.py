@@ -1,4 +1,4 @@
-"""Replacing one module of a model by name, and copying a model."""
+"""Replacing or adding one module of a model by name, and copying a model."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     if not leaf:
         raise ModelError(f"{type(model).__name__}: the model itself cannot be replaced by name")
     parent._modules[leaf] = module
+
+
+def add_module(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Make `module` one more child, by its qualified `name`, of a module of `model`, in place.
+
+    Raises `ModelError` where there is no such parent, or where it has that child already.
+    """
+    parent_name, _, leaf = name.rpartition(".")
+    try:
+        parent = model.get_submodule(parent_name)
+    except AttributeError as error:
+        raise ModelError(f"{type(model).__name__}: no module named '{parent_name}': {error}") from error
+    if not leaf or hasattr(parent, leaf):
+        raise ModelError(f"{type(model).__name__}: '{name}' is there already, so nothing can be added by that name")
+    parent.add_module(leaf, module)
 
 
 def copy_model(model: nn.Module) -> nn.Module:

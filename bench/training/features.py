@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bench.models.adapter import adapter_for
 from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term
 
@@ -67,6 +68,26 @@ class Heard:
         return keep
 
 
+class _Ears:
+    """All that is heard of one model: its states, and where `attention` what its scores are made of."""
+
+    def __init__(self, model: nn.Module, *, attention: bool) -> None:
+        self.layers = Heard(model)
+        self.attention = HeardAttention(model) if attention else None
+
+    def open(self) -> None:
+        """Start listening."""
+        self.layers.open()
+        if self.attention is not None:
+            self.attention.open()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.layers.close()
+        if self.attention is not None:
+            self.attention.close()
+
+
 class FeatureMatching(Hook, Term):
     """Mean squared error between the hidden states of a student and of a teacher of the same form.
 
@@ -74,17 +95,24 @@ class FeatureMatching(Hook, Term):
     States of padding do not count. (Noach & Goldberg 2020, §2: their weights of the terms could not be read; here they
     are equal.) As a hook it listens to the student in each step; the teacher is run in the loss, without gradients.
 
+    `summed` is TernaryBERT's form (Zhang et al. 2020, arXiv:2009.12812): the sum over the embeddings and the
+    layers, and no term for the logits, which are left to the distillation loss.
+
     Args:
         teacher: on the device of training, in evaluation mode; it is never changed.
+        attention: weight of the attention scores' mean over layers, or of their sum where `summed`; 0 leaves them out.
+        summed: whether terms are summed.
     """
 
-    def __init__(self, teacher: nn.Module) -> None:
+    def __init__(self, teacher: nn.Module, *, attention: float = 0.0, summed: bool = False) -> None:
         self._teacher = teacher
-        self._student: Heard | None = None
+        self._attention = attention
+        self._summed = summed
+        self._student: _Ears | None = None
 
     def before_step(self, state: TrainState) -> None:
         """Listen to the student."""
-        self._student = Heard(state.model)
+        self._student = self._ears(state.model)
         self._student.open()
 
     def after_step(self, state: TrainState) -> None:
@@ -95,8 +123,8 @@ class FeatureMatching(Hook, Term):
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """See `Term`; without a step's hook, as on a fixed batch, the student is run once more."""
-        teacher, again = Heard(self._teacher), self._student is None
-        student = Heard(model) if self._student is None else self._student
+        teacher, again = self._ears(self._teacher), self._student is None
+        student = self._ears(model) if self._student is None else self._student
         teacher.open()
         if again:
             student.open()
@@ -104,15 +132,33 @@ class FeatureMatching(Hook, Term):
             with torch.no_grad():
                 wanted = self._teacher(**batch.inputs)
             given = model(**batch.inputs) if again else outputs
-            pairs = zip(student.states, teacher.states, strict=True)
-            terms = [_squared(mine, its, batch.inputs.get(mask)) for (mask, mine), (_, its) in pairs]
-            heads = zip(kind.logits(given), kind.logits(wanted), strict=True)
-            terms += [functional.mse_loss(mine.float(), its.float()) for mine, its in heads]
-            return torch.stack(terms).mean()
+            return self._compared(student, teacher, batch, [] if self._summed else _heads(kind, given, wanted))
         finally:
             teacher.close()
             if again:
                 student.close()
+
+    def _compared(self, student: _Ears, teacher: _Ears, batch: Batch, logits: list[Tensor]) -> Tensor:
+        pairs = zip(student.layers.states, teacher.layers.states, strict=True)
+        states = [_squared(mine, its, batch.inputs.get(mask)) for (mask, mine), (_, its) in pairs]
+        loss = self._joined([*states, *logits])
+        if student.attention is not None and teacher.attention is not None:
+            scores = score_errors(student.attention, teacher.attention, batch.inputs)
+            loss = loss + self._attention * self._joined(scores)
+        return loss
+
+    def _joined(self, terms: list[Tensor]) -> Tensor:
+        stacked = torch.stack(terms)
+        return stacked.sum() if self._summed else stacked.mean()
+
+    def _ears(self, model: nn.Module) -> _Ears:
+        return _Ears(model, attention=bool(self._attention))
+
+
+def _heads(kind: TaskKind, student: Any, teacher: Any) -> list[Tensor]:
+    """The mean squared difference of each head's logits."""
+    heads = zip(kind.logits(student), kind.logits(teacher), strict=True)
+    return [functional.mse_loss(mine.float(), its.float()) for mine, its in heads]
 
 
 def _squared(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:

@@ -11,9 +11,11 @@ import torch
 
 from bench.analysis.aggregate import aggregate
 from bench.columns import COLUMNS
+from bench.layers.cells import Cells
 from bench.methods.pruning.saliency import SALIENCIES
 from bench.methods.pruning.selector import SELECTORS
 from bench.methods.pruning.site import Piece, Site
+from bench.methods.quantizing.range import RANGES, Ranged
 from bench.recipe import load_recipe
 from bench.suite import load_suite
 
@@ -44,6 +46,24 @@ def test_the_saliency_of_the_page_keeps_what_it_says(monkeypatch):
     scores = SALIENCIES.get("weakest").scores([site], SimpleNamespace(pooling="sum"))
     masks = SELECTORS.get("global").select([site], scores, 0.5)
     assert masks["w"].tolist() == [True, False, False, True]
+
+
+def test_the_quantization_recipe_of_the_page_loads(tmp_path):
+    path = tmp_path / "shown.toml"
+    path.write_text(blocks("quantization.md", "toml")[0], encoding="utf-8")
+    (method,) = load_recipe(str(path)).methods()
+    assert method.budget == 1.0
+
+
+def test_the_range_of_the_page_covers_what_it_says(monkeypatch):
+    monkeypatch.setattr(RANGES, "_plugins", dict(RANGES._plugins))
+    exec(blocks("quantization.md", "python")[0], {})
+    values = torch.tensor([[1.0, -1.0, 3.0, 3.0]])
+    cells = Cells(rows=1, columns=4, groups=1, bucket=2)
+    ranged = Ranged(values=values, cells=cells, rounded=lambda bounds: values, percentile=99.0, clip=1.0)
+    low, high = RANGES.get("deviations").bounds(ranged)
+    assert high.tolist() == [[3.0, 9.0]]
+    assert torch.equal(low, -high)
 
 
 def test_the_suite_of_the_page_is_valid(tmp_path):

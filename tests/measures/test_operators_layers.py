@@ -24,8 +24,12 @@ from bench.layers.integer.stack import IntegerStack
 from bench.layers.layer import LAYER_KINDS
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_factorized import LowBitFactorizedLinear
+from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
+from bench.layers.rounded_attention import AttentionRounding
+from bench.layers.rounded_norm import RoundedNorm
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
+from bench.layers.summed import SummedEmbedding, SummedLinear
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 
@@ -85,6 +89,16 @@ def low_bit_factorized():
     return layer, RANK * (WIDTH + OUT), int(first.count_nonzero() + second.count_nonzero())
 
 
+def low_bit_summed():
+    """Both matrices are 3 where `weight` is not zero: what is multiplied is 6 there."""
+    weight = sparse(OUT, WIDTH)
+    return (
+        LowBitSummedLinear.from_layers(packed(weight), packed(weight)),
+        WIDTH * OUT,
+        int(weight.count_nonzero()),
+    )
+
+
 # Of each kind of linear layer: one, its multiply-adds a row in closed form, and how many of its weights are not zero.
 CLOSED_FORMS = {
     "int8-linear": int8,
@@ -94,6 +108,7 @@ CLOSED_FORMS = {
     "int8-static-linear": int8_static,
     "low-bit-linear": low_bit,
     "low-bit-factorized-linear": low_bit_factorized,
+    "low-bit-summed-linear": low_bit_summed,
 }
 
 BATCH, LENGTH, ENTRIES, POSITIONS = 2, 5, 30, 6
@@ -106,6 +121,12 @@ OTHERS = {
         layer := CsrLinear.from_dense(sparse(OUT, WIDTH), torch.randn(OUT)),
         STATES,
         TOKENS * int(sparse(OUT, WIDTH).count_nonzero()),
+        layer.macs(TOKENS),
+    ),
+    "summed-linear": lambda: (
+        layer := SummedLinear(WIDTH, OUT),
+        STATES,
+        TOKENS * WIDTH * OUT,
         layer.macs(TOKENS),
     ),
     "factorized-embedding": lambda: (
@@ -159,11 +180,23 @@ EMPTY = {
     "empty-linear": lambda: EmptyLinear(WIDTH, 0, bias=False),
     "empty-attention": lambda: EmptyAttention(WIDTH, output="dense"),
     "low-bit-embedding": embedding,
+    "low-bit-summed-embedding": lambda: LowBitSummedEmbedding.from_tables(embedding(), embedding()),
+    "summed-embedding": lambda: SummedEmbedding(ENTRIES, WIDTH),
+    "rounded-norm": lambda: RoundedNorm(WIDTH),
 }
+ATTENTION = "attention-rounding"  # takes queries, keys and values
 
 
 def test_every_stored_layer_kind_has_a_closed_form_here():
-    assert sorted([*CLOSED_FORMS, *OTHERS, *EMPTY]) == LAYER_KINDS.names()
+    assert sorted([*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION]) == LAYER_KINDS.names()
+
+
+def test_rounded_attention_multiplies_as_the_plain_one_does():
+    layer = AttentionRounding().eval()
+    assert layer.kind == ATTENTION
+    states = torch.randn(BATCH, 3, LENGTH, 4)
+    found = traced(lambda self, x: self.layer(x, x, x, None, scaling=0.5, dropout=0.0), {"x": states}, layer=layer)
+    assert (found.macs, found.coverage) == (2 * BATCH * 3 * LENGTH**2 * 4, 1.0)
 
 
 @pytest.mark.parametrize("kind", EMPTY)

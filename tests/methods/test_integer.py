@@ -205,6 +205,6 @@ def test_other_activations_and_no_examples_are_refused(model, make_lab):
 
 def test_the_recipe_is_this_method_and_says_what_it_lacks():
     recipe = load_recipe("i-bert")
-    assert recipe.methods() == [Integer()]
+    assert recipe.methods() == [Integer(budget=1.0)]
     assert recipe.file.status == "mechanism"
-    assert "quantization-aware fine-tuning" in recipe.file.missing
+    assert "stay in float" in recipe.file.missing

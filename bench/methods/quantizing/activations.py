@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,14 @@ from bench.errors import MethodError
 from bench.layers.cells import Cells
 from bench.methods.factorizing.calibration import alike, listening, run
 from bench.methods.quantizing.grid import GRIDS, Asked, Bounds
+from bench.methods.quantizing.input_ranges import MovingInputs
 from bench.methods.quantizing.range import RANGES, Ranged
 
 if TYPE_CHECKING:
+    from bench.layers.input_rounding import InputRounding
     from bench.methods.quantizing.work import Work
 
 SAMPLE = 2**16  # activations a layer that are kept, however many are seen
-_GRID, _BITS = "affine", 8
 
 
 class Ends(NamedTuple):
@@ -58,26 +59,46 @@ class Observer:
         return torch.cat([self._values, torch.tensor(self._ends)])[None]
 
 
-def activation_bounds(layers: Mapping[str, nn.Module], work: Work) -> dict[str, Ends]:
+def activation_bounds(
+    layers: Mapping[str, nn.Module], work: Work, *, bits: int = 8, grid: str = "affine"
+) -> dict[str, Ends]:
     """The range of each layer's inputs on the first `examples` training examples, by `activation_range`.
 
-    The model runs in evaluation mode on batches of one length, so that no padding is counted.
+    The model runs in evaluation mode on batches of one length, so that no padding is counted. `bits` and `grid` are
+    what the range is found for.
     """
+    if RANGES.get(work.method.activation_range).moving:
+        return _moving_averages(layers, work)
     draws = torch.Generator().manual_seed(work.lab.seed)
     observers = {name: Observer(draws) for name in layers}
     with listening({module: observers[name].add for name, module in layers.items()}):
         for batch in alike(work.lab, examples=work.method.examples):
             run(work.model, batch)
-    return {name: _ends(observer.values(), work) for name, observer in observers.items()}
+    return {name: _ends(observer.values(), work, bits, grid) for name, observer in observers.items()}
 
 
-def _ends(values: Tensor, work: Work) -> Ends:
+def _moving_averages(layers: Mapping[str, nn.Module], work: Work) -> dict[str, Ends]:
+    followers = {name: MovingInputs(momentum=work.method.activation_momentum) for name in layers}
+    with listening({module: followers[name].watch for name, module in layers.items()}):
+        for batch in alike(work.lab, examples=work.method.examples):
+            run(work.model, batch)
+    return {name: ends_of(follower.stored()) for name, follower in followers.items()}
+
+
+def ends_of(rounding: InputRounding) -> Ends:
+    """The fixed range of a rounding, widened to hold 0."""
+    return Ends(min(float(cast(Tensor, rounding.low)), 0.0), max(float(cast(Tensor, rounding.high)), 0.0))
+
+
+def _ends(values: Tensor, work: Work, bits: int, grid: str) -> Ends:
     method = work.method
     cells = Cells(rows=1, columns=values.shape[1], groups=1, bucket=values.shape[1])
 
     def rounded(bounds: Bounds) -> Tensor:
-        return GRIDS.get(_GRID).code(Asked(values=values, cells=cells, bits=_BITS, bounds=bounds)).values()
+        return GRIDS.get(grid).rounded(Asked(values=values, cells=cells, bits=bits, bounds=bounds))
 
-    ranged = Ranged(values=values, cells=cells, rounded=rounded, percentile=method.percentile, clip=method.clip)
+    ranged = Ranged(
+        values=values, cells=cells, rounded=rounded, percentile=method.percentile, clip=method.clip, bits=bits
+    )
     low, high = RANGES.get(method.activation_range).bounds(ranged)
     return Ends(min(float(low), 0.0), max(float(high), 0.0))

@@ -54,16 +54,21 @@ class Grid(ABC):
     """Codes and side data for a matrix; instances hold no state.
 
     `widths` are the code widths that the grid has, `ranged` whether it covers a range that something else finds.
-    `keeps_zero` says that a weight of 0 stays 0 to the bit.
+    `keeps_zero` says that a weight of 0 stays 0 to the bit, `curved` that it needs the curvature of the loss.
     """
 
     widths: ClassVar[range]
     ranged: ClassVar[bool] = False
     keeps_zero: ClassVar[bool] = True
+    curved: ClassVar[bool] = False
 
     @abstractmethod
     def code(self, asked: Asked) -> Coded:
         """The codes of a matrix."""
+
+    def rounded(self, asked: Asked) -> Tensor:
+        """What the codes stand for, equal to the bit to `code(asked).values()`; grids may have a faster way to it."""
+        return self.code(asked).values()
 
 
 GRIDS: Registry[Grid] = Registry(

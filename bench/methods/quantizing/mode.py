@@ -33,6 +33,7 @@ MODES: Registry[Mode] = Registry(
         "bench.methods.quantizing.modes.dynamic",
         "bench.methods.quantizing.modes.weights",
         "bench.methods.quantizing.modes.static",
+        "bench.methods.quantizing.modes.operands",
     ),
     group="bench.quantization_modes",
 )

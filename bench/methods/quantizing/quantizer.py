@@ -40,11 +40,39 @@ class Quantizer:
         )
         return GRANULARITIES.get(self.granularity).cells(shaped)
 
-    def code(self, values: Tensor, cells: Cells, bits: int, *, moments: Tensor | None = None) -> Coded:
+    def code(
+        self,
+        values: Tensor,
+        cells: Cells,
+        bits: int,
+        *,
+        moments: Tensor | None = None,
+        bounds: Bounds | None = None,
+    ) -> Coded:
         """The codes of float `values` [rows, columns]; raises `MethodError` for a width that the grid does not have.
 
         The codes' own `values()` are the fake-quantized weights, equal to the bit to what the packed form gives.
+        `bounds` take the place of those that the range would find.
         """
+        grid, asked = self._asked(values, cells, bits, moments, bounds)
+        return grid.code(asked)
+
+    def rounded(
+        self,
+        values: Tensor,
+        cells: Cells,
+        bits: int,
+        *,
+        moments: Tensor | None = None,
+        bounds: Bounds | None = None,
+    ) -> Tensor:
+        """`code(...).values()` in a new tensor, without the codes where the grid can do without them."""
+        grid, asked = self._asked(values, cells, bits, moments, bounds)
+        return grid.rounded(asked)
+
+    def _asked(
+        self, values: Tensor, cells: Cells, bits: int, moments: Tensor | None, bounds: Bounds | None
+    ) -> tuple[Grid, Asked]:
         grid = GRIDS.get(self.grid)
         if bits not in grid.widths:
             most = grid.widths.stop - 1
@@ -52,14 +80,17 @@ class Quantizer:
                 f"quantize: grid '{self.grid}' has codes of {grid.widths.start} to {most} bits, found bits = {bits}"
             )
         plain = values.detach().float()
-        bounds = self.bounds(grid, plain, cells, bits) if grid.ranged else None
-        return grid.code(Asked(values=plain, cells=cells, bits=bits, bounds=bounds, moments=moments))
+        if grid.ranged and bounds is None:
+            bounds = self.bounds(grid, plain, cells, bits)
+        return grid, Asked(values=plain, cells=cells, bits=bits, bounds=bounds, moments=moments)
 
     def bounds(self, grid: Grid, values: Tensor, cells: Cells, bits: int) -> Bounds:
         """The bounds of each cell, by the range."""
 
         def rounded(bounds: Bounds) -> Tensor:
-            return grid.code(Asked(values=values, cells=cells, bits=bits, bounds=bounds)).values()
+            return grid.rounded(Asked(values=values, cells=cells, bits=bits, bounds=bounds))
 
-        ranged = Ranged(values=values, cells=cells, rounded=rounded, percentile=self.percentile, clip=self.clip)
+        ranged = Ranged(
+            values=values, cells=cells, rounded=rounded, percentile=self.percentile, clip=self.clip, bits=bits
+        )
         return RANGES.get(self.range).bounds(ranged)

@@ -18,6 +18,7 @@ from bench.models.adapter import adapter_for
 from bench.models.tables import vocabulary_tables
 
 if TYPE_CHECKING:
+    from bench.layers.input_rounding import InputRounding
     from bench.methods.quantizing.grid import Coded
 
 EMBEDDING: Literal["embedding"] = "embedding"
@@ -27,7 +28,10 @@ class Site(ABC):
     """One stored place of weights: `name` is where, `role` what it does, `weights` its matrices by name.
 
     Shared modules and tied tables are one site. `layer` is the stored layer that it is in, "" outside of them.
+    `multiplies` is the linear layer whose inputs may be rounded, None where there is none.
     """
+
+    multiplies: nn.Module | None = None
 
     def __init__(self, name: str, role: Target, layer: str, weights: dict[str, Tensor]) -> None:
         self.name = name
@@ -41,8 +45,11 @@ class Site(ABC):
         return sum(weight.numel() for weight in self.weights.values())
 
     @abstractmethod
-    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
-        """Code every matrix and put the packed form in its place, wherever in `model` it is shared."""
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
+        """Code every matrix and put the packed form in its place, wherever in `model` it is shared.
+
+        `inputs` is how what it multiplies is rounded.
+        """
 
 
 class DenseSite(Site):
@@ -51,10 +58,11 @@ class DenseSite(Site):
     def __init__(self, name: str, role: Target, layer: str, linear: nn.Linear) -> None:
         super().__init__(name, role, layer, {f"{name}.weight": linear.weight})
         self.linear = linear
+        self.multiplies = linear
 
-    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """See `Site`."""
-        replace_everywhere(model, self.linear, _linear(code(self.linear.weight), self.linear.bias))
+        replace_everywhere(model, self.linear, _linear(code(self.linear.weight), self.linear.bias, inputs))
 
 
 class FactorizedSite(Site):
@@ -64,8 +72,10 @@ class FactorizedSite(Site):
         super().__init__(name, role, layer, {f"{name}.first": factors.first, f"{name}.second": factors.second})
         self.factors = factors
 
-    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
-        """See `Site`."""
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
+        """See `Site`; raises `MethodError` for inputs that are to be rounded."""
+        if inputs is not None:
+            raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
         first, second = _linear(code(self.factors.first), None), _linear(code(self.factors.second), self.factors.bias)
         replace_everywhere(model, self.factors, LowBitFactorizedLinear.from_layers(first, second))
 
@@ -77,19 +87,20 @@ class EmbeddingSite(Site):
         super().__init__(name, EMBEDDING, "", {f"{name}.weight": embeddings[0].weight})
         self.embeddings = embeddings
         self.tied = tied
+        self.multiplies = tied
 
-    def put(self, model: nn.Module, code: Callable[[Tensor], Coded]) -> None:
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """See `Site`; one packed table serves them all."""
         coded = code(self.embeddings[0].weight)
         packed = LowBitEmbedding.from_codes(coded.coding, coded.codes, coded.side)
         if self.tied is not None:
-            replace_everywhere(model, self.tied, packed.softmax(self.tied.bias))
+            replace_everywhere(model, self.tied, packed.softmax(self.tied.bias, inputs))
         for embedding in self.embeddings:
             replace_everywhere(model, embedding, packed)
 
 
-def _linear(coded: Coded, bias: Tensor | None) -> LowBitLinear:
-    return LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, bias)
+def _linear(coded: Coded, bias: Tensor | None, inputs: InputRounding | None = None) -> LowBitLinear:
+    return LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, bias, inputs)
 
 
 def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
@@ -121,6 +132,20 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
             "quantize: the softmax is tied to the embedding, which would keep its float table, so nothing would be "
             "saved. Give the target 'embedding', which codes both."
         )
+    return found
+
+
+def other_sites(model: nn.Module, known: Sequence[Site]) -> list[Site]:
+    """The dense maps and tables of `model` that are no site yet, such as the pooler, the head and the positions."""
+    held = {id(weight) for site in known for weight in site.weights.values()}
+    found: list[Site] = []
+    for name, module in model.named_modules():
+        if id(getattr(module, "weight", None)) in held:
+            continue
+        if type(module) is nn.Linear:
+            found.append(DenseSite(name, "softmax", "", module))
+        elif type(module) is nn.Embedding:
+            found.append(EmbeddingSite(name, [module], None))
     return found
 
 

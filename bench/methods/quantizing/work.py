@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.methods.method import Lab
     from bench.methods.quantize import Quantize
     from bench.methods.quantizing.grid import Coded
+    from bench.methods.quantizing.latent import Place
     from bench.methods.quantizing.site import Site
 
 
@@ -49,6 +50,12 @@ class Work:
         width = adapter_for(self.model).head_width(self.model) if has_heads else None
         rows, columns = weight.shape
         return self.quantizer(site).cells((rows, columns), role=site.role, head_width=width)
+
+    def place(self, site: Site, weight: nn.Parameter, bits: int) -> Place:
+        """One matrix of a site as training sees it."""
+        from bench.methods.quantizing.latent import Place
+
+        return Place(parameter=weight, quantizer=self.quantizer(site), cells=self.cells(site, weight), bits=bits)
 
     def coded(self, site: Site, weight: Tensor, bits: int) -> Coded:
         """One matrix of a site at `bits`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.quantizing.grid import GRIDS, Asked, Coded, Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Binary(Grid):
@@ -22,10 +25,17 @@ class Binary(Grid):
 
         from bench.layers.coding import Coding
 
-        cells = asked.cells
-        scale = cells.reduce(asked.values.abs(), "sum") / cells.sizes().to(asked.values.device)
-        coding = Coding(form="signs", bits=1, cells=cells)
-        return Coded(coding=coding, codes=(asked.values >= 0).to(torch.uint8), side={"scale": scale})
+        coding = Coding(form="signs", bits=1, cells=asked.cells)
+        return Coded(coding=coding, codes=(asked.values >= 0).to(torch.uint8), side={"scale": _scale(asked)})
+
+    def rounded(self, asked: Asked) -> Tensor:
+        """See `Grid`."""
+        return (asked.values >= 0).float().mul_(2).sub_(1).mul_(asked.cells.whole(_scale(asked)))
+
+
+def _scale(asked: Asked) -> Tensor:
+    cells = asked.cells
+    return cells.reduce(asked.values.abs(), "sum") / cells.sizes().to(asked.values.device)
 
 
 GRIDS.register("binary")(Binary())

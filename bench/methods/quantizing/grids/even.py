@@ -27,10 +27,16 @@ class Symmetric(Even):
 
     def code(self, asked: Asked) -> Coded:
         """See `Grid`."""
-        largest = 2 ** (asked.bits - 1) - 1
-        scale = _positive(_reach(asked) / largest)
-        steps = (asked.values / asked.cells.whole(scale)).round_().clamp_(-largest, largest)
-        return _coded(asked, "steps", _complement(steps, asked.bits), scale=scale)
+        scale = self._scale(asked)
+        return _coded(asked, "steps", _complement(_signed(asked, scale), asked.bits), scale=scale)
+
+    def rounded(self, asked: Asked) -> Tensor:
+        """See `Grid`."""
+        scale = self._scale(asked)
+        return _signed(asked, scale).mul_(asked.cells.whole(scale))
+
+    def _scale(self, asked: Asked) -> Tensor:
+        return _positive(_reach(asked) / (2 ** (asked.bits - 1) - 1))
 
 
 class PowerOfTwo(Even):
@@ -40,13 +46,20 @@ class PowerOfTwo(Even):
 
     def code(self, asked: Asked) -> Coded:
         """See `Grid`; the exponent takes one byte and is kept in [-126, 127]."""
+        exponent, scale = self._scale(asked)
+        return _coded(asked, "shifts", _complement(_signed(asked, scale), asked.bits), exponent=exponent)
+
+    def rounded(self, asked: Asked) -> Tensor:
+        """See `Grid`."""
+        _, scale = self._scale(asked)
+        return _signed(asked, scale).mul_(asked.cells.whole(scale))
+
+    def _scale(self, asked: Asked) -> tuple[Tensor, Tensor]:
         import torch
 
         largest = 2 ** (asked.bits - 1) - 1
         exponent = _positive(_reach(asked) / largest).log2().ceil_().clamp_(-126, 127)
-        scale = torch.ldexp(torch.ones_like(exponent), exponent.int())
-        steps = (asked.values / asked.cells.whole(scale)).round_().clamp_(-largest, largest)
-        return _coded(asked, "shifts", _complement(steps, asked.bits), exponent=exponent)
+        return exponent, torch.ldexp(torch.ones_like(exponent), exponent.int())
 
 
 class Affine(Even):
@@ -59,13 +72,22 @@ class Affine(Even):
 
     def code(self, asked: Asked) -> Coded:
         """See `Grid`."""
+        steps, scale, zero = self._steps(asked)
+        return _coded(asked, "affine", steps, scale=scale, zero=zero)
+
+    def rounded(self, asked: Asked) -> Tensor:
+        """See `Grid`."""
+        steps, scale, zero = self._steps(asked)
+        return steps.sub_(asked.cells.whole(zero)).mul_(asked.cells.whole(scale))
+
+    def _steps(self, asked: Asked) -> tuple[Tensor, Tensor, Tensor]:
         most = 2**asked.bits - 1
         bounds = _bounds(asked)
         low, high = bounds.low.clamp(max=0), bounds.high.clamp(min=0)
         scale = _positive((high - low) / most)
         zero = (-low / scale).round().clamp(0, most)
         steps = (asked.values / asked.cells.whole(scale)).round_().add_(asked.cells.whole(zero)).clamp_(0, most)
-        return _coded(asked, "affine", steps, scale=scale, zero=zero)
+        return steps, scale, zero
 
 
 class Interval(Even):
@@ -79,11 +101,26 @@ class Interval(Even):
 
     def code(self, asked: Asked) -> Coded:
         """See `Grid`."""
+        steps, scale, low = self._steps(asked)
+        return _coded(asked, "interval", steps, scale=scale, low=low)
+
+    def rounded(self, asked: Asked) -> Tensor:
+        """See `Grid`."""
+        steps, scale, low = self._steps(asked)
+        return steps.mul_(asked.cells.whole(scale)).add_(asked.cells.whole(low))
+
+    def _steps(self, asked: Asked) -> tuple[Tensor, Tensor, Tensor]:
         most = 2**asked.bits - 1
         bounds = _bounds(asked)
         scale = _positive((bounds.high - bounds.low) / most)
         steps = (asked.values - asked.cells.whole(bounds.low)).div_(asked.cells.whole(scale)).round_().clamp_(0, most)
-        return _coded(asked, "interval", steps, scale=scale, low=bounds.low)
+        return steps, scale, bounds.low
+
+
+def _signed(asked: Asked, scale: Tensor) -> Tensor:
+    """The nearest whole number of steps, at most 2^(b-1) - 1 to each side."""
+    largest = 2 ** (asked.bits - 1) - 1
+    return (asked.values / asked.cells.whole(scale)).round_().clamp_(-largest, largest)
 
 
 def _bounds(asked: Asked) -> Bounds:

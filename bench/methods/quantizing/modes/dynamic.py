@@ -16,20 +16,37 @@ if TYPE_CHECKING:
 
 
 class Dynamic(Mode):
-    """Integer products whose activations are quantized row by row at every call; no data are needed."""
+    """Integer products whose activations are quantized row by row at every call; no data are needed.
+
+    With a budget the model trains on numbers rounded as the kernel rounds them.
+    """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
     def refuses(self, method: Quantize) -> str | None:
         """See `Mode`."""
+        if method.activation_range in ("moving-average", "learned"):
+            return f"scheme 'dynamic' finds a range at each call, and '{method.activation_range}' stays"
         return refused(method)
 
     def apply(self, work: Work) -> None:
         """See `Mode`."""
         from bench.layers.replacing import replace_everywhere
 
+        if work.method.budget:
+            _train(work)
         for name, linear in linears(work).items():
             replace_everywhere(work.model, linear, _integer(linear, name))
+
+
+def _train(work: Work) -> None:
+    from bench.methods.quantizing.integer_inputs import DynamicInputs
+    from bench.methods.quantizing.site import find_sites
+    from bench.methods.quantizing.training import multiplied, trained
+
+    sites = find_sites(work.model, work.method.targets)
+    inputs = {linear: DynamicInputs() for linear in multiplied(sites).values()}
+    trained(work, sites, {site.name: work.method.bits for site in sites}, inputs)
 
 
 def _integer(linear: nn.Module, name: str) -> nn.Module:

@@ -27,6 +27,13 @@ def refused(method: Quantize) -> str | None:
         return (
             f"scheme '{method.scheme}' is for linear layers of 8 bits; give scheme 'weights' for tables or other bits"
         )
+    if method.rest:
+        return f"scheme '{method.scheme}' is for linear layers with a role; give scheme 'weights' for the rest"
+    if method.activation_bits is not None or method.activation_span != "call":
+        return (
+            f"scheme '{method.scheme}' has activations of 8 bits and spans of its own; leave out activation_bits and "
+            "activation_span"
+        )
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.quantizing.mode import MODES, Mode
@@ -9,20 +10,28 @@ from bench.methods.quantizing.modes.integers import linears, no_form, refused
 from bench.saving import Saving
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from bench.methods.quantize import Quantize
+    from bench.methods.quantizing.activations import Ends
     from bench.methods.quantizing.work import Work
 
 
 class Static(Mode):
     """Integer products whose activations have one fixed range a layer, found by `activation_range` (Jacob et al. §2.1).
 
-    The range of the training examples also holds at test time: a larger activation is clipped to it.
+    The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget the
+    model trains on numbers rounded as the kernel rounds them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
     def refuses(self, method: Quantize) -> str | None:
         """See `Mode`."""
+        if method.activation_range == "learned":
+            return (
+                "scheme 'static' has a zero point, and activation_range 'learned' is symmetric. Give scheme 'weights'"
+            )
         return refused(method)
 
     def apply(self, work: Work) -> None:
@@ -33,7 +42,6 @@ class Static(Mode):
         from bench.layers.factorized import FactorizedLinear
         from bench.layers.int8_static import StaticInt8Linear
         from bench.layers.replacing import replace_everywhere
-        from bench.methods.quantizing.activations import activation_bounds
 
         found = linears(work)
         for name, linear in found.items():
@@ -44,10 +52,30 @@ class Static(Mode):
                 )
             if type(linear) is not nn.Linear:
                 raise no_form(name, linear)
-        bounds = activation_bounds(found, work)
+        bounds = _bounds(work, found)
         for name, linear in found.items():
             layer = StaticInt8Linear.from_ranges(linear.weight, linear.bias, *bounds[name])  # type: ignore[arg-type]
             replace_everywhere(work.model, linear, layer)
+
+
+def _bounds(work: Work, linears: Mapping[str, nn.Module]) -> dict[str, Ends]:
+    """The range of each layer's inputs, after training where there is a budget."""
+    from bench.methods.quantizing.activations import activation_bounds, ends_of
+    from bench.methods.quantizing.integer_inputs import StaticInputs
+    from bench.methods.quantizing.range import RANGES
+    from bench.methods.quantizing.site import find_sites
+    from bench.methods.quantizing.training import trained
+
+    method = work.method
+    if not method.budget:
+        return activation_bounds(linears, work)
+    moving = RANGES.get(method.activation_range).moving
+    given: dict[str, Ends] = {} if moving else activation_bounds(linears, work)
+    momentum = method.activation_momentum
+    inputs = {linear: StaticInputs(given.get(name), momentum=momentum) for name, linear in linears.items()}
+    sites = find_sites(work.model, method.targets)
+    trained(work, sites, {site.name: method.bits for site in sites}, inputs)
+    return {name: ends_of(inputs[linear].stored()) for name, linear in linears.items()}
 
 
 MODES.register("static")(Static())

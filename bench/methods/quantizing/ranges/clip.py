@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
 
 
 class Clip(Range):
     """From -c to c in every cell (TernaryBERT's code has 2.5 for weights and activations)."""
+
+    clips: ClassVar[bool] = True
 
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`."""

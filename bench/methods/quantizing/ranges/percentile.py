@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
@@ -10,6 +11,8 @@ from bench.methods.quantizing.range import RANGES, Range, Ranged
 
 class Percentile(Range):
     """From the (100 - p)-th to the p-th percentile of each cell, by nearest rank towards the middle."""
+
+    searched: ClassVar[bool] = True
 
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`."""

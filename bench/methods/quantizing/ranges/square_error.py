@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
@@ -16,6 +16,8 @@ SHARES = tuple(1 - 0.03 * step for step in range(31))
 
 class SquareError(Range):
     """The share of min-max whose grid leaves the least squared error in each cell: never more than min-max leaves."""
+
+    searched: ClassVar[bool] = True
 
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`; costs one rounding of all values a share."""

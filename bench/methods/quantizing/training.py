@@ -1,0 +1,97 @@
+"""What `quantize` trains and packs: the places of its sites, and the ranges of what they multiply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from bench.errors import MethodError
+from bench.layers.input_rounding import InputRounding
+from bench.methods.quantizing.activations import activation_bounds
+from bench.methods.quantizing.aware import AwareTraining, train_aware
+from bench.methods.quantizing.input_ranges import LearnedInputs, MovingInputs
+from bench.methods.quantizing.latent import Place
+from bench.methods.quantizing.range import RANGES
+from bench.methods.quantizing.site import FactorizedSite, Site
+
+if TYPE_CHECKING:
+    from bench.methods.quantizing.work import Work
+
+
+def prepared(
+    work: Work,
+    sites: Sequence[Site],
+    bits: Mapping[str, int],
+    inputs: Mapping[nn.Module, InputRounding] | None = None,
+) -> AwareTraining:
+    """What stands in front of the weights and inputs of `sites`, at `bits` by name; nothing is trained yet.
+
+    `inputs` take the place of what the arguments of the stage say.
+
+    Raises `MethodError` for a factorized layer whose inputs are to be rounded, or without training examples where
+    ranges are found on them.
+    """
+    places: list[Place] = []
+    for site in sites:
+        for weight in site.weights.values():
+            if not isinstance(weight, nn.Parameter):
+                raise MethodError(f"quantize: {site.name} holds no parameter, so it cannot be trained")
+            places.append(work.place(site, weight, bits[site.name]))
+    return AwareTraining(places, _inputs(work, sites) if inputs is None else inputs)
+
+
+def trained(
+    work: Work,
+    sites: Sequence[Site],
+    bits: Mapping[str, int],
+    inputs: Mapping[nn.Module, InputRounding] | None = None,
+) -> AwareTraining:
+    """`prepared`, and trained for the budget, if there is one."""
+    aware = prepared(work, sites, bits, inputs)
+    train_aware(work.method, work.model, work.lab, aware)
+    return aware
+
+
+def multiplied(sites: Sequence[Site]) -> dict[str, nn.Module]:
+    """The linear layers of `sites` whose inputs can be rounded, by name; raises `MethodError` for factorized ones."""
+    found: dict[str, nn.Module] = {}
+    for site in sites:
+        if isinstance(site, FactorizedSite):
+            raise MethodError(
+                f"quantize: {site.name} is factorized, and its inner activations cannot be rounded in training or over "
+                "a range that stays. Give scheme 'weights' without activation_bits, or scheme 'dynamic' without a "
+                "budget."
+            )
+        if site.multiplies is not None:
+            found[site.name] = site.multiplies
+    return found
+
+
+def _inputs(work: Work, sites: Sequence[Site]) -> dict[nn.Module, InputRounding]:
+    """How what each site multiplies is rounded, by the arguments of the stage."""
+    method = work.method
+    bits = method.activation_bits
+    if bits is None:
+        return {}
+    linears = multiplied(sites)
+    if method.activation_span != "fixed":
+        clip = method.clip if method.activation_range == "clip" else None
+        return {
+            linear: InputRounding(bits, method.activation_grid, method.activation_span, clip)
+            for linear in linears.values()
+        }
+    chosen = RANGES.get(method.activation_range)
+    if chosen.learned:
+        return {linear: LearnedInputs(bits) for linear in linears.values()}
+    if chosen.moving and method.budget:
+        made = {}
+        for linear in linears.values():
+            made[linear] = MovingInputs(bits, method.activation_grid, momentum=method.activation_momentum)
+        return dict(made)
+    ends = activation_bounds(linears, work, bits=bits, grid=method.activation_grid)
+    return {
+        linear: InputRounding.fixed(*ends[name], bits=bits, grid=method.activation_grid)
+        for name, linear in linears.items()
+    }
