@@ -69,6 +69,7 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.int8_static",
         "bench.layers.low_bit",
         "bench.layers.low_bit_factorized",
+        "bench.layers.low_bit_factorized_embedding",
         "bench.layers.low_bit_summed",
         "bench.layers.summed",
         "bench.layers.csr",

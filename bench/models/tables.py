@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.models.adapter import adapter_for
 
 
@@ -17,8 +18,8 @@ class Table(NamedTuple):
     tied: nn.Linear | None
 
 
-def vocabulary_tables(model: nn.Module, main: nn.Embedding) -> list[Table]:
-    """Each dense table of the vocabulary, each stored one once, that of `main`, the encoder's, among them."""
+def vocabulary_tables(model: nn.Module, main: nn.Embedding | FactorizedEmbedding) -> list[Table]:
+    """Each dense table of the vocabulary, each stored one once, that of `main`, the encoder's, among them if dense."""
     adapter = adapter_for(model)
     softmax = adapter.output_projection(model)
     entries = {main.num_embeddings, *([softmax.out_features] if isinstance(softmax, nn.Linear) else [])}

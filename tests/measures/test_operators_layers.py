@@ -24,6 +24,7 @@ from bench.layers.integer.stack import IntegerStack
 from bench.layers.layer import LAYER_KINDS
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_factorized import LowBitFactorizedLinear
+from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.rounded_attention import AttentionRounding
 from bench.layers.rounded_norm import RoundedNorm
@@ -133,6 +134,12 @@ OTHERS = {
         layer := FactorizedEmbedding(ENTRIES, OUT, RANK),
         IDS,
         TOKENS * RANK * OUT,
+        layer.macs(TOKENS),
+    ),
+    "low-bit-factorized-embedding": lambda: (
+        layer := LowBitFactorizedEmbedding.from_parts(embedding(), packed(sparse(OUT, WIDTH))),
+        IDS,
+        TOKENS * WIDTH * OUT,
         layer.macs(TOKENS),
     ),
     "safe-embedding": lambda: (

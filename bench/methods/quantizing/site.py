@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from bench.errors import MethodError
 from bench.layers.factorized import FactorizedLinear
+from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_factorized import LowBitFactorizedLinear
+from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
 from bench.layers.replacing import replace_everywhere
 from bench.methods.roles import Role, Target
 from bench.models.adapter import adapter_for
@@ -57,7 +59,7 @@ class DenseSite(Site):
 
     def __init__(self, name: str, role: Target, layer: str, linear: nn.Linear) -> None:
         super().__init__(name, role, layer, {f"{name}.weight": linear.weight})
-        self.linear = linear
+        self.module = self.linear = linear
         self.multiplies = linear
 
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
@@ -70,7 +72,7 @@ class FactorizedSite(Site):
 
     def __init__(self, name: str, role: Target, layer: str, factors: FactorizedLinear) -> None:
         super().__init__(name, role, layer, {f"{name}.first": factors.first, f"{name}.second": factors.second})
-        self.factors = factors
+        self.module = self.factors = factors
 
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """See `Site`; raises `MethodError` for inputs that are to be rounded."""
@@ -99,6 +101,38 @@ class EmbeddingSite(Site):
             replace_everywhere(model, embedding, packed)
 
 
+class FactorizedEmbeddingSite(Site):
+    """A narrow table of the vocabulary, the matrix that widens its rows, and that of a softmax tied to the table."""
+
+    def __init__(
+        self, name: str, embeddings: Sequence[FactorizedEmbedding], tied: FactorizedLinear | None, tied_name: str = ""
+    ) -> None:
+        first = embeddings[0]
+        weights: dict[str, Tensor] = {
+            f"{name}.table": first.table.weight,
+            f"{name}.projection": first.projection.weight,
+        }
+        if tied is not None:
+            weights[f"{tied_name}.first"] = tied.first
+        super().__init__(name, EMBEDDING, "", weights)
+        self.embeddings = embeddings
+        self.tied = tied
+
+    def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
+        """See `Site`; one packed table serves them all. Raises `MethodError` for inputs that are to be rounded."""
+        if inputs is not None:
+            raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
+        first = self.embeddings[0]
+        coded = code(first.table.weight)
+        table = LowBitEmbedding.from_codes(coded.coding, coded.codes, coded.side)
+        packed = LowBitFactorizedEmbedding.from_parts(table, _linear(code(first.projection.weight), None))
+        if self.tied is not None:
+            narrowing = _linear(code(self.tied.first), None)
+            replace_everywhere(model, self.tied, packed.softmax(narrowing, self.tied.bias))
+        for embedding in self.embeddings:
+            replace_everywhere(model, embedding, packed)
+
+
 def _linear(coded: Coded, bias: Tensor | None, inputs: InputRounding | None = None) -> LowBitLinear:
     return LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, bias, inputs)
 
@@ -117,28 +151,28 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
     }
     wanted: list[Role] = [target for target in targets if target != EMBEDDING]
     adapter.linears(model, wanted)  # refuses a role that the model does not have
-    found: list[Site] = []
+    found: list[DenseSite | FactorizedSite] = []
     for role in adapter.roles_of(model):
         if role in targets:
             for name, module in adapter.linears(model, [role]).items():
                 found.append(_matrix(name, role, layers.get(name, ""), module))
     tables = _tables(model) if EMBEDDING in targets or "softmax" in targets else []
+    tied = [site.tied for site in tables if site.tied is not None]
     if EMBEDDING in targets:
-        tied = [site.tied for site in tables]
-        found = [site for site in found if not (isinstance(site, DenseSite) and site.linear in tied)]
-        return [*found, *tables]
-    if any(site.tied is not None for site in tables):
+        return [*(site for site in found if site.module not in tied), *tables]
+    if tied:
         raise MethodError(
             "quantize: the softmax is tied to the embedding, which would keep its float table, so nothing would be "
             "saved. Give the target 'embedding', which codes both."
         )
-    return found
+    return list(found)
 
 
 def other_sites(model: nn.Module, known: Sequence[Site]) -> list[Site]:
     """The dense maps and tables of `model` that are no site yet, such as the pooler, the head and the positions."""
     held = {id(weight) for site in known for weight in site.weights.values()}
-    found: list[Site] = []
+    found: list[Site] = [site for site in _factorized_tables(model) if id(site.embeddings[0].table.weight) not in held]
+    held |= {id(weight) for site in found for weight in site.weights.values()}
     for name, module in model.named_modules():
         if id(getattr(module, "weight", None)) in held:
             continue
@@ -149,7 +183,7 @@ def other_sites(model: nn.Module, known: Sequence[Site]) -> list[Site]:
     return found
 
 
-def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> Site:
+def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> DenseSite | FactorizedSite:
     if isinstance(module, FactorizedLinear):
         return FactorizedSite(name, role, layer, module)
     if isinstance(module, nn.Linear):
@@ -160,12 +194,32 @@ def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> Site:
     )
 
 
-def _tables(model: nn.Module) -> list[EmbeddingSite]:
-    """Each table of the vocabulary, the encoder's first, with all that shares it."""
+def _tables(model: nn.Module) -> list[EmbeddingSite | FactorizedEmbeddingSite]:
+    """Each table of the vocabulary, dense or narrow, with all that shares it."""
     main: nn.Module = adapter_for(model).word_embedding(model)
-    if type(main) is not nn.Embedding:
+    if type(main) is not nn.Embedding and not isinstance(main, FactorizedEmbedding):
         raise MethodError(
-            f"quantize: the embedding is a {type(main).__name__}, not a dense table, and only dense ones have a "
-            "low-bit form. Leave out the target 'embedding'."
+            f"quantize: the embedding is a {type(main).__name__}, not a dense table or a factorized one in float, and "
+            "only these have a low-bit form. Leave out the target 'embedding'."
         )
-    return [EmbeddingSite(*table) for table in vocabulary_tables(model, main)]
+    dense = [EmbeddingSite(*table) for table in vocabulary_tables(model, main)]
+    return [*dense, *_factorized_tables(model)]
+
+
+def _factorized_tables(model: nn.Module) -> list[FactorizedEmbeddingSite]:
+    """Each narrow table, each stored one once, with its widening matrix and the softmax that is tied to it."""
+    softmax = adapter_for(model).output_projection(model)
+    shared: dict[tuple[int, int], list[tuple[str, FactorizedEmbedding]]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, FactorizedEmbedding):
+            both = (module.table.weight.data_ptr(), module.projection.weight.data_ptr())
+            shared.setdefault(both, []).append((name, module))
+    found = []
+    for (table, _), places in shared.items():
+        embeddings = [module for _, module in places]
+        if isinstance(softmax, FactorizedLinear) and softmax.second.data_ptr() == table:
+            name = next(name for name, module in model.named_modules() if module is softmax)
+            found.append(FactorizedEmbeddingSite(places[0][0], embeddings, softmax, name))
+        else:
+            found.append(FactorizedEmbeddingSite(places[0][0], embeddings, None))
+    return found

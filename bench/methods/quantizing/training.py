@@ -14,7 +14,7 @@ from bench.methods.quantizing.aware import AwareTraining, train_aware
 from bench.methods.quantizing.input_ranges import LearnedInputs, MovingInputs
 from bench.methods.quantizing.latent import Place
 from bench.methods.quantizing.range import RANGES
-from bench.methods.quantizing.site import FactorizedSite, Site
+from bench.methods.quantizing.site import FactorizedEmbeddingSite, FactorizedSite, Site
 
 if TYPE_CHECKING:
     from bench.methods.quantizing.work import Work
@@ -58,7 +58,7 @@ def multiplied(sites: Sequence[Site]) -> dict[str, nn.Module]:
     """The linear layers of `sites` whose inputs can be rounded, by name; raises `MethodError` for factorized ones."""
     found: dict[str, nn.Module] = {}
     for site in sites:
-        if isinstance(site, FactorizedSite):
+        if isinstance(site, FactorizedSite | FactorizedEmbeddingSite):
             raise MethodError(
                 f"quantize: {site.name} is factorized, and its inner activations cannot be rounded in training or over "
                 "a range that stays. Give scheme 'weights' without activation_bits, or scheme 'dynamic' without a "

@@ -80,12 +80,13 @@ def trained(work: Work, sites: Sequence[Site], bits: Mapping[str, int]) -> Opera
 def every_site(work: Work) -> list[Site]:
     """All matrices: those with a role, the vocabulary's tables, and the maps and tables that are neither."""
     from bench.layers.factorized import FactorizedLinear
+    from bench.layers.factorized_embedding import FactorizedEmbedding
     from bench.methods.quantizing.site import EMBEDDING, find_sites, other_sites
     from bench.models.adapter import adapter_for
 
     model = work.model
     for name, module in model.named_modules():
-        if isinstance(module, FactorizedLinear):
+        if isinstance(module, FactorizedLinear | FactorizedEmbedding):
             raise MethodError(f"quantize: {name} is factorized, and its inner activations have no range")
     sites = find_sites(model, [*adapter_for(model).roles_of(model), EMBEDDING])
     return [*sites, *other_sites(model, sites)]
