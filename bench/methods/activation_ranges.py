@@ -37,7 +37,7 @@ def activation_ranges(
     Raises:
         MethodError: there are no training examples.
     """
-    from bench.methods.factorizing.calibration import alike, run
+    from bench.methods.listening import alike, run
 
     if not lab.features:
         raise MethodError("there are no training examples to find the ranges of activations with")

@@ -10,8 +10,8 @@ import torch
 from bench.errors import MethodError
 from bench.layers.factorized import FactorizedLinear
 from bench.methods.factorize import Factorize
-from bench.methods.factorizing.calibration import alike, run
 from bench.methods.factorizing.loss_budget import SHARES
+from bench.methods.listening import alike, run
 from bench.models.adapter import adapter_for
 from bench.tasks.kinds.kind import KINDS
 

@@ -10,12 +10,13 @@ from bench.errors import BenchError, MethodError
 from bench.layers.factorized import FactorizedLinear
 from bench.methods.factorize import Factorize
 from bench.methods.factorizing.bottleneck import Bottleneck
-from bench.methods.factorizing.calibration import Moment, alike, calibrate
+from bench.methods.factorizing.calibration import Moment, calibrate
 from bench.methods.factorizing.drone import Drone
 from bench.methods.factorizing.semi_nmf import semi_nmf
 from bench.methods.factorizing.sites import find_sites
 from bench.methods.factorizing.solver import SOLVERS, MatrixSolver
 from bench.methods.factorizing.svd import Svd
+from bench.methods.listening import alike
 from bench.models.adapter import adapter_for
 
 SHAPES = [(12, 20), (20, 12), (9, 9)]

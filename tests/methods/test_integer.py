@@ -22,9 +22,9 @@ from bench.layers.sharing import tied_tensors
 from bench.measures.theory import theoretical_bytes
 from bench.measures.trace import trace
 from bench.methods.activation_ranges import activation_ranges
-from bench.methods.factorizing.calibration import alike
 from bench.methods.halt import Halt
 from bench.methods.integer import Integer
+from bench.methods.listening import alike
 from bench.methods.quantize import Quantize
 from bench.models.adapter import adapter_for
 from bench.recipe import load_recipe

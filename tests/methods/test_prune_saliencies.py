@@ -6,12 +6,13 @@ from made_pruning import lab_of, made, pruning_of, sites_of, subject_of
 from torch import nn
 
 from bench.methods.prune import Prune
-from bench.methods.pruning.gradients import batches, differentiable, one_by_one, parameters_of, slopes
+from bench.methods.pruning.gradients import batches, one_by_one, parameters_of, slopes
 from bench.methods.pruning.saliencies import curvature
 from bench.methods.pruning.saliencies.gate_gradient import gate_gradients
 from bench.methods.pruning.saliency import SALIENCIES
 from bench.methods.pruning.site import Piece, Site
 from bench.models.adapter import adapter_for
+from bench.models.differentiable import differentiable
 
 EVERY = ("bert", "distilbert", "marian", "encoder-decoder", "bench-lstm-seq2seq", "bench-lstm-lm", "bench-bilstm")
 DATA_AWARE = ("obd", "fisher", "gate-gradient")

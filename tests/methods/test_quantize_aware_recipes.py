@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.methods.factorizing.calibration import alike
 from bench.methods.integer import Integer
+from bench.methods.listening import alike
 from bench.methods.quantizing.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model

@@ -32,7 +32,7 @@ class LossBudget(RankPolicy):
 
     def ranks(self, work: Work, sites: Sequence[Site], solver: MatrixSolver) -> dict[str, int | None]:
         """See `RankPolicy`; costs at most 8 runs over the calibration examples a matrix."""
-        from bench.methods.factorizing.calibration import alike
+        from bench.methods.listening import alike
 
         batches = alike(work.lab, examples=work.examples)
         first = task_loss(work, batches)
@@ -62,7 +62,7 @@ class LossBudget(RankPolicy):
 
 def task_loss(work: Work, batches: Sequence[Batch]) -> float:
     """The task's mean loss of `work.model` over the examples of `batches`."""
-    from bench.methods.factorizing.calibration import run
+    from bench.methods.listening import run
     from bench.tasks.kinds.kind import KINDS
 
     kind = KINDS.get(work.lab.task.kind)

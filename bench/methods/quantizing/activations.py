@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import MethodError
 from bench.layers.cells import Cells
-from bench.methods.factorizing.calibration import alike, listening, run
+from bench.methods.listening import alike, listening, run
 from bench.methods.quantizing.grid import GRIDS, Asked, Bounds
 from bench.methods.quantizing.input_ranges import MovingInputs
 from bench.methods.quantizing.range import RANGES, Ranged

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.errors import MethodError
+from bench.models.differentiable import differentiable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def curvature(blocks: Mapping[str, Sequence[Tensor]], work: Work) -> dict[str, C
     draws = torch.Generator().manual_seed(work.lab.seed)
     batches = shards(work)
     found: dict[str, list[float]] = {name: [] for name in blocks}
-    with _frozen_but(work.model), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+    with _frozen(work.model), differentiable(work.model):
         for number, (name, weights) in enumerate(blocks.items(), start=1):
             for weight in weights:
                 weight.requires_grad_(True)
@@ -110,14 +110,13 @@ def shards(work: Work) -> list[Batch]:
 
 
 @contextmanager
-def _frozen_but(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no parameter with a gradient, as long as the context is open."""
-    training, wanted = model.training, {name: each.requires_grad for name, each in model.named_parameters()}
-    model.eval().requires_grad_(False)
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """No parameter with a gradient, as long as the context is open."""
+    wanted = {name: each.requires_grad for name, each in model.named_parameters()}
+    model.requires_grad_(False)
     try:
         yield
     finally:
-        model.train(training)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(wanted[name])
 

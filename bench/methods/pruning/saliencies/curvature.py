@@ -40,7 +40,8 @@ class Fisher(Elementwise):
         """See `Elementwise`."""
         import torch
 
-        from bench.methods.pruning.gradients import differentiable, one_by_one, parameters_of, slopes
+        from bench.methods.pruning.gradients import one_by_one, parameters_of, slopes
+        from bench.models.differentiable import differentiable
 
         parameters = parameters_of(sites)
         found = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
@@ -57,7 +58,8 @@ def hessian_diagonal(sites: Sequence[Site], subject: Subject) -> dict[str, Tenso
     """An estimate of d2L/dw2 by the parameter's name, L the mean over batches weighted by their examples."""
     import torch
 
-    from bench.methods.pruning.gradients import batches, differentiable, parameters_of, slopes
+    from bench.methods.pruning.gradients import batches, parameters_of, slopes
+    from bench.models.differentiable import differentiable
 
     parameters = parameters_of(sites)
     found = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}

@@ -32,7 +32,8 @@ def gate_gradients(sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]
     """E_x |dL(x)/dxi| [count] by site, without any normalisation."""
     import torch
 
-    from bench.methods.pruning.gradients import differentiable, one_by_one, parameters_of, slopes
+    from bench.methods.pruning.gradients import one_by_one, parameters_of, slopes
+    from bench.models.differentiable import differentiable
 
     parameters = parameters_of(sites, acting=True)
     changes = {piece.name: subject.change(piece) for site in sites for piece in site.acting}

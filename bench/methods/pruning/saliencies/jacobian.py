@@ -31,7 +31,8 @@ class Jacobian(Elementwise):
         """See `Elementwise`; raises `MethodError` for anything but the gates of a recurrent model."""
         import torch
 
-        from bench.methods.pruning.gradients import batches, differentiable, parameters_of
+        from bench.methods.pruning.gradients import batches, parameters_of
+        from bench.models.differentiable import differentiable
 
         parameters = parameters_of(sites)
         _refuse_others(subject.model, parameters)

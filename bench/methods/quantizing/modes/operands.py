@@ -117,7 +117,7 @@ def _places(work: Work, sites: Sequence[Site], bits: Mapping[str, int], masks: M
 
 def _calibrate(work: Work, operands: Operands) -> None:
     """Let the ranges follow the first `examples` training examples, in floats."""
-    from bench.methods.factorizing.calibration import alike, run
+    from bench.methods.listening import alike, run
 
     operands.switch(follows=True, rounds=False)
     with operands.open():
@@ -128,7 +128,7 @@ def _calibrate(work: Work, operands: Operands) -> None:
 
 def _refuse_unrounded(work: Work) -> None:
     """Raise `MethodError` where a product of the finished model has an operand that went through no quantizer."""
-    from bench.methods.factorizing.calibration import alike, run
+    from bench.methods.listening import alike, run
     from bench.methods.quantizing.products import executed_products
 
     batch = alike(work.lab, examples=2)[0]
