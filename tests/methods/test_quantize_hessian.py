@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from made_pruning import lab_of, made
 from torch import nn
 
 from bench.errors import MethodError
@@ -104,6 +105,13 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
     assert all(len(each.eigenvalues) == 2 and each.omega > 0 for each in found[0].values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_recurrent_network_has_curvature_too(make_lab):
+    model = made("bench-lstm-lm")
+    work = Work(model=model, method=mixed(average_bits=3.0), lab=lab_of("bench-lstm-lm", make_lab))
+    blocks = {"all": [parameter for parameter in model.parameters() if parameter.dim() == 2]}
+    assert curvature(blocks, work)["all"].omega > 0
 
 
 def test_more_shards_than_examples_and_budgets_for_nothing_are_refused(make_lab, tiny_bert):
