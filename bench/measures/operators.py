@@ -43,9 +43,8 @@ _LIGHT_NAMES = """
     minimum movedim mul mul_ ne neg new_ones norm numel numpy_T one_hot ones_like outer pad pow prelu reciprocal relu6
     repeat repeat_interleave resolve_conj resolve_neg rms_norm round round_ rsqrt rsub scalar_tensor scatter scatter_
     sigmoid sigmoid_ sign silu sin softmax softplus sort sqrt square sub sub_ sum swapaxes tanh tanh_ tensor_split tile
-    topk tril triu
-    unflatten unfold unsafe_chunk unsafe_split var view_as where zero_ Bool Float FloatImplicit IntImplicit __or__
-    __xor__ __lshift__ __rshift__ _pack_padded_sequence _pad_packed_sequence
+    searchsorted topk tril triu unflatten unfold unsafe_chunk unsafe_split var view_as where zero_ Bool Float
+    FloatImplicit IntImplicit __or__ __xor__ __lshift__ __rshift__ _pack_padded_sequence _pad_packed_sequence
 """
 LIGHT = tuple(f"aten::{name}" for name in _LIGHT_NAMES.split())
 

@@ -31,6 +31,7 @@ from bench.layers.rounded_norm import RoundedNorm
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
+from bench.methods.quantizing.grid import GRIDS, Asked
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 
@@ -247,6 +248,17 @@ def test_bit_operations_of_a_stored_layer_are_those_of_the_operands_that_its_ker
     as_float = getattr(layer, "kernel", None) == "dequantized"
     bits = 32 * 32 if as_float else layer.weight_bits * layer.activation_bits
     assert found.bops == 10 * macs * bits
+
+
+def test_a_codebook_with_outliers_is_counted_as_a_dense_matrix():
+    weight = torch.randn(OUT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.04
+    weight[3, 5] = 2.0
+    cells = Cells(rows=OUT, columns=WIDTH, groups=1, bucket=WIDTH)
+    coded = GRIDS.get("codebook").code(Asked(values=weight, cells=cells, bits=3))
+    layer = LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, None)
+    found = traced(lambda self, x: self.layer(x), {"x": torch.randn(*ROWS, WIDTH)}, layer=layer)
+    assert coded.coding.outliers
+    assert (found.macs, found.coverage) == (10 * WIDTH * OUT, 1.0)
 
 
 def test_a_stored_layer_called_twice_is_counted_twice(made):
