@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -42,6 +43,19 @@ def decoded(module: nn.Module, coding: Coding, rows: Tensor) -> Tensor:
     side = {name: module._buffers[name] for name in coding.shapes()}
     codes = unpack(stream[rows], coding.bits, coding.cells.columns)
     return coding.decode(codes, side, rows)  # type: ignore[arg-type]
+
+
+def tiled_product(
+    values: Tensor, rows_of: Callable[[Tensor], Tensor], out_features: int, bias: Tensor | None
+) -> Tensor:
+    """W x + bias for float32 `values` [..., in], a block of output rows at a time, each as `rows_of` gives it."""
+    step = max(1, TILE // values.shape[-1])
+    parts = []
+    for start in range(0, out_features, step):
+        rows = torch.arange(start, min(start + step, out_features), device=values.device)
+        part = None if bias is None else bias[start : start + step]
+        parts.append(functional.linear(values, rows_of(rows), part))
+    return torch.cat(parts, dim=-1)
 
 
 @LAYER_KINDS.register("low-bit-linear")
@@ -125,13 +139,8 @@ class LowBitLinear(StoredLayer):
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         values = inputs.float() if self.inputs is None else self.inputs(inputs.float())
-        step = max(1, TILE // self.in_features)
-        parts = []
-        for start in range(0, self.out_features, step):
-            rows = torch.arange(start, min(start + step, self.out_features), device=self.weight.device)
-            bias = None if self.bias is None else self.bias[start : start + step]
-            parts.append(functional.linear(values, decoded(self, self.coding, rows), bias))
-        return torch.cat(parts, dim=-1).to(inputs.dtype)
+        outputs = tiled_product(values, lambda rows: decoded(self, self.coding, rows), self.out_features, self.bias)
+        return outputs.to(inputs.dtype)
 
     def dequantized(self) -> Tensor:
         """The whole float32 weight [out_features, in_features] that the codes stand for, for measures and tests."""

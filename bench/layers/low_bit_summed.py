@@ -6,12 +6,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.layers import low_bit
 from bench.layers.input_rounding import InputRounding
 from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
-from bench.layers.low_bit import FLOAT_BITS, LowBitEmbedding, LowBitLinear, decoded
+from bench.layers.low_bit import FLOAT_BITS, LowBitEmbedding, LowBitLinear, decoded, tiled_product
 
 
 @LAYER_KINDS.register("low-bit-summed-linear")
@@ -66,13 +64,7 @@ class LowBitSummedLinear(StoredLayer):
         values = inputs.float()
         if self.inputs is not None:
             values = self.inputs(values)
-        bias, step = self.second.bias, max(1, low_bit.TILE // self.in_features)
-        parts = []
-        for start in range(0, self.out_features, step):
-            rows = torch.arange(start, min(start + step, self.out_features), device=self.first.weight.device)
-            part = None if bias is None else bias[start : start + step]
-            parts.append(functional.linear(values, self._rows(rows), part))
-        return torch.cat(parts, dim=-1).to(inputs.dtype)
+        return tiled_product(values, self._rows, self.out_features, self.second.bias).to(inputs.dtype)
 
     def dequantized(self) -> Tensor:
         """The whole float32 weight [out_features, in_features] that is multiplied, for measures and tests."""
