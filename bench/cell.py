@@ -72,6 +72,12 @@ class Cell:
         """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
         return ("artifacts", self.stage_keys[-1]) if self.recipe.stages else self.reference_place
 
+    def beginning(self, count: int) -> Cell:
+        """The cell with the first `count` stages of its recipe only, for a child to file what they make."""
+        name = f"{self.recipe.name}, {count} of {len(self.recipe.stages)} stages"
+        recipe = self.recipe.model_copy(update={"name": name, "stages": self.recipe.stages[:count]})
+        return replace(self, recipe=recipe)
+
     @property
     def key(self) -> str:
         """Sixteen hex digits of all that the record depends on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -32,11 +33,14 @@ def steps_of(cells: Sequence[Cell], store: Store, *, jobs: int) -> list[Step]:
     first, because measuring must have the machine to itself.
     """
     steps: dict[str, Step] = {}
+    shared = _shared_beginnings(cells, store)
     for cell in cells:
-        need = _reference(cell, store, steps)
+        needs = _reference(cell, store, steps)
+        for count, key in enumerate(cell.stage_keys[:-1], start=1):
+            if key in shared:
+                needs |= _compress(cell.beginning(count), store, steps, needs)
         if cell.recipe.stages:
-            need = _compress(cell, store, steps, need)
-        needs = frozenset([need] if need else [])
+            needs |= _compress(cell, store, steps, needs)
         probes = _probes(cell, steps, needs)
         name = f"measure {cell.key}"
         steps[name] = Step(phase="measure", cell=cell, id=name, needs=needs | probes, exclusive=True)
@@ -72,16 +76,27 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
     return frozenset(probe.id for probe in wanted)
 
 
-def _reference(cell: Cell, store: Store, steps: dict[str, Step]) -> str | None:
+def _shared_beginnings(cells: Sequence[Cell], store: Store) -> frozenset[str]:
+    """The keys of beginnings worth a step of their own: the longest that each artifact has in common with another.
+
+    Without it a training that several recipes begin with, such as LayerDrop's for several depths, is done for each.
+    """
+    made = {cell.stage_keys for cell in cells if cell.stage_keys and not store.has(*cell.artifact_place)}
+    times = Counter(key for keys in made for key in keys)
+    longest = (next((key for key in reversed(keys[:-1]) if times[key] > 1), None) for keys in made)
+    return frozenset(key for key in longest if key is not None)
+
+
+def _reference(cell: Cell, store: Store, steps: dict[str, Step]) -> frozenset[str]:
     """Add the step that trains the cell's reference unless it is there; returns what compressing must wait for."""
     name = f"reference {cell.reference_key}"
     if name not in steps and not store.has("references", cell.reference_key):
         steps[name] = Step(phase="reference", cell=cell, id=name)
-    return name if name in steps else None
+    return frozenset({name} & steps.keys())
 
 
-def _compress(cell: Cell, store: Store, steps: dict[str, Step], need: str | None) -> str | None:
-    """Add the step that makes the cell's artifact unless it is there; returns what measuring must wait for.
+def _compress(cell: Cell, store: Store, steps: dict[str, Step], needs: frozenset[str]) -> frozenset[str]:
+    """Add the step that makes the cell's artifact unless it is there; returns what the next step must wait for.
 
     The step also waits for any other that makes the beginning of the same recipe, so that it can be reused.
     """
@@ -89,8 +104,7 @@ def _compress(cell: Cell, store: Store, steps: dict[str, Step], need: str | None
     name = f"compress {last}"
     if name not in steps:
         if store.has("artifacts", last):
-            return need
+            return frozenset()
         beginnings = {f"compress {key}" for key in earlier} & steps.keys()
-        needs = beginnings | ({need} if need else set())
-        steps[name] = Step(phase="compress", cell=cell, id=name, needs=frozenset(needs))
-    return name
+        steps[name] = Step(phase="compress", cell=cell, id=name, needs=needs | beginnings)
+    return frozenset({name})

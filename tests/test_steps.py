@@ -22,6 +22,10 @@ class FakeCell:
     skip: tuple = ()
 
     @property
+    def beginning(self):
+        return lambda count: FakeCell(key=f"{self.key}:{count}", stage_keys=self.stage_keys[:count])
+
+    @property
     def suite(self):
         return SimpleNamespace(setting=SimpleNamespace(measuring=SimpleNamespace(skip=self.skip)))
 
@@ -68,6 +72,24 @@ def test_everything_is_made_once_and_in_the_order_of_need():
     )  # for three cells
     for step in steps:
         assert all(ids(steps).index(need) < ids(steps).index(step.id) for need in step.needs)
+
+
+def test_a_beginning_that_recipes_share_is_made_once_and_kept_whatever_their_order():
+    deep, flat, packed = cell("deep", "drop", "cut4"), cell("flat", "drop", "cut2"), cell("packed", "drop", "cut2", "q")
+    by_id = {step.id: step for step in steps_of([deep, packed, flat], FakeStore(), jobs=2)}
+    made = [name for name in by_id if name.startswith("compress")]
+    assert made == ["compress drop", "compress cut4", "compress cut2", "compress q"]
+    assert by_id["compress drop"].cell.stage_keys == ("drop",)
+    assert by_id["compress cut2"].needs == {"reference ref", "compress drop"}
+    assert by_id["compress q"].needs == {"reference ref", "compress drop", "compress cut2"}
+    assert "compress drop" in by_id["measure deep"].needs
+
+
+def test_a_beginning_of_one_recipe_alone_or_of_artifacts_that_are_there_is_not_kept():
+    assert "compress drop" not in ids(steps_of([cell("deep", "drop", "cut4")], FakeStore(), jobs=1))
+    deep, flat = cell("deep", "drop", "cut4"), cell("flat", "drop", "cut2")
+    steps = steps_of([deep, flat], FakeStore(("artifacts", "cut4")), jobs=1)
+    assert [name for name in ids(steps) if name.startswith("compress")] == ["compress cut2"]
 
 
 def test_what_the_store_has_is_not_made_again():

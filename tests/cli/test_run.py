@@ -84,6 +84,21 @@ def test_the_written_files_can_be_listed_ranked_and_drawn(finished, bench):
 
 
 @pytest.mark.slow
+def test_one_training_serves_every_depth_that_is_cut_from_it(bench, tmp_path):
+    depths = 'recipes = [{ recipe = "layerdrop", set = { depth = [2, 1] } }]'
+    untimed = 'threads = 1\nskip = ["latency", "start", "memory", "carbon", "attack"]'
+    text = TINY.replace('recipes = ["none", "int8"]', depths).replace("threads = 1", untimed)
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    done = bench("run", "tiny.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    deep, flat = (record.stages for record in read_records(tmp_path / "results"))
+    assert [stage.method for stage in deep] == ["layerdrop", "shrink"]
+    assert deep[0].cached
+    assert flat[0].cached
+    assert deep[0].seconds == flat[0].seconds
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["parent", "child"])
 def test_a_killed_run_goes_on_where_it_stopped(bench, tmp_path, victim):
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
