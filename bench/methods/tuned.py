@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.training.features import FeatureMatching
     from bench.training.hooks import Hook
     from bench.training.objective import Objective, Term
+    from bench.training.teacher import Teacher
 
 
 class TunedMethod(Method):
@@ -61,9 +62,15 @@ class GuidedMethod(TunedMethod):
         """The task's loss, and with `alpha` above 0 the divergence from the frozen reference."""
         if not self.alpha:
             return None
+        from bench.training.teacher import Teacher
+
+        return self.guided(Teacher(frozen_reference(lab)))
+
+    def guided(self, teacher: Teacher) -> Objective | None:
+        """The same towards a teacher that is there already."""
         from bench.training.objective import distillation
 
-        return distillation(frozen_reference(lab), temperature=self.temperature, alpha=self.alpha)
+        return distillation(teacher, temperature=self.temperature, alpha=self.alpha) if self.alpha else None
 
 
 class RefinedMethod(GuidedMethod):
@@ -105,18 +112,19 @@ class RefinedMethod(GuidedMethod):
         epochs = lab.plan.epochs * self.budget * share
         if epochs:
             from bench.training.features import FeatureMatching
+            from bench.training.teacher import Teacher
 
-            matching = FeatureMatching(
-                frozen_reference(lab), attention=self.attention, summed=self.feature_terms == "sum"
-            )
-            objective = _with(self._refining(matching, lab), terms)
+            teacher = Teacher(frozen_reference(lab))
+            matching = FeatureMatching(teacher, attention=self.attention, summed=self.feature_terms == "sum")
+            objective = _with(self._refining(matching, teacher), terms)
             rate = self.learning_rate
             lab.train(model, epochs=epochs, learning_rate=rate, objective=objective, hooks=[*hooks, matching])
 
-    def _refining(self, matching: FeatureMatching, lab: Lab) -> Objective:
+    def _refining(self, matching: FeatureMatching, teacher: Teacher) -> Objective:
+        """Matching comes first: what it runs the teacher for serves the distillation term as well."""
         from bench.training.objective import Objective
 
-        others = (self.objective(lab) or Objective()).terms
+        others = (self.guided(teacher) or Objective()).terms
         rest = tuple(((1.0 - self.features) * weight, term) for weight, term in others)
         return Objective(terms=((self.features, matching), *rest))
 

@@ -14,6 +14,7 @@ from bench.tasks.kinds.kind import Batch, TaskKind
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term
+from bench.training.teacher import Teacher
 
 
 class Heard:
@@ -99,12 +100,13 @@ class FeatureMatching(Hook, Term):
     layers, and no term for the logits, which are left to the distillation loss.
 
     Args:
-        teacher: on the device of training, in evaluation mode; it is never changed.
+        teacher: on the device of training, in evaluation mode; it is never changed. A distillation term that has the
+            same one and comes later in the objective does not run it again.
         attention: weight of the attention scores' mean over layers, or of their sum where `summed`; 0 leaves them out.
         summed: whether terms are summed.
     """
 
-    def __init__(self, teacher: nn.Module, *, attention: float = 0.0, summed: bool = False) -> None:
+    def __init__(self, teacher: Teacher, *, attention: float = 0.0, summed: bool = False) -> None:
         self._teacher = teacher
         self._attention = attention
         self._summed = summed
@@ -123,14 +125,13 @@ class FeatureMatching(Hook, Term):
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """See `Term`; without a step's hook, as on a fixed batch, the student is run once more."""
-        teacher, again = self._ears(self._teacher), self._student is None
+        teacher, again = self._ears(self._teacher.model), self._student is None
         student = self._ears(model) if self._student is None else self._student
         teacher.open()
         if again:
             student.open()
         try:
-            with torch.no_grad():
-                wanted = self._teacher(**batch.inputs)
+            wanted = self._teacher.run(batch)
             given = model(**batch.inputs) if again else outputs
             return self._compared(student, teacher, batch, [] if self._summed else _heads(kind, given, wanted))
         finally:

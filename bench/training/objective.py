@@ -38,8 +38,8 @@ class DistillationTerm(Term):
         temperature: T > 0, applied to both sides.
     """
 
-    def __init__(self, teacher: nn.Module, temperature: float) -> None:
-        self._teacher = Teacher(teacher)
+    def __init__(self, teacher: Teacher, temperature: float) -> None:
+        self._teacher = teacher
         self._temperature = temperature
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
@@ -76,6 +76,6 @@ class Objective:
         return sum(parts[1:], start=parts[0])
 
 
-def distillation(teacher: nn.Module, *, temperature: float, alpha: float) -> Objective:
+def distillation(teacher: Teacher, *, temperature: float, alpha: float) -> Objective:
     """`alpha` times the divergence from the teacher plus (1 - `alpha`) times the task's loss."""
     return Objective(terms=((alpha, DistillationTerm(teacher, temperature)), (1.0 - alpha, TaskTerm())))

@@ -19,8 +19,19 @@ class Teacher:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._model = model
+        self.model = model
         self._known: dict[int, tuple[Tensor, ...]] = {}
+        self._last: tuple[Batch, Any] | None = None
+
+    def run(self, batch: Batch) -> Any:
+        """The teacher's outputs on a batch, run now, for terms that listen to its layers.
+
+        They are kept until another batch is run, so that terms that need no more than the outputs need no second run.
+        """
+        with torch.no_grad():  # inference tensors could not be saved for the student's backward pass
+            outputs: Any = self.model(**batch.inputs)
+        self._last = (batch, outputs)
+        return outputs
 
     def outputs(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """One tensor a head: [batch, classes], or [batch, length] where the outputs are over tokens."""
@@ -34,14 +45,14 @@ class Teacher:
 
     def outputs_once(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """The same without a memory: for distributions over a vocabulary, of which a training set has too many."""
-        with torch.no_grad():
-            outputs: Any = self._model(**batch.inputs)
-            return tuple(head.float() for head in kind.logits(outputs))
+        return tuple(head.float() for head in kind.logits(self._outputs(batch)))
+
+    def _outputs(self, batch: Batch) -> Any:
+        last = self._last
+        return last[1] if last is not None and last[0] is batch else self.run(batch)
 
     def _remember(self, batch: Batch, kind: TaskKind) -> None:
-        with torch.no_grad():  # inference tensors could not be saved for the student's backward pass
-            outputs: Any = self._model(**batch.inputs)
-            heads = [head.float() for head in kind.logits(outputs)]
+        heads = [head.float() for head in kind.logits(self._outputs(batch))]
         lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.head == "question-answering" else None
         for index, row in enumerate(batch.rows):
             end = None if lengths is None else lengths[index]

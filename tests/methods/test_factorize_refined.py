@@ -18,6 +18,7 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
 from bench.training.objective import DistillationTerm, TaskTerm
+from bench.training.teacher import Teacher
 
 RECIPES = sorted(path.stem for path in (RECIPES_DIR / "low-rank").glob("*.toml"))
 
@@ -25,7 +26,7 @@ RECIPES = sorted(path.stem for path in (RECIPES_DIR / "low-rank").glob("*.toml")
 def error(student, teacher, lab):
     batch = collate(lab.features[:16], pad_id=0)
     with torch.no_grad():
-        return FeatureMatching(teacher).loss(student, batch, None, KINDS.get("classification")).item()
+        return FeatureMatching(Teacher(teacher)).loss(student, batch, None, KINDS.get("classification")).item()
 
 
 def test_training_towards_hidden_states_lowers_their_error_and_needs_no_labels(make_lab, tiny_bert):

@@ -13,6 +13,7 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching, Heard
 from bench.training.hooks import TrainState
+from bench.training.teacher import Teacher
 
 KIND = KINDS.get("classification")
 
@@ -24,7 +25,7 @@ def batch(make_lab):
 
 def matched(student, teacher, batch):
     """The loss outside of training, where the student is run again."""
-    return FeatureMatching(teacher).loss(student, batch, None, KIND)
+    return FeatureMatching(Teacher(teacher)).loss(student, batch, None, KIND)
 
 
 def test_a_clone_has_no_loss(tiny_bert, batch):
@@ -67,7 +68,7 @@ def test_only_the_student_gets_gradients_and_no_hook_stays(tiny_bert, batch):
 
 def test_within_a_step_what_training_ran_is_heard(tiny_bert, batch):
     student, teacher = tiny_bert(seed=1), tiny_bert(seed=2)
-    matching = FeatureMatching(teacher)
+    matching = FeatureMatching(Teacher(teacher))
     state = TrainState(model=student, optimizer=None, step=0, total_steps=1)
     expected = matched(student, teacher, batch).item()
     matching.before_step(state)

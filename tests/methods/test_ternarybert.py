@@ -17,6 +17,7 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
 from bench.training.objective import DistillationTerm, Objective
+from bench.training.teacher import Teacher
 
 KIND = KINDS.get("classification")
 
@@ -96,12 +97,24 @@ def test_the_objective_is_half_of_the_sum_of_all_terms_without_labels(make_lab, 
     batch, student = collate(lab.features[:6], pad_id=0), tiny_bert(seed=2)
     outputs = student(**batch.inputs)
     parts = (
-        FeatureMatching(lab.reference, attention=1.0, summed=True),
-        DistillationTerm(lab.reference, 1.0),
+        FeatureMatching(Teacher(lab.reference), attention=1.0, summed=True),
+        DistillationTerm(Teacher(lab.reference), 1.0),
     )
     wanted = sum(term.loss(student, batch, outputs, KIND) for term in parts)
     assert isinstance(objective, Objective)
     assert objective.loss(student, batch, outputs, KIND).item() == pytest.approx(0.5 * wanted.item(), rel=1e-5)
+
+
+def test_the_teacher_runs_once_a_batch_for_all_terms(make_lab, tiny_bert, monkeypatch):
+    lab, seen, runs = make_lab(tiny_bert(seed=1)), [], []
+    monkeypatch.setattr("bench.methods.method.Lab.train", lambda self, model, **given: seen.append(given["objective"]))
+    stage().compress(lab.reference, lab)
+    lab.reference.register_forward_hook(lambda *given: runs.append(given))
+    student = tiny_bert(seed=2)
+    for rows in ([0, 1, 2], [3, 4, 5]):
+        batch = collate(lab.features[:6], pad_id=0, rows=rows)
+        seen[0].loss(student, batch, student(**batch.inputs), KIND)
+    assert len(runs) == 2
 
 
 def test_binarybert_cuts_every_layer_to_half_its_width_and_stores_pairs_of_binary_matrices(make_lab, tiny_bert):

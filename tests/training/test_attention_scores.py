@@ -12,6 +12,7 @@ from bench.methods.factorize import Factorize
 from bench.tasks.kinds.kind import KINDS, Batch
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.features import FeatureMatching
+from bench.training.teacher import Teacher
 
 KIND = KINDS.get("classification")
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3], [2, 12, 13, 14, 3, 0, 0, 0, 0]])
@@ -108,7 +109,7 @@ def test_scores_that_a_decoder_may_not_see_do_not_count(name):
 
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_a_clone_has_no_loss_and_another_model_has(family, batch):
-    matching = FeatureMatching(families.make(family), attention=1.0, summed=True)
+    matching = FeatureMatching(Teacher(families.make(family)), attention=1.0, summed=True)
     assert matching.loss(families.make(family), batch, None, KIND).item() == 0.0
     assert matching.loss(families.make(family, seed=1), batch, None, KIND).item() > 0.1
 
@@ -120,10 +121,10 @@ def test_ternarybert_sums_over_embeddings_layers_and_scores_without_logits(batch
         runs = [model(**batch.inputs, output_hidden_states=True).hidden_states for model in (student, teacher)]
     states = sum((mine[real] - its[real]).square().mean() for mine, its in zip(*runs, strict=True))
     scores = sum(errors(student, teacher, batch.inputs))
-    found = FeatureMatching(teacher, attention=0.5, summed=True).loss(student, batch, None, KIND)
+    found = FeatureMatching(Teacher(teacher), attention=0.5, summed=True).loss(student, batch, None, KIND)
     assert found.item() == pytest.approx((states + 0.5 * scores).item(), rel=1e-5)
-    mean = FeatureMatching(teacher, attention=0.5).loss(student, batch, None, KIND)
-    without = FeatureMatching(teacher).loss(student, batch, None, KIND)
+    mean = FeatureMatching(Teacher(teacher), attention=0.5).loss(student, batch, None, KIND)
+    without = FeatureMatching(Teacher(teacher)).loss(student, batch, None, KIND)
     assert mean.item() == pytest.approx((without + 0.5 * scores / 4).item(), rel=1e-5)
 
 

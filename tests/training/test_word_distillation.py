@@ -8,6 +8,7 @@ from bench.tasks.batching import collate
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS
 from bench.training.objective import DistillationTerm
+from bench.training.teacher import Teacher
 
 TEXTS = (("ka lo mi", "one two three"), ("nu", "four five six seven eight"))
 
@@ -22,7 +23,7 @@ def test_the_divergence_is_the_mean_over_the_targets_tokens(kind):
     batch = collate(features, pad_id=0)
     assert (batch.targets["labels"] == -100).any()
     outputs = student(**batch.inputs)
-    found = DistillationTerm(teacher, 2.0).loss(student, batch, outputs, handler)
+    found = DistillationTerm(Teacher(teacher), 2.0).loss(student, batch, outputs, handler)
     each = []
     with torch.no_grad():
         wanted = teacher(**batch.inputs).logits
