@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from bench.choices import CHOICES
 from bench.columns import COLUMNS
 from bench.errors import unknown
 from bench.measures.measure import MEASURES
+from bench.methods.choosing import Choice
 from bench.methods.method import METHODS
 from bench.models.builtin import BUILTINS
 from bench.recipe import RECIPES_DIR, load_recipe, read_recipe, recipe_names
@@ -143,14 +144,16 @@ def describe(name: str) -> dict[str, Any]:
     for suite in (load_suite(each) for each in suite_names()):
         found |= {f"task of {suite.name}": task.model_dump() for task in suite.tasks if task.name == name}
     if name in METHODS.names():
-        found["method"] = {"says": METHODS.get(name).__doc__, "arguments": _arguments(name)}
+        arguments = _described(METHODS.get(name).model_fields)
+        found["method"] = {"says": METHODS.get(name).__doc__, "arguments": arguments, **_arguments_of_choices(name)}
     for registry, method in CHOICES:
         if name in registry.names():
-            found[f"{registry.kind} of {method}"] = {"says": _words(registry.get(name))}
+            plugin = registry.get(name)
+            found[f"{registry.kind} of {method}"] = {"says": _words(plugin), "arguments": _own_arguments(plugin)}
     if name in MEASURES.names():
-        plugin = MEASURES.get(name)
-        columns = {each: COLUMNS[each].says for each in plugin.columns}
-        found["measure"] = {"says": plugin.says, "budget_s": plugin.budget_s, "columns": columns}
+        measure = MEASURES.get(name)
+        columns = {each: COLUMNS[each].says for each in measure.columns}
+        found["measure"] = {"says": measure.says, "budget_s": measure.budget_s, "columns": columns}
     if name in COLUMNS:
         found["column"] = COLUMNS[name]._asdict()
     if name in BUILTINS:
@@ -172,9 +175,24 @@ def _recipe_in_full(path: Path) -> dict[str, Any]:
     }
 
 
-def _arguments(name: str) -> dict[str, str]:
-    """Each argument of a method with its type, default and meaning."""
-    fields = METHODS.get(name).model_fields
+def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:
+    """The arguments of a method's choices, below the choice that has them."""
+    found = {
+        f"arguments of {registry.kind} '{name}'": _own_arguments(plugin)
+        for registry, owner in CHOICES
+        for name, plugin in registry.items()
+        if owner == method
+    }
+    return {title: arguments for title, arguments in found.items() if arguments}
+
+
+def _own_arguments(plugin: object) -> dict[str, str]:
+    """The arguments of one plug-in, which are few or none."""
+    return _described(plugin.model_fields) if isinstance(plugin, type) and issubclass(plugin, Choice) else {}
+
+
+def _described(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Each argument with its type, default and meaning."""
     return {key: _argument(field) for key, field in fields.items()}
 
 

@@ -164,9 +164,9 @@ def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -
             raise SuiteError(f"{where}: '{number}' is not one of the stages 1 to {len(tables)}")
         targets = [tables[int(number) - 1]]
     else:
-        targets = [table for table in tables if argument in METHODS.get(str(table.get("method"))).model_fields]
+        targets = [table for table in tables if argument in METHODS.get(str(table.get("method"))).arguments()]
     if not targets:
-        known = {field for table in tables for field in METHODS.get(str(table.get("method"))).model_fields}
+        known = {name for table in tables for name in METHODS.get(str(table.get("method"))).arguments()}
         raise unknown("argument", argument, known, where=where)
     if len(targets) > 1:
         raise SuiteError(f"{where}: several stages have '{argument}'; say which, for example '1.{argument}'")

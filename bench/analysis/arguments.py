@@ -19,7 +19,7 @@ def coordinates(record: Record) -> dict[str, str]:
     """
     found: dict[str, list[str]] = {}
     for stage in record.stages:
-        fields = METHODS.get(stage.method).model_fields if stage.method in METHODS.names() else {}
+        fields = METHODS.get(stage.method).arguments() if stage.method in METHODS.names() else {}
         defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
         for name, argument in {**defaults, **stage.arguments}.items():
             found.setdefault(name, []).append(said(argument))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, SerializerFunctionWrapHandler, model_serializer
+from pydantic.fields import FieldInfo
 
 from bench.errors import MethodError, UnknownNameError
 from bench.registry import Registry
@@ -62,6 +63,11 @@ class Method(Frozen):
         fields = type(self).model_fields
         data: dict[str, Any] = handler(self)
         return {key: value for key, value in data.items() if key not in self.later or value != fields[key].default}
+
+    @classmethod
+    def arguments(cls) -> dict[str, FieldInfo]:
+        """Everything that may be given to the method, by name."""
+        return dict(cls.model_fields)
 
     def claims(self) -> frozenset[Saving]:
         """What the mechanism is meant to save with these arguments: `saves`, or the part of it that they leave."""

@@ -12,6 +12,7 @@ import torch
 from bench.analysis.aggregate import aggregate
 from bench.columns import COLUMNS
 from bench.layers.cells import Cells
+from bench.methods.prune import Prune
 from bench.methods.pruning.saliency import SALIENCIES
 from bench.methods.pruning.selector import SELECTORS
 from bench.methods.pruning.site import Piece, Site
@@ -43,8 +44,11 @@ def test_the_saliency_of_the_page_keeps_what_it_says(monkeypatch):
     site = Site(name="w", kind="", pieces=(Piece(name="w", parameter=weights, cell=(1, 1)),))
     monkeypatch.setattr(SALIENCIES, "_plugins", dict(SALIENCIES._plugins))
     exec(blocks("pruning.md", "python")[0], {})
-    scores = SALIENCIES.get("weakest").scores([site], SimpleNamespace(pooling="sum"))
-    masks = SELECTORS.get("global").select([site], scores, 0.5)
+    method = Prune(sparsity=0.5, saliency="weakest", power=2.0)
+    subject = SimpleNamespace(change=lambda piece: piece.parameter.detach())
+    scores = method.chosen(SALIENCIES, method.saliency).scores([site], subject)
+    assert scores["w"].tolist() == [1.0, 0.0625, 0.25, 4.0]
+    masks = method.chosen(SELECTORS, method.scope).select([site], scores, 0.5)
     assert masks["w"].tolist() == [True, False, False, True]
 
 

@@ -43,7 +43,7 @@ def subject_of(name, make_lab, *, model, **more):
     from bench.methods.pruning.saliency import Subject
 
     lab = lab_of(name, make_lab, model=model)
-    return Subject(**{"model": model, "lab": lab, "examples": 12, "pooling": "sum", "seed": 0, **more})
+    return Subject(**{"model": model, "lab": lab, "seed": 0, **more})
 
 
 def pruning_of(model, lab, **arguments):
@@ -58,7 +58,7 @@ def sites_of(model, unit, **where):
     """The sites of a model by the unit's name."""
     from bench.methods.pruning.unit import UNITS, Where
 
-    return UNITS.get(unit).sites(model, Where(**where))
+    return UNITS.get(unit)().sites(model, Where(**where))
 
 
 def _feature(name, index, row):

@@ -111,7 +111,7 @@ def test_the_threshold_of_larger_blocks_is_higher_by_the_fourth_root_of_their_el
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model)
     single, block = (
-        ends(pruning_of(model, lab, sparsity=0.9, schedule="ramp", pooling="max", unit=unit, block=(4, 4)))
+        ends(pruning_of(model, lab, sparsity=0.9, schedule="ramp", pooling="max", unit=unit))
         for unit in ("weight", "block")
     )
     assert {name: end * 2 for name, end in single.items()} == pytest.approx(block)

@@ -15,7 +15,7 @@ RECURRENT = ("bench-lstm-lm", "bench-lstm-seq2seq", "bench-bilstm")
 
 
 def scores(model, subject):
-    found = SALIENCIES.get("jacobian").scores(sites_of(model, "weight"), subject)
+    found = SALIENCIES.get("jacobian")(examples=12).scores(sites_of(model, "weight"), subject)
     return torch.cat([*found.values()])
 
 
@@ -47,7 +47,7 @@ def test_of_an_lstm_the_norm_is_that_of_autograds_jacobian_times_ones():
 
 def test_the_score_is_the_sensitivity_of_the_norm_over_the_usual_size_of_the_gradient(make_lab):
     model = made("bench-bilstm")
-    subject = subject_of("bench-bilstm", make_lab, model=model, examples=1)
+    subject = subject_of("bench-bilstm", make_lab, model=model)
     layer = model.model.layers[0].ahead
     ids = torch.tensor([subject.lab.features[0].inputs["input_ids"]])
     embedded = model.model.embed_tokens(ids).detach()
@@ -62,7 +62,7 @@ def test_the_score_is_the_sensitivity_of_the_norm_over_the_usual_size_of_the_gra
     (below,) = torch.autograd.grad(roll(state[:, 0]).sum(), weight)
     wanted = (weight.detach() * above).abs() / below.abs()
     name = "model.layers.0.ahead.hidden_gates.weight"
-    found = SALIENCIES.get("jacobian").scores(sites_of(model, "weight"), subject)[name]
+    found = SALIENCIES.get("jacobian")(examples=1).scores(sites_of(model, "weight"), subject)[name]
     torch.testing.assert_close(found, wanted.flatten(), rtol=1e-3, atol=1e-5)
 
 

@@ -156,12 +156,12 @@ def test_gates_are_lifted_where_training_fails(make_lab, tiny_bert):
 
 def test_with_scores_and_threshold_at_zero_everything_stays(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=1), make_lab())
-    assert all(mask.all() for mask in ThresholdScores(pruning, plain(0.0)).multipliers(0, 1).values())
+    assert all(mask.all() for mask in ThresholdScores(pruning, pruning.saliency, plain(0.0)).multipliers(0, 1).values())
 
 
 def test_a_unit_stays_where_its_sigmoid_is_above_the_threshold_and_a_few_always_do(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(threshold=0.1), make_lab())
-    gates = ThresholdScores(pruning, plain())
+    gates = ThresholdScores(pruning, pruning.saliency, plain())
     with torch.no_grad():
         for score in gates.scores.values():
             score.copy_(torch.linspace(-6, 2, len(score)))
@@ -176,7 +176,7 @@ def test_a_unit_stays_where_its_sigmoid_is_above_the_threshold_and_a_few_always_
 
 def test_the_price_of_soft_scores_is_the_mean_over_matrices_and_rises_with_the_threshold(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=400), make_lab())
-    gates = ThresholdScores(pruning, plain(0.25))
+    gates = ThresholdScores(pruning, pruning.saliency, plain(0.25))
     gates.multipliers(0, 1)
     with torch.no_grad():
         next(iter(gates.scores.values())).fill_(100.0)
@@ -205,7 +205,7 @@ def test_soft_movement_with_a_sparsity_reaches_it_exactly(make_lab, tiny_bert):
 
 def test_scores_stop_falling_once_the_sparsity_is_reached(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=400, sparsity=0.25), make_lab())
-    gates = ThresholdScores(pruning, plain(1.0))
+    gates = ThresholdScores(pruning, pruning.saliency, plain(1.0))
     for gone, priced in ((0, True), (1, False)):
         with torch.no_grad():
             for score in gates.scores.values():
@@ -244,7 +244,8 @@ def test_hybrid_masks_blocks_in_attention_and_neurons_with_their_biases(make_lab
 @pytest.mark.parametrize("start", ["movement", "soft-movement", "hard-concrete"])
 def test_nothing_of_the_learning_is_left_in_the_artifact(make_lab, tiny_bert, tokenizer, tmp_path, start, unit):
     model = tiny_bert(layers=2)
-    method = Prune(saliency=start, schedule="gradual", unit=unit, sparsity=0.5, penalty_weight=1.0, budget=1)
+    price = {} if start == "movement" else {"penalty_weight": 1.0}
+    method = Prune(saliency=start, schedule="gradual", unit=unit, sparsity=0.5, budget=1, **price)
     pruned = method.compress(model, make_lab())
     assert [name for name, _ in pruned.named_parameters()] == [name for name, _ in model.named_parameters()]
     assert [type(module) for module in pruned.modules()] == [type(module) for module in model.modules()]
@@ -303,5 +304,5 @@ def test_arguments_that_do_not_go_with_learning_are_refused():
         Prune(saliency="movement", schedule="gradual")
     with pytest.raises(ValidationError, match="does not decide by itself"):
         Prune()
-    with pytest.raises(ValidationError, match="gate_stretch"):
-        Prune(sparsity=0.5, gate_stretch=(0.0, 1.0))
+    with pytest.raises(ValidationError, match="must reach below 0 and above 1"):
+        Prune(saliency="hard-concrete", schedule="gradual", gate_stretch=(0.0, 1.0))

@@ -95,7 +95,7 @@ def trained(run, monkeypatch, schedule):
     )
     from bench.methods.pruning.schedule import SCHEDULES
 
-    SCHEDULES.get(schedule).run(run)
+    run.method.chosen(SCHEDULES, schedule).run(run)
     return watching.zeros
 
 

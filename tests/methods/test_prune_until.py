@@ -51,7 +51,7 @@ def run(make_lab, tiny_bert):
         model = tiny_bert()
         method = Prune(**arguments)
         pruning = Pruning(tiny_bert(), method, make_lab(model, examples=rows))
-        SCHEDULES.get("until").run(pruning)
+        method.chosen(SCHEDULES, "until").run(pruning)
         return pruning
 
     return prune
@@ -198,7 +198,7 @@ def test_heads_and_feed_forward_parts_go_side_by_side(make_lab, tiny_bert, judge
     model = tiny_bert()
     method = load_recipe("prasanna-s", {"examples": 2}).methods()[0]
     pruning = Pruning(tiny_bert(), method, make_lab(model))
-    SCHEDULES.get("until").run(pruning)
+    method.chosen(SCHEDULES, "until").run(pruning)
     gone = {}
     for site in pruning.sites:
         gone.setdefault(site.kind, []).append(~pruning.masks[site.name])

@@ -20,7 +20,7 @@ def magnitude_masks(weights, *, sparsity, scope):
         for name, weight in weights.items()
     ]
     scores = {name: weight.detach().abs().flatten() for name, weight in weights.items()}
-    masks = SELECTORS.get(scope).select(sites, scores, sparsity)
+    masks = SELECTORS.get(scope)().select(sites, scores, sparsity)
     return {name: masks[name].view_as(weight) for name, weight in weights.items()}
 
 

@@ -11,6 +11,7 @@ from bench.training.masks import MaskHook
 
 if TYPE_CHECKING:
     from bench.methods.pruning.run import Pruning
+    from bench.methods.pruning.schedules.ramp import Ramp
 
 SLOPE = 1.5  # of the ramp over the start, phi / theta
 
@@ -85,16 +86,17 @@ class Rising(Holding):
     A threshold is never higher than its end, which the formula exceeds in trainings of few steps.
     """
 
-    def __init__(self, pruning: Pruning, ends: Mapping[str, float]) -> None:
+    def __init__(self, pruning: Pruning, schedule: Ramp, ends: Mapping[str, float]) -> None:
         super().__init__(pruning)
+        self._schedule = schedule
         self._ends = ends
 
     def before_step(self, state: TrainState) -> None:
         """Cut where it is time to: at every so many steps, and at the last one of the ramp."""
-        method = self._pruning.method
-        shares = (method.warmup_share, method.ramp_share, 1.0 - method.settle_share)
+        schedule = self._schedule
+        shares = (schedule.warmup_share, schedule.ramp_share, 1.0 - schedule.settle_share)
         start, ramp, end = (round(share * state.total_steps) for share in shares)
-        if not start <= state.step <= end or (state.step % method.every and state.step != end):
+        if not start <= state.step <= end or (state.step % schedule.every and state.step != end):
             return
         times = Times(start=start, ramp=ramp, end=end)
         limits = {name: min(q, threshold(state.step, times, q=q)) for name, q in self._ends.items()}

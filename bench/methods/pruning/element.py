@@ -32,4 +32,4 @@ class _Element(Unit):
         return found
 
 
-UNITS.register("element")(_Element())
+UNITS.register("element")(_Element)

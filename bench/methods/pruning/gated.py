@@ -173,10 +173,9 @@ def fold(sites: Sequence[Site], values: Mapping[str, Tensor], anchors: Mapping[s
                 piece.parameter.sub_(anchor).mul_(wide).add_(anchor)
 
 
-def train_gates(pruning: Pruning, gates: Gates, *, share: float = 1.0) -> None:
-    """Train weights and gates together for `share` of the budget; afterwards the weights are without gates."""
-    method, lab = pruning.method, pruning.lab
-    hook = GateHook(gates, rate=method.score_rate, warmup=lab.plan.warmup, anchors=pruning.anchors)
+def train_gates(pruning: Pruning, gates: Gates, *, rate: float, share: float = 1.0) -> None:
+    """Train weights and gates, these at `rate`, for `share` of the budget; afterwards the weights are without gates."""
+    hook = GateHook(gates, rate=rate, warmup=pruning.lab.plan.warmup, anchors=pruning.anchors)
     try:
         pruning.train(share, hooks=[hook], terms=[(1.0, GatePrice(gates))], masked=False)
     finally:

@@ -12,6 +12,7 @@ from bench.methods.pruning.gated import Gates
 
 if TYPE_CHECKING:
     from bench.methods.pruning.run import Pruning
+    from bench.methods.pruning.saliencies.hard_concrete import HardConcreteGates
 
 
 class ConcreteGates(Gates):
@@ -21,17 +22,17 @@ class ConcreteGates(Gates):
     close; its openness is priced like that of one unit (structured diff pruning; dguo98/DiffPruning).
     """
 
-    def __init__(self, pruning: Pruning) -> None:
-        method = pruning.method
-        super().__init__(pruning.sites, start=method.gate_start)
-        low, high = method.gate_stretch
-        self._chance = HardConcrete(temperature=method.gate_temperature, low=low, high=high)
-        self._weight = method.penalty_weight
-        self._free = 0.0 if method.sparsity is None else 1.0 - method.sparsity  # share of the gates that costs nothing
+    def __init__(self, pruning: Pruning, saliency: HardConcreteGates) -> None:
+        super().__init__(pruning.sites, start=saliency.gate_start)
+        low, high = saliency.gate_stretch
+        self._chance = HardConcrete(temperature=saliency.gate_temperature, low=low, high=high)
+        self._weight = saliency.penalty_weight
+        sparsity = pruning.method.sparsity
+        self._free = 0.0 if sparsity is None else 1.0 - sparsity  # share of the gates that costs nothing
         device = next(iter(self.scores.values())).device
         self._groups = (
-            {name: nn.Parameter(torch.full((1,), method.gate_start, device=device)) for name in self.scores}
-            if method.gate_groups
+            {name: nn.Parameter(torch.full((1,), saliency.gate_start, device=device)) for name in self.scores}
+            if saliency.gate_groups
             else {}
         )
         self._draws = torch.Generator(device=device).manual_seed(pruning.lab.seed)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from bench.errors import MethodError
 from bench.methods.pruning.saliency import Saliency, Subject
@@ -12,25 +14,33 @@ from bench.methods.pruning.saliency import Saliency, Subject
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bench.methods.prune import Prune
     from bench.methods.pruning.run import Pruning
     from bench.methods.pruning.site import Site
 
 
 class Learned(Saliency):
-    """A saliency whose scores train with the weights; only the schedule "gradual" can use it.
+    """A saliency whose scores train with the weights; only the schedule "gradual" can use it."""
 
-    `decides` is true where it can tell by itself how much goes, so that a sparsity need not be given.
-    """
+    score_rate: float = Field(1e-2, gt=0, description="learning rate of the scores or gates")
 
-    decides: ClassVar[bool] = False
+    def fits(self, method: Prune) -> None:
+        """See `Choice`."""
+        name = method.saliency
+        if method.schedule != "gradual":
+            raise ValueError(f"saliency '{name}' is learned: give schedule 'gradual', found '{method.schedule}'")
+        if not method.budget:
+            raise ValueError(f"saliency '{name}' is learned, and a budget of 0 trains nothing")
+        super().fits(method)
 
     @abstractmethod
-    def train(self, pruning: Pruning, curve: Callable[[int, int], float]) -> None:
+    def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
         """Train weights and scores together for the whole budget, then leave the final masks in `pruning`.
 
         Args:
             pruning: what is pruned; afterwards its model has no gate left, and what is gone is at zero.
             curve: how far pruning has come at a step of so many, from 0 to 1.
+            settle: share of the steps, at the end, in which the curve is at 1.
         """
 
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:

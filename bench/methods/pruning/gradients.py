@@ -31,16 +31,16 @@ def slopes(
     return torch.autograd.grad(loss, list(parameters), create_graph=again, allow_unused=True, materialize_grads=True)
 
 
-def batches(subject: Subject) -> list[Batch]:
-    """The examples that the subject allows, in batches of one length."""
-    return alike(subject.lab, examples=subject.examples)
+def batches(subject: Subject, examples: int) -> list[Batch]:
+    """The first so many training examples, in batches of one length."""
+    return alike(subject.lab, examples=examples)
 
 
-def one_by_one(subject: Subject) -> Iterator[Batch]:
+def one_by_one(subject: Subject, examples: int) -> Iterator[Batch]:
     """The same examples, each a batch of its own."""
     from bench.tasks.kinds.kind import Batch
 
-    for batch in batches(subject):
+    for batch in batches(subject, examples):
         for row in range(len(batch.rows)):
             inputs, targets = (
                 {name: tensor[row : row + 1] for name, tensor in part.items()} for part in (batch.inputs, batch.targets)

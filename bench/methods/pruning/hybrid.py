@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from bench.errors import MethodError
-from bench.methods.pruning.unit import UNITS, Unit, Where
+from bench.methods.pruning.structural import Neuron
+from bench.methods.pruning.unit import UNITS, Block, Sided, Where
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bench.methods.roles import Target
 
 
-class _Hybrid(Unit):
+class _Hybrid(Sided):
     """Rectangles of `block` in every attention matrix, and feed-forward neurons (Lagunas et al. 2021, "hybrid").
 
     As in huggingface/nn_pruning with the dense method "1d_alt": the row of a neuron in the first matrix, its bias and
@@ -30,12 +31,13 @@ class _Hybrid(Unit):
         if where.targets:
             raise MethodError("prune: unit 'hybrid' is for attention and feed-forward parts together; give no targets")
         roles = [role for role in adapter_for(model).roles_of(model) if role not in ("ffn_in", "ffn_out", "softmax")]
-        blocks = UNITS.get("block").sites(model, replace(where, targets=tuple(cast("list[Target]", roles))))
+        attention = replace(where, targets=tuple(cast("list[Target]", roles)))
+        blocks = Block(block=self.block).sites(model, attention)
         neurons = [
             replace(site, pieces=tuple(replace(piece, acts=True) for piece in site.pieces))
-            for site in UNITS.get("neuron").sites(model, where)
+            for site in Neuron().sites(model, where)
         ]
         return [*blocks, *neurons]
 
 
-UNITS.register("hybrid")(_Hybrid())
+UNITS.register("hybrid")(_Hybrid)

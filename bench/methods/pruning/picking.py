@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from bench.methods.prune import Prune
     from bench.methods.pruning.site import Site
 
 
@@ -40,24 +39,24 @@ class Worth:
 
 
 def picked(
-    sites: Sequence[Site], good: Mapping[str, Tensor], worth: Worth, *, method: Prune, seed: int
+    sites: Sequence[Site], good: Mapping[str, Tensor], worth: Worth, *, pick: str, scope: str, seed: int
 ) -> dict[str, Tensor]:
-    """Masks of `method.pick` with as many units as `good` in each group that `method.scope` ranks together.
+    """Masks of "good", "random" or "bad" units, as many as `good` has in each group that `scope` ranks together.
 
     "bad" keeps the units of least worth, so it shares none with "good" where at most half of a group is kept; "random"
     draws without replacement from `seed`.
     """
-    if method.pick == "good":
+    if pick == "good":
         return dict(good)
     draws = torch.Generator().manual_seed(seed)
     found: dict[str, Tensor] = {}
     groups: dict[str, list[Site]] = {}
     for site in sites:
-        groups.setdefault({"global": "", "class": site.kind, "layer": site.name}[method.scope], []).append(site)
+        groups.setdefault({"global": "", "class": site.kind, "layer": site.name}[scope], []).append(site)
     for group in groups.values():
         names = [site.name for site in group]
         kept = torch.cat([good[name] for name in names])
-        order = worth.order(names) if method.pick == "bad" else torch.randperm(len(kept), generator=draws)
+        order = worth.order(names) if pick == "bad" else torch.randperm(len(kept), generator=draws)
         mask = torch.zeros_like(kept)
         mask[order[: int(kept.sum())].to(kept.device)] = True
         found |= dict(zip(names, torch.split(mask, [site.count for site in group]), strict=True))

@@ -41,8 +41,8 @@ class Pruning:
         self.method = method
         self.lab = lab
         self.anchors = {name: anchor.to(lab.device) for name, anchor in (anchors or {}).items()}
-        where = Where(targets=method.targets, block=method.block, biases=method.biases)
-        self.sites: list[Site] = UNITS.get(method.unit).sites(model, where)
+        where = Where(targets=method.targets, biases=method.biases)
+        self.sites: list[Site] = method.chosen(UNITS, method.unit).sites(model, where)
         self.masks: dict[str, Tensor] = {
             site.name: torch.ones(site.count, dtype=torch.bool, device=site.pieces[0].parameter.device)
             for site in self.sites
@@ -66,7 +66,7 @@ class Pruning:
     @property
     def saliency(self) -> Saliency:
         """The saliency that was asked for."""
-        return SALIENCIES.get(self.method.saliency)
+        return self.method.chosen(SALIENCIES, self.method.saliency)
 
     @property
     def sparsity(self) -> float:
@@ -76,16 +76,7 @@ class Pruning:
 
     def subject(self) -> Subject:
         """The model as it stands, for a saliency."""
-        method = self.method
-        return Subject(
-            model=self.model,
-            lab=self.lab,
-            examples=method.examples,
-            pooling=method.pooling,
-            seed=self.lab.seed,
-            probes=method.probes,
-            anchors=self.anchors,
-        )
+        return Subject(model=self.model, lab=self.lab, seed=self.lab.seed, anchors=self.anchors)
 
     def scores(self) -> dict[str, Tensor]:
         """One score a unit, by site; -inf for those that are gone."""
@@ -94,7 +85,12 @@ class Pruning:
 
     def cut(self, sparsity: float) -> None:
         """Remove units until the share `sparsity` of all is gone; those gone before stay gone."""
-        self.keep(SELECTORS.get(self.method.selector or self.method.scope).select(self.sites, self.scores(), sparsity))
+        self.keep(self.select(self.scores(), sparsity))
+
+    def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+        """Which units stay where the share `sparsity` of all goes, by their scores."""
+        selector = self.method.chosen(SELECTORS, self.method.selector or self.method.scope)
+        return selector.select(self.sites, scores, sparsity)
 
     def keep(self, masks: Mapping[str, Tensor]) -> None:
         """Let exactly these units stay, and put what goes to zero, or to its anchor."""
@@ -118,8 +114,9 @@ class Pruning:
         Removed weights stay where they are unless `masked` is False, for hooks that see to it by themselves.
         """
         method = self.method
-        if method.penalty is not None and method.penalty_weight:
-            hooks = [PENALTIES.get(method.penalty).hook(self.sites, method.penalty_weight), *hooks]
+        penalty = None if method.penalty is None else method.chosen(PENALTIES, method.penalty)
+        if penalty is not None and penalty.penalty_weight:
+            hooks = [penalty.hook(self.sites), *hooks]
         if masked:
             hooks = [*hooks, MaskHook(self.parameters, self.element_masks(), anchors=self.anchors)]
         method.tune(self.model, self.lab, share=share, hooks=hooks, terms=terms)

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
+from bench.methods.choosing import Choice
 from bench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.methods.method import Lab
-    from bench.methods.pruning.site import Piece, Pooling, Site
+    from bench.methods.prune import Prune
+    from bench.methods.pruning.site import Piece, Site
+
+Pooling = Literal["sum", "mean", "max", "l2"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is scored: the model as it stands, the lab with its data, and what the caller asks of every saliency.
+    """What is scored: the model as it stands and the lab with its data.
 
-    `examples` is how many training examples a data-aware saliency may look at, `probes` how many random vectors it may
-    draw for each batch of them, `pooling` how the elements of a unit become one number where the saliency has one an
-    element. `anchors` are what removed weights become in place of zero.
+    `anchors` are what removed weights become in place of zero.
     """
 
     model: nn.Module
     lab: Lab
-    examples: int
-    pooling: Pooling
     seed: int
-    probes: int = 4
     anchors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def change(self, piece: Piece) -> Tensor:
@@ -39,8 +40,20 @@ class Subject:
         return weight - self.anchors[piece.name] if piece.name in self.anchors else weight
 
 
-class Saliency(ABC):
-    """How much each unit is worth: the higher its score, the longer it is kept. Instances hold no state."""
+class Saliency(Choice):
+    """How much each unit is worth: the higher its score, the longer it is kept. Fields are its arguments.
+
+    `decides` is true where it can tell by itself how much goes, so that a sparsity need not be given.
+    """
+
+    decides: ClassVar[bool] = False
+
+    def fits(self, method: Prune) -> None:
+        """See `Choice`."""
+        if method.sparsity is None and not self.decides:
+            raise ValueError(
+                f"sparsity is missing: saliency '{method.saliency}' does not decide by itself how much goes"
+            )
 
     @abstractmethod
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
@@ -53,6 +66,8 @@ class Saliency(ABC):
 class Elementwise(Saliency):
     """A saliency with a number for each element, pooled over the elements of a unit."""
 
+    pooling: Pooling = Field("sum", description="how the scores of a unit's elements become one")
+
     @abstractmethod
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
         """One number an element, by the parameter's name, for every piece of every site."""
@@ -60,10 +75,16 @@ class Elementwise(Saliency):
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
         """See `Saliency`."""
         elements = self.elements(sites, subject)
-        return {site.name: site.pooled(elements, subject.pooling) for site in sites}
+        return {site.name: site.pooled(elements, self.pooling) for site in sites}
 
 
-SALIENCIES: Registry[Saliency] = Registry(
+class DataAware(Saliency):
+    """A saliency that looks at training examples."""
+
+    examples: int = Field(256, ge=1, description="training examples that are looked at")
+
+
+SALIENCIES: Registry[type[Saliency]] = Registry(
     "saliency",
     modules=(
         "bench.methods.pruning.saliencies.magnitude",

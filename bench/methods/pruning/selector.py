@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from bench.methods.choosing import Choice
 from bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from bench.methods.pruning.site import Site
 
 
-class Selector(ABC):
-    """Decides which units stay; instances hold no state."""
+class Selector(Choice):
+    """Decides which units stay; fields are its arguments."""
 
     @abstractmethod
     def select(self, sites: Sequence[Site], scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
@@ -35,7 +36,7 @@ def group_of(site: Site, scope: str) -> str:
     return {"global": "", "class": site.kind, "layer": site.name}[scope]
 
 
-SELECTORS: Registry[Selector] = Registry(
+SELECTORS: Registry[type[Selector]] = Registry(
     "selector",
     modules=(
         "bench.methods.pruning.selectors.largest",

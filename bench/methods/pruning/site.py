@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-Pooling = Literal["sum", "mean", "max", "l2"]
+from bench.methods.pruning.saliency import Pooling
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

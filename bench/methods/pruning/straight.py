@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from bench.methods.pruning.gated import StraightThrough
-from bench.methods.pruning.selector import SELECTORS
 from bench.methods.pruning.selectors.largest import largest
 
 if TYPE_CHECKING:
     from bench.methods.pruning.run import Pruning
+    from bench.methods.pruning.saliencies.soft_movement import SoftMovement
 
 Curve = Callable[[int, int], float]
 
@@ -24,9 +24,8 @@ class TopScores(StraightThrough):
 
     def __init__(self, pruning: Pruning, curve: Curve) -> None:
         super().__init__(pruning.sites, start=0.0)
-        method = pruning.method
-        self._selector = SELECTORS.get(method.selector or method.scope)
-        self._target = method.target
+        self._select = pruning.select
+        self._target = pruning.method.target
         self._curve = curve
 
     def multipliers(self, step: int, total: int) -> dict[str, Tensor]:
@@ -36,21 +35,20 @@ class TopScores(StraightThrough):
     def masks(self, sparsity: float) -> dict[str, Tensor]:
         """Which units stay where `sparsity` of them go, bool [count] by site."""
         scores = {name: score.detach() for name, score in self.scores.items()}
-        return self._selector.select(self.sites, scores, sparsity)
+        return self._select(scores, sparsity)
 
 
 class ThresholdScores(StraightThrough):
     """A unit stays where sigmoid(score) > tau, which the curve raises together with the price of scores."""
 
-    def __init__(self, pruning: Pruning, curve: Curve) -> None:
+    def __init__(self, pruning: Pruning, saliency: SoftMovement, curve: Curve) -> None:
         super().__init__(pruning.sites, start=0.0)
-        method = pruning.method
-        self._threshold = method.threshold
-        self._least = method.least
-        self._weight = method.penalty_weight
+        self._threshold = saliency.threshold
+        self._least = saliency.least
+        self._weight = saliency.penalty_weight
         self._curve = curve
         self._stage = 0.0
-        self._wanted = method.sparsity
+        self._wanted = pruning.method.sparsity
         self._gone = 0.0
 
     def multipliers(self, step: int, total: int) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ class _Head(Unit):
         return _some(found, model, "attention heads")
 
 
-class _Neuron(Unit):
+class Neuron(Unit):
     """One hidden neuron of a feed-forward part: its row of the first matrix with its bias, its column of the second."""
 
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
@@ -72,7 +72,7 @@ class _HeadAndMlp(Unit):
 
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
         """See `Unit`."""
-        return [*UNITS.get("head").sites(model, where), *UNITS.get("mlp").sites(model, where)]
+        return [*_Head().sites(model, where), *_Mlp().sites(model, where)]
 
 
 def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
@@ -138,7 +138,7 @@ def _some(sites: list[Site], model: nn.Module, what: str) -> list[Site]:
     return sites
 
 
-UNITS.register("head")(_Head())
-UNITS.register("neuron")(_Neuron())
-UNITS.register("mlp")(_Mlp())
-UNITS.register("head+mlp")(_HeadAndMlp())
+UNITS.register("head")(_Head)
+UNITS.register("neuron")(Neuron)
+UNITS.register("mlp")(_Mlp)
+UNITS.register("head+mlp")(_HeadAndMlp)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from bench.errors import MethodError
+from bench.methods.choosing import Choice
+from bench.methods.method import Listed
 from bench.methods.roles import Target
 from bench.registry import Registry
 
@@ -19,15 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """What of a model is cut into units: `targets` (empty is every matrix inside the layers) and the block's sides."""
+    """What of a model is cut into units: `targets`, empty for every matrix inside the layers."""
 
     targets: tuple[Target, ...] = ()
-    block: tuple[int, int] = (4, 4)
     biases: bool = False
 
 
-class Unit(ABC):
-    """A way to cut a model into units; instances hold no state."""
+class Unit(Choice):
+    """A way to cut a model into units; fields are its arguments."""
 
     @abstractmethod
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
@@ -41,7 +44,7 @@ class Matrices(Unit):
     """
 
     @abstractmethod
-    def cell(self, shape: tuple[int, int], where: Where) -> tuple[int, int]:
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of one unit in a matrix of `shape`."""
 
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
@@ -51,7 +54,7 @@ class Matrices(Unit):
         found = []
         for matrix in matrices(model, where.targets):
             rows, columns = matrix.weight.shape
-            cell = self.cell((rows, columns), where)
+            cell = self.cell((rows, columns))
             pieces = [Piece(name=matrix.name, parameter=matrix.weight, cell=cell)]
             if where.biases and matrix.bias is not None and cell[1] == columns:
                 pieces.append(Piece(name=matrix.bias_name, parameter=matrix.bias, cell=cell[:1]))
@@ -59,7 +62,13 @@ class Matrices(Unit):
         return found
 
 
-UNITS: Registry[Unit] = Registry(
+class Sided(Unit):
+    """A unit with blocks."""
+
+    block: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
+
+
+UNITS: Registry[type[Unit]] = Registry(
     "unit",
     modules=(
         "bench.methods.pruning.unit",
@@ -74,35 +83,36 @@ UNITS: Registry[Unit] = Registry(
 class _Weight(Matrices):
     """One weight."""
 
-    def cell(self, shape: tuple[int, int], where: Where) -> tuple[int, int]:
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         return (1, 1)
 
 
-class _Block(Matrices):
+class Block(Sided, Matrices):
     """A rectangle of `block` rows and columns; the last of a row or column of blocks may be smaller."""
 
-    def cell(self, shape: tuple[int, int], where: Where) -> tuple[int, int]:
-        return (min(where.block[0], shape[0]), min(where.block[1], shape[1]))
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """See `Matrices`."""
+        return (min(self.block[0], shape[0]), min(self.block[1], shape[1]))
 
 
 class _Row(Matrices):
     """One row: the weights of one output."""
 
-    def cell(self, shape: tuple[int, int], where: Where) -> tuple[int, int]:
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         return (1, shape[1])
 
 
 class _Column(Matrices):
     """One column: the weights of one input."""
 
-    def cell(self, shape: tuple[int, int], where: Where) -> tuple[int, int]:
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         return (shape[0], 1)
 
 
-UNITS.register("weight")(_Weight())
-UNITS.register("block")(_Block())
-UNITS.register("row")(_Row())
-UNITS.register("column")(_Column())
+UNITS.register("weight")(_Weight)
+UNITS.register("block")(Block)
+UNITS.register("row")(_Row)
+UNITS.register("column")(_Column)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

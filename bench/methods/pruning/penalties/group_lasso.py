@@ -20,11 +20,11 @@ class GroupLasso(Penalty):
     penalty, taken after the optimizer's as AdamW takes its weight decay, reaches them by itself.
     """
 
-    def hook(self, sites: Sequence[Site], weight: float) -> Hook:
+    def hook(self, sites: Sequence[Site]) -> Hook:
         """See `Penalty`."""
         from bench.methods.pruning.proximal import Shrinking
 
-        return Shrinking(sites, weight)
+        return Shrinking(sites, self.penalty_weight)
 
 
-PENALTIES.register("group-lasso")(GroupLasso())
+PENALTIES.register("group-lasso")(GroupLasso)

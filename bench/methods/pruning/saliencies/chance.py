@@ -26,4 +26,4 @@ class Chance(Saliency):
         }
 
 
-SALIENCIES.register("random")(Chance())
+SALIENCIES.register("random")(Chance)

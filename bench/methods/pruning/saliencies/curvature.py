@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.methods.pruning.saliency import SALIENCIES, Elementwise, Subject
+from pydantic import Field
+
+from bench.methods.pruning.saliency import SALIENCIES, DataAware, Elementwise, Subject
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 _FLOOR = 1e-6  # of the mean magnitude of all curvatures
 
 
-class Damage(Elementwise):
+class Damage(DataAware, Elementwise):
     """1/2 h w^2 (LeCun et al. 1989, Optimal Brain Damage, eq. 5) with h the diagonal of the loss's Hessian.
 
     h is estimated by Hutchinson's E[v * H v] over random signs v, on each batch `probes` of them. Away from a minimum
@@ -25,12 +27,15 @@ class Damage(Elementwise):
     keep the least important weights.
     """
 
+    probes: int = Field(4, ge=1, description="random vectors for each batch of examples")
+
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
         """See `Elementwise`."""
-        return _damage(sites, subject, hessian_diagonal(sites, subject))
+        curvature = hessian_diagonal(sites, subject, examples=self.examples, probes=self.probes)
+        return _damage(sites, subject, curvature)
 
 
-class Fisher(Elementwise):
+class Fisher(DataAware, Elementwise):
     """1/2 F w^2 with F the diagonal of the empirical Fisher information in place of the Hessian's.
 
     F is the mean over examples of the squared gradient of the loss on one example, which is never negative.
@@ -47,14 +52,14 @@ class Fisher(Elementwise):
         found = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
         examples = 0
         with differentiable(subject.model):
-            for batch in one_by_one(subject):
+            for batch in one_by_one(subject, self.examples):
                 for total, slope in zip(found.values(), slopes(subject, batch, [*parameters.values()]), strict=True):
                     total += slope.square()
                 examples += 1
         return _damage(sites, subject, {name: total / examples for name, total in found.items()})
 
 
-def hessian_diagonal(sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
+def hessian_diagonal(sites: Sequence[Site], subject: Subject, *, examples: int, probes: int) -> dict[str, Tensor]:
     """An estimate of d2L/dw2 by the parameter's name, L the mean over batches weighted by their examples."""
     import torch
 
@@ -64,14 +69,14 @@ def hessian_diagonal(sites: Sequence[Site], subject: Subject) -> dict[str, Tenso
     parameters = parameters_of(sites)
     found = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     draws = torch.Generator().manual_seed(subject.seed)
-    listed = batches(subject)
-    examples = sum(len(batch.rows) for batch in listed)
+    listed = batches(subject, examples)
+    count = sum(len(batch.rows) for batch in listed)
     with differentiable(subject.model):
         for batch in listed:
             gradients = slopes(subject, batch, [*parameters.values()], again=True)
-            curved = hutchinson(gradients, [*parameters.values()], probes=subject.probes, draws=draws)
+            curved = hutchinson(gradients, [*parameters.values()], probes=probes, draws=draws)
             for total, part in zip(found.values(), curved, strict=True):
-                total += part * (len(batch.rows) / examples)
+                total += part * (len(batch.rows) / count)
     return found
 
 
@@ -112,5 +117,5 @@ def _damage(sites: Sequence[Site], subject: Subject, curvature: Mapping[str, Ten
     }
 
 
-SALIENCIES.register("obd")(Damage())
-SALIENCIES.register("fisher")(Fisher())
+SALIENCIES.register("obd")(Damage)
+SALIENCIES.register("fisher")(Fisher)

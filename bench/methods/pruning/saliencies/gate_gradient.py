@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.methods.pruning.saliency import SALIENCIES, Saliency, Subject
+from bench.methods.pruning.saliency import SALIENCIES, DataAware, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.methods.pruning.site import Site
 
 
-class GateGradient(Saliency):
+class GateGradient(DataAware):
     """E_x |dL(x)/dxi| at xi = 1, the gate of the unit (Michel et al. 2019, arXiv:1905.10650, §4.1).
 
     With the gate on the unit's contribution this is the mean over examples of |sum of w * dL/dw| over the pieces that
@@ -25,11 +25,11 @@ class GateGradient(Saliency):
 
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
         """See `Saliency`."""
-        return normalised(sites, gate_gradients(sites, subject))
+        return normalised(sites, gate_gradients(sites, subject, self.examples))
 
 
-def gate_gradients(sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
-    """E_x |dL(x)/dxi| [count] by site, without any normalisation."""
+def gate_gradients(sites: Sequence[Site], subject: Subject, examples: int) -> dict[str, Tensor]:
+    """E_x |dL(x)/dxi| [count] by site over so many examples, without any normalisation."""
     import torch
 
     from bench.methods.pruning.gradients import one_by_one, parameters_of, slopes
@@ -38,15 +38,15 @@ def gate_gradients(sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]
     parameters = parameters_of(sites, acting=True)
     changes = {piece.name: subject.change(piece) for site in sites for piece in site.acting}
     found = {site.name: torch.zeros(site.count, device=site.pieces[0].parameter.device) for site in sites}
-    examples = 0
+    count = 0
     with differentiable(subject.model):
-        for batch in one_by_one(subject):
+        for batch in one_by_one(subject, examples):
             gradients = zip(parameters, slopes(subject, batch, [*parameters.values()]), strict=True)
             products = {name: gradient * changes[name] for name, gradient in gradients}
             for site in sites:
                 found[site.name] += site.pooled(products, "sum", acting=True).abs()
-            examples += 1
-    return {name: total / examples for name, total in found.items()}
+            count += 1
+    return {name: total / count for name, total in found.items()}
 
 
 def normalised(sites: Sequence[Site], scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,4 +64,4 @@ def _group(site: Site) -> str:
     return f"site {site.name}" if site.count > 1 else f"kind {site.kind}"
 
 
-SALIENCIES.register("gate-gradient")(GateGradient())
+SALIENCIES.register("gate-gradient")(GateGradient)

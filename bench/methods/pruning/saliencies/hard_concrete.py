@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from pydantic import Field, field_validator
+
+from bench.methods.method import Listed
 from bench.methods.pruning.gates import Learned
+from bench.methods.pruning.saliencies.magnitude import Magnitude
 from bench.methods.pruning.saliency import SALIENCIES
 
 if TYPE_CHECKING:
@@ -29,35 +33,47 @@ class HardConcreteGates(Learned):
 
     decides: ClassVar[bool] = True
 
-    def train(self, pruning: Pruning, curve: Callable[[int, int], float]) -> None:
+    penalty_weight: float = Field(0.0, ge=0, description="price of open gates")
+    gate_temperature: float = Field(2.0 / 3, gt=0, description="beta")
+    gate_stretch: Annotated[tuple[float, float], Listed] = Field(
+        (-0.1, 1.1), description="gamma, below 0, and zeta, above 1"
+    )
+    gate_start: float = Field(2.197, description="log a before training")
+    gate_groups: bool = Field(False, description="a further gate for each site")
+
+    @field_validator("gate_stretch")
+    @classmethod
+    def _reaches_beyond_both_ends(cls, stretch: tuple[float, float]) -> tuple[float, float]:
+        if not (stretch[0] < 0 and stretch[1] > 1):
+            raise ValueError(f"gate_stretch is {list(stretch)}; it must reach below 0 and above 1")
+        return stretch
+
+    def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
         """See `Learned`; tells the sparsity that was reached."""
         from bench.methods.pruning.gated import fold, train_gates
         from bench.methods.pruning.gated_chance import ConcreteGates
-        from bench.methods.pruning.selector import SELECTORS
 
-        method = pruning.method
-        gates = ConcreteGates(pruning)
-        train_gates(pruning, gates, share=1.0 - method.settle_share)
+        sparsity = pruning.method.sparsity
+        gates = ConcreteGates(pruning, self)
+        train_gates(pruning, gates, rate=self.score_rate, share=1.0 - settle)
         values = gates.certain()
         fold(pruning.sites, values, pruning.anchors)
         pruning.keep({name: value > 0 for name, value in values.items()})
-        if method.sparsity is not None:
-            scores = _rank(pruning, gates)
-            selector = SELECTORS.get(method.selector or method.scope)
-            chosen = selector.select(pruning.sites, scores, method.sparsity)
+        if sparsity is not None:
+            chosen = pruning.select(_rank(pruning, gates), sparsity)
             pruning.keep({name: mask & (values[name] > 0) for name, mask in chosen.items()})
         pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
-        if method.settle_share:
-            pruning.train(method.settle_share)
+        if settle:
+            pruning.train(settle)
 
 
 def _rank(pruning: Pruning, gates: ConcreteGates) -> dict[str, Tensor]:
     """What is projected by: the size of the change with `delta`, else how far open a gate is; -inf where closed."""
     if pruning.method.delta:
-        return SALIENCIES.get("magnitude").scores(pruning.sites, pruning.subject())
+        return Magnitude().scores(pruning.sites, pruning.subject())
     return {
         name: openness.masked_fill(~pruning.masks[name], float("-inf")) for name, openness in gates.openness().items()
     }
 
 
-SALIENCIES.register("hard-concrete")(HardConcreteGates())
+SALIENCIES.register("hard-concrete")(HardConcreteGates)

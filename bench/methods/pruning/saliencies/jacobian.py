@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bench.errors import MethodError
-from bench.methods.pruning.saliency import SALIENCIES, Elementwise, Subject
+from bench.methods.pruning.saliency import SALIENCIES, DataAware, Elementwise, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,7 +17,7 @@ STEPS = 4  # of the end of the sequence, as in the paper's §4
 _FLOOR = 1e-6  # of the mean magnitude of all normalisers
 
 
-class Jacobian(Elementwise):
+class Jacobian(DataAware, Elementwise):
     """|theta dchi/dtheta| over the expected size of theta's gradient of h, chi = ||J 1||_2 with J = dh_T/dh_(T-4).
 
     Zhang and Stadie 2020 (arXiv:1912.00120): one batch of 64 examples and its last four steps, no labels. The paper's
@@ -39,7 +39,7 @@ class Jacobian(Elementwise):
         names, leaves = [*parameters], [*parameters.values()]
         reach = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
         usual = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-        listed = batches(subject)
+        listed = batches(subject, self.examples)
         examples = sum(len(batch.rows) for batch in listed)
         with differentiable(subject.model):
             for batch in listed:
@@ -147,4 +147,4 @@ def _refuse_others(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> 
             )
 
 
-SALIENCIES.register("jacobian")(Jacobian())
+SALIENCIES.register("jacobian")(Jacobian)

@@ -21,4 +21,4 @@ class Magnitude(Elementwise):
         return {piece.name: subject.change(piece).abs() for site in sites for piece in site.pieces}
 
 
-SALIENCIES.register("magnitude")(Magnitude())
+SALIENCIES.register("magnitude")(Magnitude)

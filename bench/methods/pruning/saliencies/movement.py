@@ -19,14 +19,14 @@ class Movement(Learned):
     step the selector keeps as many as the curve says; what is masked stays in memory as it is and can come back.
     """
 
-    def train(self, pruning: Pruning, curve: Callable[[int, int], float]) -> None:
+    def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
         """See `Learned`."""
         from bench.methods.pruning.gated import train_gates
         from bench.methods.pruning.straight import TopScores
 
         gates = TopScores(pruning, curve)
-        train_gates(pruning, gates)
+        train_gates(pruning, gates, rate=self.score_rate)
         pruning.keep(gates.masks(pruning.method.target))
 
 
-SALIENCIES.register("movement")(Movement())
+SALIENCIES.register("movement")(Movement)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from bench.methods.pruning.gates import Learned
 from bench.methods.pruning.saliency import SALIENCIES
 
@@ -24,25 +26,27 @@ class SoftMovement(Learned):
 
     decides: ClassVar[bool] = True
 
-    def train(self, pruning: Pruning, curve: Callable[[int, int], float]) -> None:
+    threshold: float = Field(0.1, gt=0, lt=1, description="units stay whose sigmoid(score) is above this")
+    least: float = Field(0.005, ge=0, lt=1, description="share of each site that stays in any case")
+    penalty_weight: float = Field(0.0, ge=0, description="price of the scores")
+
+    def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
         """See `Learned`; tells the sparsity that was reached."""
         from bench.methods.pruning.gated import train_gates
-        from bench.methods.pruning.selector import SELECTORS
         from bench.methods.pruning.straight import ThresholdScores
 
-        method = pruning.method
-        gates = ThresholdScores(pruning, curve)
-        if method.sparsity is None:
-            train_gates(pruning, gates)
-            pruning.keep(gates.masks(method.threshold))
+        sparsity = pruning.method.sparsity
+        gates = ThresholdScores(pruning, self, curve)
+        if sparsity is None:
+            train_gates(pruning, gates, rate=self.score_rate)
+            pruning.keep(gates.masks(self.threshold))
         else:
-            train_gates(pruning, gates, share=1.0 - method.settle_share)
+            train_gates(pruning, gates, rate=self.score_rate, share=1.0 - settle)
             scores = {name: score.detach() for name, score in gates.scores.items()}
-            selector = SELECTORS.get(method.selector or method.scope)
-            pruning.keep(selector.select(pruning.sites, scores, method.sparsity))
-            if method.settle_share:
-                pruning.train(method.settle_share)
+            pruning.keep(pruning.select(scores, sparsity))
+            if settle:
+                pruning.train(settle)
         pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
 
 
-SALIENCIES.register("soft-movement")(SoftMovement())
+SALIENCIES.register("soft-movement")(SoftMovement)

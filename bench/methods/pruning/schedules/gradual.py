@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bench.methods.pruning.schedule import SCHEDULES, Schedule
+from bench.methods.pruning.schedule import SCHEDULES, Continuous
 
 if TYPE_CHECKING:
     from bench.methods.pruning.run import Pruning
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Curve = Callable[[int, int], float]  # step and total steps to the share that is gone
 
 
-class Gradual(Schedule):
+class Gradual(Continuous):
     """The share that stays falls from 1 to its final value by a cubic (Zhu and Gupta 2017, arXiv:1710.01878, eq. 1).
 
     Nothing goes during the first `warmup_share` of the steps and nothing more during the last `settle_share`. A
@@ -25,15 +25,15 @@ class Gradual(Schedule):
         from bench.methods.pruning.cutting import Cutting
         from bench.methods.pruning.gates import Learned
 
-        method = pruning.method
-        warmup, settle = method.warmup_share, method.settle_share
+        warmup, settle = self.warmup_share, self.settle_share
         saliency = pruning.saliency
         if isinstance(saliency, Learned):
-            saliency.train(pruning, cubic(1.0, warmup=warmup, settle=settle))
+            saliency.train(pruning, cubic(1.0, warmup=warmup, settle=settle), settle=settle)
         else:
-            curve = cubic(method.target, warmup=warmup, settle=settle)
-            pruning.train(1.0, hooks=[Cutting(pruning, curve, every=method.every)], masked=False)
-            pruning.cut(method.target)
+            target = pruning.method.target
+            curve = cubic(target, warmup=warmup, settle=settle)
+            pruning.train(1.0, hooks=[Cutting(pruning, curve, every=self.every)], masked=False)
+            pruning.cut(target)
 
 
 def cubic(final: float, *, warmup: float, settle: float) -> Curve:
@@ -53,4 +53,4 @@ def cubic(final: float, *, warmup: float, settle: float) -> Curve:
     return at
 
 
-SCHEDULES.register("gradual")(Gradual())
+SCHEDULES.register("gradual")(Gradual)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bench.methods.pruning.schedule import SCHEDULES, Schedule
+from pydantic import Field
+
+from bench.methods.pruning.saliency import SALIENCIES, Elementwise
+from bench.methods.pruning.schedule import SCHEDULES, Continuous
 from bench.methods.pruning.selector import group_of
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from bench.methods.prune import Prune
     from bench.methods.pruning.run import Pruning
     from bench.methods.pruning.site import Site
 
 
-class Ramp(Schedule):
+class Ramp(Continuous):
     """Every `every` steps the units whose largest |w| is below a threshold go, for good (Narang et al. 2017).
 
     The threshold rises from `warmup_share` of the steps on, faster from `ramp_share` on, and stops `settle_share` of
@@ -26,11 +30,29 @@ class Ramp(Schedule):
     high (block pruning: Narang et al. 2017, arXiv:1711.02782, §3.1).
     """
 
+    ramp_share: float = Field(0.25, gt=0, lt=1, description="share of the steps before the threshold gets steeper")
+
+    def fits(self, method: Prune) -> None:
+        """See `Choice`."""
+        saliency = method.chosen(SALIENCIES, method.saliency)
+        largest = isinstance(saliency, Elementwise) and (method.unit == "weight" or saliency.pooling == "max")
+        if method.saliency != "magnitude" or not largest or method.delta:
+            raise ValueError(
+                "schedule 'ramp' compares |w| with a threshold: give saliency 'magnitude', pooling 'max' for units "
+                "larger than a weight, and no delta"
+            )
+        if not method.budget:
+            raise ValueError("schedule 'ramp' prunes while it trains, and a budget of 0 trains nothing")
+        if not self.warmup_share <= self.ramp_share <= 1 - self.settle_share:
+            raise ValueError(
+                "ramp_share lies between warmup_share, where the ramp starts, and 1 - settle_share, its end"
+            )
+
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`."""
         from bench.methods.pruning.cutting import Rising
 
-        pruning.train(1.0, hooks=[Rising(pruning, ends(pruning))], masked=False)
+        pruning.train(1.0, hooks=[Rising(pruning, self, ends(pruning))], masked=False)
         pruning.apply()
 
 
@@ -62,4 +84,4 @@ def _dense(pruning: Pruning) -> dict[str, nn.Parameter]:
     return {name: reference[name] for name in pruning.parameters}
 
 
-SCHEDULES.register("ramp")(Ramp())
+SCHEDULES.register("ramp")(Ramp)

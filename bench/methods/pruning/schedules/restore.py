@@ -26,4 +26,4 @@ class Restore(Schedule):
         pruning.train(1.0 - masked)
 
 
-SCHEDULES.register("restore")(Restore())
+SCHEDULES.register("restore")(Restore)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.methods.pruning.schedule import SCHEDULES, Schedule
+from pydantic import Field
+
+from bench.methods.pruning.schedule import SCHEDULES, Stepwise
 
 if TYPE_CHECKING:
+    from bench.methods.prune import Prune
     from bench.methods.pruning.run import Pruning
 
 
-class Rounds(Schedule):
+class Rounds(Stepwise):
     """`rounds` times prune, then train for an equal part of the budget; one round is one-shot pruning.
 
     The share that stays falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin
@@ -20,6 +23,25 @@ class Rounds(Schedule):
     With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
     """
 
+    masks_from: str | None = Field(
+        None, description="the task of the suite on which the masks are found; None is the task itself"
+    )
+
+    def fits(self, method: Prune) -> None:
+        """See `Choice`."""
+        if self.masks_from is None:
+            return
+        if self.rewind == "none" or method.start == "given":
+            raise ValueError(
+                "masks_from puts the masks of another task on the start: give start 'source' or 'fresh', and a rewind"
+            )
+        if method.alpha or method.delta:
+            raise ValueError("masks_from goes with neither alpha (the other task has no teacher) nor delta")
+
+    def tasks(self) -> tuple[str, ...]:
+        """See `Method`."""
+        return () if self.masks_from is None else (self.masks_from,)
+
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`."""
         from bench.methods.pruning.transfer import finder_of
@@ -27,26 +49,25 @@ class Rounds(Schedule):
         method = pruning.method
         begins = method.start != "given" and method.before
         share = 1.0 / (method.rounds + begins)
-        rewinds = method.rewind != "none"
-        finder = finder_of(pruning)
+        rewinds = self.rewind != "none"
+        finder = pruning if self.masks_from is None else finder_of(pruning, self.masks_from)
         start = finder.snapshot() if rewinds else {}
         if begins:
             finder.train(share)
         for done in range(1, method.rounds + 1):
-            finder.cut(sparsity_after(done, method.rounds, final=method.target, steps=method.steps))
+            finder.cut(sparsity_after(done, method.rounds, final=method.target, steps=self.steps))
             if rewinds:
-                finder.rewind(start, shuffle=_order(finder, done))
+                finder.rewind(start, shuffle=self._order(finder, done))
             if done < method.rounds:
                 finder.train(share)
         if finder is not pruning:
             pruning.masks = finder.masks
-            pruning.rewind(pruning.snapshot(), shuffle=_order(pruning, method.rounds))
+            pruning.rewind(pruning.snapshot(), shuffle=self._order(pruning, method.rounds))
         pruning.train(share)
 
-
-def _order(pruning: Pruning, done: int) -> int | None:
-    """The seed of the order of the control "shuffled" after so many rounds."""
-    return pruning.lab.seed + done if pruning.method.rewind == "shuffled" else None
+    def _order(self, pruning: Pruning, done: int) -> int | None:
+        """The seed of the order of the control "shuffled" after so many rounds."""
+        return pruning.lab.seed + done if self.rewind == "shuffled" else None
 
 
 def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float:
@@ -56,4 +77,4 @@ def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float
     return 1.0 - float((1.0 - final) ** (done / rounds))
 
 
-SCHEDULES.register("rounds")(Rounds())
+SCHEDULES.register("rounds")(Rounds)

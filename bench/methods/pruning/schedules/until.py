@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from bench.errors import DataError, MethodError
-from bench.methods.pruning.schedule import SCHEDULES, Schedule
+from bench.methods.pruning.schedule import SCHEDULES, Stepwise
 
 if TYPE_CHECKING:
     from bench.methods.method import Lab
-    from bench.methods.prune import Prune
     from bench.methods.pruning.picking import Worth
     from bench.methods.pruning.run import Pruning
     from bench.tasks.examples import Example
 
 
-class Until(Schedule):
+class Until(Stepwise):
     """Remove `step` of the units at a time, scored anew each time, while quality stays at `floor` or above.
 
     The stop rule of Prasanna et al. 2020 (arXiv:2005.00561, §3): the last masks that met it are kept, and nothing is
@@ -28,6 +29,19 @@ class Until(Schedule):
     model that does not start from the given weights has half of the budget for each of the two trainings.
     """
 
+    step: float = Field(
+        0.1, gt=0, lt=1, description="share removed a step, of all units with steps 'linear', else of the rest"
+    )
+    floor: float = Field(0.9, gt=0, le=1, description="least quality, as a share of the unpruned model's")
+    hold_out: float = Field(0.1, gt=0, lt=1, description="share of the training examples that judge quality")
+    pick: Literal["good", "random", "bad"] = Field(
+        "good", description="keep what was found, or as many units by chance, or those of least worth"
+    )
+
+    def scores(self) -> bool:
+        """See `Method`; it stops by the task's quality."""
+        return True
+
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`; raises `MethodError` for too few examples or a model whose quality is not above 0."""
         from bench.methods.pruning.picking import picked
@@ -36,18 +50,54 @@ class Until(Schedule):
         begins = method.start != "given" and method.before
         share = 1.0 / (1 + begins)
         start = pruning.snapshot()
-        pruning.lab, held = divided(everything, method.hold_out)
+        pruning.lab, held = divided(everything, self.hold_out)
         if begins:
             pruning.train(share)
         unpruned = pruning.snapshot()
-        worth = _search(pruning, held)
+        worth = self._search(pruning, held)
         pruning.lab = everything
-        pruning.masks = picked(pruning.sites, pruning.masks, worth, method=method, seed=everything.seed)
-        if method.rewind == "none":
+        pruning.masks = picked(
+            pruning.sites, pruning.masks, worth, pick=self.pick, scope=method.scope, seed=everything.seed
+        )
+        if self.rewind == "none":
             pruning.rewind(unpruned)
             return
-        pruning.rewind(start, shuffle=everything.seed if method.rewind == "shuffled" else None)
+        pruning.rewind(start, shuffle=everything.seed if self.rewind == "shuffled" else None)
         pruning.train(share)
+
+    def _search(self, pruning: Pruning, held: list[Example]) -> Worth:
+        """Cut while the quality holds; leaves the last masks that met it in `pruning`, says what units were worth."""
+        from bench.methods.pruning.picking import Worth
+
+        pruning.model.to(pruning.lab.device).eval()
+        full = quality(pruning, held)
+        if full is None or full <= 0:
+            said = "undefined" if full is None else f"{full:.4g}"
+            raise MethodError(
+                f"prune: the unpruned model's quality on {len(held)} held-out examples is {said}; a share of it means "
+                "nothing. Train longer or hold out more."
+            )
+        worth = Worth(pruning.masks)
+        for target in self._targets(pruning.method.target):
+            worth.scored(pruning.scores(), pruning.masks)
+            before = pruning.masks
+            pruning.cut(target)
+            found = quality(pruning, held)
+            if found is None or found < self.floor * full:
+                pruning.masks = before
+                return worth
+            worth.removed(before, pruning.masks)
+        worth.scored(pruning.scores(), pruning.masks)
+        return worth
+
+    def _targets(self, final: float) -> Iterator[float]:
+        """The share that is gone after each step, up to `final`."""
+        done, gone = 0, 0.0
+        while gone < final:
+            done += 1
+            reached = done * self.step if self.steps == "linear" else 1.0 - (1.0 - self.step) ** done
+            gone = min(final, reached)
+            yield gone
 
 
 def divided(lab: Lab, share: float) -> tuple[Lab, list[Example]]:
@@ -89,40 +139,4 @@ def quality(pruning: Pruning, examples: list[Example]) -> float | None:
     return sum(as_quality(metric, found[metric]) for metric in lab.task.metrics) / len(lab.task.metrics)
 
 
-def _search(pruning: Pruning, held: list[Example]) -> Worth:
-    """Cut while the quality holds; leaves the last masks that met it in `pruning` and says what units were worth."""
-    from bench.methods.pruning.picking import Worth
-
-    pruning.model.to(pruning.lab.device).eval()
-    full = quality(pruning, held)
-    if full is None or full <= 0:
-        said = "undefined" if full is None else f"{full:.4g}"
-        raise MethodError(
-            f"prune: the unpruned model's quality on {len(held)} held-out examples is {said}; a share of it means "
-            "nothing. Train longer or hold out more."
-        )
-    worth = Worth(pruning.masks)
-    for target in _targets(pruning.method):
-        worth.scored(pruning.scores(), pruning.masks)
-        before = pruning.masks
-        pruning.cut(target)
-        found = quality(pruning, held)
-        if found is None or found < pruning.method.floor * full:
-            pruning.masks = before
-            return worth
-        worth.removed(before, pruning.masks)
-    worth.scored(pruning.scores(), pruning.masks)
-    return worth
-
-
-def _targets(method: Prune) -> Iterator[float]:
-    """The share that is gone after each step, up to `sparsity`."""
-    done, gone = 0, 0.0
-    while gone < method.target:
-        done += 1
-        reached = done * method.step if method.steps == "linear" else 1.0 - (1.0 - method.step) ** done
-        gone = min(method.target, reached)
-        yield gone
-
-
-SCHEDULES.register("until")(Until())
+SCHEDULES.register("until")(Until)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.errors import MethodError
 from bench.methods.pruning.selector import SELECTORS, Selector, group_of
@@ -19,15 +19,10 @@ class Deviation(Selector):
 
     The one factor L is the quantile of score / sigma at which the asked share of all units goes, so that the thresholds
     of two groups are as their deviations. Groups whose weights are all alike have no deviation, which is a
-    `MethodError`.
-
-    Args:
-        scope: "class", all sites of a kind (class-distribution: See et al. 2016, arXiv:1606.09274, §3.2), or "layer",
-            each site by itself (Han et al. 2015, arXiv:1506.02626, §4, with one quality parameter for all).
+    `MethodError`. A group is all sites of a kind (class-distribution: See et al. 2016, arXiv:1606.09274, §3.2).
     """
 
-    def __init__(self, scope: str) -> None:
-        self._scope = scope
+    group: ClassVar[str] = "class"
 
     def select(self, sites: Sequence[Site], scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """See `Selector`."""
@@ -35,8 +30,8 @@ class Deviation(Selector):
 
         from bench.methods.pruning.selectors.largest import largest
 
-        sigmas = deviations(sites, self._scope)
-        joined = torch.cat([scores[site.name] / sigmas[group_of(site, self._scope)] for site in sites])
+        sigmas = deviations(sites, self.group)
+        joined = torch.cat([scores[site.name] / sigmas[group_of(site, self.group)] for site in sites])
         parts = torch.split(largest(joined, round(sparsity * len(joined))), [site.count for site in sites])
         return {site.name: part for site, part in zip(sites, parts, strict=True)}
 
@@ -56,5 +51,11 @@ def deviations(sites: Sequence[Site], scope: str) -> dict[str, float]:
     return found
 
 
-SELECTORS.register("deviation")(Deviation("class"))
-SELECTORS.register("layer-deviation")(Deviation("layer"))
+class LayerDeviation(Deviation):
+    """As `deviation`, each site by itself (Han et al. 2015, arXiv:1506.02626, §4, one quality parameter for all)."""
+
+    group: ClassVar[str] = "layer"
+
+
+SELECTORS.register("deviation")(Deviation)
+SELECTORS.register("layer-deviation")(LayerDeviation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.pruning.selector import SELECTORS, Selector, group_of
 
@@ -16,15 +16,11 @@ if TYPE_CHECKING:
 class Largest(Selector):
     """Exactly the largest stay within each group of sites; round(sparsity * n) of the n units of a group go.
 
-    Args:
-        scope: what is ranked together: "global" everything (class-blind), "class" all sites of one kind
-            (class-uniform; See et al. 2016, arXiv:1606.09274, §3.2), "layer" each site by itself.
-        sign: -1 keeps the smallest, for controls.
+    `group` is what is ranked together, see `group_of`; a `sign` of -1 keeps the smallest, for controls.
     """
 
-    def __init__(self, scope: str, sign: int = 1) -> None:
-        self._scope = scope
-        self._sign = sign
+    group: ClassVar[str]
+    sign: ClassVar[int] = 1
 
     def select(self, sites: Sequence[Site], scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """See `Selector`; among equal scores at the threshold the later ones stay."""
@@ -32,7 +28,7 @@ class Largest(Selector):
 
         groups: dict[str, list[Site]] = {}
         for site in sites:
-            groups.setdefault(group_of(site, self._scope), []).append(site)
+            groups.setdefault(group_of(site, self.group), []).append(site)
         masks: dict[str, Tensor] = {}
         for group in groups.values():
             joined = torch.cat([self._ranked(scores[site.name]) for site in group])
@@ -43,7 +39,7 @@ class Largest(Selector):
     def _ranked(self, scores: Tensor) -> Tensor:
         import torch
 
-        if self._sign > 0:
+        if self.sign > 0:
             return scores
         return torch.where(scores.isneginf(), scores, -scores)  # what is gone stays gone in the control too
 
@@ -65,20 +61,29 @@ def largest(scores: Tensor, removed: int) -> Tensor:
 class _Global(Largest):
     """The units of largest score stay, all ranked together (class-blind: See et al. 2016, arXiv:1606.09274, §3.2)."""
 
+    group: ClassVar[str] = "global"
+
 
 class _Class(Largest):
     """The same share of every class of matrices goes (class-uniform: See et al. 2016, arXiv:1606.09274, §3.2)."""
+
+    group: ClassVar[str] = "class"
 
 
 class _Layer(Largest):
     """The same share of every matrix, or of every layer's heads or neurons, goes."""
 
+    group: ClassVar[str] = "layer"
+
 
 class _Smallest(Largest):
     """The units of smallest score stay, all ranked together: the control of `global`."""
 
+    group: ClassVar[str] = "global"
+    sign: ClassVar[int] = -1
 
-SELECTORS.register("global")(_Global("global"))
-SELECTORS.register("class")(_Class("class"))
-SELECTORS.register("layer")(_Layer("layer"))
-SELECTORS.register("smallest")(_Smallest("global", sign=-1))
+
+SELECTORS.register("global")(_Global)
+SELECTORS.register("class")(_Class)
+SELECTORS.register("layer")(_Layer)
+SELECTORS.register("smallest")(_Smallest)

@@ -40,4 +40,4 @@ class TwoToFour(Selector):
         return masks
 
 
-SELECTORS.register("2:4")(TwoToFour())
+SELECTORS.register("2:4")(TwoToFour)
