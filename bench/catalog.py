@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from bench.choices import CHOICES
 from bench.columns import COLUMNS
@@ -197,10 +198,19 @@ def _described(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _argument(field: Any) -> str:
-    kind = getattr(field.annotation, "__name__", None) if isinstance(field.annotation, type) else str(field.annotation)
     default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
     says = f": {field.description}" if field.description else ""
-    return f"{str(kind).replace('typing.', '')}, {default}{says}"
+    return f"{_type(field.annotation)}, {default}{says}"
+
+
+def _type(annotation: Any) -> str:
+    """An annotation as one writes it."""
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(map(_type, get_args(annotation)))
+    if annotation is NoneType:
+        return "None"
+    plain = isinstance(annotation, type) and not get_args(annotation)
+    return str(annotation.__name__ if plain else annotation).replace("typing.", "")
 
 
 def _every_name() -> list[str]:

@@ -158,7 +158,7 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
         ("distillation", "budget", 0, "Input should be greater than 0"),
         ("distillation", "temperature", 0, "Input should be greater than 0"),
         ("distillation", "alpha", 1.01, "Input should be less than or equal to 1"),
-        ("distillation", "layers", 0, "Input should be greater than or equal to 1"),
+        ("distillation", "layers", 0, "layers is 0; give 1 or more"),
         ("theseus", "start", 2, "Input should be less than or equal to 1"),
         ("int8", "bits", 4, "which take bits = 8 only"),
         ("svd", "rank", 8, "give exactly one of ratio, rank and energy"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.methods.depth import refuse_lost_work, student_depth
 from bench.methods.method import METHODS, Lab
@@ -25,7 +25,9 @@ class Distill(GuidedMethod):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    layers: int | None = Field(None, ge=1, description="layers of the student; None is half of the given model's")
+    layers: int | Literal["all"] | None = Field(
+        None, description="layers of the student; None is half of the given model's, 'all' trains it as it is"
+    )
     init: Literal["reference", "source", "fresh"] = Field(
         "reference",
         description="what the student starts from: the given model's layers, spread evenly (the reference's, where "
@@ -34,12 +36,24 @@ class Distill(GuidedMethod):
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation loss; the task's loss has 1 - alpha")
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
+    @field_validator("layers")
+    @classmethod
+    def _a_student_has_layers(cls, layers: int | str | None) -> int | str | None:
+        if isinstance(layers, int) and layers < 1:
+            raise ValueError(f"layers is {layers}; give 1 or more")
+        return layers
+
+    def claims(self) -> frozenset[Saving]:
+        """See `Method`; a student with all layers saves nothing by itself."""
+        return frozenset() if self.layers == "all" else self.saves
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`; raises `MethodError` for a student deeper than the given model."""
         from bench.models.adapter import adapter_for
 
         adapter = adapter_for(model)
-        layers = student_depth(self.layers, adapter.depth(model, adapter.stacks(model)[0]), where="distill")
+        depth = adapter.depth(model, adapter.stacks(model)[0])
+        layers = depth if self.layers == "all" else student_depth(self.layers, depth, where="distill")
         if self.init == "reference":
             student = _with_layers(model, layers)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from bench.errors import MethodError
 from bench.methods.depth import student_depth
@@ -52,6 +53,20 @@ def test_a_student_may_start_from_the_source_or_afresh(make_lab, tiny_bert, init
     model = tiny_bert()
     student = Distill(init=init, layers=1, learning_rate=STEP).compress(model, make_lab(model))
     assert close(student, tiny_bert(layers=1, seed=seed))
+
+
+def test_a_student_with_all_layers_fills_zeros_again_and_claims_no_saving(make_lab, tiny_bert):
+    model = tiny_bert()
+    pruned = Prune(sparsity=0.5, budget=0.0).compress(model, make_lab(model))
+    method = Distill(layers="all")
+    filled = method.compress(pruned, make_lab(model))
+    assert method.claims() == frozenset()
+    assert len(layers_of(filled)) == len(layers_of(pruned)) == 4
+    before, after = (layers_of(each)[0].output.dense.weight for each in (pruned, filled))
+    assert (before == 0).float().mean() > 0.2
+    assert (after == 0).float().mean() < 0.01
+    with pytest.raises(ValidationError, match="layers is 0; give 1 or more"):
+        Distill(layers=0)
 
 
 def test_distilling_brings_the_student_nearer_to_the_reference_than_labels_do(make_lab, tiny_bert, logits_of):
