@@ -140,9 +140,11 @@ def _sets(page: Page, beside: Path) -> list[str]:
 
 
 def _missing(page: Page) -> list[str]:
-    rows = [f"{each.row.id}: {each.row.missing}." for each in page.found if each.row.missing]
-    files = page.recipes.items()
-    return [*rows, *(f"`{name}` ({', '.join(file.rows)}): {file.missing}." for name, file in files if file.missing)]
+    rows = [(each.row.id, each.row.missing) for each in page.found if each.row.missing]
+    recipes = [
+        (f"`{name}` ({', '.join(file.rows)})", file.missing) for name, file in page.recipes.items() if file.missing
+    ]
+    return [f"{lacking}: {missing.rstrip('.')}." for lacking, missing in (*rows, *recipes)]
 
 
 def _tests(found: Sequence[Progress]) -> list[str]:
