@@ -218,7 +218,7 @@ def _compare_on_training_data(reading: Reading, pair: Pair) -> None:
     if "fidelity_kl" in reading.absent:
         reading.leave(reading.absent["fidelity_kl"], "fidelity_kl_train")
         return
-    if pair.task.kind == "language_modelling":
+    if pair.task.kind in ("language_modelling", "masked_language_modelling"):
         reading.leave("next tokens are compared on the evaluation splits only", "fidelity_kl_train")
         return
     if pair.task.trained_on is not None:

@@ -1,4 +1,4 @@
-"""Agreement of two language models on the next token: the same likeliest one, and near distributions."""
+"""Agreement of two language models on the next or a masked token: the same likeliest one, near distributions."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 BLOCKS = 16  # of each split, from its beginning: a distribution over the vocabulary a token makes more too slow
+MASKED_BLOCKS = 128  # in masked text only about one token in seven is predicted
 TABLE = "next_tokens"
 
 
@@ -51,8 +52,8 @@ def compare_next_tokens(reading: Reading, pair: Pair) -> dict[str, float | str]:
         return dict.fromkeys(names, found)
     reading.tables[TABLE] = found.table()
     reading.conditions |= {
-        "label_loyalty": "share of next tokens with the same likeliest one",
-        "next_tokens": f"{len(found.same)}, of the first {BLOCKS} blocks of each split",
+        "label_loyalty": f"share of {'chosen' if _masks(pair) else 'next'} tokens with the same likeliest one",
+        "next_tokens": f"{len(found.same)}, of the first {_blocks(pair)} blocks of each split",
     }
     return {
         **found.values(),
@@ -62,7 +63,7 @@ def compare_next_tokens(reading: Reading, pair: Pair) -> dict[str, float | str]:
 
 
 def next_tokens(pair: Pair) -> NextTokens | str:
-    """Both models on the first `BLOCKS` blocks of each evaluation split, or why they cannot be compared."""
+    """Both models on the first blocks of each evaluation split, or why they cannot be compared."""
     import numpy as np
 
     if len(pair.artifact.tokenizer) != len(pair.reference.tokenizer):
@@ -72,12 +73,20 @@ def next_tokens(pair: Pair) -> NextTokens | str:
     for split in pair.task.evaluate:
         examples = pair.evaluator.examples(split)
         features = kind.encode(examples, pair.reference.tokenizer, task=pair.task, max_length=length, training=True)
-        for row in range(min(BLOCKS, len(features))):
+        for row in range(min(_blocks(pair), len(features))):
             batch = collate(features, pad_id=pair.reference.tokenizer.pad_token_id, rows=[row])
             theirs, mine = (_log_probabilities(pair, loaded, batch) for loaded in (pair.reference, pair.artifact))
             nats.append((theirs.exp() * (theirs - mine)).sum(dim=-1).clamp(min=0).cpu().numpy())
             same.append((theirs.argmax(dim=-1) == mine.argmax(dim=-1)).cpu().numpy())
     return NextTokens(np.concatenate(nats), np.concatenate(same))
+
+
+def _masks(pair: Pair) -> bool:
+    return pair.task.kind == "masked_language_modelling"
+
+
+def _blocks(pair: Pair) -> int:
+    return MASKED_BLOCKS if _masks(pair) else BLOCKS
 
 
 def _log_probabilities(pair: Pair, loaded: Loaded, batch: Batch) -> Tensor:

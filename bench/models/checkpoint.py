@@ -132,9 +132,9 @@ class CheckpointSource(ModelSource):
             return join(encoder, decoder, config)
 
     def _pretrained(self, head: str, config: Any, *, resized: bool) -> nn.Module:
-        from bench.models.heads import auto_class
+        from bench.models.heads import auto_class, without_second_bias
 
-        return self._loaded(auto_class(head), config, resized=resized)
+        return without_second_bias(self._loaded(auto_class(head, config), config, resized=resized))
 
     def _loaded(self, auto: Any, config: Any, *, resized: bool) -> nn.Module:
         import torch

@@ -19,13 +19,19 @@ HEADS = {
 }
 
 
-def auto_class(head: str) -> Any:
-    """The transformers Auto class of a head; raises `ModelError` for a head that is not in `HEADS`."""
+def auto_class(head: str, config: Any) -> Any:
+    """The transformers Auto class that puts a head on a model of `config`.
+
+    Raises `ModelError` for a head that is not in `HEADS`, or that the architecture cannot have.
+    """
     import transformers
 
     if head not in HEADS:
         raise ModelError(str(unknown("head", head, HEADS)))
-    return getattr(transformers, HEADS[head][0])
+    auto = getattr(transformers, HEADS[head][0])
+    if type(config) not in auto._model_mapping:
+        raise ModelError(f"architecture '{config.model_type}' has no {head} head; choose another model for this task")
+    return auto
 
 
 def head_of(model: nn.Module) -> str:
@@ -61,7 +67,20 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
     if attention == rounded_attention.IMPLEMENTATION:
         rounded_attention.register()
     options = {} if attention is None else {"attn_implementation": attention}
-    auto = auto_class(head)
-    if type(config) not in auto._model_mapping:
-        raise ModelError(f"architecture '{config.model_type}' has no {head} head; choose another model for this task")
-    return without_pooler(cast("nn.Module", auto.from_config(config, trust_remote_code=False, **options)))
+    auto = auto_class(head, config)
+    model = cast("nn.Module", auto.from_config(config, trust_remote_code=False, **options))
+    return without_second_bias(without_pooler(model))
+
+
+def without_second_bias(model: nn.Module) -> nn.Module:
+    """`model`, and where it is a masked language model, the bias of its output layer has one name only, in place.
+
+    transformers ties another parameter beside that layer to it. No forward pass reads it, and where a factorized or
+    coded form takes the layer's place it would be left behind as a vector that is stored and counted for nothing.
+    """
+    if type(model).__name__.endswith("ForMaskedLM"):
+        output = model.get_output_embeddings()  # type: ignore[operator]
+        for module in model.modules():
+            if output in module.children() and module._parameters.get("bias") is not None:
+                module._parameters["bias"] = None
+    return model

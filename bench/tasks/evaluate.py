@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import DataError, ModelError
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import KINDS, Feature, Predictions
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,9 +162,12 @@ def _outputs(
         with torch.inference_mode():
             for positions in length_batches(lengths, budget_tokens=budget):
                 batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
-                inputs = {name: values.to(device, non_blocking=True) for name, values in batch.inputs.items()}
-                found.append(kind.run(model, inputs, tokenizer))
-                rows.append(batch.rows)
+                inputs, targets = (
+                    {name: values.to(device, non_blocking=True) for name, values in part.items()}
+                    for part in (batch.inputs, batch.targets)
+                )
+                found.append(kind.run(model, Batch(inputs, targets, positions), tokenizer))
+                rows.append(positions)
             tables = [tuple(_numbers(part) for part in parts) for parts in found]
     finally:
         model.train(was_training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def train(
         kind: supplies the task's loss and logits.
         pad_id: token id that fills short rows.
         plan: epochs (may be a fraction; at least one step is taken), batch size and the optimizer's settings.
-        seed: of the order of the examples and of dropout.
+        seed: of the order of the examples, of dropout and of what the kind draws (masked tokens).
         device: torch device name.
         objective: the task's loss unless given.
         hooks: called in order at each moment.
@@ -82,7 +83,8 @@ def train(
     with _seeded(seed):
         model.train()
         try:
-            for batch in _batches(features, plan=plan, seed=seed, pad_id=pad_id, device=device, steps=total):
+            batches = _batches(features, kind=kind, plan=plan, seed=seed, pad_id=pad_id, device=device, steps=total)
+            for batch in batches:
                 set_rate(optimizer, rate_at(state.step, total, peak=plan.learning_rate, warmup=plan.warmup))
                 losses.add(_step(state, batch, kind=kind, objective=objective, hooks=hooks, clip=plan.clip))
                 state.step += 1
@@ -130,15 +132,18 @@ def _total_steps(features: Sequence[Feature], plan: Training) -> int:
 
 
 def _batches(
-    features: Sequence[Feature], *, plan: Training, seed: int, pad_id: int, device: str, steps: int
+    features: Sequence[Feature], *, kind: TaskKind, plan: Training, seed: int, pad_id: int, device: str, steps: int
 ) -> Iterator[Batch]:
-    """Exactly `steps` batches on `device`, epoch after epoch; their `rows` are positions in `features`."""
-    lengths = _lengths(features)
+    """Exactly `steps` batches on `device`, epoch after epoch; their `rows` are positions in `features`.
+
+    What a kind leaves to chance (masked tokens) is drawn from `seed`, anew each time that a feature is seen.
+    """
+    lengths, draws = _lengths(features), random.Random(seed)
     epoch = 0
     while True:
         for rows in length_batches(lengths, batch_size=plan.batch_size, seed=seed + _EPOCH_SEEDS * epoch):
-            batch = collate(features, pad_id=pad_id, rows=rows)
-            yield Batch(_moved(batch.inputs, device), _moved(batch.targets, device), batch.rows)
+            batch = collate([kind.anew(features[row], draws) for row in rows], pad_id=pad_id)
+            yield Batch(_moved(batch.inputs, device), _moved(batch.targets, device), rows)
             steps -= 1
             if steps == 0:
                 return

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from families import make
 from made_pairs import GivenPredictions, make_loaded, make_pair, missing
 from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2
 
@@ -18,6 +19,7 @@ from bench.measures.recompute import recompute
 from bench.measures.robustness import Robustness
 from bench.predictions import read_predictions, read_table, write_tables
 from bench.record import Record, write_record
+from bench.suite import Task
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.kinds.kind import Predictions
@@ -62,6 +64,29 @@ def language_pair(*, artifact=None, splits=("validation",), **more):
     sides = {
         "artifact": make_loaded("artifact", artifact or tiny_gpt2(1, std=0.2), tokenizer),
         "reference": make_loaded("reference", tiny_gpt2(0, std=0.2), tokenizer),
+    }
+    return make_pair(task, evaluator, **sides)
+
+
+def masked_pair(tokenizer, *, splits=("validation",)):
+    generator = np.random.default_rng(0)
+    words = ["the", "film", "was", "good", "bad", "story"]
+    examples = {
+        split: tuple(Example(uid=f"{split}{n}", text=" ".join(generator.choice(words, size=5))) for n in range(30))
+        for split in splits
+    }
+    task = Task(
+        name="made",
+        kind="masked_language_modelling",
+        metrics=("perplexity",),
+        data={"source": "s", "subset": "t"},
+        evaluate=splits,
+    )
+    data = TaskData(splits=examples, origin="made", revision=None, generated=True)
+    evaluator = Evaluator(task=task, data=data, max_length=16, token_budget=256, device="cpu")
+    sides = {
+        name: make_loaded(name, make("bert", "masked-language-modelling", seed=seed), tokenizer)
+        for seed, name in enumerate(("artifact", "reference"))
     }
     return make_pair(task, evaluator, **sides)
 
@@ -123,6 +148,25 @@ def test_losses_are_stored_and_give_every_number_again(tmp_path):
     qualities = [1 / by_split[split]["perplexity"] for split in ("a", "b")]
     assert record.values["quality"] == pytest.approx(sum(qualities) / 2)
     assert readings["quality"].conditions["scored"]["a"]["vocabulary"] == 20
+
+
+def test_masked_places_are_stored_and_give_every_number_again(tmp_path, tokenizer):
+    pair = masked_pair(tokenizer, splits=("a", "b"))
+    path, record, readings = recorded(tmp_path, pair, Quality(), Agreement())
+    expected = ("perplexity", "quality", "label_loyalty", "fidelity_kl")
+    assert recompute(path) == pytest.approx({name: record.values[name] for name in expected}, rel=1e-12)
+    seen = read_predictions(path)["a"]
+    assert np.array_equal(seen.artifact.losses[:, 1], seen.reference.losses[:, 1])  # the same places for both
+    assert not np.array_equal(seen.artifact.losses[:, 0], seen.reference.losses[:, 0])
+    places = sum(read_predictions(path)[split].artifact.losses[:, 1].sum() for split in ("a", "b"))
+    assert len(read_table(path, "next_tokens")["same"]) == places
+    conditions = readings["agreement"].conditions
+    assert conditions["label_loyalty"] == "share of chosen tokens with the same likeliest one"
+    assert conditions["next_tokens"].endswith("of the first 128 blocks of each split")
+    scored = readings["quality"].conditions["scored"]["a"]
+    assert (scored["vocabulary"], scored["predicted_tokens"]) == (26, seen.artifact.losses[:, 1].sum())
+    assert record.values["drop_low"] < record.values["drop"] < record.values["drop_high"]
+    assert "fidelity_kl_train" in readings["agreement"].absent
 
 
 def test_retention_of_one_text_is_the_inverse_quotient_of_perplexities():

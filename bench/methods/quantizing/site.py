@@ -169,17 +169,25 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
 
 
 def other_sites(model: nn.Module, known: Sequence[Site]) -> list[Site]:
-    """The dense maps and tables of `model` that are no site yet, such as the pooler, the head and the positions."""
+    """The dense maps and tables of `model` that are no site yet, such as the pooler, the head and the positions.
+
+    A table that several modules hold, a tied softmax among them, is one site.
+    """
     held = {id(weight) for site in known for weight in site.weights.values()}
     found: list[Site] = [site for site in _factorized_tables(model) if id(site.embeddings[0].table.weight) not in held]
     held |= {id(weight) for site in found for weight in site.weights.values()}
+    softmax = adapter_for(model).output_projection(model)
     for name, module in model.named_modules():
-        if id(getattr(module, "weight", None)) in held:
+        weight = getattr(module, "weight", None)
+        if id(weight) in held:
             continue
-        if type(module) is nn.Linear:
+        alike = [each for each in model.modules() if type(each) is nn.Embedding and each.weight is weight]
+        if alike:
+            held.add(id(weight))
+            tied = softmax if type(softmax) is nn.Linear and softmax.weight is weight else None
+            found.append(EmbeddingSite(name, alike, tied))
+        elif type(module) is nn.Linear:
             found.append(DenseSite(name, "softmax", "", module))
-        elif type(module) is nn.Embedding:
-            found.append(EmbeddingSite(name, [module], None))
     return found
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from bench.registry import Registry
 
 if TYPE_CHECKING:
+    import random
+
     import numpy as np
     from torch import Tensor, nn
 
     from bench.suite import Task
     from bench.tasks.examples import Example
+    from bench.tasks.kinds.masking import Maskable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +28,8 @@ class Feature:
     `decoder_input_ids`), unpadded: all that the model is called with; `targets` what the loss needs (`labels`, a number
     or for each token one, or `start_positions` and `end_positions`); `example` the index of the example; `offsets` for
     span QA the (start, end) characters of each token in the context, None outside it; `owners` for language modelling
-    the index of the example that each token was read from.
+    the index of the example that each token was read from; `text` for masked language modelling what it was before any
+    token was masked.
     """
 
     inputs: dict[str, list[int]]
@@ -33,6 +37,7 @@ class Feature:
     example: int
     offsets: tuple[tuple[int, int] | None, ...] | None = None
     owners: tuple[int, ...] | None = None
+    text: Maskable | None = None
 
 
 class Batch(NamedTuple):
@@ -51,8 +56,8 @@ class Predictions:
     """What a model says of every example, in the order of the examples; exactly one field is set.
 
     `logits` [examples, classes] float64 for classification, `values` [examples] float64 for regression, `answers`
-    one string an example for span QA and translation, `losses` [examples, 2] float64 for language modelling: the
-    negative log-likelihood of a text in nats, and the number of its predicted tokens.
+    one string an example for span QA and translation, `losses` [examples, 2] float64 for language modelling, masked or
+    not: the negative log-likelihood of a text in nats, and the number of its predicted tokens.
     """
 
     logits: np.ndarray[Any, Any] | None = None
@@ -74,6 +79,11 @@ class TaskKind(ABC):
     ) -> list[Feature]:
         """Unpadded features, at most `max_length` tokens each; with `training`, targets are filled in."""
 
+    def anew(self, feature: Feature, draws: random.Random) -> Feature:
+        """An encoded feature as training sees it this time, with `draws` for what chance decides: by default itself."""
+        del draws
+        return feature
+
     @abstractmethod
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
         """The task's own training loss, a mean over the batch."""
@@ -85,13 +95,13 @@ class TaskKind(ABC):
         [batch, classes], start and end [batch, length], or [batch, length, vocabulary] where each token has a target.
         """
 
-    def run(self, model: nn.Module, inputs: dict[str, Tensor], tokenizer: Any) -> tuple[Tensor, ...]:
+    def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """What `predict` reads, for one batch, each [batch, ...]: by default `logits` of one forward pass.
 
         The model is in evaluation mode and no gradient is kept. `tokenizer` is the one that belongs to it.
         """
         del tokenizer
-        return self.logits(model(**inputs))
+        return self.logits(model(**batch.inputs))
 
     def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
         """What the scores of these examples depend on besides the model, as JSON values for the record."""
@@ -125,6 +135,7 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.span_qa",
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
+        "bench.tasks.kinds.masked_language_modelling",
     ),
     group="bench.kinds",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import DataError
 from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature, Predictions, TaskKind
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
 from bench.tasks.kinds.marks import end_id
 from bench.tasks.kinds.sequence import metric_names
 
@@ -60,12 +60,12 @@ class LanguageModelling(TaskKind):
         """Scores of the next token, [batch, length, vocabulary]."""
         return (outputs.logits,)
 
-    def run(self, model: nn.Module, inputs: dict[str, Tensor], tokenizer: Any) -> tuple[Tensor, ...]:
+    def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """The negative log-likelihood of each token in nats, [batch, length]; 0 for the first, which is given."""
         from torch.nn import functional
 
-        logits = model(**inputs).logits[:, :-1].float()  # [batch, length - 1, vocabulary]
-        nats = functional.cross_entropy(logits.transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
+        logits = model(**batch.inputs).logits[:, :-1].float()  # [batch, length - 1, vocabulary]
+        nats = functional.cross_entropy(logits.transpose(1, 2), batch.inputs["input_ids"][:, 1:], reduction="none")
         return (functional.pad(nats, (1, 0)),)
 
     def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.greedy import EXTRA_TOKENS, write
-from bench.tasks.kinds.kind import KINDS, Feature, Predictions, TaskKind
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
 from bench.tasks.kinds.marks import end_id, start_id
 from bench.tasks.kinds.sequence import metric_names
 
@@ -71,12 +71,12 @@ class Translation(TaskKind):
         """Scores of the next token, [batch, length, vocabulary]."""
         return (outputs.logits,)
 
-    def run(self, model: nn.Module, inputs: dict[str, Tensor], tokenizer: Any) -> tuple[Tensor, ...]:
+    def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """What the model writes, token ids [batch, longest], and the sum of their logits [batch]."""
         from bench.models.decoding import numbered_layers
 
         with numbered_layers(model):
-            return write(model, inputs, end_id=end_id(tokenizer), pad_id=tokenizer.pad_token_id)
+            return write(model, batch.inputs, end_id=end_id(tokenizer), pad_id=tokenizer.pad_token_id)
 
     def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
         """The signature of BLEU, and how the text is decoded."""

@@ -1,0 +1,171 @@
+"""Masked language modelling: how well hidden tokens of running text are guessed from both of their sides."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.errors import DataError
+from bench.tasks.batching import IGNORED
+from bench.tasks.examples import Example
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
+from bench.tasks.kinds.masking import CHOSEN, MASKED, RANDOM, Maskable, masked
+from bench.tasks.kinds.sequence import metric_names
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.suite import Task
+
+
+class MaskedLanguageModelling(TaskKind):
+    """BERT's own task (Devlin et al. 2019, arXiv:1810.04805, §3.1) on one text at a time.
+
+    Which tokens are predicted, and what a model reads in their places, is chosen anew each time a text is trained on
+    (RoBERTa: Liu et al. 2019, arXiv:1907.11692, §4.1). What is evaluated is chosen once, from the seed of the data and
+    the example alone, so that every model with this tokenizer sees the same places. There is no next-sentence task.
+    """
+
+    name = "masked_language_modelling"
+    head = "masked-language-modelling"
+    per_token = True
+
+    def encode(
+        self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
+    ) -> list[Feature]:
+        """Every text with its special tokens, a longer one in pieces of `max_length` that share no word.
+
+        All have targets, as what is evaluated is chosen here. With `training`, pieces that hold no word are left out.
+        Raises `DataError` where the tokenizer has no mask token.
+        """
+        if tokenizer.mask_token_id is None:
+            raise DataError(
+                f"{task.name}: the tokenizer has no mask token, so it belongs to no model of masked language "
+                "modelling. Choose an encoder such as BERT."
+            )
+        if not examples:
+            return []
+        features = []
+        for piece in _pieces(examples, tokenizer, max_length=max_length):
+            if piece.text.places or not training:
+                unmasked = Feature(inputs=piece.inputs, targets={}, example=piece.example, text=piece.text)
+                draws = random.Random(f"{task.data.seed}:{examples[piece.example].uid}:{piece.number}")
+                features.append(self.anew(unmasked, draws))
+        return features
+
+    def anew(self, feature: Feature, draws: random.Random) -> Feature:
+        """The same text with another choice of places."""
+        if feature.text is None:
+            raise DataError("masked_language_modelling: a feature of another kind of task has no text to mask")
+        tokens, labels = masked(feature.text, draws)
+        return dataclasses.replace(
+            feature, inputs={**feature.inputs, "input_ids": tokens}, targets={"labels": [*labels]}
+        )
+
+    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+        """Mean cross-entropy over the chosen places of the batch, in nats."""
+        from torch.nn import functional
+
+        places = targets["labels"] != IGNORED
+        return functional.cross_entropy(outputs.logits[places].float(), targets["labels"][places])
+
+    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
+        """Scores of the token at each place, [batch, length, vocabulary]."""
+        return (outputs.logits,)
+
+    def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
+        """The negative log-likelihood of the true token at each chosen place in nats, [batch, length]; 0 elsewhere."""
+        import torch
+        from torch.nn import functional
+
+        labels = batch.targets["labels"]
+        places = labels != IGNORED
+        chosen = model(**batch.inputs).logits[places].float()  # [places, vocabulary]
+        nats = torch.zeros(labels.shape, device=labels.device)
+        nats[places] = functional.cross_entropy(chosen, labels[places], reduction="none")
+        return (nats,)
+
+    def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
+        """What perplexity is over: which places, how many, and the vocabulary."""
+        features = self.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
+        predicted = [label for feature in features for label in _predicted(feature)]
+        return {
+            "vocabulary": len(tokenizer),
+            "predicted_tokens": len(predicted),
+            "unknown_tokens": sum(label == tokenizer.unk_token_id for label in predicted),
+            "perplexity": "of the chosen places given both of their sides (the exp of the masked language modelling "
+            "loss), so it is not that of a language model, nor the pseudo-perplexity that hides every token in turn",
+            "chosen": f"{CHOSEN:.0%} of each text, at least one token; {MASKED:.0%} of them masked, {RANDOM:.0%} "
+            f"random, the others as they are; fixed by seed {task.data.seed} and the example",
+            "context": f"one text, in pieces of {max_length} tokens at most",
+            "quality": "1 / perplexity, the geometric mean probability of a chosen token",
+        }
+
+    def predict(
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
+    ) -> Predictions:
+        """The nats and the number of chosen places of every example."""
+        import numpy as np
+
+        losses = np.zeros((len(examples), 2))
+        for (nats,), feature in zip(outputs, features, strict=True):
+            losses[feature.example] += nats.astype(np.float64).sum(), len(_predicted(feature))
+        return Predictions(losses=losses)
+
+    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
+        """`perplexity`, over the chosen places of all examples together."""
+        from bench.tasks.metrics.metric import score_metrics
+
+        names = metric_names(self.name, metrics, ("perplexity",))
+        if predictions.losses is None:
+            raise DataError("masked_language_modelling: nothing to score: the predictions hold no losses")
+        nats, tokens = predictions.losses.T.tolist()
+        return score_metrics(names, nats, tokens)
+
+
+class _Piece(NamedTuple):
+    """As much of an example as fits a model: its inputs, the text to choose from, and which piece of the example."""
+
+    inputs: dict[str, list[int]]
+    text: Maskable
+    example: int
+    number: int
+
+
+def _pieces(examples: Sequence[Example], tokenizer: Any, *, max_length: int) -> Iterator[_Piece]:
+    """All pieces in the order of the examples and of their texts."""
+    encoded = tokenizer(
+        [example.text for example in examples],
+        truncation=True,
+        max_length=max_length,
+        return_overflowing_tokens=True,
+        padding=False,
+    )
+    rows = encoded.pop("overflow_to_sample_mapping")
+    special = set(tokenizer.all_special_ids)
+    words = sorted(set(tokenizer.get_vocab().values()) - special)
+    kept = special - {tokenizer.unk_token_id}  # an unknown word is text, and predicted like any other
+    done: Counter[int] = Counter()
+    for index, row in enumerate(rows):
+        tokens = encoded["input_ids"][index]
+        places = tuple(place for place, token in enumerate(tokens) if token not in kept)
+        text = Maskable(tokens=tuple(tokens), places=places, mask=tokenizer.mask_token_id, words=words)
+        yield _Piece({name: encoded[name][index] for name in encoded}, text, row, done[row])
+        done[row] += 1
+
+
+def _predicted(feature: Feature) -> list[int]:
+    """The true tokens of the chosen places."""
+    labels = feature.targets["labels"]
+    return [label for label in labels if label != IGNORED] if isinstance(labels, list) else []
+
+
+KINDS.register(MaskedLanguageModelling.name)(MaskedLanguageModelling())
