@@ -21,6 +21,7 @@ from bench.methods.quantizing.training import prepared
 from bench.methods.quantizing.work import Work
 from bench.methods.roles import ROLES
 from bench.models.adapter import adapter_for
+from bench.models.heads import from_config
 from bench.models.modules import copy_model
 
 ALL = (*ROLES, "embedding")
@@ -163,14 +164,14 @@ def test_multiply_adds_are_those_of_one_product_of_the_added_matrices(make_lab, 
 
 
 def test_a_tied_softmax_shares_the_split_table(make_lab, tokenizer, tmp_path):
-    from transformers import BertConfig, BertForMaskedLM
+    from transformers import BertConfig
 
     config = BertConfig(
         vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
         max_position_embeddings=64,
     )  # fmt: skip
     torch.manual_seed(0)
-    model = lively(BertForMaskedLM(config).eval())
+    model = lively(from_config(config, "masked-language-modelling").eval())
     ids = {"input_ids": torch.tensor([[2, 5, 9, 12, 3]])}
     packed, ternary = (method(split=way).compress(model, make_lab()) for way in (True, False))
     table, softmax = packed.get_input_embeddings(), packed.get_output_embeddings()
