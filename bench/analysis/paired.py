@@ -76,7 +76,7 @@ def _score(name: str, record: Record, parts: Sequence[Seen]) -> Score:
     import numpy as np
 
     if name == "label_loyalty":
-        from bench.measures.agreement import joined, same_label
+        from bench.measures.loyalty import joined, same_label
 
         same = same_label(joined([part.reference for part in parts]), joined([part.artifact for part in parts]))
         if same is None:

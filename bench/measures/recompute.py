@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import RecordError
-from bench.measures.agreement import compare, fidelity_kl, joined
+from bench.measures.loyalty import compare, fidelity_kl, joined
 from bench.measures.next_tokens import TABLE as NEXT_TOKENS
 from bench.measures.next_tokens import from_table
 from bench.measures.quality import METRICS

@@ -35,13 +35,13 @@ MUTATIONS = {
         "tests/measures/test_timing_calls.py",
     ),
     "take-the-root-twice": Mutation(
-        "bench/measures/agreement.py",
+        "bench/measures/loyalty.py",
         "1 - np.sqrt(np.clip(bits, 0, 1))",
         "1 - np.sqrt(np.sqrt(np.clip(bits, 0, 1)))",
         "tests/measures/test_agreement.py",
     ),
     "swap-kl": Mutation(
-        "bench/measures/agreement.py",
+        "bench/measures/loyalty.py",
         "(np.exp(log_p) * (log_p - log_q))",
         "(np.exp(log_q) * (log_q - log_p))",
         "tests/measures/test_agreement.py",
@@ -53,7 +53,7 @@ MUTATIONS = {
         "tests/measures/test_parameters.py",
     ),
     "average-batch-means": Mutation(
-        "bench/measures/agreement.py",
+        "bench/measures/loyalty.py",
         "return float((1 - np.sqrt(np.clip(bits, 0, 1))).mean())",
         "return float(np.mean([part.mean() for part in np.array_split(1 - np.sqrt(np.clip(bits, 0, 1)), 3)]))",
         "tests/measures/test_agreement.py",

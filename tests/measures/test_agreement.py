@@ -10,8 +10,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from scipy.stats import binom, entropy, pearsonr
 
-from bench.measures.agreement import (
-    Agreement,
+from bench.measures.agreement import Agreement
+from bench.measures.loyalty import (
     fidelity_kl,
     label_loyalty,
     loyalty_by_class,
@@ -168,7 +168,7 @@ def test_a_constant_output_has_no_correlation():
 
 
 def test_answers_agree_where_their_texts_are_equal():
-    task, examples = make_task("span-qa", metrics=("exact_match",)), {"validation": labelled([None] * 4)}
+    task, examples = make_task("span_qa", metrics=("exact_match",)), {"validation": labelled([None] * 4)}
     artifact, reference = (
         {"validation": Predictions(answers=answers)} for answers in (("a", "b", "", "d"), ("a", "B", "", "x"))
     )

@@ -22,7 +22,7 @@ from bench.record import Record, write_record
 from bench.suite import Task
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
-from bench.tasks.kinds.kind import Predictions
+from bench.tasks.kinds.kind import KINDS, Predictions
 
 TARGETS = ("one two three four", "five six seven eight", "one three five seven", "two four six eight ten")
 ARTIFACT = ("one two three four", "five six seven", "one three five five", "two four six eight")
@@ -207,7 +207,7 @@ def test_a_model_agrees_with_itself():
 
 def test_models_of_different_vocabularies_are_not_compared():
     sides = {"artifact": SimpleNamespace(tokenizer=range(7)), "reference": SimpleNamespace(tokenizer=range(8))}
-    found = compare_next_tokens(Reading(), SimpleNamespace(**sides))
+    found = compare_next_tokens(Reading(), SimpleNamespace(**sides), KINDS.get("language_modelling"))
     assert set(found) == {"label_loyalty", "probability_loyalty", "fidelity_kl", "output_correlation"}
     assert all("different vocabularies" in reason for reason in found.values())
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError
 from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
 from bench.tasks.kinds.marks import end_id
-from bench.tasks.kinds.sequence import metric_names
+from bench.tasks.kinds.tokens import TokenKind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from bench.suite import Task
 
 
-class LanguageModelling(TaskKind):
+class LanguageModelling(TokenKind):
     """A causal model over the texts of all examples joined, an end token before the first and after each.
 
     The stream is cut into blocks of `max_length` tokens that overlap by one, so that every token but the first is
@@ -28,7 +27,8 @@ class LanguageModelling(TaskKind):
 
     name = "language_modelling"
     head = "causal-language-modelling"
-    per_token = True
+    asked = "next"
+    compared = 16
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
@@ -55,10 +55,6 @@ class LanguageModelling(TaskKind):
         from torch.nn import functional
 
         return functional.cross_entropy(outputs.logits.float().flatten(0, 1), targets["labels"].flatten())
-
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
-        """Scores of the next token, [batch, length, vocabulary]."""
-        return (outputs.logits,)
 
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """The negative log-likelihood of each token in nats, [batch, length]; 0 for the first, which is given."""
@@ -97,16 +93,6 @@ class LanguageModelling(TaskKind):
             np.add.at(losses, (owners, 0), nats[1:].astype(np.float64))
             np.add.at(losses, (owners, 1), 1)
         return Predictions(losses=losses)
-
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """`perplexity`, over all tokens together."""
-        from bench.tasks.metrics.metric import score_metrics
-
-        names = metric_names(self.name, metrics, ("perplexity",))
-        if predictions.losses is None:
-            raise DataError("language_modelling: nothing to score: the predictions hold no losses")
-        nats, tokens = predictions.losses.T.tolist()
-        return score_metrics(names, nats, tokens)
 
 
 def _stream(examples: Sequence[Example], tokenizer: Any) -> tuple[list[int], list[int]]:

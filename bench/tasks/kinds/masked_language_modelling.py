@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.errors import DataError
 from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
 from bench.tasks.kinds.masking import CHOSEN, MASKED, RANDOM, Maskable, masked
-from bench.tasks.kinds.sequence import metric_names
+from bench.tasks.kinds.tokens import TokenKind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.suite import Task
 
 
-class MaskedLanguageModelling(TaskKind):
+class MaskedLanguageModelling(TokenKind):
     """BERT's own task (Devlin et al. 2019, arXiv:1810.04805, §3.1) on one text at a time.
 
     Which tokens are predicted, and what a model reads in their places, is chosen anew each time a text is trained on
@@ -31,7 +31,8 @@ class MaskedLanguageModelling(TaskKind):
 
     name = "masked_language_modelling"
     head = "masked-language-modelling"
-    per_token = True
+    asked = "chosen"
+    compared = 128  # only about one token in seven is predicted
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
@@ -71,10 +72,6 @@ class MaskedLanguageModelling(TaskKind):
 
         places = targets["labels"] != IGNORED
         return functional.cross_entropy(outputs.logits[places].float(), targets["labels"][places])
-
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
-        """Scores of the token at each place, [batch, length, vocabulary]."""
-        return (outputs.logits,)
 
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """The negative log-likelihood of the true token at each chosen place in nats, [batch, length]; 0 elsewhere."""
@@ -119,16 +116,6 @@ class MaskedLanguageModelling(TaskKind):
         for (nats,), feature in zip(outputs, features, strict=True):
             losses[feature.example] += nats.astype(np.float64).sum(), len(_predicted(feature))
         return Predictions(losses=losses)
-
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """`perplexity`, over the chosen places of all examples together."""
-        from bench.tasks.metrics.metric import score_metrics
-
-        names = metric_names(self.name, metrics, ("perplexity",))
-        if predictions.losses is None:
-            raise DataError("masked_language_modelling: nothing to score: the predictions hold no losses")
-        nats, tokens = predictions.losses.T.tolist()
-        return score_metrics(names, nats, tokens)
 
 
 class _Piece(NamedTuple):
