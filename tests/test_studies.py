@@ -185,6 +185,7 @@ def test_masks_from_no_task_and_from_one_without_training_data_are_refused_befor
     ("study", "recipe", "arguments"),
     [
         ("study-gordon", "gordon", {"schedule": "gradual", "sparsity": 0.7}),
+        ("study-gordon", "gordon", {"weights_from": "captions-mlm", "sparsity": 0.7}),
         ("study-prasanna", "prasanna-m", {"pick": "bad", "floor": 0.01, "sparsity": 0.19}),
         ("study-lottery", "lottery-ticket", {"rounds": 1, "sparsity": 0.2, "budget": 2.0}),
     ],

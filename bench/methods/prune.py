@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -128,8 +126,7 @@ class Prune(GuidedMethod, Choosing):
             adapter = adapter_for(model)
             pruned = lab.fresh(len(adapter.layers(model)), self.start == "source")
         pruning = Pruning(pruned, self, lab, anchors=self._anchors(pruned, lab) if self.delta else None)
-        with _still(pruning.model, self.freeze_embeddings):
-            self.chosen(SCHEDULES, self.schedule).run(pruning)
+        self.chosen(SCHEDULES, self.schedule).run(pruning)
         return pruning.model.eval()
 
     def _anchors(self, model: nn.Module, lab: Lab) -> dict[str, Tensor]:
@@ -138,19 +135,3 @@ class Prune(GuidedMethod, Choosing):
 
         source = lab.fresh(len(adapter_for(model).layers(model)), True)
         return {name: parameter.detach().clone() for name, parameter in source.named_parameters()}
-
-
-@contextmanager
-def _still(model: nn.Module, frozen: bool) -> Iterator[None]:
-    """Inside, the embedding tables of `model` do not train where `frozen` is true."""
-    from bench.models.adapter import adapter_for
-
-    tables = [table.weight for table in adapter_for(model).embeddings(model).values()] if frozen else []
-    tables = [weight for weight in tables if weight.requires_grad]
-    try:
-        for weight in tables:
-            weight.requires_grad_(False)
-        yield
-    finally:
-        for weight in tables:
-            weight.requires_grad_(True)

@@ -36,27 +36,6 @@ def watch(monkeypatch):
     return seen
 
 
-@pytest.fixture
-def two_tasks(make_lab, tiny_bert):
-    """The lab of a task of two classes, from which one of three classes and other texts is `elsewhere`."""
-
-    def make(*, kind_of_other="bert"):
-        other = make_lab(seed=5, examples=40)
-        if kind_of_other == "bert":
-            build = lambda depth, pretrained: tiny_bert(3, layers=depth, seed=11)  # noqa: E731
-            features = [
-                dataclasses.replace(feature, targets={"labels": index % 3})
-                for index, feature in enumerate(other.features)
-            ]
-            other = dataclasses.replace(other, seed=0, fresh=build, features=features, reference=build(4, True))
-        else:
-            other = dataclasses.replace(other, fresh=lambda depth, pretrained: tiny_bert(layers=2))
-        lab = make_lab()
-        return dataclasses.replace(lab, elsewhere=lambda name: {"words": lab, "others": other}[name])
-
-    return make
-
-
 @pytest.mark.parametrize("rounds", [1, 2, 4])
 def test_the_lottery_ticket_keeps_four_fifths_of_every_matrix_a_round(make_lab, tiny_bert, watch, rounds):
     method = load_recipe("lottery-ticket").methods()[0]

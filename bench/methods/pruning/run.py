@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,8 @@ class Pruning:
             hooks = [penalty.hook(self.sites), *hooks]
         if masked:
             hooks = [*hooks, MaskHook(self.parameters, self.element_masks(), anchors=self.anchors)]
-        method.tune(self.model, self.lab, share=share, hooks=hooks, terms=terms)
+        with _still(self.model, method.freeze_embeddings):
+            method.tune(self.model, self.lab, share=share, hooks=hooks, terms=terms)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Every tensor of the model, copied, for a later `rewind`."""
@@ -139,3 +141,19 @@ class Pruning:
                     order = torch.randperm(parameter.numel(), generator=draws).to(parameter.device)
                     parameter.copy_(parameter.flatten()[order].view_as(parameter))
         self.apply()
+
+
+@contextmanager
+def _still(model: nn.Module, frozen: bool) -> Iterator[None]:
+    """Inside, the embedding tables of `model` do not train where `frozen` is true."""
+    from bench.models.adapter import adapter_for
+
+    tables = [table.weight for table in adapter_for(model).embeddings(model).values()] if frozen else []
+    tables = [weight for weight in tables if weight.requires_grad]
+    try:
+        for weight in tables:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in tables:
+            weight.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Masks that are found on one task and used on another."""
+"""Masks and pruned weights that come from another task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from bench.errors import MethodError
 
 if TYPE_CHECKING:
+    from bench.methods.prune import Prune
     from bench.methods.pruning.run import Pruning
+
+
+def check_transfer(argument: str, method: Prune) -> None:
+    """Raise `ValueError` where something that `argument` asks of another task cannot be had or has no place here."""
+    if method.start == "given":
+        raise ValueError(f"{argument} begins anew, on the other task and on this one: give start 'source' or 'fresh'")
+    if method.alpha or method.delta:
+        raise ValueError(f"{argument} goes with neither alpha (the other task has no teacher) nor delta")
 
 
 def finder_of(pruning: Pruning, task: str) -> Pruning:
@@ -26,8 +35,16 @@ def finder_of(pruning: Pruning, task: str) -> Pruning:
     if found != own:
         differs = min(set(found.items()) ^ set(own.items()))[0]
         raise MethodError(
-            f"prune: masks_from = '{task}': a model of that task ({lab.task.kind}) has not the same units "
+            f"prune: nothing can come from '{task}': a model of that task ({lab.task.kind}) has not the same units "
             f"as one of {pruning.lab.task.name} ({pruning.lab.task.kind}); they differ in {differs}. "
             "Name a task whose models differ in the head only."
         )
     return finder
+
+
+def carry(finder: Pruning, pruning: Pruning) -> None:
+    """Put the weights that `finder` ended with, all but those of the head, and its masks on `pruning`."""
+    own, theirs = pruning.model.state_dict(), finder.model.state_dict()
+    below = f"{pruning.model.base_model_prefix}."
+    pruning.model.load_state_dict(own | {name: theirs[name] for name in own.keys() & theirs if name.startswith(below)})
+    pruning.keep(finder.masks)

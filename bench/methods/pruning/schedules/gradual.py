@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from bench.methods.pruning.schedule import SCHEDULES, Continuous
+from bench.methods.pruning.transfer import carry, check_transfer, finder_of
 
 if TYPE_CHECKING:
+    from bench.methods.prune import Prune
     from bench.methods.pruning.run import Pruning
 
 Curve = Callable[[int, int], float]  # step and total steps to the share that is gone
@@ -18,10 +22,40 @@ class Gradual(Continuous):
 
     Nothing goes during the first `warmup_share` of the steps and nothing more during the last `settle_share`. A
     computed saliency scores again every `every` steps; one that is learned trains its scores all along.
+
+    With `weights_from` all of that is done on another task. What it ends with comes to this one, weights and masks but
+    not the head, and trains here with the masks as they are (Gordon et al. 2020, arXiv:2002.08307, §3).
     """
+
+    weights_from: str | None = Field(
+        None, description="the task of the suite on which the weights are pruned; None is the task itself"
+    )
+    afterwards: float = Field(
+        1.0, ge=0, le=100, description="with weights_from: training on this task, in budgets of that on the other"
+    )
+
+    def fits(self, method: Prune) -> None:
+        """See `Choice`."""
+        if self.weights_from is not None:
+            check_transfer("weights_from", method)
+        elif "afterwards" in self.model_fields_set:
+            raise ValueError("afterwards is the training that follows weights_from: give that as well")
+
+    def tasks(self) -> tuple[str, ...]:
+        """See `Method`."""
+        return () if self.weights_from is None else (self.weights_from,)
 
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`."""
+        if self.weights_from is None:
+            self._prune(pruning)
+            return
+        finder = finder_of(pruning, self.weights_from)
+        self._prune(finder)
+        carry(finder, pruning)
+        pruning.train(self.afterwards)
+
+    def _prune(self, pruning: Pruning) -> None:
         from bench.methods.pruning.cutting import Cutting
         from bench.methods.pruning.gates import Learned
 

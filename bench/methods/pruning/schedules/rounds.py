@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from bench.methods.pruning.schedule import SCHEDULES, Stepwise
+from bench.methods.pruning.transfer import check_transfer, finder_of
 
 if TYPE_CHECKING:
     from bench.methods.prune import Prune
@@ -31,12 +32,9 @@ class Rounds(Stepwise):
         """See `Choice`."""
         if self.masks_from is None:
             return
-        if self.rewind == "none" or method.start == "given":
-            raise ValueError(
-                "masks_from puts the masks of another task on the start: give start 'source' or 'fresh', and a rewind"
-            )
-        if method.alpha or method.delta:
-            raise ValueError("masks_from goes with neither alpha (the other task has no teacher) nor delta")
+        check_transfer("masks_from", method)
+        if self.rewind == "none":
+            raise ValueError("masks_from puts the masks of another task on the start: give a rewind")
 
     def tasks(self) -> tuple[str, ...]:
         """See `Method`."""
@@ -44,8 +42,6 @@ class Rounds(Stepwise):
 
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`."""
-        from bench.methods.pruning.transfer import finder_of
-
         method = pruning.method
         begins = method.start != "given" and method.before
         share = 1.0 / (method.rounds + begins)
