@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ArtifactError, ModelError
+from bench.weights import names, reader
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,6 @@ CONFIG, LAYERS, WEIGHTS, RECIPE = "config.json", "layers.json", "model.safetenso
 # They say where and with what a model was loaded, so equal models would differ in them.
 _NOT_ARCHITECTURE = ("_name_or_path", "transformers_version")
 _RESERVED = ("artifact_version", "files")
-_BLOCK = 2**19  # elements of a large tensor that are read at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
         config = config_of(settings.pop("model_type"), settings)
         model = empty(config, structure, where=str(directory))
         weights = directory / WEIGHTS
-        fill(model, structure, _reader(weights, encodings), _names(weights), where=str(weights))
+        fill(model, structure, reader(weights, encodings), names(weights), where=str(weights))
         tokenizer = read_tokenizer(directory)
     except (KeyError, ValueError, ModelError) as error:
         raise ArtifactError(f"{directory}: cannot be rebuilt: {error}") from error
@@ -188,57 +187,6 @@ def _read_layers(directory: Path) -> tuple[Structure, dict[str, Any]]:
         return Structure.model_validate(data.get("structure")), dict(data["encodings"])
     except (ValidationError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: not a valid structure: {error}") from error
-
-
-def _names(path: Path) -> set[str]:
-    """The tensors in a weights file, without the names of the parts they are stored in."""
-    return {key.partition(":")[0] for key in _open(path, lambda stream: list(stream.keys()))}
-
-
-def _reader(path: Path, encodings: dict[str, Any]) -> Any:
-    """A function from a tensor's name to the tensor, dense and in memory of its own."""
-    from bench.layers.codec import decode
-
-    def read(name: str) -> Tensor:
-        def part(label: str) -> Tensor:
-            return _copy(path, f"{name}:{label}" if label else name)
-
-        return decode(encodings.get(name), part, where=f"{path}: {name}")
-
-    return read
-
-
-def _copy(path: Path, key: str) -> Tensor:
-    """A stored tensor in memory of its own, at no moment there twice.
-
-    A large one is copied block by block, and the file opened anew for each: what was read through a mapping counts as
-    memory until it is closed.
-    """
-    import torch
-
-    def block(start: int, stop: int | None) -> Tensor:
-        tensor: Tensor = _open(path, lambda stream: stream.get_slice(key)[start:stop])
-        return tensor
-
-    shape: list[int] = _open(path, lambda stream: stream.get_slice(key).get_shape())
-    if math.prod(shape) <= _BLOCK:
-        small: Tensor = _open(path, lambda stream: stream.get_tensor(key).clone())
-        return small
-    rows = max(1, _BLOCK // math.prod(shape[1:]))
-    copy = torch.empty(shape, dtype=block(0, 1).dtype)
-    for start in range(0, shape[0], rows):
-        copy[start : start + rows] = block(start, start + rows)
-    return copy
-
-
-def _open(path: Path, use: Any) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as stream:
-            return use(stream)
-    except SafetensorError as error:
-        raise ArtifactError(f"{path}: not a readable weights file: {error}") from error
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

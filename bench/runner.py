@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.cell import Cell, Job, training_part
 from bench.errors import RecordError
+from bench.events import Event, Summary
 from bench.machine import describe_machine, machine_id
 from bench.predictions import write_tables
 from bench.processes import Child, Outcome, Report, Work, wait_for
@@ -20,34 +21,6 @@ from bench.store import Store
 from bench.suite import Suite, Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something a person who watches wants to know: a step started, moved on, or a cell ended."""
-
-    kind: Literal["skipped", "started", "progress", "recorded", "failed"]
-    cell: Cell
-    phase: Phase | None = None
-    text: str = ""
-    share: float = 0.0
-
-
-@dataclass(kw_only=True)
-class Summary:
-    """How a run went: counts of cells, and seconds by activity over all children."""
-
-    recorded: int = 0
-    skipped: int = 0
-    failed: int = 0
-    spans: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "evaluating": 0.0, "measuring": 0.0})
-    busy_s: float = 0.0
-    idle_s: float = 0.0
-
-    @property
-    def other_s(self) -> float:
-        """Seconds that were none of the named activities: starting, loading, saving, waiting."""
-        return self.busy_s - sum(self.spans.values()) + self.idle_s
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from bench.runner import Event, Run
+    from bench.events import Event
+    from bench.runner import Run
 
 _VERBS = {
     "reference": "training the reference for",

@@ -12,8 +12,8 @@ from bench.errors import SuiteError, unknown
 
 if TYPE_CHECKING:
     from bench.cell import Cell
+    from bench.events import Summary
     from bench.recipe import Recipe
-    from bench.runner import Summary
     from bench.store import Store
     from bench.suite import Suite
 
