@@ -1,220 +1,43 @@
-"""Records of a grid as a table: one argument down, another across, a column's value in each cell."""
+"""A grid of recipes as a table: one argument down, another across, a column's value in each cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
-
-from bench.analysis.arguments import WHOLE, coordinates
-from bench.analysis.comparable import comparable
-from bench.analysis.means import mean_of
+from bench.analysis.grid import Grid, Label
 from bench.analysis.numbers import heading, written
-from bench.analysis.table import Absent, Cell, Shown, Table, failure_note
-from bench.columns import COLUMNS, Column, column
-from bench.errors import RecordError, unknown
-from bench.record import Failure, Record
-from bench.suite import Suite
-
-_REFERENCE = "reference"
-_EMPTY = Absent("no recipe of the records falls here")
-
-Label = tuple[str, ...]  # one value for each axis of a side
+from bench.analysis.table import Absent, Cell, Shown, Table
 
 
-class Axes(NamedTuple):
-    """What stands down and across: arguments of stages, or `recipe` (its file), `task`, `seed` and `model`."""
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-
-
-class Entry(NamedTuple):
-    """One cell: its value, and the ends of its interval where it has one."""
-
-    value: float | Absent
-    ends: tuple[float, float] | None = None
-
-
-Body = dict[tuple[Label, Label], Entry]
-
-
-def pivot(
-    suite: Suite,
-    records: Sequence[Record],
-    axes: Axes,
-    *,
-    value: str = "quality",
-    where: Mapping[str, str] | None = None,
-    failures: Sequence[Failure] = (),
-) -> Table:
-    """The table of one column over a grid of recipes.
-
-    A cell is the mean over the seeds, and over the tasks that were run where `task` is no axis, by the column's own
-    rule, with its interval where it has one. A cell that several recipes fall into has no value and names them. The
-    reference, which has no arguments, is the first row, or the first column where `task` is one of the rows.
-
-    Args:
-        suite: which the records are of.
-        records: of one machine and one setting.
-        axes: at least one row and one column, each once.
-        value: the result column.
-        where: only records with these coordinates, written as they stand in the table.
-        failures: cells that failed, which notes name.
-
-    Raises:
-        RecordError: nothing to show, or records that may not stand together. UnknownNameError: no such column, or an
-            axis or condition that no recipe has.
-    """
-    shown = column(value)
-    _check(axes)
-    comparable(records)
-    compressed = [(coordinates(record), record) for record in records if record.recipe_base != "none"]
-    kept, left = _kept(compressed, [*axes.rows, *axes.columns], where or {})
-    if not kept:
-        raise RecordError(f"no records of suite {suite.name} fall into this table. Make some with `bench run`.")
-    places: dict[tuple[Label, Label], list[Record]] = {}
-    for found, record in kept:
-        place = tuple(found[name] for name in axes.rows), tuple(found[name] for name in axes.columns)
-        places.setdefault(place, []).append(record)
-    rows = _ordered(suite, axes.rows, {row for row, _ in places})
-    across = _ordered(suite, axes.columns, {label for _, label in places})
-    body = {place: _entry(suite, own, shown) for place, own in places.items()}
-    references = [record for record in records if record.recipe_base == "none"]
-    if references:
-        rows, across = _with_reference(suite, references, axes, shown, where or {}, body, rows, across)
+def pivot(grid: Grid) -> Table:
+    """The table of a grid, with the ends of intervals in columns that only files show."""
+    axes = grid.axes
     return Table(
-        title=f"{suite.title}: {heading(shown)} by {' and '.join(axes.rows)} and by {' and '.join(axes.columns)}",
-        columns=(*axes.rows, *(name for label in across for name in _names(label, axes, body))),
-        rows=tuple(_row(row, axes, across, body, shown) for row in rows),
-        notes=(*_notes([record for _, record in kept], left, axes), *map(failure_note, failures)),
-        generated=suite.generated or any(record.generated for record in records),
+        title=f"{grid.suite.title}: {heading(grid.column)} by {' and '.join(axes.rows)} "
+        f"and by {' and '.join(axes.columns)}",
+        columns=(*axes.rows, *(name for label in grid.across for name in _names(grid, label))),
+        rows=tuple(_row(grid, row) for row in grid.rows),
+        notes=grid.notes,
+        generated=grid.generated,
     )
 
 
-def _check(axes: Axes) -> None:
-    names = [*axes.rows, *axes.columns]
-    if not axes.rows or not axes.columns or len(set(names)) < len(names):
-        found = f"rows: {', '.join(axes.rows) or 'none'}; columns: {', '.join(axes.columns) or 'none'}"
-        raise RecordError(f"a pivot needs at least one row and one column, and each name once; found {found}")
-
-
-def _kept(
-    compressed: Sequence[tuple[dict[str, str], Record]], axes: Sequence[str], where: Mapping[str, str]
-) -> tuple[list[tuple[dict[str, str], Record]], list[str]]:
-    """The records that have every axis and meet the conditions, and the recipes that lack an axis."""
-    known = dict.fromkeys([*WHOLE, *(name for found, _ in compressed for name in found)])
-    for name in (*axes, *where):
-        if name not in known:
-            raise unknown("argument", name, known)
-    kept = [
-        (found, record)
-        for found, record in compressed
-        if all(name in found for name in axes) and all(found.get(name) == text for name, text in where.items())
-    ]
-    lacking = dict.fromkeys(record.recipe for found, record in compressed if any(name not in found for name in axes))
-    return kept, list(lacking)
-
-
-def _ordered(suite: Suite, names: Sequence[str], labels: Iterable[Label]) -> list[Label]:
-    """Labels of one side: tasks as in the suite, numbers by size and before words, words by the alphabet."""
-    tasks = [task.name for task in suite.tasks]
-
-    def key(label: Label) -> list[tuple[float, str]]:
-        return [
-            (tasks.index(part), "") if name == "task" else (_number(part), part)
-            for name, part in zip(names, label, strict=True)
-        ]
-
-    return sorted(labels, key=key)
-
-
-def _number(part: str) -> float:
-    try:
-        return float(part)
-    except ValueError:
-        return float("inf")
-
-
-def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> Entry:
-    """The mean of the records of one cell."""
-    recipes = dict.fromkeys((record.model, record.recipe) for record in records)
-    if len(recipes) > 1:
-        names = ", ".join(recipe for _, recipe in recipes)
-        return Entry(Absent(f"{len(recipes)} recipes fall here ({names}): narrow them with a condition or an axis"))
-    own = {(record.task, record.seed): record for record in records}
-    tasks = [task.name for task in suite.tasks if any(task.name == name for name, _ in own)]
-    counted = [name for name in tasks if name not in suite.macro_excludes] or tasks
-    seeds = sorted({seed for _, seed in own})
-    lacking = [f"{task}, seed {seed}" for task in counted for seed in seeds if (task, seed) not in own]
-    if lacking:
-        return Entry(Absent(f"no record of {'; '.join(lacking)}"))
-    mean = mean_of(shown.name, own, counted, seeds)
-    if f"{shown.name}_low" not in COLUMNS:
-        return Entry(mean)
-    low, high = (mean_of(f"{shown.name}_{end}", own, counted, seeds) for end in ("low", "high"))
-    return Entry(mean, None if isinstance(low, Absent) or isinstance(high, Absent) else (low, high))
-
-
-def _with_reference(
-    suite: Suite,
-    references: Sequence[Record],
-    axes: Axes,
-    shown: Column,
-    where: Mapping[str, str],
-    body: Body,
-    rows: list[Label],
-    across: list[Label],
-) -> tuple[list[Label], list[Label]]:
-    """Put the reference into `body`, by task, seed and model of each place; returns the labels with its own."""
-    down = "task" not in axes.rows
-    first = (_REFERENCE,) * len(axes.rows if down else axes.columns)
-    fixed = {name: text for name, text in where.items() if name in WHOLE and name != "recipe"}
-    for label in across if down else rows:
-        here = dict(zip(axes.columns if down else axes.rows, label, strict=True))
-        wanted = {**fixed, **{name: part for name, part in here.items() if name in WHOLE and name != "recipe"}}
-        own = [record for record in references if wanted.items() <= coordinates(record).items()]
-        if own:
-            body[(first, label) if down else (label, first)] = _entry(suite, own, shown)
-    return ([first, *rows], across) if down else (rows, [first, *across])
-
-
-def _title(label: Label, axes: Axes) -> str:
-    if set(label) == {_REFERENCE}:
-        return _REFERENCE
-    parts = zip(axes.columns, label, strict=True)
-    return ", ".join(part if name in ("task", "recipe", "model") else f"{name} {part}" for name, part in parts)
-
-
-def _names(label: Label, axes: Axes, body: Body) -> list[str]:
-    """The table's columns for one label: its values and, where it has intervals, their ends, which only files show."""
-    title = _title(label, axes)
-    ends = any(entry.ends for (_, across), entry in body.items() if across == label)
+def _names(grid: Grid, label: Label) -> list[str]:
+    """The table's columns for one label: its values and, where it has intervals, their ends."""
+    title = grid.title(label)
+    ends = any(grid.at(row, label).ends for row in grid.rows)
     return [title, *((f"{title}_low", f"{title}_high") if ends else ())]
 
 
-def _row(row: Label, axes: Axes, across: Sequence[Label], body: Body, shown: Column) -> dict[str, Cell]:
-    cells: dict[str, Cell] = dict(zip(axes.rows, row, strict=True))
-    for label in across:
-        title = _title(label, axes)
-        value, ends = body.get((row, label), Entry(_EMPTY))
+def _row(grid: Grid, row: Label) -> dict[str, Cell]:
+    cells: dict[str, Cell] = dict(zip(grid.axes.rows, row, strict=True))
+    for label in grid.across:
+        title = grid.title(label)
+        value, ends = grid.at(row, label)
         if isinstance(value, Absent):
             cells |= dict.fromkeys((title, f"{title}_low", f"{title}_high"), value)
             continue
         low, high = ends or (Absent("no interval"),) * 2
-        text = written(shown, value)
+        text = written(grid.column, value)
         if ends:
-            text += " [{}, {}]".format(*(written(shown, end).rstrip("x%") for end in ends))
+            text += " [{}, {}]".format(*(written(grid.column, end).rstrip("x%") for end in ends))
         cells |= {title: Shown(value, text), f"{title}_low": low, f"{title}_high": high}
     return cells
-
-
-def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes) -> list[str]:
-    """What the values are means over, and which recipes have no place."""
-    sides = (*axes.rows, *axes.columns)
-    over = [
-        f"{name} {', '.join(dict.fromkeys(str(getattr(record, name)) for record in kept))}"
-        for name in ("task", "seed")
-        if name not in sides
-    ]
-    said = [f"Means over {' and '.join(over)}, on machine {kept[0].machine_id}."] if over else []
-    return [*said, *([f"Without a place here: {', '.join(left)}."] if left else [])]

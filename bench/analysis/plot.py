@@ -11,6 +11,19 @@ from bench.analysis.annotate import Name, Segment, annotate
 from bench.analysis.axis import Axis, axis_for
 from bench.analysis.marks import plain
 from bench.analysis.pareto import Front
+from bench.analysis.picture import (
+    COLOURS,
+    INK,
+    MARKERS,
+    PALE,
+    draw_legend,
+    draw_words,
+    lay_grid,
+    mark,
+    page,
+    save_picture,
+    scale,
+)
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
 from bench.columns import COLUMNS, column
@@ -20,15 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".png", ".svg")
-_SIZE = (9.0, 5.8)  # inches
-_DPI = 160
-_BODY = (0.085, 0.115, 0.715, 0.735)  # left, low, width, height of the axes as shares of the figure
-# Okabe and Ito's palette, told apart with every kind of colour vision; marks differ as well
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#6B6B6B")
-_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
-_INK, _PALE, _GRID = "#1b1b1b", "#6a6a6a", "#e6e6e6"
-
 
 def draw_front(front: Front, path: Path) -> None:
     """Draw a front over its first two columns into a PNG or SVG file, as the ending of `path` says.
@@ -37,41 +41,27 @@ def draw_front(front: Front, path: Path) -> None:
     bytes of SVG. Raises `RecordError` for another ending, where no recipe has both values, and where the file cannot
     be written.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise RecordError(f"{path}: a plot is a {' or '.join(SUFFIXES)} file; give --out a name with such an ending")
-    if not front.rows:
-        reasons = "; ".join(dict.fromkeys(f"{row.recipe}: {why}" for row, why in front.left_out))
-        raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe is left out: {reasons}")
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "bench", "font.family": "DejaVu Sans", "font.size": 9}):
-        figure = figure_of(front)
-        metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=_DPI, metadata=metadata)
-        except OSError as error:
-            raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+    save_picture(path, lambda: figure_of(front))
 
 
 def figure_of(front: Front) -> Figure:
-    """The figure of a front with at least one row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=_SIZE, dpi=_DPI)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes(_BODY)
+    """The figure of a front; raises `RecordError` where it has no row."""
+    if not front.rows:
+        reasons = "; ".join(dict.fromkeys(f"{row.recipe}: {why}" for row, why in front.left_out))
+        raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe is left out: {reasons}")
+    figure, axes = page()
     name_x, name_y = front.columns[:2]
     across = axis_for(column(name_x), _extent(front.rows, name_x))
     up = axis_for(column(name_y), _extent(front.rows, name_y))
-    _set_up(axes, across, up)
+    scale(axes, "x", across)
+    scale(axes, "y", up)
+    lay_grid(axes)
     points = [(_value(row, name_x) / across.factor, _value(row, name_y) / up.factor) for row in front.rows]
     steps = _steps([points[index] for index in sorted(front.members)], across, up) if len(front.columns) == 2 else []
     if steps:
         xs, ys = zip(*steps, strict=True)
-        axes.plot(xs, ys, color=_INK, linewidth=1.1, alpha=0.75, zorder=2, solid_joinstyle="miter")
-        axes.fill_between(xs, ys, up.worst, color=_INK, alpha=0.035, linewidth=0, zorder=1)
+        axes.plot(xs, ys, color=INK, linewidth=1.1, alpha=0.75, zorder=2, solid_joinstyle="miter")
+        axes.fill_between(xs, ys, up.worst, color=INK, alpha=0.035, linewidth=0, zorder=1)
     bars = _draw_points(axes, front, points, across, up)
     _draw_legend(axes, front, with_line=bool(steps))
     _draw_words(figure, front)
@@ -107,37 +97,10 @@ def _steps(members: Sequence[tuple[float, float]], across: Axis, up: Axis) -> li
     return [*corners, (across.worst, ordered[-1][1])]
 
 
-def _set_up(axes: Axes, across: Axis, up: Axis) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
-    plain_ticks = FuncFormatter(lambda value, _: f"{value:g}")
-    for axis, own, set_scale, set_limits in (
-        (axes.xaxis, across, axes.set_xscale, axes.set_xlim),
-        (axes.yaxis, up, axes.set_yscale, axes.set_ylim),
-    ):
-        set_scale("log" if own.log else "linear")
-        set_limits(own.low, own.high)
-        wide = own.log and own.high > 1e3 * own.low
-        axis.set_major_locator(
-            LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)) if own.log else MaxNLocator(6, steps=[1, 2, 5, 10])
-        )
-        axis.set_major_formatter(plain_ticks)
-        axis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(across.label, color=_INK, parse_math=False, labelpad=7)
-    axes.set_ylabel(up.label, color=_INK, parse_math=False, labelpad=7)
-    axes.grid(True, color=_GRID, linewidth=0.8, zorder=0)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", length=0, colors=_PALE)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color("#b5b5b5")
-
-
 def _style(front: Front) -> dict[str, tuple[str, str]]:
     families = sorted({row.family for row in front.rows if not row.is_reference})
     return {
-        family: (_COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)])
-        for index, family in enumerate(families)
+        family: (COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]) for index, family in enumerate(families)
     }
 
 
@@ -148,7 +111,7 @@ def _draw_points(
     styles = _style(front)
     bars: list[Segment] = []
     for index, (row, (x, y)) in enumerate(zip(front.rows, points, strict=True)):
-        colour, marker = (_INK, "*") if row.is_reference else styles[row.family]
+        colour, marker = (INK, "*") if row.is_reference else styles[row.family]
         own: list[Segment] = []
         if ends := _ends(row, front.columns[0]):
             own.append(((ends[0] / across.factor, y), (ends[1] / across.factor, y)))
@@ -180,44 +143,21 @@ def _draw_legend(axes: Axes, front: Front, *, with_line: bool) -> None:
 
     entries: list[tuple[Any, str]] = []
     if any(row.is_reference for row in front.rows):
-        entries.append((_mark("*", _INK, _INK, 12), "reference"))
-    entries += [(_mark(marker, colour, colour, 7), plain(family)) for family, (colour, marker) in _style(front).items()]
-    entries.append((_mark("o", _PALE, _PALE, 7), "filled: on the front"))
-    entries.append((_mark("o", "white", _PALE, 7), "hollow: dominated"))
+        entries.append((mark("*", INK, INK, 12), "reference"))
+    entries += [(mark(marker, colour, colour, 7), plain(family)) for family, (colour, marker) in _style(front).items()]
+    entries.append((mark("o", PALE, PALE, 7), "filled: on the front"))
+    entries.append((mark("o", "white", PALE, 7), "hollow: dominated"))
     if with_line:
-        entries.append((Line2D([], [], color=_INK, linewidth=1.1), "front"))
-    legend = axes.legend(
-        [handle for handle, _ in entries],
-        [label for _, label in entries],
-        loc="upper left",
-        bbox_to_anchor=(1.015, 1.0),
-        frameon=False,
-        fontsize=8,
-        labelspacing=0.75,
-        handletextpad=0.4,
-        borderaxespad=0.0,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-
-
-def _mark(marker: str, face: str, edge: str, size: float) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], linestyle="none", marker=marker, markerfacecolor=face, markeredgecolor=edge, markersize=size)
+        entries.append((Line2D([], [], color=INK, linewidth=1.1), "front"))
+    draw_legend(axes, entries)
 
 
 def _draw_words(figure: Figure, front: Front) -> None:
-    """Title, what the numbers rest on, what was left out, and whether the data are generated."""
+    """The words of the page, what was left out among them."""
     own = front.standings
     tasks = f"mean of {len(own.counted)} tasks" if len(own.counted) > 1 else f"task {own.counted[0]}"
     seeds = f"seed{'s' if len(own.seeds) > 1 else ''} {', '.join(map(str, own.seeds))}"
     left = f"  ·  left out: {len(front.left_out)} (see the table)" if front.left_out else ""
     models = ", ".join(dict.fromkeys(row.model for row in front.rows))
     said = f"{models}  ·  {tasks}, {seeds}  ·  machine {own.machine}{left}"
-    x = _BODY[0]
-    figure.text(x, 0.945, plain(own.suite.title), fontsize=13, weight="bold", color=_INK, parse_math=False)
-    figure.text(x, 0.9, plain(said), fontsize=8.5, color=_PALE, parse_math=False)
-    if own.generated:
-        box = {"facecolor": "#fff1d6", "edgecolor": "#d9a441", "linewidth": 0.8, "boxstyle": "round,pad=0.35"}
-        figure.text(0.985, 0.952, "GENERATED DATA", ha="right", fontsize=8, weight="bold", color="#7a5200", bbox=box)
+    draw_words(figure, own.suite.title, said, generated=own.generated)

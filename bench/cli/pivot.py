@@ -1,4 +1,4 @@
-"""`bench pivot`: one argument of a suite's recipes down, another across, a column's value in each cell."""
+"""`bench pivot`: one argument of a suite's recipes down, another across, as a table or as curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from bench.cli.board import narrowed, of_one_setting, put
-from bench.cli.results import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK
+from bench.cli.results import FORMAT, MACHINE, RESULTS, SETTING, TASK
 
 
 def pivot(
@@ -21,10 +21,13 @@ def pivot(
     setting: str | None = SETTING,
     task: list[str] = TASK,
     format_: str = FORMAT,
-    out: Path | None = OUT,
+    out: list[Path] = typer.Option(
+        [], help="Write to this file (repeatable): .png or .svg draws curves over numbers, .md .csv .json list."
+    ),
 ) -> None:
-    """A grid of recipes as a table: what a study finds, at a glance."""
-    from bench.analysis.pivot import Axes
+    """A grid of recipes as a table or as curves: what a study finds, at a glance."""
+    from bench.analysis.grid import Axes, grid_of
+    from bench.analysis.picture import SUFFIXES
     from bench.analysis.pivot import pivot as arrange
     from bench.suite import load_suite
 
@@ -32,7 +35,17 @@ def pivot(
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
     records, failures = of_one_setting(chosen, found)
     axes = Axes(rows=tuple(rows), columns=tuple(columns))
-    put(arrange(chosen, records, axes, value=value, where=_conditions(where), failures=failures), format_, out)
+    grid = grid_of(chosen, records, axes, value=value, where=_conditions(where), failures=failures)
+    for path in out:
+        if path.suffix in SUFFIXES:
+            from bench.analysis.curves import draw_curves
+
+            draw_curves(grid, path)
+            typer.echo(f"wrote {path}")
+        else:
+            put(arrange(grid), format_, path)
+    if not out:
+        put(arrange(grid), format_, None)
 
 
 def _conditions(texts: list[str]) -> dict[str, str]:

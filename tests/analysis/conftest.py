@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.record import Failure, Flag, Record
+from bench.record import Failure, Flag, Record, StageLog
 from bench.suite import Suite, validated
 
 TASKS = ("alpha", "beta", "gamma")
@@ -104,3 +104,27 @@ def row(record):
         return [record(task, recipe, quality, **changes) for task, quality in zip(TASKS, qualities, strict=False)]
 
     return build
+
+
+@pytest.fixture
+def cell(record):
+    """One record of a grid over magnitude pruning."""
+
+    def make(task, quality, *, seed=0, base="bert-tickets", **arguments):
+        name = f"{base}[{','.join(f'{key}={value}' for key, value in arguments.items())}]"
+        stage = StageLog(method="prune", arguments={"sparsity": 0.5, **arguments}, seconds=1.0)
+        ends = {"quality_low": quality - 0.05, "quality_high": quality + 0.05}
+        return record(task, name, quality, seed=seed, stages=(stage,), values=ends)
+
+    return make
+
+
+@pytest.fixture
+def grid(cell, record):
+    """Sparsity 0.5 and 0.9 by rewinding, on two tasks, with the reference."""
+    cells = [
+        cell(task, base + shift, rewind=rewind, sparsity=sparsity)
+        for task, shift in (("alpha", 0.0), ("beta", 0.1))
+        for rewind, sparsity, base in (("start", 0.5, 0.8), ("start", 0.9, 0.6), ("shuffled", 0.5, 0.5))
+    ]
+    return [*cells, record("alpha", "none", 0.9), record("beta", "none", 0.8)]

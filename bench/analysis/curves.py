@@ -1,0 +1,157 @@
+"""A grid of recipes as a picture: a curve for each label across the top, over the numbers down the side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.analysis.axis import axis_for
+from bench.analysis.grid import REFERENCE, Entry, Grid, Label
+from bench.analysis.numbers import heading
+from bench.analysis.picture import (
+    COLOURS,
+    INK,
+    MARKERS,
+    PALE,
+    draw_legend,
+    draw_words,
+    lay_grid,
+    name,
+    page,
+    save_picture,
+    scale,
+)
+from bench.analysis.table import Absent
+from bench.errors import RecordError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_APART = 0.008  # distance of neighbouring curves at one place, as a share of the axis, so that bars stay apart
+_REACH = 0.05  # of the axis beyond its outermost numbers
+
+
+class Point(NamedTuple):
+    """One cell on a curve: where it is, its value, and the ends of its interval where it has one."""
+
+    x: float
+    y: float
+    ends: tuple[float, float] | None
+
+
+def draw_curves(grid: Grid, path: Path) -> None:
+    """Draw a grid with one argument down, all of whose values are numbers, into a PNG or SVG file.
+
+    The reference is a dashed line, of the colour of its curve where every curve has another one. Raises `RecordError`
+    for another ending, for a grid that has no such axis, and where no cell has a value.
+    """
+    save_picture(path, lambda: figure_of_curves(grid))
+
+
+def figure_of_curves(grid: Grid) -> Figure:
+    """The figure of such a grid; see `draw_curves`."""
+    numbers = _numbers(grid)
+    curves = {label: _curve(grid, numbers, label) for label in grid.across}
+    curves = {label: points for label, points in curves.items() if points}
+    if not curves:
+        reasons = {grid.at(row, label).value for row in grid.rows for label in grid.across}
+        why = "; ".join(sorted(value.reason for value in reasons if isinstance(value, Absent)))
+        raise RecordError(f"nothing to plot of {grid.column.name}: no cell has a value: {why}")
+    levels = _references(grid, list(curves))
+    shown = [end for points in curves.values() for point in points for end in (point.y, *(point.ends or ()))]
+    up = axis_for(grid.column, [*shown, *levels.values()])
+    figure, axes = page()
+    scale(axes, "y", up)
+    _set_across(axes, grid, list(numbers.values()))
+    one = len(set(levels.values())) == 1
+    entries: list[tuple[Any, str]] = []
+    for index, (label, points) in enumerate(curves.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        shift = _APART * (index - (len(curves) - 1) / 2)
+        entries.append(
+            (_draw(axes, points, colour, MARKERS[index % len(MARKERS)], shift, up.factor), grid.title(label))
+        )
+        if label in levels and not one:
+            axes.axhline(levels[label] / up.factor, color=colour, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
+    if levels:
+        line = axes.axhline(
+            next(iter(levels.values())) / up.factor if one else float("nan"),
+            color=INK if one else PALE,
+            linewidth=1,
+            linestyle=(0, (5, 4)),
+            zorder=1,
+        )
+        entries.append((line, REFERENCE))
+    draw_legend(axes, entries)
+    said = [f"{heading(grid.column)} by {grid.axes.rows[0]}", *grid.models, *grid.notes[:1]]
+    draw_words(figure, grid.suite.title, "  ·  ".join(said), generated=grid.generated)
+    return figure
+
+
+def _numbers(grid: Grid) -> dict[Label, float]:
+    """The place of every row but the reference's."""
+    rows = [row for row in grid.rows if set(row) != {REFERENCE}]
+    try:
+        numbers = {row: float(row[0]) for row in rows} if len(grid.axes.rows) == 1 else {}
+    except ValueError:
+        numbers = {}
+    if len(set(numbers.values())) < 2 or not all(map(isfinite, numbers.values())):
+        found = ", ".join(" ".join(row) for row in rows[:4])
+        raise RecordError(
+            f"a picture needs one --rows with at least two numbers, such as sparsity; {' and '.join(grid.axes.rows)} "
+            f"has {found}. Write a table instead (.md, .csv or .json)."
+        )
+    return numbers
+
+
+def _curve(grid: Grid, numbers: dict[Label, float], label: Label) -> list[Point]:
+    """The cells of one label that have a value, from left to right."""
+    found = [(x, grid.at(row, label)) for row, x in numbers.items()]
+    return sorted(Point(x, float(value), ends) for x, (value, ends) in found if not isinstance(value, Absent))
+
+
+def _references(grid: Grid, labels: Sequence[Label]) -> dict[Label, float]:
+    """The reference's value beside each of these labels, as far as it has one."""
+    row: Label = (REFERENCE,)
+    entries: dict[Label, Entry] = {label: grid.at(row, label) for label in labels if row in grid.rows}
+    return {label: float(value) for label, (value, _) in entries.items() if not isinstance(value, Absent)}
+
+
+def _set_across(axes: Axes, grid: Grid, numbers: Sequence[float]) -> None:
+    """The lower side: the argument's own values, where they do not crowd."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    least, most = min(numbers), max(numbers)
+    room = _REACH * (most - least)
+    axes.set_xlim(least - room, most + room)
+    ticks: list[float] = []
+    for number in sorted(set(numbers)):
+        if not ticks or number - ticks[-1] > room:
+            ticks.append(number)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    name(axes.xaxis, grid.axes.rows[0])
+    lay_grid(axes)
+
+
+def _draw(axes: Axes, points: Sequence[Point], colour: str, marker: str, shift: float, factor: float) -> Any:
+    """One curve with its bars, moved sideways by `shift` of the axis; returns what stands for it in the legend."""
+    low, high = axes.get_xlim()
+    places = [point.x + shift * (high - low) for point in points]
+    for place, point in zip(places, points, strict=True):
+        if point.ends:
+            ends = [end / factor for end in point.ends]
+            axes.plot([place, place], ends, color=colour, linewidth=1, marker="_", markersize=4, alpha=0.8, zorder=3)
+    (line,) = axes.plot(
+        places,
+        [point.y / factor for point in points],
+        color=colour,
+        linewidth=1.4,
+        marker=marker,
+        markersize=5.5,
+        zorder=4,
+    )
+    return line
