@@ -6,11 +6,13 @@ import dataclasses
 
 import pytest
 import torch
+from families import FAMILIES, make, state
 from pydantic import ValidationError
 
 from bench.errors import MethodError
 from bench.methods.prune import Prune
 from bench.methods.pruning.run import Pruning
+from bench.methods.pruning.transfer import carry
 from bench.models.adapter import adapter_for
 from bench.recipe import load_recipe
 
@@ -109,3 +111,23 @@ def test_the_recipe_names_its_other_task_and_old_keys_stay():
     (plain,) = load_recipe("gordon").methods()
     assert plain.tasks() == ()
     assert not {"weights_from", "afterwards"} & set(plain.model_dump())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_architecture_gives_its_layers_from_masked_language_modelling_to_a_classifier(family, make_lab):
+    models = make(family, "masked-language-modelling", seed=1), make(family, seed=2)
+    method = Prune(schedule="gradual", start="source", sparsity=0.5, scope="layer")
+    finder, pruning = (Pruning(model, method, make_lab(model)) for model in models)
+    before = state(models[1])
+    finder.cut(0.5)
+    carry(finder, pruning)
+    found, after = state(models[0]), state(models[1])
+    below = f"{models[1].base_model_prefix}."
+    for name, tensor in after.items():
+        source = found if name.startswith(below) and name in found else before
+        assert torch.equal(tensor, source[name])
+    layers = {f"{name}.weight" for name in adapter_for(models[1]).linears(models[1])}
+    embedding = {name for name in after if "word_embeddings" in name}
+    assert layers | embedding <= {name for name in after if torch.equal(after[name], found.get(name, before[name]))}
+    assert layers | embedding <= found.keys()
+    assert all((after[name] == 0).float().mean() == pytest.approx(0.5, abs=1e-3) for name in layers)
