@@ -75,13 +75,14 @@ class Choosing(Method):
 
     def _stray(self, key: str, value: object) -> InitErrorDetails:
         """What is wrong with an argument that neither the method nor a choice made has."""
-        owners, found = [], []
+        owners: dict[str, None] = {}
+        found: dict[str, None] = {}
         for argument, registry in self.plugins.items():
             names = [f"'{name}'" for name, plugin in registry.items() if key in plugin.model_fields]
             if names:
-                owners.append(f"{registry.kind} {' or '.join(names)}")
+                owners[f"{registry.kind} {' or '.join(names)}"] = None
                 made = getattr(self, argument)
-                found.append(f"no {registry.kind}" if made is None else f"'{made}'")
+                found[f"no {registry.kind}" if made is None else f"'{made}'"] = None
         belongs = f"{key} belongs to {' or '.join(owners)}, found {' and '.join(found)}"
         says = belongs if owners else str(unknown("key", key, self.arguments()))
         return {"type": PydanticCustomError("stray_argument", "{says}", {"says": says}), "loc": (key,), "input": value}

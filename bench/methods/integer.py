@@ -10,7 +10,6 @@ from pydantic import Field
 
 from bench.errors import MethodError
 from bench.methods.method import METHODS, Lab
-from bench.methods.quantizing.quantizer import Quantizer
 from bench.methods.tuned import RefinedMethod
 from bench.saving import Saving
 
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
     from bench.models.block import Block
 
     Plain = TypeVar("Plain", bound=nn.Module)
-
-
-_CHANNELS = Quantizer(
-    grid="symmetric", granularity="row", range="min-max", groups=1, bucket=1, percentile=100.0, clip=1.0
-)
 
 
 @METHODS.register("integer")
@@ -94,16 +88,21 @@ class Integer(RefinedMethod):
         from bench.layers.cells import Cells
         from bench.methods.activation_ranges import MOMENTUM
         from bench.methods.quantizing.aware import AwareTraining, train_aware
+        from bench.methods.quantizing.granularity import GRANULARITIES
+        from bench.methods.quantizing.grids.even import Symmetric
         from bench.methods.quantizing.input_ranges import MovingInputs
         from bench.methods.quantizing.latent import Place
+        from bench.methods.quantizing.quantizer import Quantizer
+        from bench.methods.quantizing.ranges.min_max import MinMax
 
+        channels = Quantizer(grid=Symmetric(), granularity=GRANULARITIES.get("row")(), range=MinMax())
         places = []
         once = list(dict.fromkeys(linears))
         for linear in once:
             rows, columns = linear.weight.shape
             cells = Cells(rows=rows, columns=columns, groups=rows, bucket=columns)
             places.append(
-                Place(parameter=cast(nn.Parameter, linear.weight), quantizer=_CHANNELS, cells=cells, bits=self.bits)
+                Place(parameter=cast(nn.Parameter, linear.weight), quantizer=channels, cells=cells, bits=self.bits)
             )
         aware = AwareTraining(places, {linear: MovingInputs(self.bits, momentum=MOMENTUM) for linear in once})
         train_aware(self, model, lab, aware)

@@ -16,6 +16,7 @@ from bench.methods.prune import Prune
 from bench.methods.pruning.saliency import SALIENCIES
 from bench.methods.pruning.selector import SELECTORS
 from bench.methods.pruning.site import Piece, Site
+from bench.methods.quantize import Quantize
 from bench.methods.quantizing.range import RANGES, Ranged
 from bench.recipe import load_recipe
 from bench.suite import load_suite
@@ -64,10 +65,13 @@ def test_the_range_of_the_page_covers_what_it_says(monkeypatch):
     exec(blocks("quantization.md", "python")[0], {})
     values = torch.tensor([[1.0, -1.0, 3.0, 3.0]])
     cells = Cells(rows=1, columns=4, groups=1, bucket=2)
-    ranged = Ranged(values=values, cells=cells, rounded=lambda bounds: values, percentile=99.0, clip=1.0)
-    low, high = RANGES.get("deviations").bounds(ranged)
+    ranged = Ranged(values=values, cells=cells, rounded=lambda bounds: values)
+    low, high = RANGES.get("deviations")().bounds(ranged)
     assert high.tolist() == [[3.0, 9.0]]
     assert torch.equal(low, -high)
+    method = Quantize(scheme="weights", range="deviations", deviations=4.0)
+    assert method.chosen(RANGES, method.range).bounds(ranged).high.tolist() == [[4.0, 12.0]]
+    assert "deviations" not in Quantize(scheme="weights", range="deviations").model_extra
 
 
 def test_the_suite_of_the_page_is_valid(tmp_path):

@@ -15,9 +15,12 @@ from bench.measures.size import read_container
 from bench.measures.trace import trace
 from bench.methods.factorize import Factorize
 from bench.methods.quantize import Quantize
+from bench.methods.quantizing.grids.binary import Binary
+from bench.methods.quantizing.grids.ternary import Ternary
 from bench.methods.quantizing.halves import halved, trained_in_halves
+from bench.methods.quantizing.mode import MODES
 from bench.methods.quantizing.site import find_sites
-from bench.methods.quantizing.training import prepared
+from bench.methods.quantizing.training import prepared, rounded_inputs
 from bench.methods.quantizing.work import Work
 from bench.methods.roles import ROLES
 from bench.models.adapter import adapter_for
@@ -77,7 +80,7 @@ def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, t
     model = tiny_bert()
     work = Work(model=copy_model(model), method=method(), lab=make_lab())
     sites = find_sites(work.model, ALL)
-    aware = prepared(work, sites, {site.name: 2 for site in sites})
+    aware = prepared(work, sites, {site.name: 2 for site in sites}, {})
     for site in sites:
         halved(work.model, site, aware.coded)
     for name, module in work.model.named_modules():
@@ -93,7 +96,10 @@ def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab
     settings = method(budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", activation_bits=8)
     work = Work(model=copy_model(lab.reference), method=settings, lab=lab)
     sites = find_sites(work.model, ALL)
-    halves, aware = trained_in_halves(work, sites, {site.name: 2 for site in sites})
+    mode = settings.chosen(MODES, "weights")
+    inputs = rounded_inputs(work, sites, mode)
+    bits = {site.name: 2 for site in sites}
+    halves, aware = trained_in_halves(work, sites, bits, inputs, ternary_share=mode.ternary_share)
     with aware.standing():
         fake = logits_of(work.model)
     for half in halves:
@@ -113,11 +119,11 @@ def test_the_stage_trains_ternary_weights_for_its_share_and_binary_ones_for_the_
 
     def watched(method, model, lab, aware, *, share):
         kinds = {type(module) for module in model.modules()} & {SummedLinear, SummedEmbedding}
-        seen.append((share, {latent.place.quantizer.grid for latent in aware._latent}, len(kinds)))
+        seen.append((share, {type(latent.place.quantizer.grid) for latent in aware._latent}, len(kinds)))
 
     monkeypatch.setattr("bench.methods.quantizing.halves.train_aware", watched)
     method(budget=3.0, ternary_share=0.25).compress(tiny_bert(), make_lab())
-    assert seen == [(0.25, {"ternary"}, 0), (0.75, {"binary"}, 2)]
+    assert seen == [(0.25, {Ternary}, 0), (0.75, {Binary}, 2)]
 
 
 def test_the_given_model_may_teach_where_the_reference_is_wider(make_lab, tiny_bert):
@@ -198,7 +204,7 @@ def test_shared_layers_stay_shared(make_lab, tiny_bert):
 
 def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
     for wrong in ({"grid": "symmetric", "bits": 4}, {"scheme": "dynamic", "bits": 8, "grid": "symmetric"}):
-        with pytest.raises(ValidationError, match=r"split is for scheme 'weights' with grid 'ternary'|takes"):
+        with pytest.raises(ValidationError, match=r"split is for .* with grid 'ternary'|split belongs to"):
             method(**wrong, targets=ROLES, granularity="row", embedding_granularity=None)
     factorized = Factorize(rank=8, budget=0).compress(tiny_bert(), make_lab())
     with pytest.raises(MethodError, match="only whole matrices are split in two"):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from made_quantizers import make_quantizer
 from pydantic import ValidationError
 from torch import nn
 from torch.optim import AdamW
@@ -22,7 +23,6 @@ from bench.methods.quantizing import training
 from bench.methods.quantizing.aware import AwareTraining, train_aware
 from bench.methods.quantizing.input_ranges import LearnedInputs, MovingInputs
 from bench.methods.quantizing.latent import Place
-from bench.methods.quantizing.quantizer import Quantizer
 from bench.methods.roles import ROLES
 from bench.training.hooks import TrainState
 
@@ -54,16 +54,7 @@ def low(**changes):
 
 
 def quantizer(**changes):
-    plain = {
-        "grid": "symmetric",
-        "granularity": "tensor",
-        "range": "min-max",
-        "groups": 1,
-        "bucket": 1,
-        "percentile": 99.0,
-        "clip": 0.5,
-    }
-    return Quantizer(**{**plain, **changes})
+    return make_quantizer(**{"granularity": "tensor", "percentile": 99.0, "clip": 0.5, **changes})
 
 
 def place(weight, bits=4, groups=1, **changes):
@@ -347,9 +338,11 @@ def test_inputs_of_factorized_layers_are_refused_and_their_weights_train(make_la
         ({"activation_range": "learned", **FIXED, "activation_grid": "affine"}, "learns the step of a symmetric grid"),
         ({"activation_range": "moving-average"}, "how many bits have they"),
         ({"activation_range": "percentile", "activation_bits": 8}, "give activation_span 'fixed'"),
-        ({"scheme": "static", "targets": ROLES, "activation_bits": 8}, "leave out activation_bits"),
+        ({"scheme": "static", "targets": ROLES, "activation_bits": 8}, "belongs to .*'weights', found 'static'"),
         ({"scheme": "dynamic", "targets": ROLES, "activation_range": "moving-average"}, "finds a range at each call"),
-        ({"scheme": "dynamic", "targets": ROLES, "rest": True}, "give scheme 'weights' for the rest"),
+        ({"scheme": "dynamic", "targets": ROLES, "rest": True}, "rest belongs to quantization mode 'weights'"),
+        ({"percentile": 99.0}, "percentile belongs to range 'percentile', found 'min-max' "),
+        ({"granularity": "row", "groups": 4}, "groups belongs to granularity 'groups', found 'row'"),
     ],
 )
 def test_arguments_of_training_that_do_not_go_together_are_refused(arguments, says):

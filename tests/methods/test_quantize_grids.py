@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
+from made_quantizers import make_quantizer
 
 from bench.errors import MethodError
 from bench.layers.cells import Cells
 from bench.methods.quantizing.granularity import GRANULARITIES, Shaped
 from bench.methods.quantizing.grid import GRIDS
 from bench.methods.quantizing.grids.codebook import centroids
-from bench.methods.quantizing.quantizer import Quantizer
 from bench.methods.quantizing.range import RANGES
 
 
@@ -21,8 +21,7 @@ def normal(*shape, seed=0, scale=0.04):
 
 
 def quantizer(**changes):
-    plain = {"grid": "symmetric", "granularity": "row", "range": "min-max", "groups": 7, "bucket": 10}
-    return Quantizer(**{**plain, "percentile": 99.0, "clip": 0.05, **changes})
+    return make_quantizer(**{"groups": 7, "bucket": 10, "percentile": 99.0, "clip": 0.05, **changes})
 
 
 def coded(values, bits, **changes):
@@ -110,8 +109,8 @@ def test_groups_that_do_not_divide_differ_by_one_row_and_are_contiguous():
 
 def test_heads_are_rows_of_the_query_and_columns_of_the_output_projection():
     def cells(role, rows, columns):
-        shaped = Shaped(rows=rows, columns=columns, role=role, head_width=8, groups=5, bucket=3)
-        return GRANULARITIES.get("head").cells(shaped)
+        shaped = Shaped(rows=rows, columns=columns, role=role, head_width=8)
+        return GRANULARITIES.get("head")().cells(shaped)
 
     assert (cells("query", 32, 32).shape, cells("query", 16, 32).shape) == ((4, 1), (2, 1))
     output = cells("attention_output", 32, 16)
@@ -237,7 +236,7 @@ def test_every_name_is_there():
 
 
 def test_a_width_that_the_grid_lacks_is_refused():
-    with pytest.raises(MethodError, match="grid 'ternary' has codes of 2 to 2 bits, found bits = 3"):
+    with pytest.raises(MethodError, match="grid Ternary has codes of 2 to 2 bits, found bits = 3"):
         coded(normal(4, 4), 3, grid="ternary")
 
 

@@ -100,7 +100,8 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
     model = tiny_bert(layers=2)
     before = state_of(model)
     blocks = {str(index): list(layer.attention.parameters()) for index, layer in enumerate(model.bert.encoder.layer)}
-    found = [curvature(blocks, Work(model=model, method=mixed(average_bits=3.0), lab=make_lab())) for _ in range(2)]
+    work = Work(model=model, method=mixed(average_bits=3.0), lab=make_lab())
+    found = [curvature(blocks, work, shards=2, iterations=4) for _ in range(2)]
     assert found[0] == found[1]
     assert all(len(each.eigenvalues) == 2 and each.omega > 0 for each in found[0].values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -111,7 +112,7 @@ def test_a_recurrent_network_has_curvature_too(make_lab):
     model = made("bench-lstm-lm")
     work = Work(model=model, method=mixed(average_bits=3.0), lab=lab_of("bench-lstm-lm", make_lab))
     blocks = {"all": [parameter for parameter in model.parameters() if parameter.dim() == 2]}
-    assert curvature(blocks, work)["all"].omega > 0
+    assert curvature(blocks, work, shards=2, iterations=4)["all"].omega > 0
 
 
 def test_more_shards_than_examples_and_budgets_for_nothing_are_refused(make_lab, tiny_bert):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from families import FAMILIES
 from made_pruning import lab_of, made
+from made_quantizers import make_quantizer
 from pydantic import ValidationError
 from torch import nn
 
@@ -21,10 +22,10 @@ from bench.measures.trace import trace
 from bench.methods.factorize import Factorize
 from bench.methods.method import METHODS
 from bench.methods.quantize import Quantize
-from bench.methods.quantizing.modes.operands import every_site, trained
+from bench.methods.quantizing.mode import MODES
+from bench.methods.quantizing.modes.operands import every_site
 from bench.methods.quantizing.operands import OperandTraining
 from bench.methods.quantizing.products import executed_products
-from bench.methods.quantizing.quantizer import Quantizer
 from bench.methods.quantizing.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
@@ -199,11 +200,11 @@ def test_the_gradient_passes_straight_through_and_stops_where_numbers_are_clippe
 
 
 def test_a_range_a_row_errs_at_most_as_much_as_one_for_the_matrix(make_lab, model_of):
-    shared = {"grid": "interval", "range": "min-max", "groups": 1, "bucket": 1, "percentile": 99.9, "clip": 2.5}
+    shared = {"grid": "interval", "range": "min-max"}
     for name, dense in adapter_for(made("marian")).linears(made("marian")).items():
         errors, steps = {}, {}
         for granularity in ("row", "tensor"):
-            how = Quantizer(granularity=granularity, **shared)
+            how = make_quantizer(granularity=granularity, **shared)
             cells = how.cells(tuple(dense.weight.shape), role="query", head_width=None)
             coded = how.code(dense.weight, cells, 8)
             errors[granularity] = (coded.values() - dense.weight).square().sum()
@@ -220,7 +221,7 @@ def test_the_packed_model_gives_what_the_trained_one_gave_in_evaluation(name, bu
     lab = lab_of(name, make_lab, model=model)
     work = Work(model=copy_model(model), method=method, lab=lab)
     sites = every_site(work)
-    aware = trained(work, sites, {site.name: 8 for site in sites})
+    aware = method.chosen(MODES, "operands").trained(work, sites, {site.name: 8 for site in sites})
     inputs = inputs_of(name, make_lab)
     work.model.eval()
     with aware.standing():
@@ -343,11 +344,11 @@ def test_what_has_no_reachable_products_is_refused(make_lab):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"targets": ("query",)}, "leave targets and rest out"),
-        ({"rest": True}, "leave targets and rest out"),
+        ({"targets": ("query",)}, "leave targets out"),
+        ({"rest": True}, "rest belongs to quantization mode 'weights', found 'operands'"),
         ({"activation_bits": None}, "give activation_bits"),
         ({"activation_span": "call"}, "give activation_bits"),
-        ({"activation_range": "min-max"}, "give activation_bits"),
+        ({"activation_range": "min-max"}, "activation_momentum belongs to range 'moving-average'"),
     ],
 )
 def test_other_choices_are_refused_before_anything_runs(changes, match):
@@ -370,6 +371,6 @@ def test_training_that_fails_leaves_no_rounded_weights_in_front(make_lab, monkey
     sites = every_site(work)
     monkeypatch.setattr(Quantize, "tune", lambda self, *_, hooks, **__: hooks[0]._stand() or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        trained(work, sites, {site.name: 8 for site in sites})
+        work.method.chosen(MODES, "operands").trained(work, sites, {site.name: 8 for site in sites})
     after = adapter_for(work.model).linears(work.model)
     assert all(torch.equal(after[key].weight, dense.weight) for key, dense in adapter_for(model).linears(model).items())

@@ -209,7 +209,7 @@ def test_a_role_that_the_model_lacks_is_refused(make_lab, tiny_bert):
         ({"scheme": "static", "granularity": "tensor"}, "take granularity = 'row' only"),
         ({"targets": ("embedding",)}, "give scheme 'weights' for tables"),
         ({"scheme": "weights", "allocation": "hessian"}, "takes one of average_bits and size_share"),
-        ({"scheme": "weights", "average_bits": 2.5}, "takes one of average_bits and size_share"),
+        ({"scheme": "weights", "average_bits": 2.5}, "average_bits belongs to bit allocation 'hessian', found"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(arguments, says):

@@ -8,8 +8,9 @@ import torch
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.methods.quantize import Quantize
+from bench.methods.quantizing.mode import MODES
 from bench.methods.quantizing.site import find_sites
-from bench.methods.quantizing.training import trained
+from bench.methods.quantizing.training import rounded_inputs, trained
 from bench.methods.quantizing.work import Work
 from bench.models.modules import copy_model
 from bench.recipe import load_recipe
@@ -33,7 +34,8 @@ def ternary_training(lab, **overrides):
     method = stage(**overrides)
     work = Work(model=copy_model(lab.reference), method=method, lab=lab)
     sites = find_sites(work.model, method.targets)
-    return work, sites, trained(work, sites, {site.name: method.bits for site in sites})
+    inputs = rounded_inputs(work, sites, method.chosen(MODES, "weights"))
+    return work, sites, trained(work, sites, {site.name: method.bits for site in sites}, inputs)
 
 
 @pytest.mark.parametrize("grid", ["ternary", "loss-aware-ternary"])

@@ -13,7 +13,8 @@ from bench.layers.cells import Cells
 from bench.methods.listening import alike, listening, run
 from bench.methods.quantizing.grid import GRIDS, Asked, Bounds
 from bench.methods.quantizing.input_ranges import MovingInputs
-from bench.methods.quantizing.range import RANGES, Ranged
+from bench.methods.quantizing.range import Ranged
+from bench.methods.quantizing.ranges.moving_average import MovingAverage
 
 if TYPE_CHECKING:
     from bench.layers.input_rounding import InputRounding
@@ -67,8 +68,9 @@ def activation_bounds(
     The model runs in evaluation mode on batches of one length, so that no padding is counted. `bits` and `grid` are
     what the range is found for.
     """
-    if RANGES.get(work.method.activation_range).moving:
-        return _moving_averages(layers, work)
+    chosen = work.activation_range
+    if isinstance(chosen, MovingAverage):
+        return _moving_averages(layers, work, momentum=chosen.activation_momentum)
     draws = torch.Generator().manual_seed(work.lab.seed)
     observers = {name: Observer(draws) for name in layers}
     with listening({module: observers[name].add for name, module in layers.items()}):
@@ -77,8 +79,8 @@ def activation_bounds(
     return {name: _ends(observer.values(), work, bits, grid) for name, observer in observers.items()}
 
 
-def _moving_averages(layers: Mapping[str, nn.Module], work: Work) -> dict[str, Ends]:
-    followers = {name: MovingInputs(momentum=work.method.activation_momentum) for name in layers}
+def _moving_averages(layers: Mapping[str, nn.Module], work: Work, *, momentum: float) -> dict[str, Ends]:
+    followers = {name: MovingInputs(momentum=momentum) for name in layers}
     with listening({module: followers[name].watch for name, module in layers.items()}):
         for batch in alike(work.lab, examples=work.method.examples):
             run(work.model, batch)
@@ -91,14 +93,10 @@ def ends_of(rounding: InputRounding) -> Ends:
 
 
 def _ends(values: Tensor, work: Work, bits: int, grid: str) -> Ends:
-    method = work.method
     cells = Cells(rows=1, columns=values.shape[1], groups=1, bucket=values.shape[1])
 
     def rounded(bounds: Bounds) -> Tensor:
-        return GRIDS.get(grid).rounded(Asked(values=values, cells=cells, bits=bits, bounds=bounds))
+        return GRIDS.get(grid)().rounded(Asked(values=values, cells=cells, bits=bits, bounds=bounds))
 
-    ranged = Ranged(
-        values=values, cells=cells, rounded=rounded, percentile=method.percentile, clip=method.clip, bits=bits
-    )
-    low, high = RANGES.get(method.activation_range).bounds(ranged)
+    low, high = work.activation_range.bounds(Ranged(values=values, cells=cells, rounded=rounded, bits=bits))
     return Ends(min(float(low), 0.0), max(float(high), 0.0))

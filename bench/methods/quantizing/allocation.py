@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.methods.choosing import Choice
 from bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from bench.methods.quantizing.work import Work
 
 
-class Allocation(ABC):
-    """Gives bits to sites; instances hold no state."""
+class Allocation(Choice):
+    """Gives bits to sites; fields are its arguments."""
 
     @abstractmethod
     def bits(self, sites: Sequence[Site], work: Work) -> dict[str, int]:
@@ -24,7 +25,7 @@ class Allocation(ABC):
         """
 
 
-ALLOCATIONS: Registry[Allocation] = Registry(
+ALLOCATIONS: Registry[type[Allocation]] = Registry(
     "bit allocation",
     modules=(
         "bench.methods.quantizing.allocations.constant",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from bench.errors import MethodError
+from bench.methods.choosing import Choice
 from bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -15,22 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Shaped:
-    """A matrix [rows, columns] of a role, with the widths that a granularity may ask for.
+    """A matrix [rows, columns] of a role.
 
     `role` is one of `bench.models.roles`, or "embedding". `head_width` is that of one attention head, None where the
-    model has none. `groups` and `bucket` are what the stage was told.
+    model has none.
     """
 
     rows: int
     columns: int
     role: str
     head_width: int | None
-    groups: int
-    bucket: int
 
 
-class Granularity(ABC):
-    """Cuts a matrix into cells; instances hold no state."""
+class Granularity(Choice):
+    """Cuts a matrix into cells; fields are its arguments."""
 
     @abstractmethod
     def cells(self, shaped: Shaped) -> Cells:
@@ -54,8 +55,10 @@ class _Row(Granularity):
 class _Groups(Granularity):
     """`groups` contiguous runs of output rows, which need not divide them (Q-BERT); at most one a row."""
 
+    groups: int = Field(128, ge=1, description="runs of output rows a matrix")
+
     def cells(self, shaped: Shaped) -> Cells:
-        return _cells(shaped, min(shaped.groups, shaped.rows), shaped.columns)
+        return _cells(shaped, min(self.groups, shaped.rows), shaped.columns)
 
 
 class _Head(Granularity):
@@ -78,8 +81,10 @@ class _Head(Granularity):
 class _Bucket(Granularity):
     """`bucket` neighbours of a row; the last bucket of a row may be shorter."""
 
+    bucket: int = Field(64, ge=1, description="neighbours in a row")
+
     def cells(self, shaped: Shaped) -> Cells:
-        return _cells(shaped, shaped.rows, min(shaped.bucket, shaped.columns))
+        return _cells(shaped, shaped.rows, min(self.bucket, shaped.columns))
 
 
 def _cells(shaped: Shaped, groups: int, bucket: int) -> Cells:
@@ -88,9 +93,9 @@ def _cells(shaped: Shaped, groups: int, bucket: int) -> Cells:
     return Cells(rows=shaped.rows, columns=shaped.columns, groups=groups, bucket=bucket)
 
 
-GRANULARITIES: Registry[Granularity] = Registry("granularity", modules=(), group="bench.granularities")
-GRANULARITIES.register("tensor")(_Tensor())
-GRANULARITIES.register("row")(_Row())
-GRANULARITIES.register("groups")(_Groups())
-GRANULARITIES.register("head")(_Head())
-GRANULARITIES.register("bucket")(_Bucket())
+GRANULARITIES: Registry[type[Granularity]] = Registry("granularity", modules=(), group="bench.granularities")
+GRANULARITIES.register("tensor")(_Tensor)
+GRANULARITIES.register("row")(_Row)
+GRANULARITIES.register("groups")(_Groups)
+GRANULARITIES.register("head")(_Head)
+GRANULARITIES.register("bucket")(_Bucket)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from bench.methods.choosing import Choice
 from bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -50,8 +52,8 @@ class Coded:
         return self.coding.whole(self.codes, self.side)
 
 
-class Grid(ABC):
-    """Codes and side data for a matrix; instances hold no state.
+class Grid(Choice):
+    """Codes and side data for a matrix; fields are its arguments.
 
     `widths` are the code widths that the grid has, `ranged` whether it covers a range that something else finds.
     `keeps_zero` says that a weight of 0 stays 0 to the bit, `curved` that it needs the curvature of the loss.
@@ -71,7 +73,16 @@ class Grid(ABC):
         return self.code(asked).values()
 
 
-GRIDS: Registry[Grid] = Registry(
+def check_widths(grid: type[Grid], name: str, widths: Iterable[int]) -> None:
+    """Raise `ValueError` for bits that codes of a grid, called `name`, cannot have."""
+    for bits in widths:
+        if bits not in grid.widths:
+            raise ValueError(
+                f"bits = {bits}: codes of grid '{name}' have {grid.widths.start} to {grid.widths.stop - 1}"
+            )
+
+
+GRIDS: Registry[type[Grid]] = Registry(
     "grid",
     modules=(
         "bench.methods.quantizing.grids.even",

@@ -77,7 +77,14 @@ class Trained(NamedTuple):
     aware: AwareTraining
 
 
-def trained_in_halves(work: Work, sites: Sequence[Site], bits: Mapping[str, int]) -> Trained:
+def trained_in_halves(
+    work: Work,
+    sites: Sequence[Site],
+    bits: Mapping[str, int],
+    inputs: Mapping[nn.Module, InputRounding],
+    *,
+    ternary_share: float,
+) -> Trained:
     """Train ternary weights for `ternary_share` of the budget, split them, and train binary ones for the rest.
 
     As in BinaryBERT (Bai et al. 2021, arXiv:2012.15701), ranges of inputs are carried over. A layer keeps one bias,
@@ -86,8 +93,8 @@ def trained_in_halves(work: Work, sites: Sequence[Site], bits: Mapping[str, int]
     Raises `MethodError` for a factorized layer.
     """
     method, model = work.method, work.model
-    ternary = prepared(work, sites, bits)
-    train_aware(method, model, work.lab, ternary, share=method.ternary_share)
+    ternary = prepared(work, sites, bits, inputs)
+    train_aware(method, model, work.lab, ternary, share=ternary_share)
     halves = [halved(model, site, ternary.coded) for site in sites]
     binary = replace(work, method=method.model_copy(update={"grid": "binary", "bits": BINARY_BITS}))
     places = [
@@ -96,13 +103,13 @@ def trained_in_halves(work: Work, sites: Sequence[Site], bits: Mapping[str, int]
         for weight in half.weights.values()
         if isinstance(weight, nn.Parameter)
     ]
-    inputs = {
+    carried = {
         half.multiplies: ternary.inputs[site.multiplies]
         for half, site in zip(halves, sites, strict=True)
         if half.multiplies is not None and site.multiplies in ternary.inputs
     }
-    aware = AwareTraining(places, inputs)
-    train_aware(method, model, work.lab, aware, share=1.0 - method.ternary_share)
+    aware = AwareTraining(places, carried)
+    train_aware(method, model, work.lab, aware, share=1.0 - ternary_share)
     return Trained(halves, aware)
 
 

@@ -64,7 +64,9 @@ def top_eigenvalue(
     return found
 
 
-def curvature(blocks: Mapping[str, Sequence[Tensor]], work: Work) -> dict[str, Curvature]:
+def curvature(
+    blocks: Mapping[str, Sequence[Tensor]], work: Work, *, shards: int, iterations: int
+) -> dict[str, Curvature]:
     """The curvature of each block of weights of `work.model`, which is left as it was.
 
     The first `examples` training examples are dealt to `shards`, each a batch of its own; the model runs in evaluation
@@ -74,7 +76,7 @@ def curvature(blocks: Mapping[str, Sequence[Tensor]], work: Work) -> dict[str, C
 
     kind = KINDS.get(work.lab.task.kind)
     draws = torch.Generator().manual_seed(work.lab.seed)
-    batches = shards(work)
+    batches = dealt(work, shards)
     found: dict[str, list[float]] = {name: [] for name in blocks}
     with _frozen(work.model), differentiable(work.model):
         for number, (name, weights) in enumerate(blocks.items(), start=1):
@@ -85,19 +87,19 @@ def curvature(blocks: Mapping[str, Sequence[Tensor]], work: Work) -> dict[str, C
                 def loss(batch: Batch = batch) -> Tensor:
                     return kind.loss(work.model(**batch.inputs), batch.targets)
 
-                found[name].append(top_eigenvalue(loss, weights, iterations=work.method.iterations, draws=draws))
+                found[name].append(top_eigenvalue(loss, weights, iterations=iterations, draws=draws))
             for weight in weights:
                 weight.requires_grad_(False)  # so that other blocks' graphs end above this one
             work.lab.progress(f"curvature of {name}", number / len(blocks))
     return {name: Curvature(tuple(values)) for name, values in found.items()}
 
 
-def shards(work: Work) -> list[Batch]:
-    """The shards of the training examples, on the device."""
+def dealt(work: Work, count: int) -> list[Batch]:
+    """The `count` shards of the training examples, on the device."""
     from bench.tasks.batching import collate
     from bench.tasks.kinds.kind import Batch
 
-    lab, count = work.lab, work.method.shards
+    lab = work.lab
     chosen = list(lab.features[: work.method.examples])
     if len(chosen) < count:
         raise MethodError(f"quantize: {len(chosen)} training examples do not make {count} shards. Lower `shards`.")

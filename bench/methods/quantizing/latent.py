@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bench.methods.quantizing.grid import GRIDS, Bounds
-from bench.methods.quantizing.range import RANGES
+from bench.methods.quantizing.grid import Bounds
 
 if TYPE_CHECKING:
     from bench.layers.cells import Cells
@@ -42,8 +41,8 @@ class Latent:
         self.place = place
         self.step: nn.Parameter | None = None
         self.size = 0.0
-        self._range = RANGES.get(place.quantizer.range)
-        self._grid = GRIDS.get(place.quantizer.grid)
+        self._range = place.quantizer.range
+        self._grid = place.quantizer.grid
         self._weights: Tensor | None = None
         self._moments: Tensor | None = None
         self._found: Bounds | None = None
@@ -115,13 +114,13 @@ class Latent:
         place = self.place
         found = self._found
         if found is None:
-            found = place.quantizer.bounds(self._grid, weights.float(), place.cells, place.bits)
+            found = place.quantizer.bounds(weights.float(), place.cells, place.bits)
         self._found = found if self._range.searched else None
         return found
 
     def _begin(self) -> None:
         """The step from which learning starts: 2 mean |w| / sqrt(Qp) (Esser et al. 2020, §2.1)."""
         weights, place = self.place.parameter.detach(), self.place
-        bounds = place.quantizer.bounds(self._grid, weights.float(), place.cells, place.bits)
+        bounds = place.quantizer.bounds(weights.float(), place.cells, place.bits)
         self.step = nn.Parameter(bounds.high / self._most)
         self.size = math.sqrt(float(weights.square().mean()))

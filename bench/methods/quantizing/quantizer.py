@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.errors import MethodError
-from bench.methods.quantizing.granularity import GRANULARITIES, Shaped
-from bench.methods.quantizing.grid import GRIDS, Asked, Bounds, Coded, Grid
-from bench.methods.quantizing.range import RANGES, Ranged
+from bench.methods.quantizing.granularity import Granularity, Shaped
+from bench.methods.quantizing.grid import Asked, Bounds, Coded, Grid
+from bench.methods.quantizing.range import Range, Ranged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,27 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantizer:
-    """Choices by name, as in `Quantize`; the same ones serve weights that are stored and weights in training."""
+    """Three choices of `Quantize`; the same ones serve weights that are stored and weights in training."""
 
-    grid: str
-    granularity: str
-    range: str
-    groups: int
-    bucket: int
-    percentile: float
-    clip: float
+    grid: Grid
+    granularity: Granularity
+    range: Range
 
     def cells(self, shape: tuple[int, int], *, role: str, head_width: int | None) -> Cells:
         """The cells of a matrix of this shape and role."""
-        shaped = Shaped(
-            rows=shape[0],
-            columns=shape[1],
-            role=role,
-            head_width=head_width,
-            groups=self.groups,
-            bucket=self.bucket,
-        )
-        return GRANULARITIES.get(self.granularity).cells(shaped)
+        return self.granularity.cells(Shaped(rows=shape[0], columns=shape[1], role=role, head_width=head_width))
 
     def code(
         self,
@@ -54,8 +42,7 @@ class Quantizer:
         The codes' own `values()` are the fake-quantized weights, equal to the bit to what the packed form gives.
         `bounds` take the place of those that the range would find.
         """
-        grid, asked = self._asked(values, cells, bits, moments, bounds)
-        return grid.code(asked)
+        return self.grid.code(self._asked(values, cells, bits, moments, bounds))
 
     def rounded(
         self,
@@ -67,30 +54,24 @@ class Quantizer:
         bounds: Bounds | None = None,
     ) -> Tensor:
         """`code(...).values()` in a new tensor, without the codes where the grid can do without them."""
-        grid, asked = self._asked(values, cells, bits, moments, bounds)
-        return grid.rounded(asked)
+        return self.grid.rounded(self._asked(values, cells, bits, moments, bounds))
 
-    def _asked(
-        self, values: Tensor, cells: Cells, bits: int, moments: Tensor | None, bounds: Bounds | None
-    ) -> tuple[Grid, Asked]:
-        grid = GRIDS.get(self.grid)
-        if bits not in grid.widths:
-            most = grid.widths.stop - 1
+    def _asked(self, values: Tensor, cells: Cells, bits: int, moments: Tensor | None, bounds: Bounds | None) -> Asked:
+        widths = self.grid.widths
+        if bits not in widths:
             raise MethodError(
-                f"quantize: grid '{self.grid}' has codes of {grid.widths.start} to {most} bits, found bits = {bits}"
+                f"quantize: grid {type(self.grid).__name__} has codes of {widths.start} to {widths.stop - 1} bits, "
+                f"found bits = {bits}"
             )
         plain = values.detach().float()
-        if grid.ranged and bounds is None:
-            bounds = self.bounds(grid, plain, cells, bits)
-        return grid, Asked(values=plain, cells=cells, bits=bits, bounds=bounds, moments=moments)
+        if self.grid.ranged and bounds is None:
+            bounds = self.bounds(plain, cells, bits)
+        return Asked(values=plain, cells=cells, bits=bits, bounds=bounds, moments=moments)
 
-    def bounds(self, grid: Grid, values: Tensor, cells: Cells, bits: int) -> Bounds:
+    def bounds(self, values: Tensor, cells: Cells, bits: int) -> Bounds:
         """The bounds of each cell, by the range."""
 
         def rounded(bounds: Bounds) -> Tensor:
-            return grid.rounded(Asked(values=values, cells=cells, bits=bits, bounds=bounds))
+            return self.grid.rounded(Asked(values=values, cells=cells, bits=bits, bounds=bounds))
 
-        ranged = Ranged(
-            values=values, cells=cells, rounded=rounded, percentile=self.percentile, clip=self.clip, bits=bits
-        )
-        return RANGES.get(self.range).bounds(ranged)
+        return self.range.bounds(Ranged(values=values, cells=cells, rounded=rounded, bits=bits))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.methods.choosing import Choice
 from bench.methods.quantizing.grid import Bounds
 from bench.registry import Registry
 
@@ -21,36 +22,31 @@ class Ranged:
     """What a range is found for: `values` [rows, columns] in `cells`.
 
     `rounded` gives the values that a grid over some bounds would make of them, `bits` is how many its codes have.
-    `percentile` and `clip` are what the stage was told, for the ranges that have a use for them.
     """
 
     values: Tensor
     cells: Cells
     rounded: Callable[[Bounds], Tensor]
-    percentile: float
-    clip: float
     bits: int = 8
 
 
-class Range(ABC):
-    """Finds the bounds of each cell; instances hold no state. Weights have it directly, activations over a sample.
+class Range(Choice):
+    """Finds the bounds of each cell; fields are its arguments. Weights have it directly, activations over a sample.
 
     `clips`: in training, what lies outside gets no gradient. `searched`: finding it takes several roundings, so that
-    training holds it for a while. `learned`: it trains with the weights. `moving`: it follows batches of activations,
-    and is none for weights.
+    training holds it for a while. `learned`: it trains with the weights.
     """
 
     clips: ClassVar[bool] = False
     searched: ClassVar[bool] = False
     learned: ClassVar[bool] = False
-    moving: ClassVar[bool] = False
 
     @abstractmethod
     def bounds(self, ranged: Ranged) -> Bounds:
         """The least and the largest number that is covered."""
 
 
-RANGES: Registry[Range] = Registry(
+RANGES: Registry[type[Range]] = Registry(
     "range",
     modules=(
         "bench.methods.quantizing.ranges.min_max",
@@ -62,3 +58,13 @@ RANGES: Registry[Range] = Registry(
     ),
     group="bench.ranges",
 )
+
+
+def check_learned(argument: str, name: str, *, grid: str, budget: float) -> None:
+    """Raise `ValueError` where the range `name` of an argument is learned, and its grid or the budget forbids it."""
+    if not RANGES.get(name).learned:
+        return
+    if grid != "symmetric":
+        raise ValueError(f"{argument} '{name}' learns the step of a symmetric grid, found grid '{grid}'")
+    if not budget:
+        raise ValueError(f"{argument} '{name}' is learned, and a budget of 0 trains nothing")

@@ -13,40 +13,30 @@ from bench.methods.quantizing.activations import activation_bounds
 from bench.methods.quantizing.aware import AwareTraining, train_aware
 from bench.methods.quantizing.input_ranges import LearnedInputs, MovingInputs
 from bench.methods.quantizing.latent import Place
-from bench.methods.quantizing.range import RANGES
+from bench.methods.quantizing.ranges.clip import Clip
+from bench.methods.quantizing.ranges.moving_average import MovingAverage
 from bench.methods.quantizing.site import FactorizedEmbeddingSite, FactorizedSite, Site
 
 if TYPE_CHECKING:
+    from bench.methods.quantizing.modes.rounded_inputs import RoundedInputs
     from bench.methods.quantizing.work import Work
 
 
 def prepared(
-    work: Work,
-    sites: Sequence[Site],
-    bits: Mapping[str, int],
-    inputs: Mapping[nn.Module, InputRounding] | None = None,
+    work: Work, sites: Sequence[Site], bits: Mapping[str, int], inputs: Mapping[nn.Module, InputRounding]
 ) -> AwareTraining:
-    """What stands in front of the weights and inputs of `sites`, at `bits` by name; nothing is trained yet.
-
-    `inputs` take the place of what the arguments of the stage say.
-
-    Raises `MethodError` for a factorized layer whose inputs are to be rounded, or without training examples where
-    ranges are found on them.
-    """
+    """What stands in front of the weights of `sites`, at `bits` by name, and of `inputs`; nothing is trained yet."""
     places: list[Place] = []
     for site in sites:
         for weight in site.weights.values():
             if not isinstance(weight, nn.Parameter):
                 raise MethodError(f"quantize: {site.name} holds no parameter, so it cannot be trained")
             places.append(work.place(site, weight, bits[site.name]))
-    return AwareTraining(places, _inputs(work, sites) if inputs is None else inputs)
+    return AwareTraining(places, inputs)
 
 
 def trained(
-    work: Work,
-    sites: Sequence[Site],
-    bits: Mapping[str, int],
-    inputs: Mapping[nn.Module, InputRounding] | None = None,
+    work: Work, sites: Sequence[Site], bits: Mapping[str, int], inputs: Mapping[nn.Module, InputRounding]
 ) -> AwareTraining:
     """`prepared`, and trained for the budget, if there is one."""
     aware = prepared(work, sites, bits, inputs)
@@ -69,29 +59,22 @@ def multiplied(sites: Sequence[Site]) -> dict[str, nn.Module]:
     return found
 
 
-def _inputs(work: Work, sites: Sequence[Site]) -> dict[nn.Module, InputRounding]:
-    """How what each site multiplies is rounded, by the arguments of the stage."""
-    method = work.method
-    bits = method.activation_bits
+def rounded_inputs(work: Work, sites: Sequence[Site], mode: RoundedInputs) -> dict[nn.Module, InputRounding]:
+    """How what each site multiplies is rounded, by the arguments of the mode.
+
+    Raises `MethodError` for a factorized layer whose inputs are to be rounded, or without training examples where
+    ranges are found on them.
+    """
+    bits, grid, span = mode.activation_bits, mode.activation_grid, mode.activation_span
     if bits is None:
         return {}
-    linears = multiplied(sites)
-    if method.activation_span != "fixed":
-        clip = method.clip if method.activation_range == "clip" else None
-        return {
-            linear: InputRounding(bits, method.activation_grid, method.activation_span, clip)
-            for linear in linears.values()
-        }
-    chosen = RANGES.get(method.activation_range)
+    linears, chosen = multiplied(sites), work.activation_range
+    if span != "fixed":
+        clip = chosen.clip if isinstance(chosen, Clip) else None
+        return {linear: InputRounding(bits, grid, span, clip) for linear in linears.values()}
     if chosen.learned:
         return {linear: LearnedInputs(bits) for linear in linears.values()}
-    if chosen.moving and method.budget:
-        made = {}
-        for linear in linears.values():
-            made[linear] = MovingInputs(bits, method.activation_grid, momentum=method.activation_momentum)
-        return dict(made)
-    ends = activation_bounds(linears, work, bits=bits, grid=method.activation_grid)
-    return {
-        linear: InputRounding.fixed(*ends[name], bits=bits, grid=method.activation_grid)
-        for name, linear in linears.items()
-    }
+    if isinstance(chosen, MovingAverage) and work.method.budget:
+        return {linear: MovingInputs(bits, grid, momentum=chosen.activation_momentum) for linear in linears.values()}
+    ends = activation_bounds(linears, work, bits=bits, grid=grid)
+    return {linear: InputRounding.fixed(*ends[name], bits=bits, grid=grid) for name, linear in linears.items()}

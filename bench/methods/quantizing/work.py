@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.methods.quantizing.allocation import ALLOCATIONS
+from bench.methods.quantizing.granularity import GRANULARITIES
+from bench.methods.quantizing.grid import GRIDS
 from bench.methods.quantizing.quantizer import Quantizer
+from bench.methods.quantizing.range import RANGES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from bench.layers.cells import Cells
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
     from bench.methods.quantize import Quantize
     from bench.methods.quantizing.grid import Coded
     from bench.methods.quantizing.latent import Place
+    from bench.methods.quantizing.range import Range
     from bench.methods.quantizing.site import Site
 
 
@@ -33,14 +40,19 @@ class Work:
         if site.role == "embedding" and method.embedding_granularity is not None:
             granularity = method.embedding_granularity
         return Quantizer(
-            grid=method.grid,
-            granularity=granularity,
-            range=method.range,
-            groups=method.groups,
-            bucket=method.bucket,
-            percentile=method.percentile,
-            clip=method.clip,
+            grid=method.chosen(GRIDS, method.grid),
+            granularity=method.chosen(GRANULARITIES, granularity),
+            range=method.chosen(RANGES, method.range),
         )
+
+    @property
+    def activation_range(self) -> Range:
+        """The choice for activations."""
+        return self.method.chosen(RANGES, self.method.activation_range)
+
+    def bits(self, sites: Sequence[Site]) -> dict[str, int]:
+        """Bits of a weight by the site's name, as they are allocated."""
+        return self.method.chosen(ALLOCATIONS, self.method.allocation).bits(sites, self)
 
     def cells(self, site: Site, weight: Tensor) -> Cells:
         """The cells of one matrix of a site."""

@@ -20,4 +20,4 @@ class Constant(Allocation):
         return {site.name: told(site, work) for site in sites}
 
 
-ALLOCATIONS.register("constant")(Constant())
+ALLOCATIONS.register("constant")(Constant)

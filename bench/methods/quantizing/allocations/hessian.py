@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from bench.errors import MethodError
+from bench.methods.method import Listed
 from bench.methods.quantizing.allocation import ALLOCATIONS, Allocation, told
+from bench.methods.quantizing.grid import GRIDS, check_widths
 
 if TYPE_CHECKING:
+    from bench.methods.quantize import Quantize
     from bench.methods.quantizing.site import Site
     from bench.methods.quantizing.work import Work
 
@@ -24,6 +29,27 @@ class Hessian(Allocation):
     paper chose by hand; this order is ours. Sites outside the layers, and roles with bits of their own, are told.
     """
 
+    choices: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
+        (2, 3), min_length=1, description="the bits that a layer may get"
+    )
+    average_bits: float | None = Field(None, gt=0, le=8, description="most bits of a weight on average")
+    size_share: float | None = Field(
+        None, gt=0, lt=1, description="most bytes with scales and the like, as a share of 32-bit floats"
+    )
+    per: Literal["layer", "matrix"] = Field("layer", description="what gets bits as one")
+    shards: int = Field(10, ge=2, description="shards of the examples, over which curvature is averaged")
+    iterations: int = Field(20, ge=1, description="most Hessian-vector products a shard and layer")
+
+    def fits(self, method: Quantize) -> None:
+        """See `Choice`."""
+        check_widths(GRIDS.get(method.grid), method.grid, self.choices)
+        budgets = [name for name in ("average_bits", "size_share") if getattr(self, name) is not None]
+        if len(budgets) != 1:
+            raise ValueError(
+                f"allocation 'hessian' with {' and '.join(budgets) or 'no budget'}: it takes one of average_bits and "
+                "size_share"
+            )
+
     def bits(self, sites: Sequence[Site], work: Work) -> dict[str, int]:
         """See `Allocation`; the measured curvatures are told as progress."""
         from bench.methods.quantizing.hessian import curvature
@@ -34,18 +60,29 @@ class Hessian(Allocation):
             raise MethodError("quantize: allocation 'hessian' gives bits to layers, and no target is inside one")
         blocks: dict[str, list[Site]] = {}
         for site in chosen:
-            blocks.setdefault(site.name if work.method.per == "matrix" else site.layer, []).append(site)
+            blocks.setdefault(site.name if self.per == "matrix" else site.layer, []).append(site)
         weights = {
             name: [weight for site in inside for weight in site.weights.values()] for name, inside in blocks.items()
         }
-        found = curvature(weights, work)
+        found = curvature(weights, work, shards=self.shards, iterations=self.iterations)
         costs = {
-            name: {bits: _cost(inside, bits, work) for bits in work.method.choices} for name, inside in blocks.items()
+            name: {bits: self._cost(inside, bits, work) for bits in self.choices} for name, inside in blocks.items()
         }
-        by_block = allocate({name: each.omega for name, each in found.items()}, costs, budget=_budget(chosen, work))
+        by_block = allocate({name: each.omega for name, each in found.items()}, costs, budget=self._budget(chosen))
         said = ", ".join(f"{name} {by_block[name]} bits (omega {each.omega:.3g})" for name, each in found.items())
         work.lab.progress(f"curvature: {said}", 1.0)
         return told_bits | {site.name: bits for name, bits in by_block.items() for site in blocks[name]}
+
+    def _cost(self, sites: Sequence[Site], bits: int, work: Work) -> int:
+        """Bits of the codes; with a budget of size, bits of the side data as well."""
+        if self.average_bits is not None:
+            return sum(site.count for site in sites) * bits
+        coded = [work.coded(site, weight, bits).coding for site in sites for weight in site.weights.values()]
+        return sum(8 * (coding.code_bytes + coding.side_bytes) for coding in coded)
+
+    def _budget(self, sites: Sequence[Site]) -> float:
+        count = sum(site.count for site in sites)
+        return self.average_bits * count if self.average_bits is not None else (self.size_share or 0.0) * 32 * count
 
 
 def allocate(omega: Mapping[str, float], costs: Mapping[str, Mapping[int, int]], *, budget: float) -> dict[str, int]:
@@ -77,19 +114,4 @@ def allocate(omega: Mapping[str, float], costs: Mapping[str, Mapping[int, int]],
     return given
 
 
-def _cost(sites: Sequence[Site], bits: int, work: Work) -> int:
-    """Bits of the codes; with a budget of size, bits of the side data as well."""
-    if work.method.average_bits is not None:
-        return sum(site.count for site in sites) * bits
-    coded = [work.coded(site, weight, bits).coding for site in sites for weight in site.weights.values()]
-    return sum(8 * (coding.code_bytes + coding.side_bytes) for coding in coded)
-
-
-def _budget(sites: Sequence[Site], work: Work) -> float:
-    count = sum(site.count for site in sites)
-    if work.method.average_bits is not None:
-        return work.method.average_bits * count
-    return (work.method.size_share or 0.0) * 32 * count
-
-
-ALLOCATIONS.register("hessian")(Hessian())
+ALLOCATIONS.register("hessian")(Hessian)

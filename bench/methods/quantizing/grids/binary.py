@@ -38,4 +38,4 @@ def _scale(asked: Asked) -> Tensor:
     return cells.reduce(asked.values.abs(), "sum") / cells.sizes().to(asked.values.device)
 
 
-GRIDS.register("binary")(Binary())
+GRIDS.register("binary")(Binary)

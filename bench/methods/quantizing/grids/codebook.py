@@ -138,4 +138,4 @@ def _absolute(ordered: Tensor, sums: Tensor, ends: Tensor, book: Tensor) -> floa
     return float((below + above).sum())
 
 
-GRIDS.register("codebook")(Codebook())
+GRIDS.register("codebook")(Codebook)

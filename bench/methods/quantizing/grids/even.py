@@ -155,7 +155,7 @@ def _coded(asked: Asked, form: str, codes: Tensor, **side: Tensor) -> Coded:
     return Coded(coding=coding, codes=codes.to(torch.uint8), side=stored)
 
 
-GRIDS.register("symmetric")(Symmetric())
-GRIDS.register("power-of-two")(PowerOfTwo())
-GRIDS.register("affine")(Affine())
-GRIDS.register("interval")(Interval())
+GRIDS.register("symmetric")(Symmetric)
+GRIDS.register("power-of-two")(PowerOfTwo)
+GRIDS.register("affine")(Affine)
+GRIDS.register("interval")(Interval)

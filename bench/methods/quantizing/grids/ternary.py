@@ -92,5 +92,5 @@ def _somewhere(moments: Tensor, cells: Cells) -> Tensor:
     return moments.masked_fill(flat, 1.0)
 
 
-GRIDS.register("ternary")(Ternary())
-GRIDS.register("loss-aware-ternary")(LossAware())
+GRIDS.register("ternary")(Ternary)
+GRIDS.register("loss-aware-ternary")(LossAware)

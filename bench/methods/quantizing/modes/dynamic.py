@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.quantizing.mode import MODES, Mode
-from bench.methods.quantizing.modes.integers import linears, no_form, refused
+from bench.methods.quantizing.modes.integers import check_kernels, linears, no_form
 from bench.saving import Saving
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ class Dynamic(Mode):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
-    def refuses(self, method: Quantize) -> str | None:
-        """See `Mode`."""
+    def fits(self, method: Quantize) -> None:
+        """See `Choice`."""
         if method.activation_range in ("moving-average", "learned"):
-            return f"scheme 'dynamic' finds a range at each call, and '{method.activation_range}' stays"
-        return refused(method)
+            raise ValueError(f"scheme 'dynamic' finds a range at each call, and '{method.activation_range}' stays")
+        check_kernels(method)
 
     def apply(self, work: Work) -> None:
         """See `Mode`."""
@@ -64,4 +64,4 @@ def _integer(linear: nn.Module, name: str) -> nn.Module:
     return Int8Linear.from_float(linear.weight, linear.bias)
 
 
-MODES.register("dynamic")(Dynamic())
+MODES.register("dynamic")(Dynamic)

@@ -15,26 +15,18 @@ if TYPE_CHECKING:
 FIXED = {"bits": 8, "grid": "symmetric", "granularity": "row", "range": "min-max", "allocation": "constant"}
 
 
-def refused(method: Quantize) -> str | None:
-    """Why the integer kernels do not take these arguments: their weights are symmetric, with a scale a row."""
+def check_kernels(method: Quantize) -> None:
+    """Raise `ValueError` for what integer kernels do not take: their weights are symmetric, with a scale a row."""
     odd = [name for name, value in FIXED.items() if getattr(method, name) != value]
     if odd:
-        return (
+        raise ValueError(
             f"scheme '{method.scheme}' runs integer kernels, which take {odd[0]} = {FIXED[odd[0]]!r} only, found "
             f"{getattr(method, odd[0])!r}. Give scheme 'weights' for other choices"
         )
     if "embedding" in method.targets or method.role_bits:
-        return (
+        raise ValueError(
             f"scheme '{method.scheme}' is for linear layers of 8 bits; give scheme 'weights' for tables or other bits"
         )
-    if method.rest:
-        return f"scheme '{method.scheme}' is for linear layers with a role; give scheme 'weights' for the rest"
-    if method.activation_bits is not None or method.activation_span != "call":
-        return (
-            f"scheme '{method.scheme}' has activations of 8 bits and spans of its own; leave out activation_bits and "
-            "activation_span"
-        )
-    return None
 
 
 def linears(work: Work) -> dict[str, nn.Module]:

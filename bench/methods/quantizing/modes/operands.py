@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from bench.errors import MethodError
-from bench.methods.quantizing.allocation import ALLOCATIONS
-from bench.methods.quantizing.mode import MODES, Mode
+from bench.methods.quantizing.mode import MODES
+from bench.methods.quantizing.modes.rounded_inputs import RoundedInputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,33 +22,37 @@ if TYPE_CHECKING:
     from bench.methods.quantizing.work import Work
 
 _TOLD = {"activation_grid": "interval", "activation_span": "fixed", "activation_range": "moving-average"}
-_KEEPS_ZERO = "affine"
 
 
-class AllOperands(Mode):
+class AllOperands(RoundedInputs):
     """Packed weights, and fixed roundings before every product and around the divisions of softmax and layer norm.
 
     All matrices of the model are coded, its tables and its head with them; biases stay. Where no budget trains it,
     ranges are those of the first `examples` training examples. Products stay in float, so bytes are saved and no time.
     """
 
-    def refuses(self, method: Quantize) -> str | None:
-        """See `Mode`."""
+    delay: float = Field(0.0, ge=0, lt=1, description="share of the training before anything is rounded")
+
+    def fits(self, method: Quantize) -> None:
+        """See `Choice`."""
         from bench.methods.roles import ROLES
 
-        if method.targets != ROLES or method.rest:
-            return "scheme 'operands' codes every matrix of the model: leave targets and rest out"
-        odd = [name for name, value in _TOLD.items() if getattr(method, name) != value]
-        if method.activation_bits is None or odd:
+        if method.targets != ROLES:
+            raise ValueError("scheme 'operands' codes every matrix of the model: leave targets out")
+        found = {
+            "activation_grid": self.activation_grid,
+            "activation_span": self.activation_span,
+            "activation_range": method.activation_range,
+        }
+        if self.activation_bits is None or found != _TOLD:
             told = ", ".join(f"{name} = '{value}'" for name, value in _TOLD.items())
-            return f"scheme 'operands' rounds activations by one rule: give activation_bits, {told}"
-        return None
+            raise ValueError(f"scheme 'operands' rounds activations by one rule: give activation_bits, {told}")
 
     def apply(self, work: Work) -> None:
         """See `Mode`; raises `MethodError` where a product cannot be reached."""
         sites = every_site(work)
-        bits = ALLOCATIONS.get(work.method.allocation).bits(sites, work)
-        aware = trained(work, sites, bits)
+        bits = work.bits(sites)
+        aware = self.trained(work, sites, bits)
         aware.operands.settle()
         for number, site in enumerate(sites, start=1):
             rounding = None if site.multiplies is None else aware.operands.inputs[site.multiplies].stored()
@@ -54,27 +60,30 @@ class AllOperands(Mode):
             work.lab.progress(f"{bits[site.name]} bits for {site.name}", number / len(sites))
         _refuse_unrounded(work)
 
+    def trained(self, work: Work, sites: Sequence[Site], bits: Mapping[str, int]) -> OperandTraining:
+        """The roundings of a model that has trained behind them, or, without a budget, only seen examples."""
+        from bench.methods.quantizing.aware import train_aware
+        from bench.methods.quantizing.operands import Operands, OperandTraining, pruned
+        from bench.methods.quantizing.ranges.moving_average import MovingAverage
+        from bench.training.masks import MaskHook
 
-def trained(work: Work, sites: Sequence[Site], bits: Mapping[str, int]) -> OperandTraining:
-    """The roundings of a model that has trained behind them, or, without a budget, only seen examples."""
-    from bench.methods.quantizing.aware import train_aware
-    from bench.methods.quantizing.operands import Operands, OperandTraining, pruned
-    from bench.training.masks import MaskHook
-
-    parameters = _parameters(sites)
-    masks = pruned(parameters)
-    operands = Operands(
-        work.model,
-        [site.multiplies for site in sites if site.multiplies is not None],
-        bits=work.method.activation_bits or work.method.bits,
-        momentum=work.method.activation_momentum,
-    )
-    aware = OperandTraining(_places(work, sites, bits, masks), operands, delay=work.method.delay)
-    if work.method.budget:
-        train_aware(work.method, work.model, work.lab, aware, hooks=[MaskHook(parameters, masks)])
-    else:
-        _calibrate(work, operands)
-    return aware
+        parameters = _parameters(sites)
+        masks = pruned(parameters)
+        chosen = work.activation_range
+        if self.activation_bits is None or not isinstance(chosen, MovingAverage):
+            raise MethodError("quantize: scheme 'operands' without activation_bits or with another range")
+        operands = Operands(
+            work.model,
+            [site.multiplies for site in sites if site.multiplies is not None],
+            bits=self.activation_bits,
+            momentum=chosen.activation_momentum,
+        )
+        aware = OperandTraining(_places(work, sites, bits, masks), operands, delay=self.delay)
+        if work.method.budget:
+            train_aware(work.method, work.model, work.lab, aware, hooks=[MaskHook(parameters, masks)])
+        else:
+            _calibrate(work, operands)
+        return aware
 
 
 def every_site(work: Work) -> list[Site]:
@@ -103,14 +112,14 @@ def _places(work: Work, sites: Sequence[Site], bits: Mapping[str, int], masks: M
     """The matrices as training sees them; one that was pruned gets a grid on which 0 is exact."""
     import dataclasses
 
-    from bench.methods.quantizing.grid import GRIDS
+    from bench.methods.quantizing.grids.even import Affine
 
     places = []
     for site in sites:
         for name, weight in _parameters([site]).items():
             place = work.place(site, weight, bits[site.name])
-            if name in masks and not GRIDS.get(place.quantizer.grid).keeps_zero:
-                place = dataclasses.replace(place, quantizer=dataclasses.replace(place.quantizer, grid=_KEEPS_ZERO))
+            if name in masks and not place.quantizer.grid.keeps_zero:
+                place = dataclasses.replace(place, quantizer=dataclasses.replace(place.quantizer, grid=Affine()))
             places.append(place)
     return places
 
@@ -140,4 +149,4 @@ def _refuse_unrounded(work: Work) -> None:
             )
 
 
-MODES.register("operands")(AllOperands())
+MODES.register("operands")(AllOperands)

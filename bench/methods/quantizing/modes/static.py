@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.quantizing.mode import MODES, Mode
-from bench.methods.quantizing.modes.integers import linears, no_form, refused
+from bench.methods.quantizing.modes.integers import check_kernels, linears, no_form
 from bench.saving import Saving
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ class Static(Mode):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
-    def refuses(self, method: Quantize) -> str | None:
-        """See `Mode`."""
+    def fits(self, method: Quantize) -> None:
+        """See `Choice`."""
         if method.activation_range == "learned":
-            return (
+            raise ValueError(
                 "scheme 'static' has a zero point, and activation_range 'learned' is symmetric. Give scheme 'weights'"
             )
-        return refused(method)
+        check_kernels(method)
 
     def apply(self, work: Work) -> None:
         """See `Mode`; raises `MethodError` for a factorized layer, whose inner activation no hook can see."""
@@ -62,20 +62,23 @@ def _bounds(work: Work, linears: Mapping[str, nn.Module]) -> dict[str, Ends]:
     """The range of each layer's inputs, after training where there is a budget."""
     from bench.methods.quantizing.activations import activation_bounds, ends_of
     from bench.methods.quantizing.integer_inputs import StaticInputs
-    from bench.methods.quantizing.range import RANGES
+    from bench.methods.quantizing.ranges.moving_average import MovingAverage
     from bench.methods.quantizing.site import find_sites
     from bench.methods.quantizing.training import trained
 
     method = work.method
     if not method.budget:
         return activation_bounds(linears, work)
-    moving = RANGES.get(method.activation_range).moving
-    given: dict[str, Ends] = {} if moving else activation_bounds(linears, work)
-    momentum = method.activation_momentum
-    inputs = {linear: StaticInputs(given.get(name), momentum=momentum) for name, linear in linears.items()}
+    chosen = work.activation_range
+    if isinstance(chosen, MovingAverage):
+        momentum = chosen.activation_momentum
+        inputs = {linear: StaticInputs(None, momentum=momentum) for linear in linears.values()}
+    else:
+        given = activation_bounds(linears, work)
+        inputs = {linear: StaticInputs(given[name], momentum=0.0) for name, linear in linears.items()}
     sites = find_sites(work.model, method.targets)
     trained(work, sites, {site.name: method.bits for site in sites}, inputs)
     return {name: ends_of(inputs[linear].stored()) for name, linear in linears.items()}
 
 
-MODES.register("static")(Static())
+MODES.register("static")(Static)

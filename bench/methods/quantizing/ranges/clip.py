@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
 
@@ -13,10 +15,12 @@ class Clip(Range):
 
     clips: ClassVar[bool] = True
 
+    clip: float = Field(2.5, gt=0, description="the end of the range")
+
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`."""
-        ends = ranged.values.new_full(ranged.cells.shape, ranged.clip)
+        ends = ranged.values.new_full(ranged.cells.shape, self.clip)
         return Bounds(-ends, ends)
 
 
-RANGES.register("clip")(Clip())
+RANGES.register("clip")(Clip)

@@ -29,4 +29,4 @@ class LearnedStep(Range):
         return Bounds(-high, high)
 
 
-RANGES.register("learned")(LearnedStep())
+RANGES.register("learned")(LearnedStep)

@@ -14,4 +14,4 @@ class MinMax(Range):
         return Bounds(ranged.cells.reduce(ranged.values, "amin"), ranged.cells.reduce(ranged.values, "amax"))
 
 
-RANGES.register("min-max")(MinMax())
+RANGES.register("min-max")(MinMax)

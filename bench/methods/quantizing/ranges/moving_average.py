@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pydantic import Field
 
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
+from bench.methods.quantizing.ranges.min_max import MinMax
 
 
 class MovingAverage(Range):
@@ -14,11 +15,11 @@ class MovingAverage(Range):
     With training it follows the batches of training, and stays where it was at the end; without, those of calibration.
     """
 
-    moving: ClassVar[bool] = True
+    activation_momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches")
 
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`: the extremes of one batch."""
-        return RANGES.get("min-max").bounds(ranged)
+        return MinMax().bounds(ranged)
 
 
-RANGES.register("moving-average")(MovingAverage())
+RANGES.register("moving-average")(MovingAverage)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from pydantic import Field
+
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
 
@@ -14,17 +16,19 @@ class Percentile(Range):
 
     searched: ClassVar[bool] = True
 
+    percentile: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
+
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`."""
         import torch
 
         lows, highs = [], []
         for cell in ranged.cells.split(ranged.values):
-            rank = max(1, math.ceil(ranged.percentile / 100 * len(cell)))
+            rank = max(1, math.ceil(self.percentile / 100 * len(cell)))
             highs.append(cell.kthvalue(rank).values)
             lows.append(cell.kthvalue(len(cell) + 1 - rank).values)
         shape = ranged.cells.shape
         return Bounds(torch.stack(lows).view(shape), torch.stack(highs).view(shape))
 
 
-RANGES.register("percentile")(Percentile())
+RANGES.register("percentile")(Percentile)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench.methods.quantizing.grid import Bounds
 from bench.methods.quantizing.range import RANGES, Range, Ranged
+from bench.methods.quantizing.ranges.min_max import MinMax
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ class SquareError(Range):
 
     def bounds(self, ranged: Ranged) -> Bounds:
         """See `Range`; costs one rounding of all values a share."""
-        full = RANGES.get("min-max").bounds(ranged)
+        full = MinMax().bounds(ranged)
         best, least = full, self._errors(ranged, full)
         for share in SHARES[1:]:
             tried = Bounds(full.low * share, full.high * share)
@@ -35,4 +36,4 @@ class SquareError(Range):
         return ranged.cells.reduce((ranged.rounded(bounds) - ranged.values).square_(), "sum")
 
 
-RANGES.register("square-error")(SquareError())
+RANGES.register("square-error")(SquareError)

@@ -1,0 +1,20 @@
+"""Quantizers made of choices by name."""
+
+from __future__ import annotations
+
+from bench.methods.quantizing.granularity import GRANULARITIES
+from bench.methods.quantizing.grid import GRIDS
+from bench.methods.quantizing.quantizer import Quantizer
+from bench.methods.quantizing.range import RANGES
+
+REGISTRIES = {"grid": GRIDS, "granularity": GRANULARITIES, "range": RANGES}
+PLAIN = {"grid": "symmetric", "granularity": "row", "range": "min-max"}
+
+
+def make_quantizer(**given):
+    """A quantizer of the choices `given` or plain; each takes those of the other arguments that are its own."""
+    chosen = {}
+    for name, registry in REGISTRIES.items():
+        plugin = registry.get(given.get(name, PLAIN[name]))
+        chosen[name] = plugin(**{key: value for key, value in given.items() if key in plugin.model_fields})
+    return Quantizer(**chosen)
