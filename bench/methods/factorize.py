@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from bench.errors import UnknownNameError
+from bench.methods.choosing import Choosing
 from bench.methods.factorizing.loss_budget import LossBudget
 from bench.methods.factorizing.ranks import EnergyRank, FixedRank, ParameterBudget, RankPolicy
 from bench.methods.factorizing.solver import SOLVERS, Work
-from bench.methods.method import METHODS, Lab, Listed
+from bench.methods.method import METHODS, Lab, Listed, known
 from bench.methods.roles import ROLES, Target
 from bench.methods.tuned import RefinedMethod
+from bench.registry import Registry
 from bench.saving import Saving
 
 if TYPE_CHECKING:
@@ -21,16 +22,8 @@ if TYPE_CHECKING:
 _POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
 
 
-def _registered(name: str) -> str:
-    try:
-        SOLVERS.get(name)
-    except UnknownNameError as error:
-        raise ValueError(str(error)) from error
-    return name
-
-
 @METHODS.register("factorize")
-class Factorize(RefinedMethod):
+class Factorize(RefinedMethod, Choosing):
     """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs a token instead of m n.
 
     What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
@@ -39,7 +32,9 @@ class Factorize(RefinedMethod):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    solver: Annotated[str, AfterValidator(_registered)] = Field("svd", description="how the two factors are found")
+    plugins: ClassVar[dict[str, Registry[Any]]] = {"solver": SOLVERS}
+
+    solver: Annotated[str, known(SOLVERS)] = Field("svd", description="how the two factors are found")
     ratio: float | None = Field(None, gt=0, le=1, description="r as a share of the full rank min(m, n)")
     rank: int | None = Field(None, ge=1, description="r itself, the same for every matrix")
     energy: float | None = Field(None, gt=0, le=1, description="least share of the squared singular values to keep")
@@ -57,15 +52,11 @@ class Factorize(RefinedMethod):
     start: Literal["given", "fresh"] = Field(
         "given", description="'fresh' factorizes a model of random weights, to train it from scratch in that form"
     )
-    cores: int = Field(2, ge=1, description="block-term: how many cores are averaged")
-    length: int | None = Field(
-        None, ge=1, description="block-term: the most positions; None is the longest training input"
-    )
 
     later: ClassVar[frozenset[str]] = frozenset(
         {
             *("features", "attention", "feature_terms"),
-            *("parameters", "loss", "calibration", "start", "cores", "length"),
+            *("parameters", "loss", "calibration", "start"),
         }
     )
 
@@ -92,7 +83,7 @@ class Factorize(RefinedMethod):
             ModelError: a role that the architecture does not have.
         """
         smaller = self._begun(model, lab)
-        SOLVERS.get(self.solver)().apply(self._work(smaller, model, lab))
+        self.chosen(SOLVERS, self.solver).apply(self._work(smaller, model, lab))
         self.tune(smaller, lab)
         return smaller
 
@@ -104,8 +95,6 @@ class Factorize(RefinedMethod):
             targets=self.targets,
             ranks=self._policy(),
             examples=self.calibration,
-            cores=self.cores,
-            length=self.length,
         )
 
     def _begun(self, model: nn.Module, lab: Lab) -> nn.Module:

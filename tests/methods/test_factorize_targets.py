@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from models_for_factors import SOURCE, TARGET, continued, count, language_model, translated, translator
+from pydantic import ValidationError
 from torch import nn
 
 from bench.artifact import load, save
@@ -212,9 +213,14 @@ def test_a_self_attentive_embedding_that_saves_nothing_is_refused(make_lab):
 def test_solvers_of_a_form_of_their_own_name_their_targets_and_need_a_width(make_lab, tiny_bert, solver):
     with pytest.raises(MethodError, match="target 'ffn_in' has no such form"):
         Factorize(solver=solver, rank=4, targets="ffn_in").compress(tiny_bert(), make_lab())
-    targets = "embedding" if solver == "self-attentive" else "query"
+    given = {"targets": "embedding"} if solver == "self-attentive" else {"targets": "query", "length": 6}
     with pytest.raises(MethodError, match="only rank or ratio"):
-        Factorize(solver=solver, energy=0.5, targets=targets, length=6).compress(tiny_bert(), make_lab())
+        Factorize(solver=solver, energy=0.5, **given).compress(tiny_bert(), make_lab())
+
+
+def test_an_argument_of_another_solver_is_refused():
+    with pytest.raises(ValidationError, match="cores belongs to solver 'block-term', found 'svd'"):
+        Factorize(rank=4, cores=3)
 
 
 def attention(**changes):

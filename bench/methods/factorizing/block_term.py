@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import Field
+
 from bench.errors import MethodError
 from bench.methods.factorizing.solver import SOLVERS, Solver, Work, only
 from bench.methods.roles import Target
@@ -34,6 +36,9 @@ class BlockTerm(Solver):
     Query, key, value and output are replaced together. Fresh weights mean nothing yet: train the model.
     """
 
+    cores: int = Field(2, ge=1, description="how many cores are averaged")
+    length: int | None = Field(None, ge=1, description="the most positions; None is the longest training input")
+
     def apply(self, work: Work) -> None:
         """See `Solver`; raises `MethodError` for other targets, or a length at which nothing is saved."""
         import torch
@@ -43,16 +48,16 @@ class BlockTerm(Solver):
         from bench.layers.replacing import replace_everywhere
 
         only(work.targets, ATTENTION, where=WHERE)
-        length = work.length or _longest(work.lab)
+        length = self.length or _longest(work.lab)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(work.lab.seed)
             for place in _attentions(work.model):
                 rank = work.ranks.of_width(place.width, where=WHERE)
-                _refuse_what_saves_nothing(place, rank, work.cores, length)
+                _refuse_what_saves_nothing(place, rank, self.cores, length)
                 layer = BlockTermAttention(
                     place.width,
                     rank,
-                    work.cores,
+                    self.cores,
                     length,
                     causal=place.causal,
                     own_output=place.output is None,

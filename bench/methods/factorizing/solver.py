@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.errors import MethodError
+from bench.methods.choosing import Choice
 from bench.methods.roles import Target
 from bench.registry import Registry
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 class Work:
     """One factorization: `model` is changed in place; the rest says what of it, and how far.
 
-    `given` is the model before, bit-equal afterwards; `examples` is how many training examples calibrate; `cores` and
-    `length` are those of block-term attention.
+    `given` is the model before, bit-equal afterwards; `examples` is how many training examples calibrate.
     """
 
     model: nn.Module
@@ -34,13 +34,11 @@ class Work:
     targets: tuple[Target, ...]
     ranks: RankPolicy
     examples: int
-    cores: int
-    length: int | None
     moments: dict[str, Moment] = field(default_factory=dict)
 
 
-class Solver(ABC):
-    """Replaces the targets of a model by forms of fewer weights; instances hold no state."""
+class Solver(Choice):
+    """Replaces the targets of a model by forms of fewer weights; fields are its arguments."""
 
     @abstractmethod
     def apply(self, work: Work) -> None:
