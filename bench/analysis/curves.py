@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_APART = 0.008  # distance of neighbouring curves at one place, as a share of the axis, so that bars stay apart
+_APART = 0.005  # distance of neighbouring curves at one place, as a share of the axis, so that bars stay apart
 _REACH = 0.05  # of the axis beyond its outermost numbers
 
 
