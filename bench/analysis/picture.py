@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.analysis.axis import Axis
@@ -23,6 +24,7 @@ INK, PALE = "#1b1b1b", "#6a6a6a"
 _GRID = "#e6e6e6"
 _SIZE = (9.0, 5.8)  # inches
 _DPI = 160
+_LEGEND = 26  # letters of a line beside the axes
 _BODY = (0.085, 0.115, 0.715, 0.735)  # left, low, width, height of the axes as shares of the figure
 
 
@@ -98,7 +100,7 @@ def draw_legend(axes: Axes, entries: Sequence[tuple[Any, str]]) -> None:
     """What marks and lines mean, beside the axes."""
     legend = axes.legend(
         [handle for handle, _ in entries],
-        [plain(label) for _, label in entries],
+        [fill(plain(label), _LEGEND) for _, label in entries],
         loc="upper left",
         bbox_to_anchor=(1.015, 1.0),
         frameon=False,

@@ -59,6 +59,13 @@ def test_tasks_have_a_reference_line_each_and_equal_ones_share_one(suite, grid):
     assert levels(drawn(suite, grid[:-2], columns="task", where={"rewind": "start"})) == []
 
 
+def test_long_names_are_broken_beside_the_axes(suite, cell):
+    records = [cell("alpha", 0.5, sparsity=0.5, selector="a" * 30), cell("alpha", 0.4, sparsity=0.9, selector="a" * 30)]
+    figure = drawn(suite, records, columns="selector")
+    (name,) = (text.get_text() for text in figure.axes[0].get_legend().get_texts())
+    assert name.split("\n") == ["selector aaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaa"]
+
+
 def test_generated_data_are_marked(suite, cell):
     records = [cell("alpha", 0.5, sparsity=0.5), cell("alpha", 0.4, sparsity=0.9)]
     said = [text.get_text() for text in drawn(suite, records, columns="task").texts]
