@@ -1,4 +1,4 @@
-"""A suite: its tasks, its frozen setting, its recipes and its tracks, read from one TOML file."""
+"""A suite: its tasks, its frozen setting, its recipes, tracks and findings, read from one TOML file."""
 
 from __future__ import annotations
 
@@ -97,6 +97,21 @@ class Track(Frozen):
         return name
 
 
+class Finding(Frozen):
+    """A table of what the suite asks: arguments of recipes down and across, a column in the cells (`bench pivot`)."""
+
+    title: str
+    rows: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = Field(min_length=1)
+    value: str = "quality"
+    where: dict[str, str] = Field({}, description="only records with these arguments, as they stand in the table")
+
+    @field_validator("value")
+    @classmethod
+    def _is_a_column(cls, name: str) -> str:
+        return column(name).name
+
+
 class Choice(Frozen):
     """A recipe of the suite; each list in `set` is a grid, expanded into every combination."""
 
@@ -105,7 +120,7 @@ class Choice(Frozen):
 
 
 class Suite(Frozen):
-    """Tasks, setting, recipes and tracks under one name and version."""
+    """Tasks, setting, recipes, tracks and findings under one name and version."""
 
     name: str = Field(pattern=NAME)
     title: str
@@ -117,6 +132,7 @@ class Suite(Frozen):
     setting: Setting
     tasks: tuple[Task, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ()
+    findings: tuple[Finding, ...] = ()
     macro_excludes: tuple[str, ...] = Field((), description="tasks that the macro average leaves out")
     task_changes: tuple[str, ...] = Field((), description="keys of tasks that this run changed, as TASK.KEY=VALUE")
 

@@ -10,13 +10,14 @@ import sys
 import pytest
 import torch
 
+from bench.analysis.arguments import said
 from bench.artifact import load, read_manifest
 from bench.cell import Conditions, Job, plan, training_part
 from bench.errors import SuiteError, UnknownNameError
 from bench.models.adapter import adapter_for
 from bench.recipe import expand, load_recipe
 from bench.store import Store
-from bench.suite import SUITES_DIR, fingerprint, load_suite
+from bench.suite import SUITES_DIR, fingerprint, load_suite, suite_names
 from bench.tasks.data import load_data
 from bench.tasks.generated.generator import GENERATORS
 from bench.worker import compress, train_reference
@@ -91,6 +92,31 @@ def test_the_studies_with_glue_are_in_the_setting_of_glue_small():
         study, small_glue = load_suite(name), load_suite("glue-small")
         assert study.setting == small_glue.setting
         assert [task for task in study.tasks if task.name not in study.macro_excludes] == list(small_glue.tasks)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, number) for name in suite_names() for number in range(len(load_suite(name).findings))]
+)
+def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, number):
+    suite = load_suite(name)
+    finding = suite.findings[number]
+    sides = [axis for axis in (*finding.rows, *finding.columns) if axis not in ("task", "seed", "model")]
+    places = set()
+    recipes = [recipe for choice in suite.recipes[1:] for recipe in expand(choice)]
+    kept = []
+    for recipe in recipes:
+        found = {key: said(value) for method in recipe.methods() for key, value in arguments_of(method).items()}
+        found["recipe"] = recipe.base
+        if all(found.get(key) == value for key, value in finding.where.items()) and set(sides) <= found.keys():
+            kept.append(recipe.name)
+            places.add(tuple(found[axis] for axis in sides))
+    assert len(kept) > 1
+    assert len(places) == len(kept)
+
+
+def arguments_of(method):
+    defaults = {key: field.default for key, field in type(method).arguments().items() if not field.is_required()}
+    return {**defaults, **method.model_dump()}
 
 
 def test_the_lottery_study_prunes_a_fifth_a_round():

@@ -71,9 +71,7 @@ def figure_of_curves(grid: Grid) -> Figure:
     for index, (label, points) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
         shift = _APART * (index - (len(curves) - 1) / 2)
-        entries.append(
-            (_draw(axes, points, colour, MARKERS[index % len(MARKERS)], shift, up.factor), grid.title(label))
-        )
+        entries.append((_draw(axes, points, colour, MARKERS[index % len(MARKERS)], shift, up.factor), grid.name(label)))
         if label in levels and not one:
             axes.axhline(levels[label] / up.factor, color=colour, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
     if levels:
@@ -87,7 +85,7 @@ def figure_of_curves(grid: Grid) -> Figure:
         entries.append((line, REFERENCE))
     draw_legend(axes, entries)
     said = [f"{heading(grid.column)} by {grid.axes.rows[0]}", *grid.models, *grid.notes[:1]]
-    draw_words(figure, grid.suite.title, "  ·  ".join(said), generated=grid.generated)
+    draw_words(figure, grid.title, "  ·  ".join(said), generated=grid.generated)
     return figure
 
 

@@ -13,7 +13,7 @@ from bench.analysis.table import Absent, failure_note
 from bench.columns import COLUMNS, Column, column
 from bench.errors import RecordError, unknown
 from bench.record import Failure, Record
-from bench.suite import Suite
+from bench.suite import Finding, Suite
 
 REFERENCE = "reference"
 _EMPTY = Absent("no recipe of the records falls here")
@@ -46,7 +46,7 @@ class Grid:
     of its label's words is `REFERENCE`. `notes` say what the values are means over, and what has no place.
     """
 
-    suite: Suite
+    title: str
     axes: Axes
     column: Column
     rows: tuple[Label, ...]
@@ -60,7 +60,7 @@ class Grid:
         """What stands in a cell."""
         return self.body.get((row, label), Entry(_EMPTY))
 
-    def title(self, label: Label) -> str:
+    def name(self, label: Label) -> str:
         """What a label across the top is called."""
         if set(label) == {REFERENCE}:
             return REFERENCE
@@ -76,6 +76,7 @@ def grid_of(
     value: str = "quality",
     where: Mapping[str, str] | None = None,
     failures: Sequence[Failure] = (),
+    title: str | None = None,
 ) -> Grid:
     """One column over a grid of recipes.
 
@@ -89,6 +90,7 @@ def grid_of(
         value: the result column.
         where: only records with these coordinates, written as they stand in the table.
         failures: cells that failed, which notes name.
+        title: what the grid shows; by default the suite's title.
 
     Raises:
         RecordError: nothing to show, or records that may not stand together. UnknownNameError: no such column, or an
@@ -112,7 +114,7 @@ def grid_of(
     if references:
         rows, across = _with_reference(suite, references, axes, shown, where or {}, body, rows, across)
     return Grid(
-        suite=suite,
+        title=title or suite.title,
         axes=axes,
         column=shown,
         rows=tuple(rows),
@@ -121,6 +123,21 @@ def grid_of(
         models=tuple(dict.fromkeys(record.model for _, record in kept)),
         notes=(*_notes([record for _, record in kept], left, axes), *map(failure_note, failures)),
         generated=suite.generated or any(record.generated for record in records),
+    )
+
+
+def grid_of_finding(
+    suite: Suite, records: Sequence[Record], finding: Finding, failures: Sequence[Failure] = ()
+) -> Grid:
+    """The grid that a suite says shows what it asks; raises what `grid_of` raises."""
+    return grid_of(
+        suite,
+        records,
+        Axes(rows=finding.rows, columns=finding.columns),
+        value=finding.value,
+        where=finding.where,
+        failures=failures,
+        title=finding.title,
     )
 
 

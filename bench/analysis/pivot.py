@@ -11,8 +11,7 @@ def pivot(grid: Grid) -> Table:
     """The table of a grid, with the ends of intervals in columns that only files show."""
     axes = grid.axes
     return Table(
-        title=f"{grid.suite.title}: {heading(grid.column)} by {' and '.join(axes.rows)} "
-        f"and by {' and '.join(axes.columns)}",
+        title=f"{grid.title}: {heading(grid.column)} by {' and '.join(axes.rows)} and by {' and '.join(axes.columns)}",
         columns=(*axes.rows, *(name for label in grid.across for name in _names(grid, label))),
         rows=tuple(_row(grid, row) for row in grid.rows),
         notes=grid.notes,
@@ -22,7 +21,7 @@ def pivot(grid: Grid) -> Table:
 
 def _names(grid: Grid, label: Label) -> list[str]:
     """The table's columns for one label: its values and, where it has intervals, their ends."""
-    title = grid.title(label)
+    title = grid.name(label)
     ends = any(grid.at(row, label).ends for row in grid.rows)
     return [title, *((f"{title}_low", f"{title}_high") if ends else ())]
 
@@ -30,7 +29,7 @@ def _names(grid: Grid, label: Label) -> list[str]:
 def _row(grid: Grid, row: Label) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(grid.axes.rows, row, strict=True))
     for label in grid.across:
-        title = grid.title(label)
+        title = grid.name(label)
         value, ends = grid.at(row, label)
         if isinstance(value, Absent):
             cells |= dict.fromkeys((title, f"{title}_low", f"{title}_high"), value)

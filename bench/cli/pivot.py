@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from bench.cli.board import narrowed, of_one_setting, put
 from bench.cli.results import FORMAT, MACHINE, RESULTS, SETTING, TASK
+
+if TYPE_CHECKING:
+    from bench.record import Failure, Record
+    from bench.suite import Suite
 
 
 def pivot(
@@ -25,7 +30,10 @@ def pivot(
         [], help="Write to this file (repeatable): .png or .svg draws curves over numbers, .md .csv .json list."
     ),
 ) -> None:
-    """A grid of recipes as a table or as curves: what a study finds, at a glance."""
+    """A grid of recipes as a table or as curves: what a study finds, at a glance.
+
+    Without --rows and --columns, the tables that the suite names itself.
+    """
     from bench.analysis.grid import Axes, grid_of
     from bench.analysis.picture import SUFFIXES
     from bench.analysis.pivot import pivot as arrange
@@ -34,6 +42,9 @@ def pivot(
     chosen = load_suite(suite)
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
     records, failures = of_one_setting(chosen, found)
+    if not rows and not columns and chosen.findings and not where and not out:
+        _put_findings(chosen, records, failures, format_)
+        return
     axes = Axes(rows=tuple(rows), columns=tuple(columns))
     grid = grid_of(chosen, records, axes, value=value, where=_conditions(where), failures=failures)
     for path in out:
@@ -46,6 +57,30 @@ def pivot(
             put(arrange(grid), format_, path)
     if not out:
         put(arrange(grid), format_, None)
+
+
+def _put_findings(suite: Suite, records: list[Record], failures: list[Failure], form: str) -> None:
+    """Every table that the suite names; those without a record are named, and raised where there is no other."""
+    from bench.analysis.grid import grid_of_finding
+    from bench.analysis.pivot import pivot as arrange
+    from bench.errors import RecordError, UnknownNameError
+
+    lacking: list[RecordError] = []
+    shown = 0
+    for finding in suite.findings:
+        try:
+            table = arrange(grid_of_finding(suite, records, finding, failures))
+        except (RecordError, UnknownNameError) as error:
+            lacking.append(RecordError(f"{finding.title}: {error}"))
+            continue
+        if shown:
+            typer.echo()
+        put(table, form, None)
+        shown += 1
+    if not shown:
+        raise lacking[0]
+    for reason in lacking:
+        typer.echo(f"not shown: {reason}", err=True)
 
 
 def _conditions(texts: list[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The survey page: counts, every row, published against measured, result sets, tests, and what is missing."""
+"""The survey page: counts, rows, findings, published against measured, result sets, tests, and what is missing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bench.analysis.table import Table
 from bench.errors import unknown
 from bench.recipe import read_recipe, recipe_names
 from bench.suite import Suite
+from bench.survey.findings import findings
 from bench.survey.notes import read_notes
 from bench.survey.progress import TITLES, Progress, Recipes, counts, family_table, progress
 from bench.survey.published import published_table
@@ -32,6 +33,7 @@ class Page(NamedTuple):
     recipes: Recipes
     counts: Table
     rows: tuple[Table, ...]
+    findings: tuple[Table, ...]
     published: tuple[Table, ...]
 
 
@@ -50,6 +52,7 @@ def page_of(root: Path, suites: Mapping[str, Suite] | None = None) -> Page:
         recipes=recipes,
         counts=counts(found),
         rows=tuple(family_table(family, found, recipes) for family in TITLES),
+        findings=findings(sets),
         published=tuple(table for table in tables if table is not None),
     )
 
@@ -60,7 +63,7 @@ def written(page: Page, form: str, *, beside: Path, width: int = 120) -> str:
     `json` is a list of tables, `csv` the tables one after the other with an empty line between. Raises
     `UnknownNameError` for another form.
     """
-    tables = (page.counts, *page.rows, *page.published)
+    tables = (page.counts, *page.rows, *page.findings, *page.published)
     if form == "md":
         return _markdown(page, beside)
     if form == "json":
@@ -79,6 +82,7 @@ def _markdown(page: Page, beside: Path) -> str:
         "## Rows\n",
         _ROWS,
         *(render(table, "md") for table in page.rows),
+        *_findings(page),
         "## Published against measured\n",
         _PUBLISHED,
         *(render(table, "md") for table in page.published),
@@ -110,6 +114,10 @@ _ROWS = """\
 One line for each recipe and result set. Retention, speed-up and compression are means over the set's tasks, as on its
 board. A *mechanism* lacks a part of the published system.
 """
+_FINDINGS = """\
+What the grids of a suite ask, as `bench pivot SUITE` answers it for each result set: one argument of the recipes down,
+another across, with the 95 % interval of each value.
+"""
 _PUBLISHED = f"""\
 *published* is what the original work claims, and whether its source was read. *drop* is the quality lost against the
 reference, with n.s. where the paired test finds none; *compression* and *macs ratio* are bytes and multiply-adds of the
@@ -137,6 +145,12 @@ def _sets(page: Page, beside: Path) -> list[str]:
         about = f"{found.suite.title}; model {found.model}; {len(found.items)} records."
         lines.append(f"[{found.label}]({link}): {about} {' '.join(found.standings.notes())}{show}")
     return [_bullets(lines)]
+
+
+def _findings(page: Page) -> list[str]:
+    """The section of grids; nothing where there is none."""
+    tables = [render(table, "md") for table in page.findings]
+    return ["## Findings\n", _FINDINGS, *tables] if tables else []
 
 
 def _missing(page: Page) -> list[str]:

@@ -10,12 +10,13 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.errors import RecordError
+from bench.suite import SUITES_DIR, load_suite
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "sst2"
 
 
-def pivot(*words):
-    arguments = ["pivot", "glue-unstructured", "--results", str(PUBLISHED), *words]
+def pivot(*words, suite="glue-unstructured"):
+    arguments = ["pivot", suite, "--results", str(PUBLISHED), *words]
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
@@ -33,6 +34,33 @@ def test_one_call_lists_and_draws_the_same_grid(tmp_path):
     (half,) = (row for row in rows if row["sparsity"] == "0.5")
     assert 0 < float(half["magnitude-pruning"]) < 1
     assert files[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_axes_a_suite_shows_its_own_findings():
+    (finding,) = load_suite("study-prasanna").findings
+    shown = pivot(suite="study-prasanna")
+    asked = pivot("--rows", "recipe", "--rows", "pick", "--columns", "rewind", suite="study-prasanna")
+    assert shown.output.startswith(f"{finding.title}: quality")
+    assert shown.output.splitlines()[1:] == asked.output.splitlines()[1:]
+
+
+def test_a_suite_without_findings_asks_for_axes():
+    with pytest.raises(RecordError, match="a pivot needs at least one row and one column"):
+        pivot(suite="glue-small")
+
+
+def test_a_finding_without_records_is_named_and_the_others_are_shown(tmp_path):
+    text = (SUITES_DIR / "study-prasanna.toml").read_text(encoding="utf-8")
+    more = '\n[[findings]]\ntitle = "Nowhere"\nrows = ["recipe"]\ncolumns = ["task"]\nwhere = { pick = "none such" }\n'
+    path = tmp_path / "more.toml"
+    path.write_text(text + more, encoding="utf-8")
+    shown = pivot(suite=str(path))
+    assert "Good, random and bad" in shown.output
+    assert "not shown: Nowhere: no records of suite study-prasanna fall into this table" in shown.stderr
+    alone = tmp_path / "alone.toml"
+    alone.write_text(text[: text.index("[[findings]]")] + more, encoding="utf-8")
+    with pytest.raises(RecordError, match="Nowhere: no records"):
+        pivot(suite=str(alone))
 
 
 def test_words_down_the_side_cannot_be_drawn_and_nothing_is_written(tmp_path):

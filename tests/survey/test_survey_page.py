@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.analysis.table import Absent
+from bench.analysis.table import Absent, Shown
 from bench.errors import UnknownNameError
 from bench.survey.page import page_of, written
 
@@ -121,3 +121,21 @@ def test_an_unknown_form_is_refused(file, pages):
     root = file("alpha", "svd")
     with pytest.raises(UnknownNameError, match="no format named 'xml'"):
         written(pages(root), "xml", beside=root)
+
+
+def test_findings_of_a_suite_are_shown_for_its_sets_and_left_out_where_nothing_falls_into_them(file, suite):
+    file("alpha", "none")
+    root = file("alpha", "svd", values={"quality": 0.7})
+    asked = [
+        {"title": "By recipe", "rows": ["recipe"], "columns": ["task"]},
+        {"title": "Elsewhere", "rows": ["recipe"], "columns": ["task"], "where": {"task": "beta"}},
+    ]
+    wider = suite.model_validate({**suite.model_dump(), "findings": asked})
+    page = page_of(root, {suite.name: wider})
+    (table,) = page.findings
+    assert table.title == "duo: By recipe"
+    assert [row["recipe"] for row in table.rows] == ["reference", "svd"]
+    assert table.rows[1]["alpha"] == Shown(0.7, "70.0%")
+    text = written(page, "md", beside=root)
+    assert text.index("## Rows") < text.index("## Findings") < text.index("## Published against measured")
+    assert "## Findings" not in written(page_of(root, {suite.name: suite}), "md", beside=root)
