@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from bench.analysis.arguments import said
+from bench.analysis.arguments import stated
 from bench.artifact import load, read_manifest
 from bench.cell import Conditions, Job, plan, training_part
+from bench.cli import app
 from bench.errors import SuiteError, UnknownNameError
 from bench.models.adapter import adapter_for
 from bench.recipe import expand, load_recipe
@@ -105,8 +108,7 @@ def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, 
     recipes = [recipe for choice in suite.recipes[1:] for recipe in expand(choice)]
     kept = []
     for recipe in recipes:
-        found = {key: said(value) for method in recipe.methods() for key, value in arguments_of(method).items()}
-        found["recipe"] = recipe.base
+        found = {**stated(recipe.stages), "recipe": recipe.base}
         if all(found.get(key) == value for key, value in finding.where.items()) and set(sides) <= found.keys():
             kept.append(recipe.name)
             places.add(tuple(found[axis] for axis in sides))
@@ -114,9 +116,29 @@ def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, 
     assert len(places) == len(kept)
 
 
-def arguments_of(method):
-    defaults = {key: field.default for key, field in type(method).arguments().items() if not field.is_required()}
-    return {**defaults, **method.model_dump()}
+@pytest.mark.parametrize(
+    ("finding", "says"),
+    [
+        (
+            {"rows": ["sparsty"], "columns": ["task"]},
+            r"findings\[2\]: no argument named 'sparsty'. Did you mean 'sparsity'",
+        ),
+        (
+            {"rows": ["sparsity"], "columns": ["task"], "where": {"rewind": "never"}},
+            r"findings\[2\]: no recipe of the suite has rewind=never",
+        ),
+    ],
+)
+def test_check_refuses_a_finding_that_no_record_could_ever_fall_into(finding, says, tmp_path):
+    where = ", ".join(f"{name} = {json.dumps(value)}" for name, value in finding.get("where", {}).items())
+    sides = [f"{side} = {json.dumps(finding[side])}" for side in ("rows", "columns")]
+    lines = ['title = "Odd"', *sides, f"where = {{ {where} }}"]
+    text = (SUITES_DIR / "study-tickets.toml").read_text(encoding="utf-8")
+    path = tmp_path / "odd.toml"
+    path.write_text("\n".join([text, "[[findings]]", *lines]), encoding="utf-8")
+    with pytest.raises((SuiteError, UnknownNameError), match=says):
+        CliRunner().invoke(app, ["check", str(path)], catch_exceptions=False)
+    assert CliRunner().invoke(app, ["check", "study-tickets"], catch_exceptions=False).exit_code == 0
 
 
 def test_the_lottery_study_prunes_a_fifth_a_round():

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from bench.errors import SuiteError, unknown
 from bench.methods.method import METHODS
-from bench.record import Record
+from bench.record import Record, StageLog
+
+if TYPE_CHECKING:
+    from bench.recipe import Recipe, Stage
+    from bench.suite import Finding
 
 NONE = "none"  # how an argument that is None or empty is written, and read in a condition
 WHOLE = ("recipe", "task", "seed", "model")  # what tells records apart and is no argument
@@ -17,15 +23,35 @@ def coordinates(record: Record) -> dict[str, str]:
     An argument that a stage leaves out, since it came after the record, has its default; one that several stages have
     differently stands as both with a + between.
     """
+    whole = {"recipe": record.recipe_base, "task": record.task, "seed": str(record.seed), "model": record.model}
+    return {**stated(record.stages), **whole}
+
+
+def stated(stages: Iterable[Stage | StageLog]) -> dict[str, str]:
+    """Every argument of some stages by name; see `coordinates`."""
     found: dict[str, list[str]] = {}
-    for stage in record.stages:
+    for stage in stages:
         fields = METHODS.get(stage.method).arguments() if stage.method in METHODS.names() else {}
         defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
         for name, argument in {**defaults, **stage.arguments}.items():
             found.setdefault(name, []).append(said(argument))
-    arguments = {name: "+".join(dict.fromkeys(values)) for name, values in found.items()}
-    whole = {"recipe": record.recipe_base, "task": record.task, "seed": str(record.seed), "model": record.model}
-    return {**arguments, **whole}
+    return {name: "+".join(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) -> None:
+    """Raise where a finding names an argument that no recipe has, or asks for values that none has.
+
+    `UnknownNameError` suggests the nearest name; `SuiteError` says that no recipe meets the conditions.
+    """
+    places = [{**stated(recipe.stages), "recipe": recipe.base} for recipe in recipes if recipe.stages]
+    known = dict.fromkeys([*WHOLE, *(name for place in places for name in place)])
+    for name in (*finding.rows, *finding.columns, *finding.where):
+        if name not in known:
+            raise unknown("argument", name, known, where=where)
+    asked = {name: value for name, value in finding.where.items() if name not in ("task", "seed", "model")}
+    if not any(asked.items() <= place.items() for place in places):
+        said_of = ", ".join(f"{name}={value}" for name, value in asked.items())
+        raise SuiteError(f"{where}: no recipe of the suite has {said_of}; write values as they stand in tables")
 
 
 def said(argument: Any) -> str:

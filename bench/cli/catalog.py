@@ -47,6 +47,7 @@ def show(
 
 def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML file.")) -> None:
     """Validate a suite, its recipes and every argument without running anything."""
+    from bench.analysis.arguments import check_finding
     from bench.measures.measure import MEASURES
     from bench.recipe import expand
     from bench.suite import load_suite
@@ -65,6 +66,8 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
         for index, choice in enumerate(chosen.recipes)
         for recipe in expand(choice, where=f"{suite}: recipes[{index}]")
     ]
+    for index, finding in enumerate(chosen.findings):
+        check_finding(finding, recipes, where=f"{suite}: findings[{index}]")
     cells = len(chosen.tasks) * len(recipes) * len(chosen.seeds)
     typer.echo(
         f"{chosen.name} is sound: {len(chosen.tasks)} tasks x {len(recipes)} recipes x {len(chosen.seeds)} seeds"
