@@ -42,7 +42,7 @@ def pivot(
     chosen = load_suite(suite)
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
     records, failures = of_one_setting(chosen, found)
-    if not rows and not columns and chosen.findings and not where and not out:
+    if chosen.findings and not any((rows, columns, where, out, value != "quality")):
         _put_findings(chosen, records, failures, format_)
         return
     axes = Axes(rows=tuple(rows), columns=tuple(columns))

@@ -44,9 +44,13 @@ def test_without_axes_a_suite_shows_its_own_findings():
     assert shown.output.splitlines()[1:] == asked.output.splitlines()[1:]
 
 
-def test_a_suite_without_findings_asks_for_axes():
+@pytest.mark.parametrize(
+    ("suite", "words"),
+    [("glue-small", ()), ("study-prasanna", ("--value", "retention")), ("study-prasanna", ("--where", "pick=bad"))],
+)
+def test_a_suite_without_findings_and_other_wishes_ask_for_axes(suite, words):
     with pytest.raises(RecordError, match="a pivot needs at least one row and one column"):
-        pivot(suite="glue-small")
+        pivot(*words, suite=suite)
 
 
 def test_a_finding_without_records_is_named_and_the_others_are_shown(tmp_path):
