@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.layers.layer import StoredLayer
 
 # The least of the break-even densities that `python benchmarks/sparse` found over shapes of MiniLM and BERT-base, with
-# 128 rows on one thread of an EPYC with AVX2: 0.19 to 0.23, and about 0.15 for 768x3072, where the machine never settled.
+# 128 rows on one thread of an EPYC with AVX2: 0.19 to 0.23, and about 0.15 for 768x3072, where it never settled.
 BREAK_EVEN = 0.15
 
 
