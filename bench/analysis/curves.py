@@ -7,22 +7,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench.analysis import picture
 from bench.analysis.axis import axis_for
 from bench.analysis.grid import REFERENCE, Entry, Grid, Label
 from bench.analysis.numbers import heading
-from bench.analysis.picture import (
-    COLOURS,
-    INK,
-    MARKERS,
-    PALE,
-    draw_legend,
-    draw_words,
-    lay_grid,
-    name,
-    page,
-    save_picture,
-    scale,
-)
 from bench.analysis.table import Absent
 from bench.errors import RecordError
 
@@ -31,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _APART = 0.005  # distance of neighbouring curves at one place, as a share of the axis, so that bars stay apart
+_DASHED: dict[str, Any] = {"linewidth": 1, "linestyle": (0, (5, 4)), "zorder": 1}
 _REACH = 0.05  # of the axis beyond its outermost numbers
 
 
@@ -48,11 +37,13 @@ def draw_curves(grid: Grid, path: Path) -> None:
     The reference is a dashed line, of the colour of its curve where every curve has another one. Raises `RecordError`
     for another ending, for a grid that has no such axis, and where no cell has a value.
     """
-    save_picture(path, lambda: figure_of_curves(grid))
+    picture.save_picture(path, lambda: figure_of_curves(grid))
 
 
 def figure_of_curves(grid: Grid) -> Figure:
     """The figure of such a grid; see `draw_curves`."""
+    from matplotlib.lines import Line2D
+
     numbers = _numbers(grid)
     curves = {label: _curve(grid, numbers, label) for label in grid.across}
     curves = {label: points for label, points in curves.items() if points}
@@ -63,29 +54,24 @@ def figure_of_curves(grid: Grid) -> Figure:
     levels = _references(grid, list(curves))
     shown = [end for points in curves.values() for point in points for end in (point.y, *(point.ends or ()))]
     up = axis_for(grid.column, [*shown, *levels.values()])
-    figure, axes = page()
-    scale(axes, "y", up)
+    figure, axes = picture.page()
+    picture.scale(axes, "y", up)
     _set_across(axes, grid, list(numbers.values()))
     one = len(set(levels.values())) == 1
     entries: list[tuple[Any, str]] = []
     for index, (label, points) in enumerate(curves.items()):
-        colour = COLOURS[index % len(COLOURS)]
+        colour, marker = picture.style(index)
         shift = _APART * (index - (len(curves) - 1) / 2)
-        entries.append((_draw(axes, points, colour, MARKERS[index % len(MARKERS)], shift, up.factor), grid.name(label)))
+        entries.append((_draw(axes, points, colour, marker, shift, up.factor), grid.name(label)))
         if label in levels and not one:
-            axes.axhline(levels[label] / up.factor, color=colour, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
+            axes.axhline(levels[label] / up.factor, color=colour, **_DASHED)
     if levels:
-        line = axes.axhline(
-            next(iter(levels.values())) / up.factor if one else float("nan"),
-            color=INK if one else PALE,
-            linewidth=1,
-            linestyle=(0, (5, 4)),
-            zorder=1,
-        )
-        entries.append((line, REFERENCE))
-    draw_legend(axes, entries)
+        if one:
+            axes.axhline(next(iter(levels.values())) / up.factor, color=picture.INK, **_DASHED)
+        entries.append((Line2D([], [], color=picture.INK if one else picture.PALE, **_DASHED), REFERENCE))
+    picture.draw_legend(axes, entries)
     said = [f"{heading(grid.column)} by {grid.axes.rows[0]}", *grid.models, *grid.notes[:1]]
-    draw_words(figure, grid.title, "  ·  ".join(said), generated=grid.generated)
+    picture.draw_words(figure, grid.title, "  ·  ".join(said), generated=grid.generated)
     return figure
 
 
@@ -131,8 +117,8 @@ def _set_across(axes: Axes, grid: Grid, numbers: Sequence[float]) -> None:
             ticks.append(number)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    name(axes.xaxis, grid.axes.rows[0])
-    lay_grid(axes)
+    picture.name(axes.xaxis, grid.axes.rows[0])
+    picture.lay_grid(axes)
 
 
 def _draw(axes: Axes, points: Sequence[Point], colour: str, marker: str, shift: float, factor: float) -> Any:

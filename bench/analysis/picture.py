@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg")
 # Okabe and Ito's palette, told apart with every kind of colour vision; marks differ as well
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#6B6B6B")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#6B6B6B")
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
 INK, PALE = "#1b1b1b", "#6a6a6a"
 _GRID = "#e6e6e6"
 _SIZE = (9.0, 5.8)  # inches
@@ -46,6 +46,11 @@ def save_picture(path: Path, make: Callable[[], Figure]) -> None:
             figure.savefig(path, dpi=_DPI, metadata=metadata)
         except OSError as error:
             raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def style(index: int) -> tuple[str, str]:
+    """Colour and mark of the family or curve of a number, from the beginning again where they run out."""
+    return _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
 
 
 def page() -> tuple[Figure, Axes]:

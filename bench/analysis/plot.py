@@ -7,23 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis import picture
 from bench.analysis.annotate import Name, Segment, annotate
 from bench.analysis.axis import Axis, axis_for
 from bench.analysis.marks import plain
 from bench.analysis.pareto import Front
-from bench.analysis.picture import (
-    COLOURS,
-    INK,
-    MARKERS,
-    PALE,
-    draw_legend,
-    draw_words,
-    lay_grid,
-    mark,
-    page,
-    save_picture,
-    scale,
-)
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
 from bench.columns import COLUMNS, column
@@ -41,7 +29,7 @@ def draw_front(front: Front, path: Path) -> None:
     bytes of SVG. Raises `RecordError` for another ending, where no recipe has both values, and where the file cannot
     be written.
     """
-    save_picture(path, lambda: figure_of(front))
+    picture.save_picture(path, lambda: figure_of(front))
 
 
 def figure_of(front: Front) -> Figure:
@@ -49,19 +37,19 @@ def figure_of(front: Front) -> Figure:
     if not front.rows:
         reasons = "; ".join(dict.fromkeys(f"{row.recipe}: {why}" for row, why in front.left_out))
         raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe is left out: {reasons}")
-    figure, axes = page()
+    figure, axes = picture.page()
     name_x, name_y = front.columns[:2]
     across = axis_for(column(name_x), _extent(front.rows, name_x))
     up = axis_for(column(name_y), _extent(front.rows, name_y))
-    scale(axes, "x", across)
-    scale(axes, "y", up)
-    lay_grid(axes)
+    picture.scale(axes, "x", across)
+    picture.scale(axes, "y", up)
+    picture.lay_grid(axes)
     points = [(_value(row, name_x) / across.factor, _value(row, name_y) / up.factor) for row in front.rows]
     steps = _steps([points[index] for index in sorted(front.members)], across, up) if len(front.columns) == 2 else []
     if steps:
         xs, ys = zip(*steps, strict=True)
-        axes.plot(xs, ys, color=INK, linewidth=1.1, alpha=0.75, zorder=2, solid_joinstyle="miter")
-        axes.fill_between(xs, ys, up.worst, color=INK, alpha=0.035, linewidth=0, zorder=1)
+        axes.plot(xs, ys, color=picture.INK, linewidth=1.1, alpha=0.75, zorder=2, solid_joinstyle="miter")
+        axes.fill_between(xs, ys, up.worst, color=picture.INK, alpha=0.035, linewidth=0, zorder=1)
     bars = _draw_points(axes, front, points, across, up)
     _draw_legend(axes, front, with_line=bool(steps))
     _draw_words(figure, front)
@@ -99,9 +87,7 @@ def _steps(members: Sequence[tuple[float, float]], across: Axis, up: Axis) -> li
 
 def _style(front: Front) -> dict[str, tuple[str, str]]:
     families = sorted({row.family for row in front.rows if not row.is_reference})
-    return {
-        family: (COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]) for index, family in enumerate(families)
-    }
+    return {family: picture.style(index) for index, family in enumerate(families)}
 
 
 def _draw_points(
@@ -111,7 +97,7 @@ def _draw_points(
     styles = _style(front)
     bars: list[Segment] = []
     for index, (row, (x, y)) in enumerate(zip(front.rows, points, strict=True)):
-        colour, marker = (INK, "*") if row.is_reference else styles[row.family]
+        colour, marker = (picture.INK, "*") if row.is_reference else styles[row.family]
         own: list[Segment] = []
         if ends := _ends(row, front.columns[0]):
             own.append(((ends[0] / across.factor, y), (ends[1] / across.factor, y)))
@@ -143,13 +129,15 @@ def _draw_legend(axes: Axes, front: Front, *, with_line: bool) -> None:
 
     entries: list[tuple[Any, str]] = []
     if any(row.is_reference for row in front.rows):
-        entries.append((mark("*", INK, INK, 12), "reference"))
-    entries += [(mark(marker, colour, colour, 7), plain(family)) for family, (colour, marker) in _style(front).items()]
-    entries.append((mark("o", PALE, PALE, 7), "filled: on the front"))
-    entries.append((mark("o", "white", PALE, 7), "hollow: dominated"))
+        entries.append((picture.mark("*", picture.INK, picture.INK, 12), "reference"))
+    entries += [
+        (picture.mark(marker, colour, colour, 7), plain(family)) for family, (colour, marker) in _style(front).items()
+    ]
+    entries.append((picture.mark("o", picture.PALE, picture.PALE, 7), "filled: on the front"))
+    entries.append((picture.mark("o", "white", picture.PALE, 7), "hollow: dominated"))
     if with_line:
-        entries.append((Line2D([], [], color=INK, linewidth=1.1), "front"))
-    draw_legend(axes, entries)
+        entries.append((Line2D([], [], color=picture.INK, linewidth=1.1), "front"))
+    picture.draw_legend(axes, entries)
 
 
 def _draw_words(figure: Figure, front: Front) -> None:
@@ -160,4 +148,4 @@ def _draw_words(figure: Figure, front: Front) -> None:
     left = f"  ·  left out: {len(front.left_out)} (see the table)" if front.left_out else ""
     models = ", ".join(dict.fromkeys(row.model for row in front.rows))
     said = f"{models}  ·  {tasks}, {seeds}  ·  machine {own.machine}{left}"
-    draw_words(figure, own.suite.title, said, generated=own.generated)
+    picture.draw_words(figure, own.suite.title, said, generated=own.generated)

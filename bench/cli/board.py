@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,20 @@ def print_board(suite: Suite, results: Path, machine: str) -> None:
         put(leaderboard(suite, records, failures=failures, tasks=tasks).table(), "table", None)
     elif records:
         put(table_of(records, failures=failures), "table", None)
+
+
+def put_all(table: Table, form: str, out: Sequence[Path], *, draw: Callable[[Path], None]) -> None:
+    """Print the table, or write it to every file of `out`; `draw` makes those that are pictures."""
+    from bench.analysis.picture import SUFFIXES
+
+    for path in out:
+        if path.suffix in SUFFIXES:
+            draw(path)
+            typer.echo(f"wrote {path}")
+        else:
+            put(table, form, path)
+    if not out:
+        put(table, form, None)
 
 
 def put(table: Table, form: str, out: Path | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.board import narrowed, of_one_setting, put
+from bench.cli.board import narrowed, of_one_setting, put, put_all
 from bench.cli.results import FORMAT, MACHINE, RESULTS, SETTING, TASK
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def pivot(
 
     Without --rows and --columns, the tables that the suite names itself.
     """
+    from bench.analysis.curves import draw_curves
     from bench.analysis.grid import Axes, grid_of
-    from bench.analysis.picture import SUFFIXES
     from bench.analysis.pivot import pivot as arrange
     from bench.suite import load_suite
 
@@ -47,16 +48,7 @@ def pivot(
         return
     axes = Axes(rows=tuple(rows), columns=tuple(columns))
     grid = grid_of(chosen, records, axes, value=value, where=_conditions(where), failures=failures)
-    for path in out:
-        if path.suffix in SUFFIXES:
-            from bench.analysis.curves import draw_curves
-
-            draw_curves(grid, path)
-            typer.echo(f"wrote {path}")
-        else:
-            put(arrange(grid), format_, path)
-    if not out:
-        put(arrange(grid), format_, None)
+    put_all(arrange(grid), format_, out, draw=partial(draw_curves, grid))
 
 
 def _put_findings(suite: Suite, records: list[Record], failures: list[Failure], form: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from bench.cli.board import narrowed, of_one_setting, put, tasks_with_records
+from bench.cli.board import narrowed, of_one_setting, put, put_all, tasks_with_records
 
 RESULTS = typer.Option(Path("results"), help="The folder of records.")
 FORMAT = typer.Option("table", "--format", help="table, md, csv or json.")
@@ -82,6 +83,7 @@ def pareto(
 ) -> None:
     """The recipes that no other recipe beats in every column, listed and drawn."""
     from bench.analysis.pareto import pareto as find
+    from bench.analysis.plot import draw_front
     from bench.suite import load_suite
 
     chosen = load_suite(suite)
@@ -95,16 +97,7 @@ def pareto(
         tasks=tasks_with_records(chosen, records, failures),
         reference=_point(reference) if reference is not None else None,
     )
-    for path in out:
-        if path.suffix in (".png", ".svg"):
-            from bench.analysis.plot import draw_front
-
-            draw_front(front, path)
-            typer.echo(f"wrote {path}")
-        else:
-            put(front.table(), format_, path)
-    if not out:
-        put(front.table(), format_, None)
+    put_all(front.table(), format_, out, draw=partial(draw_front, front))
 
 
 def _point(text: str) -> dict[str, float]:
