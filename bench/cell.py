@@ -18,7 +18,7 @@ from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 
 PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
-MEASURED_BY = 2  # raised whenever the same artifact would give other numbers
+MEASURED_BY = 3  # raised whenever the same artifact would give other numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +108,16 @@ class Cell:
 
 
 class Probe(NamedTuple):
-    """One call of a measure's probe called `name` on one stored model."""
+    """One call of a measure's probe called `name` on one stored model, or on two beside each other."""
 
     measure: str
     name: str
-    kind: Kind
-    key: str
+    places: tuple[tuple[Kind, str], ...]
 
     @property
     def id(self) -> str:
         """A name that differs for every probe of a run."""
-        return f"probe {self.measure} {self.name} {self.kind} {self.key}"
+        return " ".join(["probe", self.measure, self.name, *(f"{kind} {key}" for kind, key in self.places)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,23 +13,24 @@ from bench.errors import UnavailableError
 from bench.measures.claims import check_claims
 from bench.measures.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.processes import Report
+from bench.steps import probed_places
 from bench.stopwatch import Stopwatch
-from bench.store import Kind, Store
+from bench.store import Store
 from bench.tasks.evaluate import Evaluator
 
 
 def probe(job: Job, report: Report) -> dict[str, Any]:
-    """One measure's probe of one stored model, in this process in which no model has been loaded."""
+    """One measure's probe of stored models, in this process in which no model has been loaded."""
     watch, cell = Stopwatch(), job.cell
     if job.probe is None:
         raise ValueError("a probing child was given no probe")
-    measure, name, kind, key = job.probe
+    measure, name, places = job.probe
     plugin = MEASURES.get(measure)
     if not isinstance(plugin, ProbingMeasure):
         raise TypeError(f"measure '{measure}' does not probe")
-    directory = Store(job.store).path(kind, key)
+    directories = tuple(Store(job.store).path(*place) for place in places)
     options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
-    found = watch.time("measuring", lambda: plugin.probe(name, directory, **options))
+    found = watch.time("measuring", lambda: plugin.probe(name, directories, **options))
     return {"spans": watch.spans, "found": found}
 
 
@@ -39,9 +40,8 @@ def measure(job: Job, report: Report) -> dict[str, Any]:
     torch.set_num_threads(job.threads)
     pair, provenance = _pair(job)
     readings: dict[str, Reading] = {}
-    in_order = sorted(MEASURES.items(), key=lambda item: not item[1].first)
-    for index, (name, plugin) in enumerate(in_order):
-        report(f"measuring {name}", index / len(in_order))
+    for index, (name, plugin) in enumerate(MEASURES.items()):
+        report(f"measuring {name}", index / len(MEASURES.names()))
         before = pair.evaluator.seconds
         started = time.perf_counter()
         readings[name] = _read(plugin, pair) if name not in pair.setting.measuring.skip else _skipped(plugin)
@@ -146,14 +146,14 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
     return pair, provenance
 
 
-def _apart(job: Job) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """What the probes of artifact and of reference gave, by measure and name."""
-
-    def found(measure: str, plugin: ProbingMeasure, place: tuple[Kind, str]) -> dict[str, Any]:
-        return {name: job.probed[Probe(measure, name, *place).id] for name in plugin.probes}
-
+def _apart(job: Job) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """What the probes gave, by measure and name: one result for each that was called."""
+    measuring = job.cell.suite.setting.measuring
     return {
-        measure: (found(measure, plugin, job.cell.artifact_place), found(measure, plugin, job.cell.reference_place))
+        measure: {
+            name: tuple(job.probed[Probe(measure, name, places).id] for places in probed_places(job.cell, plugin))
+            for name in plugin.probes(measuring, job.cell.task.kind)
+        }
         for measure, plugin in MEASURES.items()
-        if isinstance(plugin, ProbingMeasure) and measure not in job.cell.suite.setting.measuring.skip
+        if isinstance(plugin, ProbingMeasure) and measure not in measuring.skip
     }

@@ -25,9 +25,12 @@ class Measuring(Frozen):
     batch_size: int = Field(1, ge=1, le=4096, description="examples a call in the latency columns")
     length: int = Field(128, ge=4, le=8192, description="tokens an example in latency, MACs and memory")
     throughput_batch: int = Field(32, ge=1, le=4096)
-    pairs: int = Field(70, ge=5, le=100000, description="least number of interleaved pairs")
-    seconds: float = Field(2.0, gt=0, description="least duration of the interleaved pairs")
-    patience_seconds: float = Field(20.0, gt=0, description="most seconds of pairs while the machine does not settle")
+    processes: int = Field(5, ge=1, le=100, description="fresh processes over which the times of a model are taken")
+    pairs: int = Field(70, ge=5, le=100000, description="least number of interleaved pairs, all processes together")
+    seconds: float = Field(2.0, gt=0, description="least duration of the interleaved pairs, likewise")
+    patience_seconds: float = Field(
+        20.0, gt=0, description="most seconds of pairs while the machine does not settle, likewise"
+    )
     sweep_lengths: tuple[int, ...] = Field((), description="further lengths to time, at the latency batch")
     sweep_batches: tuple[int, ...] = Field((), description="further batch sizes to time, at the latency length")
     sweep_seconds: float = Field(0.5, gt=0, description="least duration of each point of the sweep, throughput's too")

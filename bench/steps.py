@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.cell import Cell, Probe
 from bench.measures.measure import MEASURES, ProbingMeasure
-from bench.store import Store
+from bench.store import Kind, Store
 
 Phase = Literal["reference", "compress", "probe", "measure"]
 
@@ -62,18 +62,29 @@ def startable(waiting: Sequence[Step], running: Collection[Step], *, jobs: int) 
 
 
 def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozenset[str]:
-    """Add what must be found out of the cell's two models in processes of their own, once a model; returns the ids."""
+    """Add what must be found out of the cell's two models in processes of their own; returns the ids.
+
+    A measure's probes are spread over the time that all of them take, those of other measures between them, so that a
+    disturbance of some seconds meets few of them.
+    """
     wanted = [
-        Probe(measure, name, *place)
+        (order, Probe(measure, name, places))
         for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure) and measure not in cell.suite.setting.measuring.skip
-        for place in (cell.reference_place, cell.artifact_place)
-        for name in plugin.probes
+        for order, name in enumerate(plugin.probes(cell.suite.setting.measuring, cell.task.kind))
+        for places in probed_places(cell, plugin)
     ]
-    for probe in wanted:
+    probes = [probe for _, probe in sorted(wanted, key=lambda item: item[0])]
+    for probe in probes:
         step = Step(phase="probe", cell=cell, id=probe.id, needs=needs, exclusive=True, probe=probe)
         steps.setdefault(probe.id, step)
-    return frozenset(probe.id for probe in wanted)
+    return frozenset(probe.id for probe in probes)
+
+
+def probed_places(cell: Cell, plugin: ProbingMeasure) -> tuple[tuple[tuple[Kind, str], ...], ...]:
+    """What each probe of `plugin` is called on: artifact and reference, one after the other or both at once."""
+    both = (cell.artifact_place, cell.reference_place)
+    return (both,) if plugin.together else ((both[0],), (both[1],))
 
 
 def _shared_beginnings(cells: Sequence[Cell], store: Store) -> frozenset[str]:

@@ -168,9 +168,11 @@ class Suite(Frozen):
     def setting_id(self) -> str:
         """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version).
 
-        Skipped measures change no number that is there, so they are not in it.
+        Skipped measures change no number that is there, so they are not in it. One process is how every record was
+        timed before there could be several.
         """
-        setting = self.setting.model_dump(exclude={"measuring": {"skip"}})
+        without = {"skip"} | ({"processes"} if self.setting.measuring.processes == 1 else set())
+        setting = self.setting.model_dump(exclude={"measuring": without})
         return fingerprint([self.name, self.version, setting, sorted(self.task_changes)])
 
 

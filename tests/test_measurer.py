@@ -19,19 +19,15 @@ def account(seconds, **budgets):
 
 
 def test_a_measure_within_its_budget_says_how_long_it_took():
-    reading = account(3.0)
-    assert reading.conditions == {"took_s": 3.0, "budget_s": Latency.budget_s}
+    reading = account(1.0)
+    assert reading.conditions == {"took_s": 1.0, "budget_s": Latency.budget_s}
     assert reading.warnings == []
 
 
 def test_a_measure_over_its_budget_is_flagged_and_the_suite_may_change_it():
     assert [code for code, _ in account(Latency.budget_s + 1).warnings] == ["over-budget"]
-    assert [code for code, _ in account(3.0, latency=2.0).warnings] == ["over-budget"]
+    assert [code for code, _ in account(1.0, latency=0.5).warnings] == ["over-budget"]
     assert account(Latency.budget_s + 1, latency=100.0).warnings == []
-
-
-def test_only_latency_is_taken_before_everything_else():
-    assert [name for name, plugin in MEASURES.items() if plugin.first] == ["latency"]
 
 
 def test_all_budgets_together_are_ninety_seconds_at_most():

@@ -27,7 +27,11 @@ class FakeCell:
 
     @property
     def suite(self):
-        return SimpleNamespace(setting=SimpleNamespace(measuring=SimpleNamespace(skip=self.skip)))
+        return SimpleNamespace(setting=SimpleNamespace(measuring=SimpleNamespace(skip=self.skip, processes=2)))
+
+    @property
+    def task(self):
+        return SimpleNamespace(kind="classification")
 
     @property
     def reference_place(self):
@@ -65,10 +69,12 @@ def test_everything_is_made_once_and_in_the_order_of_need():
     assert ids(steps)[0] == "reference ref"
     assert by_id["compress k"].needs == {"reference ref"}
     assert by_id["compress k-q"].needs == {"reference ref", "compress k"}
-    probes = {f"probe memory {name} {place}" for name in ("load", "inference") for place in PLACES}
-    assert by_id["measure kd"].needs >= {"compress k", *probes}
+    probes = {f"probe memory {name} {place}" for name in ("load", "process-0", "process-1") for place in PLACES}
+    both = {f"probe latency process-{number} artifacts k references ref" for number in (0, 1)}
+    assert by_id["measure kd"].needs >= {"compress k", *probes, *both}
+    assert not any(name.startswith("probe decoding") for name in by_id)  # nothing is written in this kind of task
     assert (
-        len([name for name in by_id if name.startswith("probe memory") and name.endswith(" ref")]) == 2
+        len([name for name in by_id if name.startswith("probe memory") and name.endswith(" ref")]) == 3
     )  # for three cells
     for step in steps:
         assert all(ids(steps).index(need) < ids(steps).index(step.id) for need in step.needs)
@@ -126,8 +132,14 @@ def test_an_exclusive_step_runs_alone_and_is_not_overtaken():
     assert startable([train], [measure], jobs=2) == []
 
 
+def test_processes_of_one_measure_are_spread_over_the_time_of_all():
+    measures = [step.probe.measure for step in steps_of([NONE], FakeStore(), jobs=1) if step.probe]
+    first, second = (index for index, name in enumerate(measures) if name == "latency")
+    assert set(measures[first:second]) == {"latency", "start", "memory"}
+
+
 def test_a_skipped_measure_needs_no_probes():
     whole = [step.probe.measure for step in steps_of([NONE], FakeStore(), jobs=1) if step.probe]
     some = steps_of([FakeCell(key="none", skip=("memory", "latency"))], FakeStore(), jobs=1)
-    assert set(whole) == {"start", "memory"}
+    assert set(whole) == {"latency", "start", "memory"}
     assert {step.probe.measure for step in some if step.probe} == {"start"}

@@ -40,15 +40,15 @@ def same_conditions(records: Sequence[Record]) -> None:
     _one_version_a_task(records)
 
 
-def differing(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+def differing(parts: Sequence[Mapping[str, Any]], *, between: str = "against") -> list[str]:
     """The keys whose values are not the same in all `parts`, nested keys with dots: "training.epochs: 3 against 2".
 
-    The values stand in the order of `parts`; "not set" is a part without the key.
+    The values stand in the order of `parts`, with `between` between them; "not set" is a part without the key.
     """
     flat = [_flat(part) for part in parts]
     keys = sorted({key for part in flat for key in part})
     values = {key: list(dict.fromkeys(_said(part, key) for part in flat)) for key in keys}
-    return [f"{key}: {' against '.join(found)}" for key, found in values.items() if len(found) > 1]
+    return [f"{key}: {f' {between} '.join(found)}" for key, found in values.items() if len(found) > 1]
 
 
 def _differences(records: Sequence[Record], attribute: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.comparable import comparable
+from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import mean_of
 from bench.analysis.table import Absent, flags_of
 from bench.columns import COLUMNS
@@ -13,7 +13,11 @@ from bench.errors import RecordError, SuiteError
 from bench.record import Failure, Record
 from bench.suite import Suite
 
-_NAMED = 3  # missing cells named one by one before the rest is only counted
+_ONE_PROCESS = (
+    "The times of a cell come from a single process, so the intervals of speedup are too narrow: another process may "
+    "give a ratio outside them."
+)
+_NAMED = 3  # missing cells, or changed values, named one by one before the rest is only counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class Standings:
     setting_id: str
     flags: dict[str, str]
     generated: bool
+    changes: tuple[str, ...] = ()
+    one_process: bool = False
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the means: tasks left out, seeds, a setting that is not the suite's own."""
@@ -58,8 +64,13 @@ class Standings:
         without = f", without {', '.join(left)}" if left else ""
         seeds = f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}"
         said = [f"Means over {over} ({', '.join(self.counted)}{without}) and {seeds}, on machine {self.machine}."]
-        if self.setting_id != self.suite.setting_id:
-            said.append(f"Setting {self.setting_id} is not the suite's own ({self.suite.setting_id}): values were set.")
+        if self.changes:
+            said.append(
+                f"Setting {self.setting_id} is not the suite's own ({self.suite.setting_id}): "
+                f"{'; '.join(self.changes)}."
+            )
+        if self.one_process:
+            said.append(_ONE_PROCESS)
         return tuple(said)
 
 
@@ -98,7 +109,28 @@ def standings(
         setting_id=records[0].setting_id,
         flags=flags_of(records),
         generated=suite.generated or any(record.generated for record in records),
+        changes=_changes(suite, records[0]),
+        one_process=any("speedup" in each.values and not _several(each) for each in records),
     )
+
+
+def _changes(suite: Suite, record: Record) -> tuple[str, ...]:
+    """What the record's setting has otherwise than the suite: "measuring.length: 32 instead of 128"."""
+    if record.setting_id == suite.setting_id:
+        return ()
+    own = {**suite.setting.model_dump(mode="json"), "task_changes": (), "suite_version": suite.version}
+    theirs = {"task_changes": (), **record.setting, "suite_version": record.suite_version}
+    theirs["measuring"] = {"processes": 1, **theirs.get("measuring", {})}
+    for part in (own, theirs):
+        part["measuring"] = {key: value for key, value in part["measuring"].items() if key != "skip"}
+    found = differing([theirs, own], between="instead of") or ["another version of the suite's file"]
+    more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+    return (*found[:_NAMED], *more)
+
+
+def _several(record: Record) -> bool:
+    """Whether the record's times come from several processes."""
+    return int(record.conditions.get("latency", {}).get("processes", 1)) > 1
 
 
 def _counted(suite: Suite, tasks: Sequence[str] | None) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from bench.columns.column import Column
 _OURS = "ours: greedy, batch 1, as many tokens as the stated length whatever the model would end with"
 _TEST = "measures/test_decoding.py"
 _KNOWN = f"{_TEST}::test_models_of_known_time_give_every_column_exactly"
+_ROUNDS = "ours: as speedup_low and speedup_high"
+_TOGETHER = "measures/test_timing_rounds.py::test_the_interval_knows_how_processes_differ"
 _WHOLE = f"{_TEST}::test_encoder_and_decoder_add_up_to_the_whole_model"
 
 COLUMNS = (
@@ -32,7 +34,7 @@ COLUMNS = (
         "higher",
         "ratio",
         "reference time over artifact time of a sentence, both undisturbed, from interleaved pairs",
-        "ours: ratio of floors over interleaved pairs; evidence in benchmarks/repeatability.md",
+        "ours: ratio of floors over interleaved pairs; evidence in benchmarks/README.md",
         _KNOWN,
     ),
     Column(
@@ -40,18 +42,18 @@ COLUMNS = (
         "",
         "higher",
         "ratio",
-        "lower end of the 95 % bootstrap interval of decoding_speedup",
-        "Efron and Tibshirani 1993, chapter 13",
-        _KNOWN,
+        "lower end of the 95 % interval of decoding_speedup over processes",
+        _ROUNDS,
+        _TOGETHER,
     ),
     Column(
         "decoding_speedup_high",
         "",
         "higher",
         "ratio",
-        "upper end of the 95 % bootstrap interval of decoding_speedup",
-        "Efron and Tibshirani 1993, chapter 13",
-        _KNOWN,
+        "upper end of the 95 % interval of decoding_speedup over processes",
+        _ROUNDS,
+        _TOGETHER,
     ),
     Column(
         "macs_encoder",

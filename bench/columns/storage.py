@@ -5,6 +5,22 @@ from bench.columns.column import Column
 _PARAMETERS = "ours: tied and shared tensors once, packed weights counted, as measuring.md, section 3, asks"
 _MEMORY = "VmHWM of proc(5), set back by clear_refs, over the resident size before loading"
 
+
+def _ends(name: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            f"{name}_{end}",
+            "B",
+            "lower",
+            "bytes",
+            f"{says} end of the 95 % t interval of {name} over processes",
+            source="Student's t over fresh processes, each with its own memory layout; benchmarks/README.md",
+            oracle="measures/test_memory.py::test_memory_of_inference_has_the_t_interval_over_processes",
+        )
+        for end, says in (("low", "lower"), ("high", "upper"))
+    )
+
+
 COLUMNS = (
     Column(
         "params",
@@ -78,6 +94,7 @@ COLUMNS = (
         source=_MEMORY,
         oracle="measures/test_memory.py::test_inference_holds_the_weights_and_its_activations",
     ),
+    *_ends("memory_inference_bytes"),
     Column(
         "memory_peak_bytes",
         "B",
@@ -87,6 +104,7 @@ COLUMNS = (
         source="ours: what a machine must have to load and run the model",
         oracle="measures/test_memory.py::test_the_peak_is_the_larger_of_loading_and_inference",
     ),
+    *_ends("memory_peak_bytes"),
     Column(
         "memory_device_bytes",
         "B",

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.errors import ModelError
 from bench.measures.inputs import made_inputs
-from bench.measures.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.timing import rounds
 from bench.measures.timing.calls import block_size, pinned, warm_up
-from bench.measures.timing.pairs import Pairs, SpeedUp, laps_table
-from bench.measures.timing.steady import BLOCK_S, WARM_UP_LIMIT_S, Clocks, until_settled
+from bench.measures.timing.pairs import laps_table, pooled
+from bench.measures.timing.rounds import Round
+from bench.measures.timing.steady import BLOCK_S, WARM_UP_LIMIT_S, Clocks, summary, until_settled
+from bench.measures.timing.watch import Watch, joined
 from bench.statistics import median
 
 if TYPE_CHECKING:
     from bench.artifact import Loaded
     from bench.measures.timing.calls import Clock
     from bench.measures.timing.laps import Timed
+    from bench.setting import Measuring
 
 TIMES = ("decoding_sentence_s", "decoding_token_s")
 SPEEDUPS = ("decoding_speedup", "decoding_speedup_low", "decoding_speedup_high")
 MACS = ("macs_encoder", "macs_decoder_token")
 MOST_PAIRS = 30  # a text has a lap for each token, so few of them see many quiet moments
-PATIENCE_S = 6.0  # as `latency` has, but a text takes many calls
+PATIENCE_S = 6.0  # of all processes together, as `latency` has, but a text takes many calls
 _SLICE_S = 1.0
 
 
 @dataclass(frozen=True)
-class Decoding(Measure):
-    """Greedy writing of one text, artifact and reference in turns; see `Latency` for how the ratio is taken.
+class Decoding(ProbingMeasure):
+    """Greedy writing of one text, artifact and reference in turns; see `Latency` for processes and the ratio.
 
     Source and text have the stated length: a token that would end the text does not, so that both models do equal
     work. The clock is read after the encoder and after each token, at which the device is waited for. Tests replace
@@ -39,13 +45,57 @@ class Decoding(Measure):
     clocks: Clocks = field(default_factory=Clocks)
 
     name = "decoding"
+    together = True
     columns = (*TIMES, *SPEEDUPS, *MACS)
     says = "seconds to write a text and a token of it, the paired speed-up, multiply-adds of encoder and decoder apart"
-    budget_s = 12.0
+    budget_s = 3.0  # the timing itself is done in the probes' processes
     optional = True
 
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """One process per round, if the task has texts written."""
+        return rounds.names(measuring) if kind == "translation" else ()
+
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
+        """Time both models in this process."""
+        from bench.artifact import load
+
+        number = rounds.number_of(name)
+        with rounds.laid_out(number):
+            models = rounds.load_apart(directories, lambda path: load(path, device=device), seed=number)
+            return self.round(models[0], models[1], number=number, device=device, measuring=measuring)
+
+    def round(self, artifact: Loaded, reference: Loaded, *, number: int, device: str, measuring: Measuring) -> Round:
+        """Pairs until the speed-up counts and is sure enough, or patience ends."""
+        import torch
+
+        clocks = self.clocks.on(device, measuring.threads)
+        plan = rounds.share_of(measuring)
+        share = measuring.processes
+        with pinned(measuring.threads), torch.inference_mode(), Watch() as watch:
+            mine, theirs = (
+                _timed(loaded, reference, clocks.wall, device=device, length=measuring.length)
+                for loaded in (artifact, reference)
+            )
+            warm = [warm_up(each, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for each in (mine, theirs)]
+            pairs, result = until_settled(
+                mine,
+                theirs,
+                blocks=(block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S)),
+                pairs=min(plan.pairs, max(5, MOST_PAIRS // share)),
+                seconds=min(plan.seconds, PATIENCE_S / share),
+                patience_s=min(plan.patience_s, PATIENCE_S / share),
+                seed=number,
+                clocks=clocks,
+                slice_s=_SLICE_S / share,
+            )
+        return Round(pairs, result, watch.seen, {})
+
     def read(self, pair: Pair) -> Reading:
-        """Absent for tasks that have no text written."""
+        """What the rounds say together; absent for tasks that have no text written."""
+        return self.combine([found for (found,) in self.probed(pair).values()], pair)
+
+    def combine(self, found: Sequence[Round | str], pair: Pair) -> Reading:
+        """A reading of all rounds, each of them a reason if it could not be had."""
         reading = Reading()
         if pair.task.kind != "translation":
             reading.leave(f"in a {pair.task.kind} task no text is written", *self.columns)
@@ -55,57 +105,37 @@ class Decoding(Measure):
             "batch_size": 1,
             "source_tokens": length,
             "written_tokens": length,
+            "processes": pair.setting.measuring.processes,
             "threads": pair.setting.measuring.threads,
             "device": pair.device,
             "macs": "one pass over source and target; the decoder's share includes the softmax, and the keys and "
             "values of the source once",
         }
         _give_macs(reading, pair)
-        try:
-            pairs, result = self._time(pair)
-        except ModelError as error:
-            reading.leave(str(error), *TIMES, *SPEEDUPS)
+        done, reasons = rounds.told(found)
+        if not done:
+            reading.leave(reasons[0], *TIMES, *SPEEDUPS)
             return reading
-        _give_times(reading, pairs, result)
+        if reasons:
+            reading.warn("lost-process", f"{len(reasons)} of {len(found)} timing processes gave nothing: {reasons[0]}")
+        _give_times(reading, done)
         return reading
 
-    def _time(self, pair: Pair) -> tuple[Pairs, SpeedUp]:
-        """Pairs until the speed-up counts and is sure enough, or patience ends."""
-        import torch
 
-        plan = pair.setting.measuring
-        clocks = self.clocks.on(pair.device, plan.threads)
-        with pinned(plan.threads), torch.inference_mode():
-            mine, theirs = (_timed(pair, loaded, clocks.wall) for loaded in (pair.artifact, pair.reference))
-            warm = [warm_up(each, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for each in (mine, theirs)]
-            return until_settled(
-                mine,
-                theirs,
-                blocks=(block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S)),
-                pairs=min(plan.pairs, MOST_PAIRS),
-                seconds=min(plan.seconds, PATIENCE_S),
-                patience_s=min(plan.patience_seconds, PATIENCE_S),
-                seed=pair.seed,
-                clocks=clocks,
-                slice_s=_SLICE_S,
-            )
-
-
-def _timed(pair: Pair, loaded: Loaded, clock: Clock) -> Timed:
+def _timed(loaded: Loaded, reference: Loaded, clock: Clock, *, device: str, length: int) -> Timed:
     """A function that writes one text and gives the seconds of the encoder and of each token."""
     import torch
 
     from bench.models.decoding import numbered_layers
     from bench.tasks.greedy import Greedy
 
-    length = pair.setting.measuring.length
-    inputs = _inputs(pair, loaded, target_length=1)
-    pad_id = pair.reference.tokenizer.pad_token_id
-    device = torch.device(pair.device)
+    inputs = _inputs(loaded, reference, device=device, length=length, target_length=1)
+    pad_id = reference.tokenizer.pad_token_id
+    target = torch.device(device)
 
     def mark() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if target.type == "cuda":
+            torch.cuda.synchronize(target)
         return clock()
 
     def timed() -> list[float]:
@@ -122,23 +152,26 @@ def _timed(pair: Pair, loaded: Loaded, clock: Clock) -> Timed:
     return timed
 
 
-def _inputs(pair: Pair, loaded: Loaded, *, target_length: int) -> dict[str, Any]:
+def _inputs(loaded: Loaded, reference: Loaded, *, device: str, length: int, target_length: int) -> dict[str, Any]:
     return made_inputs(
         loaded.model,
-        pair.reference.tokenizer,
+        reference.tokenizer,
         batch_size=1,
-        length=pair.setting.measuring.length,
-        device=pair.device,
-        seed=pair.seed,
+        length=length,
+        device=device,
+        seed=0,
         target_length=target_length,
     )
 
 
-def _give_times(reading: Reading, pairs: Pairs, result: SpeedUp) -> None:
+def _give_times(reading: Reading, done: Sequence[Round]) -> None:
+    pairs = pooled([each.pairs for each in done])
+    result = rounds.together([each.result for each in done])
     reading.samples["decoding_s"] = pairs.artifact_s
     reading.samples["reference_decoding_s"] = pairs.reference_s
-    reading.tables["decoding_laps"] = laps_table(pairs)
-    reading.conditions |= {"pairs_measured": result.measured, "pairs_dropped": result.dropped}
+    reading.samples["process_decoding_speedup"] = [each.result.ratio.middle for each in done]
+    reading.tables["decoding_laps"] = laps_table([each.pairs for each in done])
+    reading.conditions |= {**summary(result), "machine": joined([each.seen for each in done]).conditions()}
     reading.give(TIMES[0], median(pairs.artifact_s), reference=median(pairs.reference_s))
     steps = [
         median([step for turn in turns for laps in turn.laps for step in laps[1:]])
@@ -175,10 +208,12 @@ def _macs(pair: Pair, loaded: Loaded) -> _Macs | str:
     from bench.models.decoding import numbered_layers
     from bench.tasks.greedy import encoder_of
 
+    length = pair.setting.measuring.length
     try:
         encoder = encoder_of(loaded.model)
         with numbered_layers(loaded.model):
-            ledger = trace(loaded.model, _inputs(pair, loaded, target_length=pair.setting.measuring.length))
+            inputs = _inputs(loaded, pair.reference, device=pair.device, length=length, target_length=length)
+            ledger = trace(loaded.model, inputs)
     except ModelError as error:
         return str(error)
     if ledger.uncounted:

@@ -60,8 +60,8 @@ class Pair:
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
     `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
     is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
-    `apart` holds, by measure, what its probes of artifact and of reference gave, by the probe's name; a probe that
-    failed is its reason.
+    `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
+    reference, or a single one if it saw both together; the result of a probe that failed is its reason.
     """
 
     task: Task
@@ -75,7 +75,7 @@ class Pair:
     seed: int
     is_reference: bool
     made: dict[str, Any]
-    apart: dict[str, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
 
 
 class Measure(ABC):
@@ -89,7 +89,6 @@ class Measure(ABC):
     columns: ClassVar[tuple[str, ...]]
     says: ClassVar[str]
     budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
-    first: ClassVar[bool] = False  # taken before any other measure has run in the process
     optional: ClassVar[bool] = False  # a suite may leave it out
 
     @abstractmethod
@@ -103,19 +102,33 @@ class Measure(ABC):
 
 
 class ProbingMeasure(Measure):
-    """A measure whose numbers come from `probe`, called in a fresh process for each model and each of `probes`."""
+    """A measure whose numbers come from `probe`, called in a fresh process for each of `probes`.
 
-    probes: ClassVar[tuple[str, ...]]
+    Each probe sees one model, so it is called for the artifact and for the reference, unless it is `together`: then it
+    is called once for both, which is how two models are compared in one process.
+    """
+
+    together: ClassVar[bool] = False
 
     @abstractmethod
-    def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Any:
-        """What the probe called `name` finds out of the artifact in `directory`, as a value that can be pickled.
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """The names of the probes for a task of `kind`; none if the measure does not apply to it."""
+
+    @abstractmethod
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
+        """What the probe called `name` finds out, as a value that can be pickled.
+
+        Args:
+            name: one of `probes`.
+            directories: the model's artifact; those of artifact and reference, in this order, if `together`.
+            device: where the models run.
+            measuring: the conditions.
 
         Raises a `BenchError` whose text becomes the reason why the columns are absent.
         """
 
-    def probed(self, pair: Pair) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the probes of artifact and of reference gave, by name; where one failed, its reason as a string."""
+    def probed(self, pair: Pair) -> dict[str, tuple[Any, ...]]:
+        """What each probe gave, by name: a result per model, or one for both; a failed one is its reason."""
         return pair.apart[self.name]
 
 

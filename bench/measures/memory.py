@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gc
+import statistics
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.measures.high_water import DeviceMark, ResidentMark
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.timing import rounds
+from bench.statistics import Interval, over_seeds
 
 if TYPE_CHECKING:
     from bench.setting import Measuring
 
+LOAD = "load"
 _WARM_UP, _CALLS = 3, 3
+_COLUMNS = ("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
+_ENDS = tuple(f"{name}_{end}" for name in ("memory_inference_bytes", "memory_peak_bytes") for end in ("low", "high"))
+_ONE = "an interval needs two processes: raise measuring.processes"
 _NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"
 
 
@@ -33,29 +41,38 @@ class Peak(NamedTuple):
 class Memory(ProbingMeasure):
     """Rise of the resident set's high-water mark over the process before loading, loading and inference each apart.
 
+    Inference is measured in several processes: where blocks of memory come to lie decides how many pages a kernel
+    touches, and that differs by some percent. Loading hardly does, and has one.
+
     The baseline has the libraries loaded and called once on a tiny model, so that their code and thread pools are not
     counted as the model's. The tokenizer is loaded with the model and counts. On CUDA the host's peak is still that of
     these columns, and the device's stands beside it.
     """
 
     name = "memory"
-    columns = ("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
+    columns = (*_COLUMNS, *_ENDS)
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0
     optional = True
-    probes = ("load", "inference")
 
-    def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Peak:
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """One process that loads, and several that run."""
+        del kind
+        return (LOAD, *rounds.names(measuring))
+
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Peak:
         """The peak of one artifact; see `load_peak` and `inference_peak`."""
-        if name == "load":
+        (directory,) = directories
+        if name == LOAD:
             return load_peak(directory, device=device, threads=measuring.threads)
-        return inference_peak(
-            directory,
-            device=device,
-            threads=measuring.threads,
-            batch_size=measuring.batch_size,
-            length=measuring.length,
-        )
+        with rounds.laid_out(rounds.number_of(name)):
+            return inference_peak(
+                directory,
+                device=device,
+                threads=measuring.threads,
+                batch_size=measuring.batch_size,
+                length=measuring.length,
+            )
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
         """The device's memory where the models run on the CPU."""
@@ -63,7 +80,9 @@ class Memory(ProbingMeasure):
 
     def read(self, pair: Pair) -> Reading:
         """What the probes of artifact and reference found."""
-        reading = self.combine(*self.probed(pair))
+        found = self.probed(pair)
+        artifact, reference = ({name: both[side] for name, both in found.items()} for side in (0, 1))
+        reading = self.combine(artifact, reference)
         measuring = pair.setting.measuring
         reading.conditions.update(
             device=pair.device,
@@ -72,11 +91,12 @@ class Memory(ProbingMeasure):
             length=measuring.length,
             warm_up_calls=_WARM_UP,
             calls=_CALLS,
+            processes=measuring.processes,
         )
         return reading
 
-    def combine(self, artifact: dict[str, Peak | str], reference: dict[str, Peak | str]) -> Reading:
-        """A reading of both models' peaks by probe, each of them a reason where it could not be had."""
+    def combine(self, artifact: Mapping[str, Peak | str], reference: Mapping[str, Peak | str]) -> Reading:
+        """A reading of both models' peaks by probe, each of them a reason if it could not be had."""
         reading = Reading()
         theirs = _columns(reference)
         for name, found in _columns(artifact).items():
@@ -85,27 +105,52 @@ class Memory(ProbingMeasure):
             else:
                 known = theirs[name]
                 reading.give(name, found, reference=None if isinstance(known, str) else known)
-        for name, peak in artifact.items():
-            if not isinstance(peak, str):
-                reading.conditions[name] = {"how": peak.how, "baseline_bytes": peak.baseline_bytes}
-                if peak.device_bytes is not None:
-                    reading.conditions[name]["device_bytes"] = peak.device_bytes
+        load, running = _parts(artifact)
+        if not isinstance(load, str):
+            reading.conditions[LOAD] = {"how": load.how, "baseline_bytes": load.baseline_bytes}
+        if not isinstance(running, str):
+            first = running[0]
+            reading.conditions["inference"] = {"how": first.how, "baseline_bytes": first.baseline_bytes}
+            if first.device_bytes is not None:
+                reading.conditions["inference"]["device_bytes"] = first.device_bytes
+            reading.samples["memory_inference_bytes"] = [float(peak.host_bytes) for peak in running]
         return reading
 
 
-def _columns(peaks: dict[str, Peak | str]) -> dict[str, int | str]:
+def _parts(peaks: Mapping[str, Peak | str]) -> tuple[Peak | str, list[Peak] | str]:
+    """Loading's peak, and those of inference, each a reason if there is none."""
+    running, reasons = rounds.told([peak for name, peak in peaks.items() if name != LOAD])
+    return peaks[LOAD], running if running else reasons[0]
+
+
+def _columns(peaks: Mapping[str, Peak | str]) -> dict[str, int | str]:
     """Each column's bytes, or the reason why there are none."""
-    load, inference = peaks["load"], peaks["inference"]
-    found: dict[str, int | str] = {
-        "memory_load_bytes": load if isinstance(load, str) else load.host_bytes,
-        "memory_inference_bytes": inference if isinstance(inference, str) else inference.host_bytes,
-    }
-    reasons = [value for value in found.values() if isinstance(value, str)]
-    highest = max((value for value in found.values() if isinstance(value, int)), default=0)
-    found["memory_peak_bytes"] = reasons[0] if reasons else highest
-    device = inference if isinstance(inference, str) else inference.device_bytes
-    found["memory_device_bytes"] = _NO_DEVICE if device is None else device
+    load, running = _parts(peaks)
+    found: dict[str, int | str] = {"memory_load_bytes": load if isinstance(load, str) else load.host_bytes}
+    host = running if isinstance(running, str) else [peak.host_bytes for peak in running]
+    found |= _mean("memory_inference_bytes", host)
+    if isinstance(load, str) or isinstance(host, str):
+        reason = load if isinstance(load, str) else str(host)
+        found |= _mean("memory_peak_bytes", reason)
+    else:
+        found |= _mean("memory_peak_bytes", [max(load.host_bytes, each) for each in host])
+    if isinstance(running, str):
+        found["memory_device_bytes"] = running
+    else:
+        device = [peak.device_bytes for peak in running if peak.device_bytes is not None]
+        found["memory_device_bytes"] = round(statistics.fmean(device)) if device else _NO_DEVICE
     return found
+
+
+def _mean(name: str, values: Sequence[int] | str) -> dict[str, int | str]:
+    """The mean over processes with its t interval."""
+    low, high = f"{name}_low", f"{name}_high"
+    if isinstance(values, str):
+        return dict.fromkeys((name, low, high), values)
+    interval: Interval | None = over_seeds(values)
+    if interval is None:
+        return {name: values[0], low: _ONE, high: _ONE}
+    return {name: round(interval.middle), low: max(0, round(interval.low)), high: round(interval.high)}
 
 
 def load_peak(directory: Path, *, device: str, threads: int) -> Peak:

@@ -34,13 +34,17 @@ class Start(ProbingMeasure):
     """
 
     name = "start"
-    probes = ("start",)
     columns = ("load_s", "first_call_s")
     says = "seconds to load and to answer first, in a fresh process"
     budget_s = 3.0
     optional = True
 
-    def probe(self, name: str, directory: Path, *, device: str, measuring: Measuring) -> Began:
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """One process for each model."""
+        del measuring, kind
+        return ("start",)
+
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Began:
         """Load the artifact, call it, and call it again a few times."""
         import torch
 
@@ -48,7 +52,7 @@ class Start(ProbingMeasure):
 
         with pinned(measuring.threads), torch.inference_mode():
             start = time.perf_counter()
-            loaded = load(directory, device=device)
+            loaded = load(directories[0], device=device)
             load_s = time.perf_counter() - start
             inputs = made_inputs(
                 loaded.model,
@@ -64,8 +68,7 @@ class Start(ProbingMeasure):
 
     def read(self, pair: Pair) -> Reading:
         """What the probes of artifact and reference found."""
-        mine, theirs = (side["start"] for side in self.probed(pair))
-        return self.combine(mine, theirs)
+        return self.combine(*self.probed(pair)["start"])
 
     def combine(self, artifact: Began | str, reference: Began | str) -> Reading:
         """A reading of two starts, each of them a reason where it could not be had."""

@@ -121,8 +121,22 @@ def test_no_records_and_another_suites_records_are_refused(suite, record):
 
 
 def test_a_setting_that_is_not_the_suites_own_is_told(suite, row):
-    board = leaderboard(suite, row("svd", 0.9, 0.9, 0.9, setting_id="00000000"))
-    assert "Setting 00000000 is not the suite's own" in board.table().notes[1]
+    measuring = {**suite.setting.measuring.model_dump(mode="json"), "length": 32, "skip": ["memory"]}
+    setting = {**suite.setting.model_dump(mode="json"), "measuring": measuring}
+    board = leaderboard(suite, row("svd", 0.9, 0.9, 0.9, setting_id="00000000", setting=setting))
+    own = f"Setting 00000000 is not the suite's own ({suite.setting_id})"
+    assert board.table().notes[1] == f"{own}: measuring.length: 32 instead of 128."
+
+
+def test_times_of_one_process_are_told_to_have_too_narrow_intervals(suite, record):
+    def notes(**conditions):
+        values = {"quality": 0.8, "speedup": 2.0}
+        records = [record(task, "svd", values=values, conditions=conditions) for task in ("alpha", "beta", "gamma")]
+        return " ".join(leaderboard(suite, records).table().notes)
+
+    assert "single process" in notes()
+    assert "single process" in notes(latency={"processes": 1})
+    assert "single process" not in notes(latency={"processes": 5})
 
 
 def quality(middle, half, **more):

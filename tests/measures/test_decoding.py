@@ -7,10 +7,12 @@ from made_clock import Clock
 from made_pairs import make_loaded, make_pair, make_task, missing
 from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2, tiny_marian
 
+from bench.errors import BenchError
 from bench.measures.decoding import Decoding
 from bench.measures.inputs import made_inputs
 from bench.measures.timing.steady import Clocks
 from bench.measures.trace import trace
+from bench.setting import Measuring
 
 LENGTH, WIDTH, FFN, VOCABULARY, LAYERS = 6, 32, 64, 20, 2
 
@@ -21,8 +23,18 @@ def pair_of(artifact, reference, *, kind="translation", **more):
         "artifact": make_loaded("artifact", artifact, tokenizer),
         "reference": make_loaded("reference", reference, tokenizer),
     }
-    quick = {"length": LENGTH, "pairs": 8, "seconds": 0.01, "patience_seconds": 0.5}
+    quick = {"length": LENGTH, "processes": 1, "pairs": 8, "seconds": 0.01, "patience_seconds": 0.5}
     return make_pair(sequence_task(kind), None, **sides, **{**quick, **more})
+
+
+def read(measure, pair):
+    """The reading of the one process's round, as a run would have it."""
+    plan = pair.setting.measuring
+    try:
+        found = measure.round(pair.artifact, pair.reference, number=0, device="cpu", measuring=plan)
+    except BenchError as error:  # what a child's failure becomes
+        found = str(error)
+    return measure.combine([found], pair)
 
 
 def timed_model(clock, *, encoder_s, step_s):
@@ -56,7 +68,7 @@ def test_models_of_known_time_give_every_column_exactly():
     measure = Decoding(clocks=Clocks(wall=clock, processor=clock))
     artifact = timed_model(clock, encoder_s=0.5, step_s=0.25)
     reference = timed_model(clock, encoder_s=1.0, step_s=0.5)
-    reading = measure.read(pair_of(artifact, reference, seconds=1))
+    reading = read(measure, pair_of(artifact, reference, seconds=1))
     assert missing(measure, reading) == []
     assert reading.values["decoding_sentence_s"] == pytest.approx(0.5 + LENGTH * 0.25)
     assert reading.reference["decoding_sentence_s"] == pytest.approx(1.0 + LENGTH * 0.5)
@@ -70,7 +82,7 @@ def test_models_of_known_time_give_every_column_exactly():
 
 def test_encoder_and_decoder_add_up_to_the_whole_model():
     model = tiny_marian()
-    reading = ticking().read(pair_of(model, model))
+    reading = read(ticking(), pair_of(model, model))
     inputs = made_inputs(model, joint_tokenizer(), batch_size=1, length=LENGTH, device="cpu", seed=0)
     whole = trace(model, inputs)
     parts = reading.values["macs_encoder"] + LENGTH * reading.values["macs_decoder_token"]
@@ -85,7 +97,7 @@ def test_encoder_and_decoder_add_up_to_the_whole_model():
 def test_a_decoder_layer_that_runs_twice_is_timed_and_counted_twice():
     shared = tiny_marian()
     shared.model.decoder.layers[1] = shared.model.decoder.layers[0]
-    reading = ticking().read(pair_of(shared, tiny_marian()))
+    reading = read(ticking(), pair_of(shared, tiny_marian()))
     assert reading.values["macs_decoder_token"] == reading.reference["macs_decoder_token"]
     assert reading.values["decoding_sentence_s"] > 0
 
@@ -93,14 +105,15 @@ def test_a_decoder_layer_that_runs_twice_is_timed_and_counted_twice():
 @pytest.mark.parametrize("kind", ["language_modelling", "classification"])
 def test_tasks_in_which_nothing_is_written_have_no_decoding(kind):
     task = sequence_task(kind) if kind == "language_modelling" else make_task(kind)
-    reading = Decoding().read(SimpleNamespace(task=task))
+    assert Decoding().probes(Measuring(country="DEU"), kind) == ()
+    reading = Decoding().read(SimpleNamespace(task=task, apart={"decoding": {}}))
     assert missing(Decoding(), reading) == []
     assert reading.values == {}
     assert kind in reading.absent["decoding_token_s"]
 
 
 def test_a_model_that_cannot_write_leaves_the_columns_with_the_reason():
-    reading = ticking().read(pair_of(tiny_gpt2(), tiny_marian()))
+    reading = read(ticking(), pair_of(tiny_gpt2(), tiny_marian()))
     assert missing(Decoding(), reading) == []
     assert "no encoder" in reading.absent["macs_encoder"]
     assert reading.absent["decoding_sentence_s"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import statistics
 import time
 from types import SimpleNamespace
 
@@ -28,7 +30,7 @@ class Fake(nn.Module):
 
 
 def measuring(**changes):
-    quick = {"threads": 1, "pairs": 20, "seconds": 0.1, "patience_seconds": 1.0, "sweep_seconds": 0.01}
+    quick = {"threads": 1, "processes": 1, "pairs": 20, "seconds": 0.1, "patience_seconds": 1.0, "sweep_seconds": 0.01}
     return Setting(measuring=Measuring(country="DEU", length=8, **{**quick, **changes}))
 
 
@@ -37,12 +39,24 @@ def paired(sides, setting, **changes):
     return SimpleNamespace(**dict(zip(("artifact", "reference"), sides, strict=True)), **values)
 
 
+def read_sides(sides, measure, setting, lost=()):
+    """The reading of every process's round; those whose numbers are in `lost` gave nothing."""
+    plan = setting.measuring
+    rounds = [
+        f"process {number} was killed"
+        if number in lost
+        else measure.round(*sides, number=number, device="cpu", measuring=plan)
+        for number in range(plan.processes)
+    ]
+    apart = {"latency": dict(zip(measure.probes(plan, "classification"), zip(rounds), strict=True))}
+    return measure.read(paired(sides, setting, apart=apart))
+
+
 def read_fakes(call_s, reference_call_s, **setting):
     """Latency of two fake models, on a fake clock."""
     clock = Clock()
     sides = [SimpleNamespace(model=Fake(clock, each), tokenizer=20) for each in (call_s, reference_call_s)]
-    measure = Latency(clocks=Clocks(wall=clock, processor=clock))
-    reading = measure.read(paired(sides, measuring(**setting)))
+    reading = read_sides(sides, Latency(clocks=Clocks(wall=clock, processor=clock)), measuring(**setting))
     assert set(reading.values) | set(reading.absent) == set(Latency.columns)
     assert not set(reading.values) & set(reading.absent)
     reading.warnings = [(code, says) for code, says in reading.warnings if code not in ("cpu-steal", "busy-machine")]
@@ -82,9 +96,50 @@ def test_raw_samples_of_both_models_the_pairs_and_the_laps_are_kept():
     assert len(reading.conditions["processors"]) == 1
 
 
+def test_the_speedup_is_that_of_all_processes_and_its_interval_knows_how_they_differ():
+    ratios = iter([1.9, 2.0, 2.1])
+
+    class Processes(Latency):
+        def round(self, artifact, reference, **more):
+            ratio = next(ratios)
+            self.clock.now = 0.0
+            reference.model.seconds = lambda _: 0.25 * ratio
+            return super().round(artifact, reference, **more)
+
+    clock = Clock()
+    Processes.clock = clock
+    sides = [SimpleNamespace(model=Fake(clock, each), tokenizer=20) for each in (lambda _: 0.25, None)]
+    setting = measuring(processes=3, pairs=24, patience_seconds=300.0)
+    reading = read_sides(sides, Processes(clocks=Clocks(wall=clock, processor=clock)), setting)
+    logs = [math.log(each) for each in (1.9, 2.0, 2.1)]
+    middle, half = statistics.fmean(logs), 4.302653 * statistics.stdev(logs) / math.sqrt(3)
+    assert reading.samples["process_speedup"] == pytest.approx([1.9, 2.0, 2.1])
+    assert reading.values["speedup"] == pytest.approx(math.exp(middle))
+    assert reading.values["speedup_low"] == pytest.approx(math.exp(middle - half), rel=1e-6)
+    assert reading.values["speedup_high"] == pytest.approx(math.exp(middle + half), rel=1e-6)
+    assert (reading.values["latency_p50_s_low"], reading.values["latency_p50_s_high"]) == (0.25, 0.25)
+    assert reading.reference["latency_p50_s_low"] < reading.reference["latency_p50_s"] == pytest.approx(0.5)
+    assert sorted(set(reading.tables["laps"]["process"])) == [0, 1, 2]
+    assert len(reading.samples["latency_s"]) == 24
+
+
+def test_a_process_that_was_lost_is_named_and_the_others_count():
+    clock = Clock()
+    sides = [SimpleNamespace(model=Fake(clock, lambda _: 0.25), tokenizer=20)] * 2
+    measure = Latency(clocks=Clocks(wall=clock, processor=clock))
+    reading = read_sides(sides, measure, measuring(processes=4), lost={0, 2})
+    assert reading.values["speedup"] == 1.0
+    assert "throughput_eps" not in reading.values
+    assert "process 0 was killed" in reading.absent["throughput_eps"]
+    assert dict(reading.warnings)["lost-process"].startswith("2 of 4 timing processes gave nothing")
+    nothing = read_sides(sides, measure, measuring(processes=2), lost={0, 1})
+    assert set(nothing.absent) == set(Latency.columns)
+    assert set(nothing.absent.values()) == {"process 0 was killed"}
+
+
 def test_percentiles_with_too_few_samples_are_absent_with_both_numbers_in_the_reason():
     reading = read_fakes(lambda _: 0.25, lambda _: 0.25, pairs=63, seconds=1)
-    assert reading.absent == {
+    assert {name: why for name, why in reading.absent.items() if "p50" not in name} == {
         "latency_p90_s": "63 samples; p90 needs 64",
         "latency_p99_s": "63 samples; p99 needs 662",
     }
@@ -139,7 +194,7 @@ def test_a_sleeping_model_of_10_ms_measures_10_ms_within_a_fifth():
     side = SimpleNamespace(model=Sleeper(), tokenizer=20)
     # A sleeping thread is off the processor all the time, so the wall clock stands for both.
     clocks = Clocks(wall=time.perf_counter, processor=time.perf_counter)
-    reading = Latency(clocks=clocks).read(paired([side, side], measuring(pairs=10, seconds=0.01)))
+    reading = read_sides([side, side], Latency(clocks=clocks), measuring(pairs=10, seconds=0.01))
     assert reading.values["latency_p50_s"] == pytest.approx(0.010, rel=0.2)
     assert reading.values["speedup_observed"] == pytest.approx(1.0, rel=0.1)
     assert reading.values["throughput_eps"] == pytest.approx(32 / 0.010, rel=0.2)
@@ -149,8 +204,10 @@ def test_a_real_artifact_beside_itself_is_about_as_fast_and_gives_threads_and_mo
     artifact.save(tiny_bert(), tmp_path / "artifact", tokenizer=tokenizer, made={})
     loaded = artifact.load(tmp_path / "artifact")
     threads = torch.get_num_threads()
-    pair = paired([loaded, loaded], measuring(pairs=20, seconds=0.1, throughput_batch=4))
-    reading = Latency().read(pair)
+    setting = measuring(pairs=20, seconds=0.1, throughput_batch=4)
+    found = Latency().probe("process-0", (loaded.directory,) * 2, device="cpu", measuring=setting.measuring)
+    apart = {"latency": {"process-0": (found,)}}
+    reading = Latency().read(paired([loaded, loaded], setting, apart=apart))
     assert reading.values["speedup_observed"] == pytest.approx(1.0, abs=0.3)
     if "speedup" in reading.values:  # a busy machine may not have settled, which then has its reason
         assert reading.values["speedup"] == pytest.approx(1.0, abs=0.2)

@@ -12,8 +12,9 @@ from bench.processes import Child, wait_for
 from bench.setting import Measuring
 
 MEMORY = Memory()
+ENDS = [f"memory_{part}_bytes_{end}" for part in ("inference", "peak") for end in ("low", "high")]
 MIB = 2**20
-MEASURING = Measuring(country="USA", threads=1, batch_size=8, length=64)
+MEASURING = Measuring(country="USA", processes=2, threads=1, batch_size=8, length=64)
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's high-water mark")
 
 
@@ -46,16 +47,33 @@ def test_a_mark_set_back_forgets_its_peak_and_keeps_its_baseline():
 
 
 def peaks(load, inference, device=None):
-    made = {"load": (load, device and 1), "inference": (inference, device)}
+    made = {"load": (load, device and 1), "process-0": (inference, device)}
     return {
         name: found if isinstance(found, str) else Peak(found, on_device, 5, "VmHWM")
         for name, (found, on_device) in made.items()
     }
 
 
+def test_memory_of_inference_has_the_t_interval_over_processes():
+    several = {
+        **peaks(100, 0),
+        **{f"process-{index}": Peak(each, None, 5, "VmHWM") for index, each in enumerate([90, 100, 110])},
+    }
+    reading = MEMORY.combine(several, peaks(30, 40))
+    half = 4.302653 * 10 / 3**0.5  # Student's t with two degrees of freedom
+    assert reading.values["memory_inference_bytes"] == 100
+    assert reading.values["memory_inference_bytes_low"] == round(100 - half)
+    assert reading.values["memory_inference_bytes_high"] == round(100 + half)
+    assert reading.values["memory_peak_bytes"] == round((100 + 100 + 110) / 3)
+    assert reading.values["memory_peak_bytes_low"] < 100 < reading.values["memory_peak_bytes_high"]
+    assert reading.samples["memory_inference_bytes"] == [90, 100, 110]
+    assert missing(MEMORY, reading) == []
+
+
 @pytest.mark.parametrize(("load", "inference"), [(10, 20), (20, 10)])
 def test_the_peak_is_the_larger_of_loading_and_inference(load, inference):
     reading = MEMORY.combine(peaks(load, inference), peaks(30, 40))
+    assert set(reading.absent) == {"memory_device_bytes", *ENDS}
     assert reading.values == {
         "memory_load_bytes": load,
         "memory_inference_bytes": inference,
@@ -67,7 +85,7 @@ def test_the_peak_is_the_larger_of_loading_and_inference(load, inference):
 
 def test_the_host_has_no_device_memory_and_says_so():
     reading = MEMORY.combine(peaks(10, 20), peaks(30, 40))
-    assert list(reading.absent) == ["memory_device_bytes"]
+    assert set(reading.absent) == {"memory_device_bytes", *ENDS}
     assert "processor" in reading.absent["memory_device_bytes"]
     assert missing(MEMORY, reading) == []
 
@@ -94,13 +112,13 @@ def test_a_probe_that_failed_leaves_its_reason_and_what_the_other_found():
 def probe(given, report):
     """What a run's probing child does."""
     name, directory = given
-    return MEMORY.probe(name, directory, device="cpu", measuring=MEASURING)
+    return MEMORY.probe(name, (directory,), device="cpu", measuring=MEASURING)
 
 
 def both_probes(directory, log):
     """The peaks by name, one fresh process each."""
     found = {}
-    for name in MEMORY.probes:
+    for name in MEMORY.probes(MEASURING, "classification"):
         child = Child(probe, (name, directory), log=log)
         while (outcome := child.poll(lambda *event: None)) is None:
             wait_for([child])
@@ -144,7 +162,8 @@ def test_inference_holds_the_weights_and_its_activations(tmp_path, tokenizer):
     stored = saved(tmp_path / "a", tokenizer, **sizes)
     found = both_probes(tmp_path / "a", tmp_path / "log")
     pair = make_pair(make_task(), None, is_reference=True, batch_size=8, length=64)
-    reading = MEMORY.read(dataclasses.replace(pair, apart={"memory": (found, found)}))
+    both = {name: (peak, peak) for name, peak in found.items()}
+    reading = MEMORY.read(dataclasses.replace(pair, apart={"memory": both}))
     activations = 8 * 64 * 2048 * 4  # the feed-forward layer's output, alive beside its input
     assert stored > 45 * MIB
     assert stored < reading.values["memory_load_bytes"] < 1.2 * stored

@@ -21,7 +21,7 @@ def test_loading_and_the_first_call_are_timed_apart(monkeypatch):
     monkeypatch.setattr(artifact, "load", load)
     monkeypatch.setattr(start, "made_inputs", lambda *_, **__: {})
     monkeypatch.setattr(start.time, "perf_counter", lambda: now[0])
-    found = Start().probe("start", "folder", device="cpu", measuring=Measuring(country="DEU", threads=1))
+    found = Start().probe("start", ("folder",), device="cpu", measuring=Measuring(country="DEU", threads=1))
     assert found == (3.0, 2.0, 0.25)
 
 
@@ -43,5 +43,5 @@ def test_a_start_that_could_not_be_had_leaves_its_reason():
 def test_a_real_artifact_is_loaded_and_called(tiny_bert, tokenizer, tmp_path):
     artifact.save(tiny_bert(), tmp_path / "artifact", tokenizer=tokenizer, made={})
     measuring = Measuring(country="DEU", threads=1, length=8)
-    found = Start().probe("start", tmp_path / "artifact", device="cpu", measuring=measuring)
+    found = Start().probe("start", (tmp_path / "artifact",), device="cpu", measuring=measuring)
     assert 0 < found.later_call_s <= found.load_s < 60

@@ -155,9 +155,10 @@ def test_calls_with_unequal_laps_are_compared_whole():
 
 
 def test_every_lap_is_kept_as_a_row():
-    table = laps_table(made(3))
-    assert table["pair"] == [0, 1, 2] * 2
-    assert table["side"] == ["artifact"] * 3 + ["reference"] * 3
+    table = laps_table([made(3), made(2)])
+    assert table["process"] == [0] * 6 + [1] * 4
+    assert table["pair"] == [0, 1, 2] * 2 + [0, 1] * 2
+    assert table["side"] == ["artifact"] * 3 + ["reference"] * 3 + ["artifact"] * 2 + ["reference"] * 2
     assert all(len(laps) == 2 for laps in table["lap_s"])
 
 

@@ -18,7 +18,7 @@ def test_timing_ends_at_once_where_the_machine_is_settled():
     found, clock = timed(0.25, 0.5)
     assert found.result.ratio.middle == 2.0
     assert len(found.pairs) == 10
-    assert summary(found)["verdict"] == "valid"
+    assert summary(found.result)["verdict"] == "valid"
     assert clock.now < 20
 
 
@@ -39,7 +39,7 @@ def test_timing_gives_up_when_patience_ends_and_says_why():
     found, clock = timed(busy, busy, patience_s=6.0)
     assert 6 <= clock.now < 20
     assert "never settled" in found.result.invalid
-    assert summary(found)["verdict"].startswith("invalid: the machine never settled")
+    assert summary(found.result)["verdict"].startswith("invalid: the machine never settled")
 
 
 def test_a_short_look_takes_a_few_single_calls():

@@ -236,12 +236,21 @@ def observed(pairs: Pairs) -> float:
     return median(pairs.ratios)
 
 
-def laps_table(pairs: Pairs) -> dict[str, list[Any]]:
-    """Every call as a row: pair, side, seconds off the processor in its block, and its laps; for the record."""
-    rows: dict[str, list[Any]] = {"pair": [], "side": [], "lost_s": [], "lap_s": []}
-    for side, turns in (("artifact", pairs.artifact), ("reference", pairs.reference)):
-        for number, turn in enumerate(turns):
-            for laps in turn.laps:
-                for name, value in zip(rows, (number, side, turn.lost_s, list(laps)), strict=True):
-                    rows[name].append(value)
+def laps_table(processes: Sequence[Pairs]) -> dict[str, list[Any]]:
+    """Every call as a row: process, pair, side, seconds off the processor in its block, and its laps."""
+    rows: dict[str, list[Any]] = {"process": [], "pair": [], "side": [], "lost_s": [], "lap_s": []}
+    for process, pairs in enumerate(processes):
+        for side, turns in (("artifact", pairs.artifact), ("reference", pairs.reference)):
+            for number, turn in enumerate(turns):
+                for laps in turn.laps:
+                    for name, value in zip(rows, (process, number, side, turn.lost_s, list(laps)), strict=True):
+                        rows[name].append(value)
     return rows
+
+
+def pooled(processes: Sequence[Pairs]) -> Pairs:
+    """The pairs of several processes as one list, in the order of time."""
+    return Pairs(
+        artifact=[turn for pairs in processes for turn in pairs.artifact],
+        reference=[turn for pairs in processes for turn in pairs.reference],
+    )

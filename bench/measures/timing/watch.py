@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,28 @@ class Seen:
             says = f"heat slowed the processor {self.throttled} times while timing. Let it cool, or cool it better."
             found.append(("thermal-throttle", says))
         return found
+
+
+def joined(parts: Sequence[Seen]) -> Seen:
+    """What was seen in several measurements: shares weighted by their seconds, the largest change of the clock rate."""
+    seconds = sum(part.seconds for part in parts)
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        if len(known) < len(parts) or seconds <= 0:
+            return None
+        return sum(value * part.seconds for value, part in zip(known, parts, strict=True)) / seconds
+
+    changes = [part.frequency_change for part in parts if part.frequency_change is not None]
+    throttled = [part.throttled for part in parts if part.throttled is not None]
+    return Seen(
+        seconds=seconds,
+        steal=mean([part.steal for part in parts]),
+        other=mean([part.other for part in parts]),
+        switches_per_s=mean([part.switches_per_s for part in parts]),
+        frequency_change=max(changes, key=abs) if changes else None,
+        throttled=sum(throttled) if throttled else None,
+    )
 
 
 class Watch:
