@@ -87,6 +87,7 @@ class Decoding(ProbingMeasure):
                 seed=number,
                 clocks=clocks,
                 slice_s=_SLICE_S / share,
+                width=plan.width,
             )
         return Round(pairs, result, watch.seen, {})
 

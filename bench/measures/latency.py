@@ -94,6 +94,7 @@ class Latency(ProbingMeasure):
                     pairs=plan.pairs,
                     seconds=plan.seconds,
                     patience_s=plan.patience_s,
+                    width=plan.width,
                     seed=number,
                     device=device,
                     clocks=clocks,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bench.measures.timing.pairs import Pairs, SpeedUp
+from bench.measures.timing.steady import UNCERTAIN
 from bench.measures.timing.watch import Seen
 from bench.statistics import Interval, over_seeds
 
@@ -31,11 +32,15 @@ _NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
 
 
 class Plan(NamedTuple):
-    """What one round is to do: its part of the pairs, seconds and patience of all rounds."""
+    """What one round is to do: its part of the pairs, seconds and patience of all rounds.
+
+    `width` is how wide its own interval may be, as a share of its ratio, for all rounds together to be sure.
+    """
 
     pairs: int
     seconds: float
     patience_s: float
+    width: float
 
 
 class Round(NamedTuple):
@@ -61,7 +66,10 @@ def share_of(measuring: Measuring) -> Plan:
     """One round's share; at least 5 pairs."""
     rounds = measuring.processes
     return Plan(
-        max(5, math.ceil(measuring.pairs / rounds)), measuring.seconds / rounds, measuring.patience_seconds / rounds
+        pairs=max(5, math.ceil(measuring.pairs / rounds)),
+        seconds=measuring.seconds / rounds,
+        patience_s=measuring.patience_seconds / rounds,
+        width=UNCERTAIN * math.sqrt(rounds),
     )
 
 

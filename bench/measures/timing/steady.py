@@ -64,11 +64,12 @@ def time_steadily(
     seed: int,
     device: str,
     clocks: Clocks,
+    width: float = UNCERTAIN,
 ) -> Steady:
     """Time two models beside each other.
 
     After `pairs` pairs and `seconds` seconds it ends as soon as the speed-up counts and its interval is at most
-    `UNCERTAIN` of it wide; else pairs are added until `patience_s` seconds have been spent in all.
+    `width` of it wide; else pairs are added until `patience_s` seconds have been spent in all.
     """
     warm = [warm_up(side.call, clock=clocks.wall, limit_s=WARM_UP_LIMIT_S) for side in (artifact, reference)]
     blocks = (block_size(warm[0].call_s, BLOCK_S), block_size(warm[1].call_s, BLOCK_S))
@@ -78,7 +79,15 @@ def time_steadily(
             for side in (artifact, reference)
         )
         found, result = until_settled(
-            mine, theirs, blocks=blocks, pairs=pairs, seconds=seconds, patience_s=patience_s, seed=seed, clocks=clocks
+            mine,
+            theirs,
+            blocks=blocks,
+            pairs=pairs,
+            seconds=seconds,
+            patience_s=patience_s,
+            seed=seed,
+            clocks=clocks,
+            width=width,
         )
     return Steady(found, result, warm[0], warm[1], blocks)
 
@@ -94,6 +103,7 @@ def until_settled(
     seed: int,
     clocks: Clocks,
     slice_s: float = SLICE_S,
+    width: float = UNCERTAIN,
 ) -> tuple[Pairs, SpeedUp]:
     """Interleaved pairs of two warm calls with their speed-up; when it ends, see `time_steadily`.
 
@@ -116,7 +126,7 @@ def until_settled(
             into=found,
         )
         result = speed_up(found, generator=np.random.default_rng(seed))
-        sure = result.invalid is None and result.ratio.relative_width <= UNCERTAIN
+        sure = result.invalid is None and result.ratio.relative_width <= width
         if sure or clocks.wall() - start >= patience_s:
             return found, result
         least_s = min(slice_s, patience_s)
