@@ -15,21 +15,10 @@ from bench.suite import fingerprint
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "evaluate", "codecarbon", "fvcore", "numpy", "scipy")
 # Instructions that decide how fast products of floats and of integers are.
 INSTRUCTIONS = frozenset(
-    [
-        "avx2",
-        "avx_vnni",
-        "avx512f",
-        "avx512_vnni",
-        "avx512_bf16",
-        "avx512_fp16",
-        "amx_int8",
-        "amx_bf16",
-        "asimd",
-        "asimddp",
-        "i8mm",
-        "bf16",
-        "sve",
-    ]
+    (
+        *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16"),
+        *("asimd", "asimddp", "i8mm", "bf16", "sve"),
+    )
 )
 # Variables with which the libraries below torch can be kept from using some of them.
 LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")

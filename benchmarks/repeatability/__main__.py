@@ -1,126 +1,147 @@
-"""How far five measurements of the same pair are apart: paired ratio, and two means measured apart.
+"""How far several measurements of the same pair are apart, and how often their intervals contain the true ratio.
 
-    python benchmarks/repeatability ARTIFACT REFERENCE [--runs 5] [--threads 1] [--json FILE]
+    python benchmarks/repeatability ARTIFACT REFERENCE [--runs 10] [--processes 5] [--json FILE]
 
-ARTIFACT and REFERENCE are artifact folders (`bench cache path KEY`). Every run is a fresh process.
+ARTIFACT and REFERENCE are artifact folders (`bench cache path KEY`). A run is what the measure does: it times the pair
+in several fresh processes. The true ratio is 1 if both folders hold the same model, else the geometric mean of all
+runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import random
+import math
 import statistics
-import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from timed import timed
+
+from bench.artifact import load
+from bench.measures.timing import rounds
+from bench.measures.timing.pairs import observed, pooled
+from bench.measures.timing.rounds import Round
+from bench.processes import Child, start_server, wait_for
+from bench.setting import Measuring
+from bench.statistics import Interval
+
+MATTERS = 0.03  # the smallest difference that `bench compare` calls
 WAYS = {
-    "speedup": "paired: ratio of undisturbed times (the column)",
-    "observed": "paired: median of the pairs' ratios",
-    "fastest": "paired: ratio of the fastest calls",
-    "pooled_p10": "paired: ratio of pooled 10 % quantiles of calls",
-    "means": "paired: ratio of the means over all pairs",
-    "apart": "measured apart: mean over mean, one model after the other",
+    "speedup": "ratio of undisturbed times, all processes (the column)",
+    "observed": "median of all pairs' ratios",
+    "fastest": "ratio of the fastest calls",
+    "means": "ratio of the means over all pairs",
+    "alone": "ratio of undisturbed times, the first process of each run",
 }
 
 
 def main() -> None:
-    """Run the pair several times and print max / min - 1 of every way to make a ratio of it."""
+    """Run the pair several times; print spread, coverage and how often equal models are called different."""
     options = _parse()
-    if options.once:
-        print(json.dumps(once(options)))
-        return
+    start_server()
+    measuring = Measuring(
+        country="DEU",
+        threads=options.threads,
+        length=options.length,
+        processes=options.processes,
+        pairs=options.pairs,
+        seconds=options.seconds,
+        patience_seconds=options.patience,
+        throughput_batch=1,
+        sweep_seconds=0.01,
+    )
     runs = []
     for number in range(options.runs):
-        command = [sys.executable, __file__, *sys.argv[1:], "--once"]
-        runs.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        runs.append(_run(options, measuring, number))
         print(f"run {number + 1}: {_line(runs[-1])}", flush=True)
+    same = load(options.artifact).content_hash == load(options.reference).content_hash
     print()
     for way, says in WAYS.items():
         found = [run[way] for run in runs if run[way] is not None]
-        spread = f"{max(found) / min(found) - 1:6.1%}" if len(found) > 1 else "  none"
-        print(f"{spread}  {says}; {len(found)} of {len(runs)} runs, {_values(found)}")
-    for side in ("artifact", "reference"):
-        times = [run[f"{side}_mean_s"] for run in runs]
-        print(f"{max(times) / min(times) - 1:6.1%}  mean seconds a call of the {side}, measured apart")
+        print(f"{_spread(found)}  {says}; {len(found)} of {len(runs)} runs, {_values(found)}")
+    for which in ("all processes", "one process"):
+        print(_verdicts([run["intervals"][which] for run in runs], which, 1.0 if same else None))
     if options.json:
         options.json.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
 
 
-def once(options: argparse.Namespace) -> dict[str, Any]:
-    """One measurement of the pair, and of each model alone, in this process."""
-    import numpy as np
-    import torch
-
-    from bench.artifact import load
-    from bench.measures.inputs import made_inputs
-    from bench.measures.timing.calls import forward, pinned, time_calls
-    from bench.measures.timing.pairs import observed
-    from bench.measures.timing.steady import Clocks, Side, time_steadily
-    from bench.measures.timing.watch import Watch
-
-    artifact, reference = load(options.artifact), load(options.reference)
-
-    def side(loaded: Any) -> Side:
-        inputs = made_inputs(
-            loaded.model, reference.tokenizer, batch_size=1, length=options.length, device="cpu", seed=0
-        )
-        return Side(loaded.model, forward(loaded.model, inputs, "cpu"))
-
-    with pinned(options.threads), torch.inference_mode():
-        apart = {}
-        for name, loaded in (("artifact", artifact), ("reference", reference)):
-            one, calls, end = side(loaded), [], time.perf_counter() + options.seconds / 2
-            time_calls(one.call, 5, time.perf_counter)
-            while time.perf_counter() < end:
-                calls += time_calls(one.call, 1, time.perf_counter)
-            apart[name] = statistics.fmean(calls)
-        with Watch() as watch:
-            timed = time_steadily(
-                side(artifact),
-                side(reference),
-                pairs=options.pairs,
-                seconds=options.seconds,
-                patience_s=options.patience,
-                seed=random.SystemRandom().randrange(2**31),
-                device="cpu",
-                clocks=Clocks().on("cpu", options.threads),
-            )
-    result, pairs = timed.result, timed.pairs
+def _run(options: argparse.Namespace, measuring: Measuring, number: int) -> dict[str, Any]:
+    """One measurement: every process of it one after the other. Layouts and orders differ from run to run."""
+    done: list[Round] = []
+    for index in range(measuring.processes):
+        name = f"process-{number * measuring.processes + index + 1}"
+        found = _in_a_child((name, (options.artifact, options.reference), measuring))
+        done.append(found)
+    results = [each.result for each in done]
+    together, pairs = rounds.together(results), pooled([each.pairs for each in done])
     return {
-        "speedup": None if result.invalid else result.ratio.middle,
-        "low": result.ratio.low,
-        "high": result.ratio.high,
-        "invalid": result.invalid,
-        "flatness": result.flatness,
-        "pairs": result.measured,
-        "dropped": result.dropped,
+        "speedup": None if together.invalid else together.ratio.middle,
         "observed": observed(pairs),
         "fastest": min(pairs.reference_s) / min(pairs.artifact_s),
-        "pooled_p10": float(np.quantile(pairs.reference_s, 0.1) / np.quantile(pairs.artifact_s, 0.1)),
         "means": statistics.fmean(pairs.reference_s) / statistics.fmean(pairs.artifact_s),
-        "apart": apart["reference"] / apart["artifact"],
-        "artifact_mean_s": apart["artifact"],
-        "reference_mean_s": apart["reference"],
-        "artifact_undisturbed_s": result.artifact_s,
-        "reference_undisturbed_s": result.reference_s,
-        "machine": watch.seen.conditions(),
+        "alone": None if results[0].invalid else results[0].ratio.middle,
+        "intervals": {
+            "all processes": None if together.invalid else list(together.ratio),
+            "one process": None if results[0].invalid else list(results[0].ratio),
+        },
+        "processes": [each.ratio.middle for each in results],
+        "invalid": together.invalid,
+        "flatness": together.flatness,
+        "pairs": together.measured,
+        "machine": [each.seen.conditions() for each in done],
     }
 
 
-def _line(run: dict[str, Any]) -> str:
-    said = f"{run['speedup']:.3f}" if run["speedup"] else "invalid"
+def _in_a_child(job: Any) -> Round:
+    child = Child(timed, job, log=Path(tempfile.gettempdir()) / "bench-repeatability.log")
+    while (outcome := child.poll(lambda *_: None)) is None:
+        wait_for([child])
+    if outcome.cause is not None:
+        sys.exit(f"a timing process failed: {outcome.cause}")
+    found: Round = outcome.result
+    return found
+
+
+def _verdicts(intervals: Sequence[Sequence[float] | None], which: str, truth: float | None) -> str:
+    """How many intervals contain the truth, and how many ordered pairs of runs would be called different."""
+    found = [Interval(*each) for each in intervals if each is not None]
+    if len(found) < 2:
+        return f"{which}: fewer than two valid runs"
+    middle = statistics.geometric_mean([each.middle for each in found]) if truth is None else truth
+    held = sum(each.low <= middle <= each.high for each in found)
+    width = statistics.fmean((each.high - each.low) / (2 * each.middle) for each in found)
+    pairs = list(itertools.permutations(found, 2))
+    worse = sum(_worse(one, other) for one, other in pairs)
     return (
-        f"speed-up {said} [{run['low']:.3f}, {run['high']:.3f}], flatness {run['flatness']:.3f}, {run['pairs']} pairs, "
-        f"{run['dropped']} dropped, observed {run['observed']:.3f}, apart {run['apart']:.3f}, "
-        f"other load {run['machine']['other']:.0%}, steal {run['machine']['steal']:.1%}"
+        f"{which}: {held} of {len(found)} intervals (± {width:.1%} on average) contain {middle:.3f}; in {worse} of "
+        f"{len(pairs)} ordered pairs of runs one is called worse than the other"
     )
 
 
-def _values(found: list[float]) -> str:
+def _worse(one: Interval, other: Interval) -> bool:
+    """Whether `other` is significantly slower than `one`, and by more than what matters."""
+    change = math.log(other.middle / one.middle)
+    above = math.hypot(math.log(other.high / other.middle), math.log(one.middle / one.low))
+    return change + above < 0 and change < math.log(1 - MATTERS)
+
+
+def _spread(found: Sequence[float]) -> str:
+    return f"{max(found) / min(found) - 1:6.1%}" if len(found) > 1 else "  none"
+
+
+def _line(run: dict[str, Any]) -> str:
+    interval = run["intervals"]["all processes"]
+    said = f"{interval[0]:.3f} [{interval[1]:.3f}, {interval[2]:.3f}]" if interval else f"invalid: {run['invalid']}"
+    other = statistics.fmean(seen["other"] or 0.0 for seen in run["machine"])
+    return f"speed-up {said}, processes {_values(run['processes'])}, {run['pairs']} pairs, other load {other:.0%}"
+
+
+def _values(found: Sequence[float]) -> str:
     return " ".join(f"{value:.3f}" for value in found)
 
 
@@ -128,14 +149,14 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("reference", type=Path)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=5, help="fresh processes per run")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--pairs", type=int, default=70, help="least number of pairs")
-    parser.add_argument("--seconds", type=float, default=8.0, help="least seconds of pairs")
-    parser.add_argument("--patience", type=float, default=30.0, help="most seconds of pairs")
+    parser.add_argument("--pairs", type=int, default=70, help="least number of pairs, all processes together")
+    parser.add_argument("--seconds", type=float, default=2.0, help="least seconds of pairs, likewise")
+    parser.add_argument("--patience", type=float, default=20.0, help="most seconds of pairs, likewise")
     parser.add_argument("--json", type=Path, help="write what every run found here")
-    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

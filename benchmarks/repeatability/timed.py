@@ -1,0 +1,17 @@
+"""What one timing process does, in a module that it can import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.measures.latency import Latency
+from bench.measures.timing.rounds import Round
+from bench.processes import Report
+from bench.setting import Measuring
+
+
+def timed(given: tuple[str, tuple[Path, Path], Measuring], report: Report) -> Round:
+    """The round of the measure `latency` with the given name."""
+    del report
+    name, directories, measuring = given
+    return Latency().probe(name, directories, device="cpu", measuring=measuring)
