@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+from bench.setting import Measuring, Setting
 from bench.steps import Step, startable, steps_of
 
 
@@ -27,7 +28,7 @@ class FakeCell:
 
     @property
     def suite(self):
-        return SimpleNamespace(setting=SimpleNamespace(measuring=SimpleNamespace(skip=self.skip, processes=2)))
+        return SimpleNamespace(setting=Setting(measuring=Measuring(country="DEU", processes=2, skip=self.skip)))
 
     @property
     def task(self):
@@ -135,11 +136,11 @@ def test_an_exclusive_step_runs_alone_and_is_not_overtaken():
 def test_processes_of_one_measure_are_spread_over_the_time_of_all():
     measures = [step.probe.measure for step in steps_of([NONE], FakeStore(), jobs=1) if step.probe]
     first, second = (index for index, name in enumerate(measures) if name == "latency")
-    assert set(measures[first:second]) == {"latency", "start", "memory"}
+    assert set(measures[first:second]) == {"latency", "start", "memory", "carbon"}
 
 
 def test_a_skipped_measure_needs_no_probes():
     whole = [step.probe.measure for step in steps_of([NONE], FakeStore(), jobs=1) if step.probe]
     some = steps_of([FakeCell(key="none", skip=("memory", "latency"))], FakeStore(), jobs=1)
-    assert set(whole) == {"latency", "start", "memory"}
-    assert {step.probe.measure for step in some if step.probe} == {"start"}
+    assert set(whole) == {"latency", "start", "memory", "carbon"}
+    assert {step.probe.measure for step in some if step.probe} == {"start", "carbon"}

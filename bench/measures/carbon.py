@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ModelError
 from bench.measures.energy.inference import Inference, break_even, inference
 from bench.measures.energy.tracker import is_estimate
-from bench.measures.energy.windows import Session, idle_power_w, meter_models
+from bench.measures.energy.windows import Session, idle_power_w, joined, meter_models, window_count
 from bench.measures.inputs import made_inputs
-from bench.measures.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.timing import rounds
 
 if TYPE_CHECKING:
     from bench.artifact import Loaded
+    from bench.setting import Measuring
 
 _WARM_UP = 3
 _INFERENCE = (
@@ -34,17 +36,19 @@ _INFERENCE = (
 _NOTHING = "nothing was compressed"
 
 
-class Carbon(Measure):
+class Carbon(ProbingMeasure):
     """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
     One inference is one example of the stated length. An idle window comes first, then windows of artifact and
-    reference in turn, each with a tracker of its own; together a model's windows last `energy_seconds`. Energy is
+    reference, each round in a fresh process and each window with a tracker of its own, so that the interval over
+    windows knows how processes differ; together a model's windows last `energy_seconds`. Energy is
     gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
     and water have. Where the power is a model of the load or a constant, the record says so in `power_source` and
     carries the warning `energy-estimated`.
     """
 
     name = "carbon"
+    together = True
     columns = (
         *_INFERENCE,
         "compress_energy_kwh",
@@ -54,7 +58,7 @@ class Carbon(Measure):
         "break_even_inferences",
     )
     says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
-    budget_s = 12.0
+    budget_s = 1.0  # metering itself is done in the probes' processes
     optional = True
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
@@ -64,58 +68,74 @@ class Carbon(Measure):
         access = nvidia_access() if device.startswith("cuda") else rapl_access()
         return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}
 
-    def read(self, pair: Pair) -> Reading:
-        """Measure both models' windows, take over what making the artifact cost, and set the one against the other."""
-        reading = Reading()
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """One process per round of windows."""
+        del kind
+        return rounds.names(window_count(measuring))
+
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Session:
+        """The round called `name`: a window of each model; of the one model if the artifact is the reference."""
+        from bench.artifact import load
+
+        number = rounds.number_of(name)
+        with rounds.laid_out(number):
+            once = tuple(dict.fromkeys(directories))
+            models = rounds.load_apart(once, lambda path: load(path, device=device), seed=number)
+            named = dict(zip(("artifact", "reference"), models, strict=False))
+            return self.session(named, [number], device=device, measuring=measuring)
+
+    def session(
+        self, models: dict[str, Loaded], numbers: Sequence[int], *, device: str, measuring: Measuring
+    ) -> Session:
+        """The windows of these rounds, of every model."""
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(measuring.threads)
         try:
-            session = _session(pair)
-        except ModelError as error:
-            reading.leave(str(error), *_INFERENCE, "break_even_inferences")
+            with torch.inference_mode():
+                calls = {name: _call(loaded, device, measuring) for name, loaded in models.items()}
+                for call in calls.values():
+                    for _ in range(_WARM_UP):
+                        call()
+                return meter_models(calls, measuring=measuring, rounds=numbers)
+        finally:
+            torch.set_num_threads(threads)
+
+    def read(self, pair: Pair) -> Reading:
+        """Join the windows, take over what making the artifact cost, and set the one against the other."""
+        reading = Reading()
+        done, reasons = rounds.told([found for (found,) in self.probed(pair).values()])
+        if done:
+            _read_inference(reading, pair, joined(done))
+            if reasons:
+                count = f"{len(reasons)} of {len(done) + len(reasons)}"
+                reading.warn("lost-process", f"{count} metering processes gave nothing: {reasons[0]}")
         else:
-            _read_inference(reading, pair, session)
+            reading.leave(reasons[0], *_INFERENCE, "break_even_inferences")
         _read_making(reading, pair.made)
         _warn(reading)
         return reading
 
 
-def _session(pair: Pair) -> Session:
-    """The windows of both models; of the one model where the artifact is the reference."""
-    import torch
-
-    measuring = pair.setting.measuring
-    models = {"artifact": pair.artifact} | ({} if pair.is_reference else {"reference": pair.reference})
-    threads = torch.get_num_threads()
-    torch.set_num_threads(measuring.threads)
-    try:
-        with torch.inference_mode():
-            calls = {name: _call(pair, loaded) for name, loaded in models.items()}
-            for call in calls.values():
-                for _ in range(_WARM_UP):
-                    call()
-            return meter_models(calls, measuring=measuring, seed=pair.seed)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _call(pair: Pair, loaded: Loaded) -> Callable[[], int]:
+def _call(loaded: Loaded, device: str, measuring: Measuring) -> Callable[[], int]:
     """One forward call, waited for, that returns its number of examples."""
     import torch
 
-    measuring = pair.setting.measuring
     inputs = made_inputs(
         loaded.model,
         loaded.tokenizer,
         batch_size=measuring.batch_size,
         length=measuring.length,
-        device=pair.device,
-        seed=pair.seed,
+        device=device,
+        seed=0,
     )
-    gpu = pair.device.startswith("cuda")
+    gpu = device.startswith("cuda")
 
     def call() -> int:
         loaded.model(**inputs)
         if gpu:
-            torch.cuda.synchronize(pair.device)
+            torch.cuda.synchronize(device)
         return measuring.batch_size
 
     return call
@@ -159,7 +179,7 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
         "threads": measuring.threads,
         "device": pair.device,
     }
-    if not isinstance(session.idle, str):
+    if session.idle is not None and not isinstance(session.idle, str):
         reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}
 
 
@@ -187,7 +207,7 @@ def _keep(reading: Reading, session: Session, own: Inference, reference: Inferen
             reading.samples[f"energy_window_kwh{end}"] = list(found.by_round.values())
             windows = session.models[name].windows.values()
             reading.samples[f"energy_power_w{end}"] = [watts for item in windows for watts in item.energy.power_w]
-    if not isinstance(session.idle, str):
+    if session.idle is not None and not isinstance(session.idle, str):
         reading.samples["energy_power_w_idle"] = list(session.idle.power_w)
 
 

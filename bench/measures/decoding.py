@@ -53,7 +53,7 @@ class Decoding(ProbingMeasure):
 
     def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
         """One process per round, if the task has texts written."""
-        return rounds.names(measuring) if kind == "translation" else ()
+        return rounds.names(measuring.processes) if kind == "translation" else ()
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
         """Time both models in this process."""

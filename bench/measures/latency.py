@@ -60,7 +60,7 @@ class Latency(ProbingMeasure):
     def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
         """One process per round."""
         del kind
-        return rounds.names(measuring)
+        return rounds.names(measuring.processes)
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
         """Time both models in this process."""

@@ -58,7 +58,7 @@ class Memory(ProbingMeasure):
     def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
         """One process that loads, and several that run."""
         del kind
-        return (LOAD, *rounds.names(measuring))
+        return (LOAD, *rounds.names(measuring.processes))
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Peak:
         """The peak of one artifact; see `load_peak` and `inference_peak`."""

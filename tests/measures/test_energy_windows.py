@@ -8,7 +8,7 @@ from made_pairs import make_setting
 
 from bench.measures.energy import windows
 from bench.measures.energy.meter import Load
-from bench.measures.energy.windows import BUSY, Window, idle_power_w, meter_models, window_count
+from bench.measures.energy.windows import BUSY, Window, idle_power_w, joined, meter_models, window_count
 
 
 def measuring(**more):
@@ -19,7 +19,7 @@ def measuring(**more):
 def metered(monkeypatch):
     """Meters made-up models: the order of their windows, and the session."""
 
-    def run(*readings, seed=0, **more):
+    def run(*readings, only=None, **more):
         monkeypatch.setattr(windows, "EnergyMeter", FakeMeter(*readings))
         order = []
 
@@ -32,7 +32,8 @@ def metered(monkeypatch):
             return one
 
         calls = {name: call(name) for name in ("artifact", "reference")}
-        session = meter_models(calls, measuring=measuring(**more), seed=seed)
+        asked = measuring(**more)
+        session = meter_models(calls, measuring=asked, rounds=range(window_count(asked)) if only is None else only)
         return [name for name, before in zip(order, ["", *order], strict=False) if name != before], session
 
     return run
@@ -61,18 +62,31 @@ def test_the_idle_window_comes_first_and_runs_nothing(metered):
     assert session.models["artifact"].windows[0].energy.mean_w == pytest.approx(100.0)
 
 
-def test_windows_of_the_models_take_turns_in_an_order_that_the_seed_draws(metered):
+def test_windows_of_the_models_take_turns_in_an_order_that_is_drawn_for_each_round(metered):
     readings = [make_idle(), *(make_reading() for _ in range(16))]
     more = {"energy_seconds": 4.0, "energy_sample_s": 0.05, "energy_windows": 8}
     orders = []
-    for seed in (0, 0, 1):
+    for only in (None, None, *([number] for number in range(8))):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(windows, "_block", lambda _m, seconds, work: (make_reading(), work()))
-            order, session = metered(*readings, seed=seed, **more)
-        assert len(session.models["artifact"].windows) == len(session.models["reference"].windows) == 8
+            order, session = metered(*readings, only=only, **more)
+        count = 8 if only is None else 1
+        assert len(session.models["artifact"].windows) == len(session.models["reference"].windows) == count
         orders.append(order)
     assert orders[0] == orders[1]
-    assert orders[0] != orders[2]
+    assert {tuple(order) for order in orders[2:]} == {("artifact", "reference"), ("reference", "artifact")}
+
+
+def test_sessions_of_several_processes_are_one(metered):
+    _, first = metered(make_idle(40.0), make_reading(100.0), make_reading(100.0), only=[0])
+    _, second = metered("3 samples", make_reading(200.0), only=[1])
+    assert second.idle is None
+    session = joined([second, first])
+    assert idle_power_w(session.idle, "rapl") == pytest.approx(40.0)
+    windows_ = [set(model.windows) for model in session.models.values()]
+    assert sorted(map(len, windows_)) == [1, 2]
+    assert sorted(len(model.reasons) for model in session.models.values()) == [0, 1]
+    assert "nothing" in idle_power_w(joined([second]).idle, "rapl")
 
 
 def test_a_window_counts_the_examples_of_its_own_calls(metered):

@@ -80,7 +80,7 @@ def test_each_process_has_its_share_of_pairs_seconds_and_patience():
     plan = rounds.share_of(Measuring(country="DEU", processes=4, pairs=70, seconds=2.0, patience_seconds=20.0))
     assert plan == (18, 0.5, 5.0, pytest.approx(2 * UNCERTAIN))
     assert rounds.share_of(Measuring(country="DEU", processes=5, pairs=5)).pairs == 5
-    names = rounds.names(Measuring(country="DEU", processes=3))
+    names = rounds.names(3)
     assert [rounds.number_of(name) for name in names] == [0, 1, 2]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.measures.energy.meter import LEAST_SAMPLE_S, LEAST_SAMPLES, EnergyMeter, EnergyReading
@@ -47,10 +47,23 @@ class Metered(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Everything metered for one pair: the idle machine, then each model."""
+    """Everything metered for one pair: the idle machine, then each model; `idle` is None if it was not asked for."""
 
-    idle: EnergyReading | str
+    idle: EnergyReading | str | None
     models: dict[str, Metered]
+
+
+def joined(sessions: Sequence[Session]) -> Session:
+    """One session of those of several processes, each with rounds of its own; the first idle window counts."""
+    idle = next((each.idle for each in sessions if each.idle is not None), "the process that meters it gave nothing")
+    models = {
+        name: Metered(
+            {index: window for each in sessions for index, window in each.models[name].windows.items()},
+            tuple(reason for each in sessions for reason in each.models[name].reasons),
+        )
+        for name in sessions[0].models
+    }
+    return Session(idle, models)
 
 
 def window_count(measuring: Measuring) -> int:
@@ -59,8 +72,8 @@ def window_count(measuring: Measuring) -> int:
     return max(1, min(measuring.energy_windows, int(measuring.energy_seconds / adequate_s + 1e-9)))
 
 
-def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring, seed: int) -> Session:
-    """Meter the idle machine and then the models.
+def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring, rounds: Sequence[int]) -> Session:
+    """Meter the idle machine, if the first round is among `rounds`, and then the models.
 
     Each round holds one window of every model, in an order drawn for the round, so that a drift of the machine's
     temperature or load falls on all alike.
@@ -68,17 +81,17 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
     Args:
         calls: by model, a function that runs one batch to its end and returns how many examples it had.
         measuring: the setting's lengths, numbers and country.
-        seed: of the orders.
+        rounds: the numbers of the rounds to meter, of those from 0 to `window_count`.
     """
-    count = window_count(measuring)
-    seconds = measuring.energy_seconds / count
+    seconds = measuring.energy_seconds / window_count(measuring)
     time.sleep(_SETTLE_S)
-    idle, _ = _block(measuring, measuring.idle_seconds or seconds, lambda: _wait(measuring.energy_sample_s))
+    idle = None
+    if 0 in rounds:
+        idle, _ = _block(measuring, measuring.idle_seconds or seconds, lambda: _wait(measuring.energy_sample_s))
     found: dict[str, dict[int, Window]] = {name: {} for name in calls}
     reasons: dict[str, list[str]] = {name: [] for name in calls}
-    generator = random.Random(seed)
-    for index in range(count):
-        for name in generator.sample(list(calls), len(calls)):
+    for index in rounds:
+        for name in random.Random(index).sample(list(calls), len(calls)):
             energy, inferences = _block(measuring, seconds, calls[name])
             if isinstance(energy, str):
                 reasons[name].append(energy)
@@ -87,15 +100,15 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
     return Session(idle, {name: Metered(found[name], tuple(reasons[name])) for name in calls})
 
 
-def idle_power_w(idle: EnergyReading | str, source: str) -> float | str:
+def idle_power_w(idle: EnergyReading | str | None, source: str) -> float | str:
     """Mean power of the idle machine, or why the idle window does not tell it.
 
     Args:
         idle: the window in which nothing ran.
         source: the power source of the windows that it is a baseline for.
     """
-    if isinstance(idle, str):
-        return f"idle window: {idle}"
+    if idle is None or isinstance(idle, str):
+        return f"idle window: {idle or 'not metered'}"
     if idle.power_source != source:
         return f"idle window: its power comes from {idle.power_source}, that of the inferences from {source}"
     if idle.load.busy_share > BUSY:

@@ -52,9 +52,9 @@ class Round(NamedTuple):
     notes: dict[str, Any]
 
 
-def names(measuring: Measuring) -> tuple[str, ...]:
-    """The names of the rounds, in the order of time."""
-    return tuple(f"process-{number}" for number in range(measuring.processes))
+def names(count: int) -> tuple[str, ...]:
+    """The names of `count` rounds, in the order of time."""
+    return tuple(f"process-{number}" for number in range(count))
 
 
 def number_of(name: str) -> int:
