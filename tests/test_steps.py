@@ -136,7 +136,7 @@ def test_an_exclusive_step_runs_alone_and_is_not_overtaken():
 def test_processes_of_one_measure_are_spread_over_the_time_of_all():
     measures = [step.probe.measure for step in steps_of([NONE], FakeStore(), jobs=1) if step.probe]
     first, second = (index for index, name in enumerate(measures) if name == "latency")
-    assert set(measures[first:second]) == {"latency", "start", "memory", "carbon"}
+    assert set(measures[first:second]) == {"latency", "start", "memory"}
 
 
 def test_a_skipped_measure_needs_no_probes():
