@@ -90,6 +90,8 @@ def _run(options: argparse.Namespace, measuring: Measuring, number: int) -> dict
             "one process": None if results[0].invalid else list(results[0].ratio),
         },
         "processes": [each.ratio.middle for each in results],
+        "artifact_s": [each.artifact_s for each in results],
+        "reference_s": [each.reference_s for each in results],
         "invalid": together.invalid,
         "flatness": together.flatness,
         "pairs": together.measured,

@@ -76,6 +76,18 @@ def test_the_interval_contains_the_true_ratio_in_95_of_100_runs(between):
     assert held >= 367
 
 
+@pytest.mark.parametrize(("slow", "valid"), [(2, True), (3, False)])
+def test_a_process_in_which_both_models_were_slow_all_the_time_does_not_count(slow, valid):
+    disturbed = [one(1.8, reference_s=1.2)] * slow  # the reference 20 % slower than in the fastest process
+    found = rounds.together([*disturbed, *[one(2.0)] * (5 - slow)])
+    assert (found.invalid is None) == valid
+    if valid:
+        assert found.ratio.middle == pytest.approx(2.0)
+    else:
+        assert "a model took 33% longer" in found.invalid  # 1.2 / 1.8 against 1 / 2
+    assert rounds.together([one(1.95, reference_s=1.05), one(2.0)]).ratio.middle < 2.0  # 8 % may be the layout
+
+
 def test_each_process_has_its_share_of_pairs_seconds_and_patience():
     plan = rounds.share_of(Measuring(country="DEU", processes=4, pairs=70, seconds=2.0, patience_seconds=20.0))
     assert plan == (18, 0.5, 5.0, pytest.approx(2 * UNCERTAIN))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEAST_VALID = 0.6  # share of the rounds that must count
+SLOWER = 1.10  # a model's floor in a round over its floor in the fastest one
 _LARGEST_BALLAST = 2**20  # bytes of one block
 _MOST_BALLAST = 64  # blocks
 _NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
@@ -107,9 +108,12 @@ def together(rounds: Sequence[SpeedUp]) -> SpeedUp:
     """One speed-up of all rounds: the geometric mean of their ratios, with an interval that knows how they differ.
 
     The 95 % interval is Student's t over the logarithms of the rounds' ratios; if the rounds agree by chance better
-    than their own pairs allow, it is that of the pairs. One round alone has the interval of its pairs. Invalid, with
-    the reason, if fewer than `LEAST_VALID` of the rounds are valid. Both floors are geometric means too, so that their
-    quotient is the ratio.
+    than their own pairs allow, it is that of the pairs. One round alone has the interval of its pairs. Both floors are
+    geometric means too, so that their quotient is the ratio.
+
+    A round counts if it is valid by itself and both models were about as fast in it as in their fastest round, within
+    `SLOWER`: else another load was there all the time that it lasted, which its own pairs cannot show. Invalid, with
+    the reason, if fewer than `LEAST_VALID` of the rounds count.
 
     Raises `ValueError` for no round at all.
     """
@@ -117,10 +121,11 @@ def together(rounds: Sequence[SpeedUp]) -> SpeedUp:
         raise ValueError("no round to put together")
     if len(rounds) == 1:
         return rounds[0]
-    valid = [each for each in rounds if each.invalid is None]
+    reasons = _reasons(rounds)
+    valid = [each for each, reason in zip(rounds, reasons, strict=True) if reason is None]
     enough = len(valid) >= max(2, LEAST_VALID * len(rounds))
     used = valid if enough else list(rounds)
-    first = next((each.invalid for each in rounds if each.invalid is not None), None)
+    first = next((reason for reason in reasons if reason is not None), None)
     return SpeedUp(
         ratio=_ratio(used),
         artifact_s=statistics.geometric_mean(each.artifact_s for each in used),
@@ -139,6 +144,25 @@ def spread(values: Sequence[float]) -> float | None:
     """
     found = over_seeds([math.log(value) for value in values])
     return None if found is None else math.exp(found.high - found.middle)
+
+
+def _reasons(rounds: Sequence[SpeedUp]) -> list[str | None]:
+    """Why each round does not count; None if it does."""
+    settled = [each for each in rounds if each.invalid is None]
+    if not settled:
+        return [each.invalid for each in rounds]
+    fastest = (min(each.artifact_s for each in settled), min(each.reference_s for each in settled))
+
+    def reason(each: SpeedUp) -> str | None:
+        slower = max(each.artifact_s / fastest[0], each.reference_s / fastest[1])
+        if each.invalid is not None or slower <= SLOWER:
+            return each.invalid
+        return (
+            f"a model took {slower - 1:.0%} longer than in its fastest process, and {SLOWER - 1:.0%} is allowed. Other "
+            "load shares the machine's cores or caches; measure again when it is quiet"
+        )
+
+    return [reason(each) for each in rounds]
 
 
 def _ratio(rounds: Sequence[SpeedUp]) -> Interval:
