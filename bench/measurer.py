@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from bench.errors import UnavailableError
 from bench.measures.claims import check_claims
 from bench.measures.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.processes import Report
+from bench.record import not_finite
 from bench.steps import probed_places
 from bench.stopwatch import Stopwatch
 from bench.store import Store
@@ -67,10 +69,27 @@ def _read(plugin: Measure, pair: Pair) -> Reading:
     except UnavailableError as error:
         reading = Reading()
         reading.leave(str(error), *plugin.columns)
+    _leave_what_is_not_finite(reading, plugin)
     missing = [name for name in plugin.columns if name not in reading.values and name not in reading.absent]
     if missing:
         raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
     return reading
+
+
+def _leave_what_is_not_finite(reading: Reading, plugin: Measure) -> None:
+    """Make a column absent if its value is not finite; raise `RuntimeError` if a sample or a condition is not."""
+    for name, value in list(reading.values.items()):
+        if not math.isfinite(value):
+            del reading.values[name]
+            reading.reference.pop(name, None)
+            reading.leave(f"measure '{plugin.name}' gave {value}, which is not a finite number", name)
+    for name, value in list(reading.reference.items()):
+        if not math.isfinite(value):
+            del reading.reference[name]
+            reading.warn("reference-not-finite", f"{name} of the reference is {value}, so it is left out.")
+    place = not_finite({"samples": reading.samples, "conditions": reading.conditions})
+    if place is not None:
+        raise RuntimeError(f"measure '{plugin.name}' gave a number that is not finite: {place}")
 
 
 def _skipped(plugin: Measure) -> Reading:

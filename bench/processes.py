@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -105,6 +107,9 @@ def _enter(connection: Connection, work: Work, job: Any, log: Path) -> None:
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor in (1, 2):
         os.dup2(stream, descriptor)
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):  # whatever the terminal's encoding, the log takes every character
+            output.reconfigure(encoding="utf-8", errors="backslashreplace")
     last = 0.0
 
     def report(text: str, share: float) -> None:

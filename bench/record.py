@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.columns import COLUMNS
 from bench.errors import RecordError
 from bench.saving import Claimed, Real
 
 SCHEMA_VERSION = 2
 HISTORY = {1: "first version", 2: "stages say what they claimed to save and what they really did"}
+_ADVICE = "Move it out of the results folder, and run its cell again with `bench run`."
+
+# Neither a text that looks like a number nor a truth value is one.
+Number = Annotated[float, Field(strict=True)] | Annotated[int, Field(strict=True)]
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Flag(_Data):
@@ -65,10 +72,10 @@ class Record(_Data):
     machine: dict[str, Any]
     machine_id: str
     created: str
-    values: dict[str, float | int]
-    reference: dict[str, float | int]
+    values: dict[str, Number]
+    reference: dict[str, Number]
     absent: dict[str, str]
-    samples: dict[str, list[float]]
+    samples: dict[str, list[Annotated[float, Field(strict=True)]]]
     conditions: dict[str, dict[str, Any]]
     warnings: tuple[Flag, ...]
     provenance: dict[str, Any] = Field(description="hashes, revisions, versions, commit and data notes")
@@ -123,28 +130,44 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record once; a record that exists already is never overwritten (`RecordError`)."""
+    """Write a record once.
+
+    Raises `RecordError` if a record exists already, which is never overwritten, and if a number is not finite.
+    """
     if path.exists():
         raise RecordError(f"{path}: a record exists already, and records are never edited")
+    place = not_finite(record.model_dump(mode="python"))
+    if place is not None:
+        raise RecordError(f"{path}: {place} is not a finite number, and such a record is not written")
     write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_record(path: Path) -> Record:
-    """The record at `path`; raises `RecordError` where it is damaged or of a newer schema."""
+    """The record at `path`; raises `RecordError` if it is damaged or of a newer schema.
+
+    Damaged is also a record with a number that is not finite, which Python's JSON reader takes, and one with
+    a value that its column cannot have.
+    """
     data = _object(path)
     version = data.get("schema_version")
     if not isinstance(version, int) or version < 1:
-        raise RecordError(f"{path}: not a record: no schema_version")
+        raise RecordError(f"{path}: not a record: no schema_version. {_ADVICE}")
     if version > SCHEMA_VERSION:
         raise RecordError(
             f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}. Update bench to read it."
         )
+    place = not_finite(data)
+    if place is not None:
+        raise RecordError(f"{path}: not a valid record: {place} is not a finite number. {_ADVICE}")
     try:
-        return Record.model_validate(_migrated(data, version))
+        record = Record.model_validate(_migrated(data, version))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path}: not a valid record: {key}: {first['msg']}") from error
+        found = f" (found {first['input']!r})" if isinstance(first["input"], str | int | float) else ""
+        raise RecordError(f"{path}: not a valid record: {key}: {first['msg']}{found}. {_ADVICE}") from error
+    _check_ranges(path, record)
+    return record
 
 
 def read_failure(path: Path) -> Failure:
@@ -152,7 +175,7 @@ def read_failure(path: Path) -> Failure:
     try:
         return Failure.model_validate(_object(path))
     except ValidationError as error:
-        raise RecordError(f"{path}: not a valid failure note: {error.errors()[0]['msg']}") from error
+        raise RecordError(f"{path}: not a valid failure note: {error.errors()[0]['msg']}. Delete it.") from error
 
 
 def read_records(results: Path, suite: str | None = None) -> list[Record]:
@@ -181,7 +204,37 @@ def _object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise RecordError(f"{path}: not valid JSON: {error}") from error
+        raise RecordError(f"{path}: not valid JSON: {error}. {_ADVICE}") from error
     if not isinstance(data, dict):
-        raise RecordError(f"{path}: not a record: expected a JSON object")
+        raise RecordError(f"{path}: not a record: expected a JSON object. {_ADVICE}")
     return data
+
+
+def not_finite(data: Any) -> str | None:
+    """Where in `data` the first number is that is not finite, as "samples.pairs[3]: nan"; None if there is none."""
+    place = _not_finite(data)
+    return None if place is None else place.lstrip(".")
+
+
+def _not_finite(data: Any) -> str | None:
+    if isinstance(data, float):
+        return None if math.isfinite(data) else f": {data}"
+    if isinstance(data, Mapping):
+        parts: Iterable[tuple[str, Any]] = ((f".{key}", value) for key, value in data.items())
+    elif isinstance(data, list | tuple):
+        parts = ((f"[{index}]", value) for index, value in enumerate(data))
+    else:
+        return None
+    return next((name + place for name, value in parts if (place := _not_finite(value)) is not None), None)
+
+
+def _check_ranges(path: Path, record: Record) -> None:
+    """Raise `RecordError` for a value below the least that its column can have."""
+    for part in ("values", "reference"):
+        for name, value in getattr(record, part).items():
+            least = COLUMNS[name].least if name in COLUMNS else None
+            if least is not None and value < least:
+                raise RecordError(
+                    f"{path}: not a valid record: {part}.{name}: {value:.6g} is below {least:g}, the least that the "
+                    f"column can have. {_ADVICE}"
+                )

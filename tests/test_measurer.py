@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.measurer import _account, _skipped
+from bench.measurer import _account, _read, _skipped
 from bench.measures.latency import Latency
 from bench.measures.measure import MEASURES, Reading
 
@@ -45,3 +45,24 @@ def test_a_skipped_measure_leaves_every_column_with_the_reason():
     assert reading.values == {}
     assert set(reading.absent) == set(latency.columns)
     assert set(reading.absent.values()) == {"left out: measuring.skip of the setting names 'latency'"}
+
+
+def read(values, reference=None, samples=None):
+    reading = Reading(values=dict(values), reference=dict(reference or {}), samples=samples or {})
+    plugin = SimpleNamespace(name="made", columns=("quality", "load_s"), read=lambda pair: reading)
+    return _read(plugin, None)
+
+
+def test_a_measured_value_that_is_not_finite_is_absent_with_the_reason():
+    nan, inf = float("nan"), float("inf")
+    reading = read({"quality": nan, "load_s": 2.0}, {"quality": 0.5, "load_s": inf})
+    assert (reading.values, reading.reference) == ({"load_s": 2.0}, {})
+    assert reading.absent == {"quality": "measure 'made' gave nan, which is not a finite number"}
+    assert reading.warnings == [("reference-not-finite", "load_s of the reference is inf, so it is left out.")]
+
+
+def test_a_sample_that_is_not_finite_fails_the_cell():
+    with pytest.raises(
+        RuntimeError, match=r"measure 'made' gave a number that is not finite: samples\.loads\[1\]: inf"
+    ):
+        read({"quality": 1.0, "load_s": 2.0}, samples={"loads": [1.0, float("inf")]})

@@ -32,6 +32,11 @@ def die(job, report):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def say(job, report):
+    print("\N{CJK UNIFIED IDEOGRAPH-540D}", flush=True)
+    return "said"
+
+
 def sleep(job, report):
     time.sleep(job)
 
@@ -52,6 +57,22 @@ def test_a_child_gives_its_result_its_progress_and_its_output_goes_to_the_log(tm
     assert outcome.cause is None
     assert seen == [("half", 0.5)]
     assert "this goes to the log" in (tmp_path / "log").read_text()
+
+
+def test_the_log_takes_characters_that_the_terminals_encoding_lacks(tmp_path):
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import pathlib\n"
+        "from test_processes import outcome_of, say\n"
+        "if __name__ == '__main__':\n"
+        "    outcome = outcome_of(say, None, pathlib.Path(sys.argv[2]))\n"
+        "    assert outcome.result == 'said', outcome\n"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", script, os.path.dirname(__file__), str(tmp_path / "log")]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "log").read_text(encoding="utf-8").splitlines() == ["\N{CJK UNIFIED IDEOGRAPH-540D}"]
 
 
 def test_an_error_the_user_can_act_on_is_passed_on_as_it_is(tmp_path):

@@ -56,9 +56,67 @@ def test_a_record_is_never_overwritten(tmp_path):
 
 
 def test_a_value_that_is_not_a_number_is_never_written(tmp_path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_record(tmp_path / "a.json", make(values={"quality": float("nan")}))
+    with pytest.raises(ValueError, match=r"values\.quality\.float\n  Input should be a finite number"):
+        make(values={"quality": float("nan")})
+    with pytest.raises(RecordError, match=r"a\.json: machine\.loads\[1\]: inf is not a finite number"):
+        write_record(tmp_path / "a.json", make(machine={"loads": (0.1, float("inf"))}))
     assert list(tmp_path.iterdir()) == []
+
+
+PLACES = {
+    "values.quality": lambda data, bad: data["values"].update(quality=bad),
+    "reference.quality": lambda data, bad: data["reference"].update(quality=bad),
+    r"samples.pairs\[1\]": lambda data, bad: data["samples"].update(pairs=[1.0, bad, 2.0]),
+    "conditions.carbon.idle_s": lambda data, bad: data["conditions"].update(carbon={"idle_s": bad}),
+    "spans_s.training": lambda data, bad: data["spans_s"].update(training=bad),
+}
+
+
+def stored(tmp_path, change, bad):
+    data = make().model_dump(mode="json")
+    change(data, bad)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(data), encoding="utf-8")  # which writes NaN and Infinity without a word
+    return path
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_record_with_a_number_that_is_not_finite_is_refused_with_file_key_and_what_to_do(tmp_path, place, bad):
+    path = stored(tmp_path, PLACES[place], bad)
+    with pytest.raises(
+        RecordError, match=rf"a\.json: not a valid record: {place}: {bad} is not .*\. Move it out of the"
+    ):
+        read_record(path)
+
+
+@pytest.mark.parametrize("place", ["values.quality", "reference.quality", r"samples.pairs\[1\]"])
+@pytest.mark.parametrize("bad", ["NaN", "0.5", "inf", True, None])
+def test_a_text_or_a_truth_value_is_no_number(tmp_path, place, bad):
+    path = stored(tmp_path, PLACES[place], bad)
+    where = place.replace(r"\[1\]", ".1")
+    with pytest.raises(RecordError, match=rf"a\.json: not a valid record: {where}.*Input should be a valid number"):
+        read_record(path)
+
+
+def test_a_number_too_large_for_a_float_is_refused(tmp_path):
+    path = stored(tmp_path, PLACES["values.quality"], 0.25)
+    path.write_text(path.read_text(encoding="utf-8").replace("0.25", "1e999"), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"values\.quality: inf is not a finite number"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("name", ["params", "size_bytes", "load_s"])
+def test_a_value_below_the_least_of_its_column_is_refused(tmp_path, name):
+    path = stored(tmp_path, lambda data, bad: data["values"].update({name: bad}), -1)
+    with pytest.raises(RecordError, match=rf"values\.{name}: -1 is below 0, the least that the column can have"):
+        read_record(path)
+    assert read_record(stored(tmp_path, lambda data, bad: data["values"].update({name: bad}), 0)).values[name] == 0
+
+
+def test_scores_and_drops_may_be_below_zero(tmp_path):
+    values = {"quality": -0.1, "drop": -0.2}  # a correlation, and an artifact better than its reference
+    assert read_record(stored(tmp_path, lambda data, bad: data["values"].update(bad), values)).values == values
 
 
 GOLDEN = Path(__file__).parent / "records"

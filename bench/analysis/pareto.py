@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.analysis.dominance import dominated
 from bench.analysis.hypervolume import Cover, cover
-from bench.analysis.membership import DRAWS, on_front
+from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
 from bench.analysis.standings import Standing, Standings, standings
 from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
 from bench.columns import COLUMNS, column
@@ -78,13 +79,20 @@ class Front:
         said = []
         if self.certainty:
             exact = f"; taken as exact, without an interval: {', '.join(self.exact)}" if self.exact else ""
+            draws = draws_for(len(self.rows), len(self.columns))
+            fewer = f" ({DRAWS:,} up to {LARGE:,} rows)" if draws < DRAWS else ""
             said.append(
-                f"On front: share of {DRAWS:,} draws of every value within its 95 % interval in which no row beats "
-                f"this one{exact}."
+                f"On front: share of {draws:,} draws{fewer} of every value within its 95 % interval in which no row "
+                f"beats this one{exact}."
             )
         elif self.rows:
             said.append("No value here has an interval, so how sure the front is cannot be said.")
-        if self.cover is not None:
+        if self.cover is not None and self.cover.volume is None:
+            said.append(
+                f"The hypervolume is not computed: {len(self.members):,} rows on a front over {len(self.columns)} "
+                f"columns take too long. Weigh fewer columns, or fewer rows."
+            )
+        elif self.cover is not None:
             whole = f"{self.cover.share:.1%}" if self.cover.share is not None else "none"
             said.append(
                 f"Hypervolume: {whole} of the box from the reference point ({self._point(self.cover.reference)}) to "
@@ -178,15 +186,19 @@ def front(
     A point dominates another when it is at least as good in every column and better in one; equal points do not
     dominate each other, so both stay. A point with an absent value in some column is on no front and beats nothing.
     """
+    import numpy as np
+
     signs = [1.0 if way == "higher" else -1.0 for way in directions]
-    gains: dict[int, tuple[float, ...]] = {}
+    gains: dict[int, list[float]] = {}
     for index, point in enumerate(points):
         values = [point.get(name) for name in columns]
-        if all(isinstance(value, int | float) for value in values):
-            gains[index] = tuple(
-                sign * value for sign, value in zip(signs, values, strict=True) if isinstance(value, int | float)
-            )
-    return {index for index, own in gains.items() if not any(_dominates(other, own) for other in gains.values())}
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) == len(columns):
+            gains[index] = [sign * value for sign, value in zip(signs, numbers, strict=True)]
+    if not gains:
+        return set()
+    beaten = dominated(np.array(list(gains.values()), dtype=np.float64)[None])[0]
+    return {index for index, lost in zip(gains, beaten, strict=True) if not lost}
 
 
 def direction(name: str) -> Direction:
@@ -196,10 +208,6 @@ def direction(name: str) -> Direction:
         directed = ", ".join(item.name for item in COLUMNS.values() if item.better is not None)
         raise RecordError(f"column {name} is neither better high nor low, so it makes no front. Choose of: {directed}.")
     return better
-
-
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def _gap(values: Mapping[str, float | int | Absent], columns: Sequence[str]) -> str | None:

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NAMED = 60  # points that are all named; of more, those on the front
+
 
 def draw_front(front: Front, path: Path) -> None:
     """Draw a front over its first two columns into a PNG or SVG file, as the ending of `path` says.
 
-    With more than two columns, membership still counts all of them, so no line is drawn. The same front gives the same
-    bytes of SVG. Raises `RecordError` for another ending, where no recipe has both values, and where the file cannot
+    With more than two columns, membership still counts all of them, so no line is drawn. Of more than `NAMED` rows only
+    the reference and, if they are no more than that, those on the front are named. The same front gives the same bytes
+    of SVG. Raises `RecordError` for another ending, where no recipe has both values, and where the file cannot
     be written.
     """
     picture.save_picture(path, lambda: figure_of(front))
@@ -53,8 +56,20 @@ def figure_of(front: Front) -> Figure:
     bars = _draw_points(axes, front, points, across, up)
     _draw_legend(axes, front, with_line=bool(steps))
     _draw_words(figure, front)
-    annotate(axes, _named(front), points, bars, steps)
+    names, shown = _named(front), _shown(front)
+    if len(shown) < len(points):
+        bars = []  # of so many that no label could keep clear of all
+    annotate(axes, [names[index] for index in shown], [points[index] for index in shown], bars, steps)
     return figure
+
+
+def _shown(front: Front) -> list[int]:
+    """The rows whose names are written."""
+    everyone = range(len(front.rows))
+    if len(front.rows) <= NAMED:
+        return list(everyone)
+    members = front.members if len(front.members) <= NAMED else frozenset()
+    return [index for index in everyone if index in members or front.rows[index].is_reference]
 
 
 def _value(row: Standing, name: str) -> float:
@@ -147,5 +162,11 @@ def _draw_words(figure: Figure, front: Front) -> None:
     seeds = f"seed{'s' if len(own.seeds) > 1 else ''} {', '.join(map(str, own.seeds))}"
     left = f"  ·  left out: {len(front.left_out)} (see the table)" if front.left_out else ""
     models = ", ".join(dict.fromkeys(row.model for row in front.rows))
-    said = f"{models}  ·  {tasks}, {seeds}  ·  machine {own.machine}{left}"
+    few = len(_shown(front)) < len(front.rows)
+    named = f"  ·  {len(front.rows):,} rows, named: {_said_of_names(front)}" if few else ""
+    said = f"{models}  ·  {tasks}, {seeds}  ·  machine {own.machine}{left}{named}"
     picture.draw_words(figure, own.suite.title, said, generated=own.generated)
+
+
+def _said_of_names(front: Front) -> str:
+    return "the front" if len(front.members) <= NAMED else "the reference only (see the table)"

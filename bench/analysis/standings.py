@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import mean_of
@@ -18,6 +19,8 @@ _ONE_PROCESS = (
     "give a ratio outside them."
 )
 _NAMED = 3  # missing cells, or changed values, named one by one before the rest is only counted
+
+Item = TypeVar("Item", Record, Failure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,8 @@ def standings(
     relevant: list[Record | Failure] = [*records, *failures]
     seeds = tuple(sorted({item.seed for item in relevant if item.task in counted} or {0}))
     pairs = dict.fromkeys((item.model, item.recipe) for item in relevant)
-    rows = [_standing(suite, model, recipe, records, failures, counted, seeds) for model, recipe in pairs]
+    done, failed = _by_row(records), _by_row(failures)
+    rows = [_standing(suite, pair, done.get(pair, {}), failed.get(pair, {}), counted, seeds) for pair in pairs]
     return Standings(
         suite=suite,
         rows=tuple(sorted(rows, key=lambda row: (row.model, not row.is_reference, row.family, row.recipe))),
@@ -142,17 +146,23 @@ def _counted(suite: Suite, tasks: Sequence[str] | None) -> tuple[str, ...]:
     return counted
 
 
+def _by_row(items: Sequence[Item]) -> dict[tuple[str, str], dict[tuple[str, int], Item]]:
+    """By model and recipe, then by task and seed."""
+    found: dict[tuple[str, str], dict[tuple[str, int], Item]] = {}
+    for item in items:
+        found.setdefault((item.model, item.recipe), {})[item.task, item.seed] = item
+    return found
+
+
 def _standing(
     suite: Suite,
-    model: str,
-    recipe: str,
-    records: Sequence[Record],
-    failures: Sequence[Failure],
+    pair: tuple[str, str],
+    own: dict[tuple[str, int], Record],
+    failed: dict[tuple[str, int], Failure],
     counted: Sequence[str],
     seeds: Sequence[int],
 ) -> Standing:
-    own = {(record.task, record.seed): record for record in records if (record.model, record.recipe) == (model, recipe)}
-    failed = {(item.task, item.seed): item for item in failures if (item.model, item.recipe) == (model, recipe)}
+    model, recipe = pair
     lacking = [(task, seed) for task in counted for seed in seeds if (task, seed) not in own]
     missing = _why_missing(lacking, failed) if lacking else None
     first = next(iter(own.values()), None)

@@ -8,6 +8,7 @@ import typer
 
 from bench import __version__
 from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
+from bench.cli.terminal import replace_what_is_lacking
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run a command; a problem the user can act on is one message on stderr and exit status 2."""
+    replace_what_is_lacking()
     try:
         app()
     except BenchError as error:

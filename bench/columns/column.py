@@ -21,3 +21,8 @@ class Column(NamedTuple):
     says: str
     source: str = ""
     oracle: str = ""
+
+    @property
+    def least(self) -> float | None:
+        """The least value there can be: 0 of counts, bytes and seconds; None if there is no such bound."""
+        return 0.0 if self.show in ("count", "bytes", "seconds") else None

@@ -23,7 +23,7 @@ def processor(cpuinfo: Path = _CPUINFO, governor: Path = _GOVERNOR) -> list[Find
     import torch
 
     machine = describe_machine("cpu")
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
     flags = set(next((line.partition(":")[2] for line in text.splitlines() if line.startswith("flags")), "").split())
     virtual = ", in a virtual machine" if "hypervisor" in flags else ""
     cores = machine["cores"]
@@ -43,7 +43,7 @@ def _governor(path: Path, virtual: bool) -> Finding:
     if not path.exists():
         where = "the host's" if virtual else "not told by this system"
         return Finding("governor", "note", f"clock rate: {where}; changes cannot be seen")
-    name = path.read_text().strip()
+    name = path.read_text(encoding="utf-8").strip()
     if name == "performance":
         return Finding("governor", "ok", "performance")
     advice = "Fix the clock rate: `cpupower frequency-set -g performance`."

@@ -139,3 +139,16 @@ def test_flags_of_fake_compression_stand_in_the_fronts_table(suite, row):
     text = render(table, "table", width=100)
     assert "fake !¹ !²" in text
     assert "claimed-not-stored: 4-bit weights are stored in 32 bits (and 2 more records)" in text
+
+
+def test_a_large_front_says_its_fewer_draws_and_why_it_has_no_volume(suite, row, monkeypatch):
+    monkeypatch.setattr("bench.analysis.membership.LARGE", 1)
+    monkeypatch.setattr("bench.analysis.hypervolume.SLICES", 1)
+    records = [
+        *row("none", 0.9, 0.9, 0.9, **scored(0.9, 0.02, 100)),
+        *row("svd", 0.8, 0.8, 0.8, **scored(0.8, 0.02, 50)),
+    ]
+    records = [record.model_copy(update={"values": {**record.values, "params": 10}}) for record in records]
+    notes = " ".join(pareto(suite, records, ["quality", "flops", "params"]).table().notes)
+    assert "On front: share of 500 draws (2,000 up to 500 rows) of every value" in notes
+    assert "The hypervolume is not computed: 2 rows on a front over 3 columns take too long." in notes

@@ -133,3 +133,17 @@ def test_axes_choose_prefix_and_scale_and_hold_every_value(name, values, unit, l
 def test_a_single_value_still_has_room_around_it(value):
     axis = axis_for(COLUMNS["flops"], [value])
     assert axis.low < axis.high
+
+
+def test_of_many_rows_only_the_front_is_named_and_the_page_says_so(front, monkeypatch):
+    assert not any("named" in text for text in texts(figure_of(front())))
+    monkeypatch.setattr("bench.analysis.plot.NAMED", 3)  # of four rows
+    said = texts(figure_of(front()))
+    assert {"reference", "tiny"} <= set(said)
+    assert "wide" not in said
+    assert any(text.endswith("4 rows, named: the front") for text in said)
+    monkeypatch.setattr("bench.analysis.plot.NAMED", 2)  # three of them are on the front
+    said = texts(figure_of(front()))
+    assert "reference" in said
+    assert "tiny" not in said
+    assert any(text.endswith("4 rows, named: the reference only (see the table)") for text in said)

@@ -137,7 +137,8 @@ class _Counters:
 
 def throttles() -> int | None:
     """How often cores were slowed because of heat since the system started (Linux on Intel); None elsewhere."""
-    counts = [int(path.read_text()) for path in Path("/sys/devices/system/cpu").glob(f"cpu[0-9]*/{_THROTTLES}")]
+    paths = Path("/sys/devices/system/cpu").glob(f"cpu[0-9]*/{_THROTTLES}")
+    counts = [int(path.read_text(encoding="utf-8")) for path in paths]
     return sum(counts) if counts else None
 
 
