@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEAST_VALID = 0.6  # share of the rounds that must count
-SLOWER = 1.10  # a model's floor in a round over its floor in the fastest one
+SLOWER = 1.05  # both models over their floors in their fastest rounds
 _LARGEST_BALLAST = 2**20  # bytes of one block
 _MOST_BALLAST = 64  # blocks
 _NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
@@ -111,7 +111,7 @@ def together(rounds: Sequence[SpeedUp]) -> SpeedUp:
     than their own pairs allow, it is that of the pairs. One round alone has the interval of its pairs. Both floors are
     geometric means too, so that their quotient is the ratio.
 
-    A round counts if it is valid by itself and both models were about as fast in it as in their fastest round, within
+    A round counts if it is valid by itself and not both models were slower in it than in their fastest rounds, beyond
     `SLOWER`: else another load was there all the time that it lasted, which its own pairs cannot show. Invalid, with
     the reason, if fewer than `LEAST_VALID` of the rounds count.
 
@@ -154,12 +154,13 @@ def _reasons(rounds: Sequence[SpeedUp]) -> list[str | None]:
     fastest = (min(each.artifact_s for each in settled), min(each.reference_s for each in settled))
 
     def reason(each: SpeedUp) -> str | None:
-        slower = max(each.artifact_s / fastest[0], each.reference_s / fastest[1])
+        slower = min(each.artifact_s / fastest[0], each.reference_s / fastest[1])
         if each.invalid is not None or slower <= SLOWER:
             return each.invalid
         return (
-            f"a model took {slower - 1:.0%} longer than in its fastest process, and {SLOWER - 1:.0%} is allowed. Other "
-            "load shares the machine's cores or caches; measure again when it is quiet"
+            f"both models took at least {slower - 1:.0%} longer than in their fastest processes, "
+            f"{SLOWER - 1:.0%} is allowed. Other load shares the machine's cores or caches; measure again when it is "
+            "quiet"
         )
 
     return [reason(each) for each in rounds]
