@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.analysis.comparable import comparable
 from bench.analysis.means import mean_of
+from bench.analysis.names import told_apart
 from bench.analysis.table import Absent, flags_of
 from bench.columns import COLUMNS
 from bench.errors import RecordError, SuiteError
@@ -38,7 +39,8 @@ class Standing:
 class Standings:
     """Every recipe's row, the reference first, with what the numbers rest on.
 
-    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have.
+    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have, `shared` sentences on
+    names that several models share.
     """
 
     suite: Suite
@@ -49,6 +51,7 @@ class Standings:
     setting_id: str
     flags: dict[str, str]
     generated: bool
+    shared: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the means: tasks left out, seeds, a setting that is not the suite's own."""
@@ -60,7 +63,7 @@ class Standings:
         said = [f"Means over {over} ({', '.join(self.counted)}{without}) and {seeds}, on machine {self.machine}."]
         if self.setting_id != self.suite.setting_id:
             said.append(f"Setting {self.setting_id} is not the suite's own ({self.suite.setting_id}): values were set.")
-        return tuple(said)
+        return (*said, *self.shared)
 
 
 def standings(
@@ -80,6 +83,7 @@ def standings(
     """
     if not records:
         raise RecordError(f"there are no records of suite {suite.name}. Make some with `bench run {suite.name}`.")
+    records, failures, shared = told_apart(records, failures)
     comparable(records)
     if records[0].suite != suite.name:
         raise RecordError(f"these are records of suite {records[0].suite}, not of suite {suite.name}")
@@ -98,6 +102,7 @@ def standings(
         setting_id=records[0].setting_id,
         flags=flags_of(records),
         generated=suite.generated or any(record.generated for record in records),
+        shared=shared,
     )
 
 
