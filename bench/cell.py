@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.errors import SuiteError
+from bench.errors import ModelError, SuiteError
+from bench.fit import Fit, examine
 from bench.models.source import open_source
 from bench.recipe import Recipe
 from bench.store import Kind
@@ -18,6 +19,8 @@ from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 
 PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
+LONGEST = 220  # characters of a file's name without its ending; file systems take 255 bytes with it
+NAME = r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,99}"  # of a model, as the user gives it
 MEASURED_BY = 3  # raised whenever the same artifact would give other numbers
 
 
@@ -35,7 +38,8 @@ class Cell:
 
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
-    by name what other tasks are made from whose training data the recipe uses.
+    by name what other tasks are made from whose training data the recipe uses. `given_name` is the model's name in
+    records if the user gave one, `fit` what was found of model and texts before the run.
     """
 
     suite: Suite
@@ -49,6 +53,13 @@ class Cell:
     model_fingerprint: str
     reference_key: str
     elsewhere: dict[str, str] = field(default_factory=dict)
+    given_name: str | None = None
+    fit: Fit | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model as a record names it; see `model_name`."""
+        return model_name(self.model, self.given_name)
 
     @property
     def stage_keys(self) -> tuple[str, ...]:
@@ -101,10 +112,14 @@ class Cell:
 
     @property
     def slug(self) -> str:
-        """The cell as a file name of letters, digits, dots and dashes."""
-        model = Path(self.model).name if self.model else "model"
+        """The cell as a file name of letters, digits, dots and dashes, `LONGEST` at most: the longest words are cut."""
+        model = self.given_name or (Path(self.model).name if self.model else "model")
         words = (self.task.name, model, self.recipe.name, f"seed{self.seed}", self.key[:8])
-        return "--".join(re.sub(r"[^A-Za-z0-9.=_]+", "-", word).strip("-.") for word in words)
+        plain = [re.sub(r"[^A-Za-z0-9.=_]+", "-", word).strip("-.") for word in words]
+        while len("--".join(plain)) > LONGEST:
+            longest = max(range(len(plain)), key=lambda index: len(plain[index]))
+            plain[longest] = plain[longest][:-1]
+        return "--".join(plain)
 
 
 class Probe(NamedTuple):
@@ -147,6 +162,13 @@ class Job:
         return self.data
 
 
+def model_name(model: str, given: str | None) -> str:
+    """The model as a record names it: as the user does, else by its folder without the path, else by its id."""
+    if given is not None:
+        return given
+    return (Path(model).resolve().name or "model") if Path(model).is_dir() else model
+
+
 def training_part(data: TaskData, task: Task) -> TaskData:
     """The data with nothing but the training split."""
     return replace(data, splits={task.train: data.splits[task.train]})
@@ -160,12 +182,20 @@ def plan(
     recipes: Iterable[Recipe],
     seeds: Iterable[int],
     conditions: Conditions,
+    name: str | None = None,
 ) -> list[Cell]:
-    """The cells of a run, tasks outermost; reads the data and the model once to fingerprint them.
+    """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
 
-    Raises `DataError` or `ModelError` at once where something is missing, before anything is trained.
+    `name` is the model's in records, file names and boards; None is its folder's or its id.
+    Raises `DataError` or `ModelError` at once where something is missing or does not fit, before anything is trained.
     """
-    model_fingerprint = open_source(model).fingerprint()
+    if name is not None and not re.fullmatch(NAME, name):
+        raise ModelError(
+            f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
+            "plus signs, underscores or slashes"
+        )
+    source = open_source(model)
+    model_fingerprint = source.fingerprint()
     recipes, seeds, cells = list(recipes), list(seeds), []
     elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
@@ -174,6 +204,9 @@ def plan(
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
+        others = [suite.task(each) for recipe in recipes for method in recipe.methods() for each in method.tasks()]
+        read = [(task, data)] if train_task is task else [(train_task, train_data), (task, data)]
+        fit = examine(source, suite, read, also=others, called=model_name(model, name))
         for seed in seeds:
             made_from = [
                 PROCEDURE,
@@ -182,6 +215,7 @@ def plan(
                 seed,
                 conditions.device,
                 [version("torch"), version("transformers")],
+                *(["segment ids added"] if fit.segments == "added" else []),
             ]
             cells += [
                 Cell(
@@ -195,9 +229,11 @@ def plan(
                     data_fingerprint=data_fingerprint,
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
-                    elsewhere=others,
+                    elsewhere=uses,
+                    given_name=name,
+                    fit=fit,
                 )
-                for recipe, others in zip(recipes, elsewhere, strict=True)
+                for recipe, uses in zip(recipes, elsewhere, strict=True)
             ]
     return cells
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.cell import Cell
@@ -27,6 +26,7 @@ def record_of(
     `spans` are the seconds by activity of all its children; `tables` the files written beside it, from `write_tables`.
     """
     suite, readings, provenance = cell.suite, result["readings"], result["provenance"]
+    warned = [*(cell.fit.warnings if cell.fit else ()), *(each for part in readings.values() for each in part.warnings)]
     return Record(
         key=cell.key,
         suite=suite.name,
@@ -35,7 +35,7 @@ def record_of(
         task=cell.task.name,
         task_version=cell.task.version,
         task_kind=cell.task.kind,
-        model=model_name(cell.model),
+        model=cell.model_name,
         recipe=cell.recipe.name,
         recipe_base=cell.recipe.base,
         family=cell.recipe.file.family,
@@ -50,8 +50,11 @@ def record_of(
         reference=_merged(reading.reference for reading in readings.values()),
         absent=_merged(reading.absent for reading in readings.values()),
         samples=_merged(reading.samples for reading in readings.values()),
-        conditions={name: reading.conditions for name, reading in readings.items()},
-        warnings=tuple(Flag(code=code, says=says) for reading in readings.values() for code, says in reading.warnings),
+        conditions={
+            **{name: reading.conditions for name, reading in readings.items()},
+            **({"fit": cell.fit.conditions} if cell.fit else {}),
+        },
+        warnings=tuple(Flag(code=code, says=says) for code, says in warned),
         provenance={**provenance, "tables": tables, "versions": versions(), "source": source_commit()},
         spans_s={key: sum(span[key] for span in spans) for key in ("training", "evaluating", "measuring", "other")},
     )
@@ -63,7 +66,8 @@ def failure_of(cell: Cell, phase: Phase, outcome: Outcome) -> Failure:
         key=cell.key,
         suite=cell.suite.name,
         task=cell.task.name,
-        model=model_name(cell.model),
+        model=cell.model_name,
+        model_fingerprint=cell.model_fingerprint,
         recipe=cell.recipe.name,
         seed=cell.seed,
         setting_id=cell.suite.setting_id,
@@ -73,11 +77,6 @@ def failure_of(cell: Cell, phase: Phase, outcome: Outcome) -> Failure:
         interrupted=outcome.interrupted,
         detail=outcome.detail,
     )
-
-
-def model_name(model: str) -> str:
-    """The model as a record names it: a local path says nothing elsewhere, its last part does."""
-    return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def _merged(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -93,13 +93,31 @@ def _one_version_a_task(records: Sequence[Record]) -> None:
 
 
 def _one_record_a_cell(records: Sequence[Record]) -> None:
-    keys: dict[tuple[str, str, str, int], str] = {}
+    keys: dict[tuple[str, str, str, int], Record] = {}
     for record in records:
         cell = (record.task, record.model, record.recipe, record.seed)
         if cell in keys:
             raise RecordError(
-                f"two records ({keys[cell]}, {record.key}) of task {record.task}, model {record.model}, recipe "
-                f"{record.recipe}, seed {record.seed}: the model, the data or the recipe changed in between. Move the "
-                f"outdated one out of the results folder."
+                f"two records ({keys[cell].key}, {record.key}) of task {record.task}, model {record.model}, recipe "
+                f"{record.recipe}, seed {record.seed}: {_changed(keys[cell], record)}. Move the outdated one out of "
+                f"the results folder."
             )
-        keys[cell] = record.key
+        keys[cell] = record
+
+
+def _changed(first: Record, second: Record) -> str:
+    """What two records of one cell differ in, of all that a key depends on and a record holds."""
+    found = differing([_made_from(first), _made_from(second)])
+    if not found:
+        return "what they were made from differs in nothing that the records hold"
+    return f"what they were made from differs in {'; '.join(found[:_NAMED])}"
+
+
+def _made_from(record: Record) -> dict[str, Any]:
+    versions = record.provenance.get("versions", {})
+    parts = {name: record.provenance.get(name, {}).get("fingerprint", "not stated") for name in ("data", "model")}
+    return {
+        **{name: str(content)[:12] for name, content in parts.items()},
+        **{name: versions[name] for name in ("torch", "transformers") if name in versions},
+        "stages": [f"{stage.method} {stage.arguments}" for stage in record.stages],
+    }

@@ -10,6 +10,7 @@ from bench.analysis.comparable import comparable, same_conditions
 from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
 from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
+from bench.analysis.names import content_of
 from bench.analysis.paired import Measured
 from bench.analysis.table import Absent, flags_of
 from bench.analysis.verdict import change_of_difference, change_of_ratio
@@ -83,6 +84,7 @@ def compare(
         notes += [f"Left out: {', '.join(row)}: no record of {other.name}" for row in one.rows if row not in other.rows]
     for row in rows:
         before, after = first.rows[row], second.rows[row]
+        notes += _other_content(row[0], before, after)
         tasks, seeds, left = _common(before, after, first.name, second.name)
         notes += left
         counted = [task for task in tasks if task not in excluded]
@@ -99,6 +101,15 @@ def compare(
         flags=flags_of(everything),
         generated=any(record.generated for record in everything),
     )
+
+
+def _other_content(model: str, before: Cells, after: Cells) -> list[str]:
+    """A note if the two sides' models share their name and not their content."""
+    sides = [{content_of(item.record) for item in cells.values()} - {None} for cells in (before, after)]
+    if not all(sides) or sides[0] == sides[1]:
+        return []
+    found = [", ".join(sorted(str(content)[:8] for content in side)) for side in sides]
+    return [f"The model {model} is not the same on both sides: its content is {found[0]} in A and {found[1]} in B."]
 
 
 def _flagged(side: Side) -> list[str]:

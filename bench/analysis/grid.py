@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bench.analysis.arguments import WHOLE, coordinates
 from bench.analysis.comparable import comparable
 from bench.analysis.means import mean_of
+from bench.analysis.names import told_apart
 from bench.analysis.table import Absent, failure_note
 from bench.columns import COLUMNS, Column, column
 from bench.errors import RecordError, unknown
@@ -98,6 +99,7 @@ def grid_of(
     """
     shown = column(value)
     _check(axes)
+    records, failures, shared = told_apart(records, failures)
     comparable(records)
     compressed = [(coordinates(record), record) for record in records if record.recipe_base != "none"]
     kept, left = _kept(compressed, [*axes.rows, *axes.columns], where or {})
@@ -121,7 +123,7 @@ def grid_of(
         across=tuple(across),
         body=body,
         models=tuple(dict.fromkeys(record.model for _, record in kept)),
-        notes=(*_notes([record for _, record in kept], left, axes), *map(failure_note, failures)),
+        notes=(*_notes([record for _, record in kept], left, axes), *shared, *map(failure_note, failures)),
         generated=suite.generated or any(record.generated for record in records),
     )
 

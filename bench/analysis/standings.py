@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import mean_of
+from bench.analysis.names import told_apart
 from bench.analysis.table import Absent, flags_of
 from bench.columns import COLUMNS
 from bench.errors import RecordError, SuiteError
@@ -45,7 +46,8 @@ class Standing:
 class Standings:
     """Every recipe's row, the reference first, with what the numbers rest on.
 
-    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have.
+    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have, `shared` sentences on
+    names that several models share.
     """
 
     suite: Suite
@@ -58,6 +60,7 @@ class Standings:
     generated: bool
     changes: tuple[str, ...] = ()
     one_process: bool = False
+    shared: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the means: tasks left out, seeds, a setting that is not the suite's own."""
@@ -74,7 +77,7 @@ class Standings:
             )
         if self.one_process:
             said.append(_ONE_PROCESS)
-        return tuple(said)
+        return (*said, *self.shared)
 
 
 def standings(
@@ -94,6 +97,7 @@ def standings(
     """
     if not records:
         raise RecordError(f"there are no records of suite {suite.name}. Make some with `bench run {suite.name}`.")
+    records, failures, shared = told_apart(records, failures)
     comparable(records)
     if records[0].suite != suite.name:
         raise RecordError(f"these are records of suite {records[0].suite}, not of suite {suite.name}")
@@ -115,6 +119,7 @@ def standings(
         generated=suite.generated or any(record.generated for record in records),
         changes=_changes(suite, records[0]),
         one_process=any("speedup" in each.values and not _several(each) for each in records),
+        shared=shared,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bench.analysis.names import told_apart
 from bench.columns import COLUMNS, column
 from bench.errors import RecordError, unknown
 from bench.record import Failure, Record
@@ -90,6 +91,7 @@ def table_of(
     """
     if not records and not failures:
         raise RecordError("there are no records to show. Make some with `bench run SUITE`.")
+    records, failures, shared = told_apart(records, failures)
     chosen = with_ends(_checked(DEFAULT_COLUMNS if columns is None else columns))
     flags = flags_of(records)
     return Table(
@@ -100,7 +102,7 @@ def table_of(
             *(("flags",) if flags else ()),
         ),
         rows=tuple(_row(record, chosen) for record in sorted(records, key=_order)),
-        notes=tuple(failure_note(failure) for failure in failures),
+        notes=(*shared, *(failure_note(failure) for failure in failures)),
         flags=flags,
         generated=any(record.generated for record in records),
     )

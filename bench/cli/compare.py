@@ -44,7 +44,7 @@ def compare(
     roots = folders if len(folders) == 2 else [results]
     name, known = _suite(suite, roots)
     keep = {"machine": machine, "setting": setting, "model": model}
-    found = [_chosen(_read(root, name), keep, task) for root in roots]
+    found = [_chosen(each, keep, task) for each in _told_apart([_read(root, name) for root in roots])]
     sides = _of_folders(folders, found) if len(folders) == 2 else _of_recipes(a, b, found[0])
     done = find(
         sides[0],
@@ -89,11 +89,24 @@ def _read(root: Path, suite: str) -> list[Measured]:
     return [item for item in records if item.record.suite == suite]
 
 
+def _told_apart(found: list[list[Measured]]) -> list[list[Measured]]:
+    """The same records; a name that models share within one folder is told apart in every folder."""
+    from dataclasses import replace
+
+    from bench.analysis.names import renamed, shared_names
+
+    shared = {name for each in found for name in shared_names(item.record for item in each)}
+    return [[replace(item, record=renamed(item.record, shared)) for item in each] for each in found]
+
+
 def _chosen(found: list[Measured], keep: dict[str, str | None], tasks: Sequence[str]) -> list[Measured]:
+    from bench.analysis.names import is_called
+
     def kept(item: Measured) -> bool:
-        own = {"machine": item.record.machine_id, "setting": item.record.setting_id, "model": item.record.model}
-        wanted = all(value is None or own[key] == value for key, value in keep.items())
-        return wanted and (not tasks or item.record.task in tasks)
+        own = {"machine": item.record.machine_id, "setting": item.record.setting_id}
+        wanted = all(keep[key] in (None, value) for key, value in own.items())
+        called = keep["model"] is None or is_called(item.record.model, keep["model"])
+        return wanted and called and (not tasks or item.record.task in tasks)
 
     return [item for item in found if kept(item)]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def run(
     suite: str = typer.Argument(help="A suite's name, or a path to a TOML file. `bench list suites` names them."),
     model: str | None = typer.Option(None, help="Hub id, local directory or built-in; default: the suite's own."),
+    name: str | None = typer.Option(None, help="The model's name in records and boards; default: its folder or id."),
     recipe: list[str] = typer.Option([], help="Run only this recipe (repeatable); may be a path to a TOML file."),
     task: list[str] = typer.Option([], help="Run only this task (repeatable)."),
     seed: list[int] = typer.Option([], help="Run with this seed (repeatable); default: the suite's."),
@@ -43,18 +44,21 @@ def run(
 
     started = time.perf_counter()
     chosen, recipes = _choose(suite, recipe, assignments)
-    name = model or chosen.model
-    if name is None:
+    chosen_model = model or chosen.model
+    if chosen_model is None:
         raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
     start_server()
     cells = plan(
         chosen,
         tasks=[chosen.task(each, where="--task") for each in task] or list(chosen.tasks),
-        model=name,
+        model=chosen_model,
+        name=name,
         recipes=recipes,
         seeds=seed or chosen.seeds,
         conditions=Conditions(device=_device(device), data_dir=data_dir),
     )
+    for says in dict.fromkeys(says for cell in cells if cell.fit for _, says in cell.fit.warnings):
+        typer.echo(f"warning: {says}", err=True)
     places = Places(results=results, store=Store(cache or default_root()))
     job = Run(chosen, cells, places=places, jobs=jobs, retry=retry)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelError
+from bench.models.limits import positions_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,9 +70,8 @@ def _translates(model: nn.Module) -> bool:
 
 
 def _positions(model: nn.Module) -> int:
-    config: Any = model.config
-    halves = [getattr(config, name, config) for name in ("encoder", "decoder")]
-    return min(int(getattr(half, "max_position_embeddings", None) or 2**31) for half in halves)
+    found = positions_of(model.config)
+    return 2**31 if found is None else found
 
 
 def _tokenizer_limit(tokenizer_or_vocab: Any) -> int:

@@ -37,6 +37,7 @@ class Adapter(ABC):
     activation: ClassVar[str | None] = None
     attention_tail: ClassVar[tuple[str, str] | None] = None
     iterates: ClassVar[bool] = True  # whether the architecture runs its list with a plain loop of one state
+    positions_skip_padding: ClassVar[bool] = False  # whether positions are counted from the padding token's id on
 
     def stacks(self, model: nn.Module) -> tuple[str, ...]:
         """The names of the layer stacks in the order in which they run: of "encoder" and "decoder", those it has."""

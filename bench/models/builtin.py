@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelError
+from bench.models.limits import Limits, limits_of
 from bench.models.source import ModelSource, label_settings
 
 if TYPE_CHECKING:
@@ -138,6 +139,13 @@ class BuiltinSource(ModelSource):
         """SHA-256 of the definition; what its tokenizer is trained on is the caller's to add."""
         definition = vars(BUILTINS[self.name])
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+
+    def limits(self) -> Limits:
+        """The bounds of its settings; its rows are made for the task."""
+        from bench.models.heads import config_of
+
+        definition = BUILTINS[self.name]
+        return replace(limits_of(config_of(definition.model_type, definition.settings)), rows=None)
 
     def tokenizer(self, texts: Callable[[], Iterable[str]]) -> Any:
         """For an encoder a lower-casing WordPiece tokenizer over the most frequent words and characters of `texts()`.

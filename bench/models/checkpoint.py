@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.artifact import content_hash, is_artifact
 from bench.errors import ModelError
+from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerprint, weight_files
+from bench.models.limits import Limits, Segments, choose_segments, limits_of, require_words, with_segments
 from bench.models.source import ModelSource, label_settings, spread
 
 if TYPE_CHECKING:
     from torch import nn
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "model*.safetensors")
 
 
@@ -29,20 +29,33 @@ class CheckpointSource(ModelSource):
     directory: Path
 
     def fingerprint(self) -> str:
-        """SHA-256 over the top-level configuration, tokenizer and safetensors files, names included."""
+        """SHA-256 over every file that can change an output; see `bench.models.fingerprint`."""
         if self.kind == "artifact":
             return content_hash(self.directory)
-        digest = hashlib.sha256()
-        for path in sorted(self.directory.iterdir()):
-            if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer_config.json", *_TOKENIZERS):
-                digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-                with path.open("rb") as stream:
-                    while block := stream.read(1 << 20):
-                        digest.update(block)
-        return digest.hexdigest()
+        return fingerprint(self.directory, where=self.name)
+
+    def limits(self) -> Limits:
+        """The bounds of `config.json`."""
+        from transformers import AutoConfig
+
+        from bench.models.recurrent.auto import register
+
+        register(_model_type(self.directory, self.name))
+        return limits_of(AutoConfig.from_pretrained(self.directory, trust_remote_code=False))
 
     def tokenizer(self, texts: Callable[[], Iterable[str]]) -> Any:
-        """The directory's own tokenizer; `texts` is not called."""
+        """The directory's own tokenizer, with the segment ids that the model has; `texts` is not called."""
+        tokenizer = self.stored_tokenizer()
+        return with_segments(tokenizer, self.segments(tokenizer))
+
+    def segments(self, tokenizer: Any) -> Segments:
+        """How segment ids come to the model with its stored `tokenizer`; an artifact's was chosen when it was made."""
+        if self.kind == "artifact":
+            return "given" if "token_type_ids" in tokenizer.model_input_names else "none"
+        return choose_segments(tokenizer, self.limits())
+
+    def stored_tokenizer(self) -> Any:
+        """The tokenizer as its files say."""
         from transformers import AutoTokenizer
 
         from bench.models.tokenizer import read_tokenizer, require_fast
@@ -57,6 +70,7 @@ class CheckpointSource(ModelSource):
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise ModelError(f"{self.name}: its tokenizer cannot be loaded: {error}") from error
         require_fast(tokenizer, where=self.name)
+        require_words(tokenizer, self.limits(), where=self.name)
         return tokenizer
 
     def build(
@@ -212,9 +226,16 @@ def _check(path: Path, name: str) -> None:
                 "convert it once: load it with transformers' from_pretrained and call save_pretrained, which writes "
                 "model.safetensors."
             )
-        raise ModelError(f"{name}: no weights: expected model.safetensors in the directory")
-    if not any(file in _TOKENIZERS for file in files):
+    if "adapter_config.json" in files:
+        raise ModelError(
+            f"{name}: holds an adapter (adapter_config.json), which transformers leaves out without a word if peft is "
+            "not installed. Merge it into the model with merge_and_unload, and save that."
+        )
+    if not is_artifact(path):
+        weight_files(path, where=name)
+    if not any(file in TOKENIZERS for file in files):
         raise ModelError(f"{name}: no tokenizer: expected tokenizer.json beside the weights; save it there")
+    check_tokenizer_files(path, where=name)
 
 
 def _model_type(path: Path, name: str) -> str:

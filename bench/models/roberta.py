@@ -13,3 +13,4 @@ class RobertaAdapter(BertAdapter):
     """Same names as BERT inside the encoder; other embeddings, pooling and heads."""
 
     model_types: ClassVar[tuple[str, ...]] = ("roberta",)
+    positions_skip_padding: ClassVar[bool] = True

@@ -15,6 +15,8 @@ from bench.errors import ModelError, unknown
 if TYPE_CHECKING:
     from torch import nn
 
+    from bench.models.limits import Limits
+
 Kind = Literal["builtin", "directory", "hub", "artifact"]
 
 
@@ -29,6 +31,10 @@ class ModelSource(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """SHA-256 of the weights, configuration and tokenizer files; of its definition for a built-in model."""
+
+    @abstractmethod
+    def limits(self) -> Limits:
+        """What the model can be given, by its configuration, without its weights."""
 
     @abstractmethod
     def tokenizer(self, texts: Callable[[], Iterable[str]]) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.analysis.names import renamed, shared_names
 from bench.analysis.paired import Measured
 from bench.analysis.standings import Standing, Standings, standings
 from bench.errors import RecordError, unknown
@@ -78,8 +79,26 @@ def result_sets(root: Path, suites: Mapping[str, Suite] | None = None) -> tuple[
             if not record.generated:
                 key = _Key(folder, record.suite, record.model, record.machine_id, record.setting_id)
                 found[key].append(Measured(record=record, path=path))
-    keys = sorted(found)
-    return tuple(_set(key, _label(key, keys, root), found[key], failures[key.folder], suites or {}) for key in keys)
+    apart, noted = _told_apart(found, failures)
+    keys = sorted(apart)
+    return tuple(_set(key, _label(key, keys, root), apart[key], noted[key.folder], suites or {}) for key in keys)
+
+
+def _told_apart(
+    found: Mapping[_Key, Sequence[Measured]], failures: Mapping[Path, Sequence[Failure]]
+) -> tuple[dict[_Key, list[Measured]], dict[Path, list[Failure]]]:
+    """The same records and failures; models of one folder that share a name but not their content get their own."""
+    shared = {
+        folder: shared_names([item.record for key, items in found.items() if key.folder == folder for item in items])
+        for folder in {key.folder for key in found}
+    }
+    apart: dict[_Key, list[Measured]] = defaultdict(list)
+    for key, items in found.items():
+        for item in items:
+            record = renamed(item.record, shared[key.folder])
+            apart[key._replace(model=record.model)].append(replace(item, record=record))
+    noted = {folder: [renamed(each, shared[folder]) for each in failures.get(folder, ())] for folder in shared}
+    return apart, noted
 
 
 def _set(

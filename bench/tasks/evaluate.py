@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import DataError, ModelError
+from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
 
@@ -186,8 +187,8 @@ def _numbers(part: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _check_positions(model: nn.Module, longest: int, *, task: Task) -> None:
-    positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if isinstance(positions, int) and 0 < positions < longest:
+    positions = positions_of(getattr(model, "config", None))
+    if positions is not None and positions < longest:
         raise ModelError(
             f"{task.name}: an example has {longest} tokens, but the model has only {positions} positions. "
             f"Set max_length to {positions} or less."

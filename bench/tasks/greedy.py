@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelError
+from bench.models.limits import positions_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -105,8 +106,5 @@ def encoder_of(model: nn.Module) -> nn.Module:
 def decoder_positions(model: nn.Module) -> int | None:
     """How many tokens the decoder can read; None where that has no limit."""
     config: Any = getattr(model, "config", None)
-    for each in (getattr(config, "decoder", None), config):
-        found = getattr(each, "max_position_embeddings", None)
-        if isinstance(found, int) and found > 0:
-            return found
-    return None
+    half = getattr(config, "decoder", None)
+    return positions_of(half if hasattr(half, "max_position_embeddings") else config)

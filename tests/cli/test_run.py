@@ -51,6 +51,13 @@ def test_int8_is_smaller_with_the_same_macs_and_parameters(finished):
     assert int8.values["bops"] < 0.2 * int8.reference["bops"]
 
 
+def test_a_record_says_what_was_found_of_model_and_texts_before_the_run(finished):
+    folder, _ = finished
+    for record in read_records(folder / "results", "tiny"):
+        assert record.conditions["fit"]["positions"] == 128
+        assert "trained" in record.conditions["fit"]["unknown_tokens_absent"]
+
+
 def test_a_record_holds_no_path_of_the_machine(finished):
     folder, _ = finished
     for path in records_in(folder):
@@ -177,6 +184,9 @@ def test_a_failing_cell_is_noted_and_the_others_go_on(bench, tmp_path):
         (("run", "demo", "--set", "nonsense"), "expected KEY=VALUE"),
         (("run", "demo", "--device", "tpu"), "no device named 'tpu'"),
         (("run", "demo", "--model", "./nowhere"), "no such directory"),
+        (("run", "demo", "--name", "../x"), "--name: found '../x'"),
+        (("run", "demo", "--set", "max_length=200"), "takes at most 128 tokens"),
+        (("run", "demo", "--set", "measuring.length=200"), "takes at most 128 tokens"),
         (("run", "glue", "--task", "rte", "--model", "demo-bert", "--data-dir", "nowhere"), "nowhere"),
         (("leaderboard", "demo"), "no records of suite demo"),
         (("pareto", "demo", "--x", "flop"), "Did you mean 'flops'"),
