@@ -85,7 +85,7 @@ def test_a_process_in_which_both_models_were_slow_all_the_time_does_not_count(sl
         assert found.ratio.middle == pytest.approx(2.0)
     else:
         assert "at least 20% longer" in found.invalid
-    assert rounds.together([one(1.95, reference_s=1.05), one(2.0)]).ratio.middle < 2.0  # 5 % may be the layout
+    assert rounds.together([one(1.95, reference_s=1.09), one(2.0)]).ratio.middle < 2.0  # 9 % may be the layout
 
 
 def test_each_process_has_its_share_of_pairs_seconds_and_patience():

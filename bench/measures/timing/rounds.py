@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEAST_VALID = 0.6  # share of the rounds that must count
-SLOWER = 1.05  # both models over their floors in their fastest rounds
+SLOWER = 1.10  # both models over their floors in their fastest rounds
 _LARGEST_BALLAST = 2**20  # bytes of one block
 _MOST_BALLAST = 64  # blocks
 _NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
