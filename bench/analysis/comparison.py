@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.analysis.changes import Change
 from bench.analysis.numbers import significant, written
+from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, Cell, Shown, Table
 from bench.columns import column
 from bench.statistics import Interval
@@ -19,7 +20,10 @@ Judgement = Literal["better", "worse", "no change"]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One column on one task, or overall: both sides' values, the change, and what may be said of it."""
+    """One column on one task, or overall: both sides' values, the change, and what may be said of it.
+
+    `threshold` is the smallest change that matters: a share of ratios, of scores in the column's own unit.
+    """
 
     row: tuple[str, ...]
     task: str
@@ -27,23 +31,54 @@ class Line:
     first: float | int | Absent
     second: float | int | Absent
     change: Change | Absent
+    threshold: float
     verdict: Judgement | Absent
+
+    @property
+    def place(self) -> str:
+        """What the line is of, as people read it."""
+        return f"{', '.join(self.row)}: {self.column}{'' if self.task == OVERALL else f' on {self.task}'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Every line, the overall ones of each row first."""
+    """Every line, the overall ones of each row first.
+
+    `missing` names the rows and tasks that the first side has and the second lacks.
+    """
 
     title: str
     lines: tuple[Line, ...]
+    missing: tuple[str, ...]
     notes: tuple[str, ...]
     flags: dict[str, str]
     generated: bool
 
     @property
+    def judged(self) -> tuple[Line, ...]:
+        """The lines that decide: the overall ones, and of a row without them, since no task counts, all."""
+        overall = {line.row for line in self.lines if line.task == OVERALL}
+        return tuple(line for line in self.lines if line.task == OVERALL or line.row not in overall)
+
+    @property
     def worse(self) -> tuple[Line, ...]:
-        """The overall lines on which the second side is worse."""
-        return tuple(line for line in self.lines if line.task == OVERALL and line.verdict == "worse")
+        """The lines that decide on which the second side is worse."""
+        return tuple(line for line in self.judged if line.verdict == "worse")
+
+    @property
+    def undecided(self) -> tuple[Line, ...]:
+        """The lines that decide and have no verdict."""
+        return tuple(line for line in self.judged if isinstance(line.verdict, Absent))
+
+    def lacking(self, asked: Collection[str]) -> list[str]:
+        """Every value that only one side has, and of the columns in `asked` those that neither has, with the reason."""
+        found = []
+        for line in self.lines:
+            gaps = {name: side for name, side in (("A", line.first), ("B", line.second)) if isinstance(side, Absent)}
+            if line.task != OVERALL and gaps and (len(gaps) == 1 or line.column in asked):
+                reasons = " and ".join(dict.fromkeys(side.reason for side in gaps.values()))
+                found.append(f"{line.place}: no value of {' and '.join(gaps)}: {reasons}")
+        return found
 
     def table(self) -> Table:
         """One row a line."""
@@ -51,7 +86,7 @@ class Comparison:
         ends = ("change_low", "change_high", "change_p")
         return Table(
             title=self.title,
-            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "verdict", "test"),
+            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "threshold", "verdict", "test"),
             rows=tuple(_cells(line, identity) for line in self.lines),
             notes=self.notes,
             flags=self.flags,
@@ -62,6 +97,7 @@ class Comparison:
 def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
     cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
+    cells["threshold"] = Shown(line.threshold, _limit(line))
     for name, value in (("A", line.first), ("B", line.second)):
         cells[name] = value if isinstance(value, Absent) else Shown(value, written(column(line.column), value))
     if isinstance(line.change, Absent):
@@ -89,3 +125,12 @@ def _text(name: str, change: Change) -> str:
     if isinstance(change.interval, Interval) and change.interval.low < change.interval.high:
         ends = f" [{number(change.interval.low)}, {number(change.interval.high)}]"
     return f"{number(change.middle)}{unit}{ends}"
+
+
+def _limit(line: Line) -> str:
+    """The smallest change that matters, in the unit in which the change is shown."""
+    if not is_score(line.column):
+        return f"{100 * line.threshold:.3g} %"
+    if column(line.column).show == "percent":
+        return f"{100 * line.threshold:.3g} points" if line.threshold else "any"
+    return significant(line.threshold) if line.threshold else "any"
