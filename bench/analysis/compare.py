@@ -185,8 +185,8 @@ def _verdict(
 
 
 def _rule(ratio: float, score: float) -> str:
-    scores = f"larger than {score:.3g}" if score else "of any size"
+    scores = f"{score:.3g}" if score else "of any size"
     return (
-        f"Better, worse: the 95 % interval excludes no change, and the change is larger than "
+        f"Better, worse: the 95 % interval excludes no change, and the change is above "
         f"{100 * ratio:.3g} % (times, energy, memory, sizes) or {scores} (scores)."
     )

@@ -8,7 +8,6 @@ from typing import Literal
 
 from bench.analysis.changes import Change
 from bench.analysis.numbers import significant, written
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, Cell, Shown, Table
 from bench.columns import column
 from bench.statistics import Interval
@@ -83,10 +82,10 @@ class Comparison:
     def table(self) -> Table:
         """One row a line."""
         identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
-        ends = ("change_low", "change_high", "change_p")
+        ends = ("change_low", "change_high", "change_p", "change_least")
         return Table(
             title=self.title,
-            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "threshold", "verdict", "test"),
+            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "verdict", "test"),
             rows=tuple(_cells(line, identity) for line in self.lines),
             notes=self.notes,
             flags=self.flags,
@@ -97,7 +96,7 @@ class Comparison:
 def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
     cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
-    cells["threshold"] = Shown(line.threshold, _limit(line))
+    cells["change_least"] = line.threshold
     for name, value in (("A", line.first), ("B", line.second)):
         cells[name] = value if isinstance(value, Absent) else Shown(value, written(column(line.column), value))
     if isinstance(line.change, Absent):
@@ -125,12 +124,3 @@ def _text(name: str, change: Change) -> str:
     if isinstance(change.interval, Interval) and change.interval.low < change.interval.high:
         ends = f" [{number(change.interval.low)}, {number(change.interval.high)}]"
     return f"{number(change.middle)}{unit}{ends}"
-
-
-def _limit(line: Line) -> str:
-    """The smallest change that matters, in the unit in which the change is shown."""
-    if not is_score(line.column):
-        return f"{100 * line.threshold:.3g} %"
-    if column(line.column).show == "percent":
-        return f"{100 * line.threshold:.3g} points" if line.threshold else "any"
-    return significant(line.threshold) if line.threshold else "any"

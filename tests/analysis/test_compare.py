@@ -174,18 +174,19 @@ def test_the_table_is_exact(record):
     assert render(found.table(), "table", width=120) == (
         "Trio (model tiny)\n"
         "\n"
-        "task     column           A       B  kind                            change  threshold  verdict  test\n"
-        "────────────────────────────────────────────────────────────────────────────────────────────────────────────\n"
-        "overall  quality      90.0%   80.0%  difference  -10.0 points [-12.0, -7.0]        any  worse    paired drop\n"
-        "overall  size_bytes  400 MB  100 MB  ratio                            0.25x        3 %  better   counted\n"
-        "overall  macs            –¹      –¹  –¹                                  –¹        3 %  –¹       –¹\n"
-        "alpha    quality      90.0%   80.0%  difference  -10.0 points [-12.0, -7.0]        any  worse    paired drop\n"
-        "alpha    size_bytes  400 MB  100 MB  ratio                            0.25x        3 %  better   counted\n"
-        "alpha    macs            –¹      –¹  –¹                                  –¹        3 %  –¹       –¹\n"
+        "task     column           A       B  kind                            change  verdict  test\n"
+        "─────────────────────────────────────────────────────────────────────────────────────────────────\n"
+        "overall  quality      90.0%   80.0%  difference  -10.0 points [-12.0, -7.0]  worse    paired drop\n"
+        "overall  size_bytes  400 MB  100 MB  ratio                            0.25x  better   counted\n"
+        "overall  macs            –¹      –¹  –¹                                  –¹  –¹       –¹\n"
+        "alpha    quality      90.0%   80.0%  difference  -10.0 points [-12.0, -7.0]  worse    paired drop\n"
+        "alpha    size_bytes  400 MB  100 MB  ratio                            0.25x  better   counted\n"
+        "alpha    macs            –¹      –¹  –¹                                  –¹  –¹       –¹\n"
         "\n"
         "A: none. B: svd. Changes are of B against A.\n"
-        "Better, worse: the 95 % interval excludes no change, and the change is larger than 3 % (times, energy, memory,\n"
-        "  sizes) or of any size (scores).\n"
+        "Better, worse: the 95 % interval excludes no change, and the change is above 3 % (times, energy, "
+        "memory, sizes) or of\n"
+        "  any size (scores).\n"
         "Flag of svd: not-faster: 1.0x\n"
         "¹ macs on alpha: the record says nothing of this column\n"
     )
@@ -241,3 +242,12 @@ def test_if_no_task_counts_overall_the_tasks_decide(record):
     sides = [side(name, [record("alpha", name, values={"macs": macs})]) for name, macs in (("a", 10), ("b", 20))]
     found = compare(*sides, ["macs"], title="t", excluded=["alpha"])
     assert [(line.task, line.verdict) for line in found.worse] == [("alpha", "worse")]
+
+
+def test_the_smallest_change_that_matters_stands_beside_every_verdict(record):
+    values = {"macs": 10, "size_bytes": 5}
+    sides = [side(name, [record("alpha", name, values=values)]) for name in "ab"]
+    table = compare(*sides, ["quality", "macs"], title="t", score_threshold=0.02, ratio_threshold=0.05).table()
+    assert [row["change_least"] for row in table.rows] == [0.02, 0.05, 0.02, 0.05]
+    assert "change_least" in render(table, "csv").splitlines()[0].split(",")
+    assert "the change is above 5 % (times, energy, memory, sizes) or 0.02 (scores)" in " ".join(table.notes)
