@@ -12,6 +12,7 @@ from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
 from bench.analysis.names import content_of
 from bench.analysis.paired import Measured
+from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, flags_of
 from bench.analysis.verdict import change_of_difference, change_of_ratio
 from bench.columns import COLUMNS, column
@@ -19,7 +20,7 @@ from bench.errors import RecordError
 
 DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_kwh")
 RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives
-SCORE_THRESHOLD = 0.01  # one point
+SCORE_THRESHOLD = 0.0  # a score is tested on the same examples, and the test decides
 
 Cells = dict[tuple[str, int], Measured]
 
@@ -65,8 +66,8 @@ def compare(
         columns: directed columns; `retention` is not one of them, since `quality` says the same without a quotient.
         title: heads the table.
         excluded: tasks that the overall lines leave out.
-        ratio_threshold: smallest change of a ratio that counts, as a share.
-        score_threshold: smallest difference of a score that counts, in the column's own unit.
+        ratio_threshold: smallest change of a ratio that matters, as a share.
+        score_threshold: smallest difference of a score that matters, in the column's own unit.
 
     Raises:
         RecordError: records of different suites, machines, settings, task versions or seeds; nothing in common; a
@@ -79,25 +80,35 @@ def compare(
     rows = [row for row in first.rows if row in second.rows]
     if not rows:
         raise RecordError(f"{first.name} and {second.name} have no model and recipe in common, so nothing to compare")
-    lines, notes = [], [f"A: {first.name}. B: {second.name}. Changes are of B against A."]
-    for one, other in ((first, second), (second, first)):
-        notes += [f"Left out: {', '.join(row)}: no record of {other.name}" for row in one.rows if row not in other.rows]
+    lines: list[Line] = []
+    other: list[str] = []
+    missing = [f"{', '.join(row)}: no record of {second.name}" for row in first.rows if row not in second.rows]
+    beyond = [f"{', '.join(row)}: no record of {first.name}" for row in second.rows if row not in first.rows]
     for row in rows:
         before, after = first.rows[row], second.rows[row]
-        notes += _other_content(row[0], before, after)
-        tasks, seeds, left = _common(before, after, first.name, second.name)
-        notes += left
+        other += _other_content(row[0], before, after)
+        tasks, seeds = _common(before, after, first.name, second.name)
+        at = f"{', '.join(row)}, " if len(rows) > 1 else ""
+        missing += [f"{at}{task}: no record of {second.name}" for task in _tasks(before) if task not in tasks]
+        beyond += [f"{at}{task}: no record of {first.name}" for task in _tasks(after) if task not in tasks]
         counted = [task for task in tasks if task not in excluded]
         for task, over in [*([(OVERALL, counted)] if counted else []), *((task, [task]) for task in tasks)]:
             lines += [
                 _line(name, row, task, (before, after), over, seeds, (ratio_threshold, score_threshold))
                 for name in columns
             ]
-    notes.append(_rule(ratio_threshold, score_threshold))
     return Comparison(
         title=title,
         lines=tuple(lines),
-        notes=(*notes, *_flagged(first), *_flagged(second)),
+        missing=tuple(missing),
+        notes=(
+            f"A: {first.name}. B: {second.name}. Changes are of B against A.",
+            *(f"Left out: {what}" for what in (*missing, *beyond)),
+            *other,
+            _rule(ratio_threshold, score_threshold),
+            *_flagged(first),
+            *_flagged(second),
+        ),
         flags=flags_of(everything),
         generated=any(record.generated for record in everything),
     )
@@ -123,12 +134,13 @@ def _directed(name: str) -> None:
         raise RecordError(f"column {name} cannot be compared. Choose of: {directed}.")
 
 
-def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[str], list[int], list[str]]:
-    """The tasks that both sides have, the seeds that they all have, and a note for each task that only one side has."""
-    tasks = [dict.fromkeys(task for task, _ in cells) for cells in (before, after)]
-    both = [task for task in tasks[0] if task in tasks[1]]
-    notes = [f"Left out: {task}: no record of {second}" for task in tasks[0] if task not in tasks[1]]
-    notes += [f"Left out: {task}: no record of {first}" for task in tasks[1] if task not in tasks[0]]
+def _tasks(cells: Cells) -> list[str]:
+    return list(dict.fromkeys(task for task, _ in cells))
+
+
+def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[str], list[int]]:
+    """The tasks that both sides have, and the seeds that they all have."""
+    both = [task for task in _tasks(before) if task in _tasks(after)]
     if not both:
         raise RecordError(f"{first} and {second} have no task in common, so there is nothing to compare")
     expected = sorted(seed for task, seed in before if task == both[0])
@@ -141,7 +153,7 @@ def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[
                     f"{', '.join(map(str, expected))}: different sets of seeds are never compared. Run the missing "
                     f"ones with `bench run`."
                 )
-    return both, expected, notes
+    return both, expected
 
 
 def _line(
@@ -164,6 +176,7 @@ def _line(
         first=values[0],
         second=values[1],
         change=change,
+        threshold=thresholds[1] if is_score(name) else thresholds[0],
         verdict=_verdict(name, change, estimates, *thresholds),
     )
 
@@ -185,7 +198,8 @@ def _verdict(
 
 
 def _rule(ratio: float, score: float) -> str:
+    scores = f"{score:.3g}" if score else "of any size"
     return (
-        f"Better, worse: the 95 % interval excludes no change, and the change is above {ratio:.3g} (ratios) or "
-        f"{score:.3g} (scores)."
+        f"Better, worse: the 95 % interval excludes no change, and the change is above "
+        f"{100 * ratio:.3g} % (times, energy, memory, sizes) or {scores} (scores)."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,10 @@ Judgement = Literal["better", "worse", "no change"]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One column on one task, or overall: both sides' values, the change, and what may be said of it."""
+    """One column on one task, or overall: both sides' values, the change, and what may be said of it.
+
+    `threshold` is the smallest change that matters: a share of ratios, of scores in the column's own unit.
+    """
 
     row: tuple[str, ...]
     task: str
@@ -27,28 +30,59 @@ class Line:
     first: float | int | Absent
     second: float | int | Absent
     change: Change | Absent
+    threshold: float
     verdict: Judgement | Absent
+
+    @property
+    def place(self) -> str:
+        """What the line is of, as people read it."""
+        return f"{', '.join(self.row)}: {self.column}{'' if self.task == OVERALL else f' on {self.task}'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Every line, the overall ones of each row first."""
+    """Every line, the overall ones of each row first.
+
+    `missing` names the rows and tasks that the first side has and the second lacks.
+    """
 
     title: str
     lines: tuple[Line, ...]
+    missing: tuple[str, ...]
     notes: tuple[str, ...]
     flags: dict[str, str]
     generated: bool
 
     @property
+    def judged(self) -> tuple[Line, ...]:
+        """The lines that decide: the overall ones, and of a row without them, since no task counts, all."""
+        overall = {line.row for line in self.lines if line.task == OVERALL}
+        return tuple(line for line in self.lines if line.task == OVERALL or line.row not in overall)
+
+    @property
     def worse(self) -> tuple[Line, ...]:
-        """The overall lines on which the second side is worse."""
-        return tuple(line for line in self.lines if line.task == OVERALL and line.verdict == "worse")
+        """The lines that decide on which the second side is worse."""
+        return tuple(line for line in self.judged if line.verdict == "worse")
+
+    @property
+    def undecided(self) -> tuple[Line, ...]:
+        """The lines that decide and have no verdict."""
+        return tuple(line for line in self.judged if isinstance(line.verdict, Absent))
+
+    def lacking(self, asked: Collection[str]) -> list[str]:
+        """Every value that only one side has, and of the columns in `asked` those that neither has, with the reason."""
+        found = []
+        for line in self.lines:
+            gaps = {name: side for name, side in (("A", line.first), ("B", line.second)) if isinstance(side, Absent)}
+            if line.task != OVERALL and gaps and (len(gaps) == 1 or line.column in asked):
+                reasons = " and ".join(dict.fromkeys(side.reason for side in gaps.values()))
+                found.append(f"{line.place}: no value of {' and '.join(gaps)}: {reasons}")
+        return found
 
     def table(self) -> Table:
         """One row a line."""
         identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
-        ends = ("change_low", "change_high", "change_p")
+        ends = ("change_low", "change_high", "change_p", "change_least")
         return Table(
             title=self.title,
             columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "verdict", "test"),
@@ -62,6 +96,7 @@ class Comparison:
 def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
     cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
+    cells["change_least"] = line.threshold
     for name, value in (("A", line.first), ("B", line.second)):
         cells[name] = value if isinstance(value, Absent) else Shown(value, written(column(line.column), value))
     if isinstance(line.change, Absent):

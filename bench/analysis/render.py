@@ -150,7 +150,7 @@ def _bare(cell: Cell) -> str | int | float:
 
 def _is_end(name: str, columns: Sequence[str]) -> bool:
     stem, _, part = name.rpartition("_")
-    return part in ("low", "high", "p") and stem in columns
+    return part in ("low", "high", "p", "least") and stem in columns
 
 
 def _column(name: str) -> Column | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,11 @@ from bench.cli.results import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK
 
 if TYPE_CHECKING:
     from bench.analysis.compare import Side
+    from bench.analysis.comparison import Comparison
     from bench.analysis.paired import Measured
     from bench.suite import Suite
+
+_CONDITIONS = ("worse", "missing", "undecided")
 
 
 def compare(
@@ -22,9 +25,14 @@ def compare(
     b: str = typer.Argument(help="What is judged: a recipe, or a results folder."),
     suite: str | None = typer.Option(None, help="The suite; needed where the results hold several."),
     column: list[str] = typer.Option([], help="Compare this column (repeatable); default: a choice of them."),
-    threshold: float = typer.Option(0.03, min=0, help="Smallest change of a ratio that counts, as a share."),
-    points: float = typer.Option(0.01, min=0, help="Smallest difference of a score that counts; 0.01 is one point."),
-    fail_on: str | None = typer.Option(None, help="worse: exit status 1 where B is worse overall in some column."),
+    threshold: float = typer.Option(0.03, min=0, help="Smallest change of a ratio that matters, as a share."),
+    points: float = typer.Option(0.0, min=0, help="Smallest difference of a score that matters; 0.01 is one point."),
+    fail_on: list[str] = typer.Option(
+        [],
+        help="Exit status 1 (repeatable) if B is worse overall in some column: worse; if some column has no verdict: "
+        "undecided; if B lacks records of A, or one side a value: missing, which is always on.",
+    ),
+    allow_missing: bool = typer.Option(False, "--allow-missing", help="Records and values may be missing."),
     model: str | None = typer.Option(None, help="Only records of this model."),
     results: Path = RESULTS,
     machine: str | None = MACHINE,
@@ -36,10 +44,13 @@ def compare(
     """B against A: paired differences and ratios with their intervals, and a verdict for each column."""
     from bench.analysis.compare import DEFAULT
     from bench.analysis.compare import compare as find
-    from bench.errors import unknown
+    from bench.errors import RecordError, unknown
 
-    if fail_on not in (None, "worse"):
-        raise unknown("condition", str(fail_on), ["worse"], where="--fail-on")
+    for condition in fail_on:
+        if condition not in _CONDITIONS:
+            raise unknown("condition", condition, _CONDITIONS, where="--fail-on")
+    if allow_missing and "missing" in fail_on:
+        raise RecordError("--fail-on missing and --allow-missing contradict each other: give one of them")
     folders = [Path(name) for name in (a, b) if Path(name).is_dir()]
     roots = folders if len(folders) == 2 else [results]
     name, known = _suite(suite, roots)
@@ -56,9 +67,27 @@ def compare(
         score_threshold=points,
     )
     put(done.table(), format_, out)
-    if fail_on and done.worse:
-        typer.echo(f"worse overall: {', '.join(dict.fromkeys(line.column for line in done.worse))}", err=True)
+    if _failed(done, {*fail_on, *(() if allow_missing else ("missing",))}, column):
         raise typer.Exit(1)
+
+
+def _failed(done: Comparison, conditions: set[str], asked: Collection[str]) -> bool:
+    """Whether one of the conditions holds; each is said, and so is what `worse` could not be decided on."""
+    failed = False
+    missing = [*done.missing, *done.lacking(asked)] if "missing" in conditions else []
+    for what in missing:
+        typer.echo(f"missing: {what}", err=True)
+    if missing:
+        typer.echo("Make the missing records with `bench run`, or allow it with --allow-missing.", err=True)
+        failed = True
+    if "worse" in conditions and done.worse:
+        typer.echo(f"worse overall: {', '.join(dict.fromkeys(line.column for line in done.worse))}", err=True)
+        failed = True
+    if conditions & {"worse", "undecided"}:
+        for line in done.undecided:
+            typer.echo(f"not judged: {line.place}: {line.verdict.reason}", err=True)
+        failed = failed or ("undecided" in conditions and bool(done.undecided))
+    return failed
 
 
 def _suite(named: str | None, roots: Sequence[Path]) -> tuple[str, Suite | None]:

@@ -184,7 +184,70 @@ def test_the_table_is_exact(record):
         "alpha    macs            –¹      –¹  –¹                                  –¹  –¹       –¹\n"
         "\n"
         "A: none. B: svd. Changes are of B against A.\n"
-        "Better, worse: the 95 % interval excludes no change, and the change is above 0.03 (ratios) or 0.01 (scores).\n"
+        "Better, worse: the 95 % interval excludes no change, and the change is above 3 % (times, energy, "
+        "memory, sizes) or of\n"
+        "  any size (scores).\n"
         "Flag of svd: not-faster: 1.0x\n"
         "¹ macs on alpha: the record says nothing of this column\n"
     )
+
+
+def test_a_change_is_called_only_if_its_interval_excludes_none_and_it_is_larger_than_the_threshold(record):
+    def verdict(middle, half, **thresholds):
+        before = record("alpha", "a", values={"speedup": 1.0, "speedup_low": 1.0, "speedup_high": 1.0})
+        after = record("alpha", "b", values=ended("speedup", middle, half))
+        found = compare(side("a", [before]), side("b", [after]), ["speedup"], title="t", **thresholds)
+        return lines(found)["speedup"].verdict
+
+    assert verdict(0.95, 0.01) == "worse"
+    assert verdict(0.98, 0.001) == "no change"  # sure, and too small to matter
+    assert verdict(0.98, 0.001, ratio_threshold=0.01) == "worse"
+    assert verdict(0.90, 0.2) == "no change"  # large, and not sure
+    assert verdict(1 / 1.03 + 1e-9, 0.001) == "no change"
+    assert verdict(1 / 1.03 - 1e-9, 0.001) == "worse"  # the estimate is beyond the threshold, not its whole interval
+
+
+def test_of_a_score_the_test_decides_unless_a_smallest_difference_is_given(record):
+    before = record("alpha", "none", 0.9)
+    drop = {"drop": 0.005, "drop_low": 0.001, "drop_high": 0.009, "drop_p": 0.01}
+    sides = side("none", [before]), side("svd", [record("alpha", "svd", 0.895, values=drop)])
+    found = lines(compare(*sides, ["quality"], title="t"))["quality"]
+    assert (found.verdict, found.threshold) == ("worse", 0.0)
+    assert lines(compare(*sides, ["quality"], title="t", score_threshold=0.01))["quality"].verdict == "no change"
+
+
+def test_what_the_second_side_lacks_is_missing_and_what_it_has_beyond_is_left_out(record):
+    before = [record(task, "a", values={"macs": 10}) for task in ("alpha", "beta")]
+    after = [record(task, "b", values={"macs": 10}) for task in ("beta", "gamma")]
+    found = compare(side("a", before), side("b", after), ["macs"], title="t")
+    assert found.missing == ("alpha: no record of b",)
+    assert {"Left out: alpha: no record of b", "Left out: gamma: no record of a"} <= set(found.notes)
+    both = [[record("beta", recipe, values={"macs": 10}) for recipe in own] for own in (("x", "y"), ("y", "z"))]
+    found = compare(side("old", both[0], with_recipe=True), side("new", both[1], with_recipe=True), ["macs"], title="t")
+    assert found.missing == ("tiny, x: no record of new",)
+
+
+def test_a_value_that_one_side_lacks_is_lacking_and_one_that_both_lack_if_it_was_asked_for(record):
+    before = record("alpha", "a", values={"macs": 10, "size_bytes": 5})
+    after = record("alpha", "b", values={"macs": 10}, absent={"size_bytes": "why", "load_s": "skipped"})
+    found = compare(side("a", [before]), side("b", [after]), ["macs", "size_bytes", "load_s"], title="t")
+    one = "tiny: size_bytes on alpha: no value of B: size_bytes on alpha: why"
+    assert found.lacking([]) == [one]
+    none = "tiny: load_s on alpha: no value of A and B: load_s on alpha: "
+    assert [text.partition("the record")[0] for text in found.lacking(["load_s", "macs"])][1] == none
+    assert [line.column for line in found.undecided] == ["size_bytes", "load_s"]
+
+
+def test_if_no_task_counts_overall_the_tasks_decide(record):
+    sides = [side(name, [record("alpha", name, values={"macs": macs})]) for name, macs in (("a", 10), ("b", 20))]
+    found = compare(*sides, ["macs"], title="t", excluded=["alpha"])
+    assert [(line.task, line.verdict) for line in found.worse] == [("alpha", "worse")]
+
+
+def test_the_smallest_change_that_matters_stands_beside_every_verdict(record):
+    values = {"macs": 10, "size_bytes": 5}
+    sides = [side(name, [record("alpha", name, values=values)]) for name in "ab"]
+    table = compare(*sides, ["quality", "macs"], title="t", score_threshold=0.02, ratio_threshold=0.05).table()
+    assert [row["change_least"] for row in table.rows] == [0.02, 0.05, 0.02, 0.05]
+    assert "change_least" in render(table, "csv").splitlines()[0].split(",")
+    assert "the change is above 5 % (times, energy, memory, sizes) or 0.02 (scores)" in " ".join(table.notes)

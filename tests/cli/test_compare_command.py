@@ -77,6 +77,51 @@ def test_the_exit_status_tells_ci_of_a_change_for_the_worse_only(results):
     assert call("compare", "svd", "none", *common, "--threshold", "1.5").exit_code == 0
 
 
+def test_missing_records_fail_unless_they_are_allowed_and_each_is_named(results):
+    file(results, "none", task="mrpc")
+    common = ("--results", results, "--column", "size_bytes")
+    for asked in ((), ("--fail-on", "worse"), ("--fail-on", "worse", "--fail-on", "missing")):
+        done = call("compare", "none", "svd", *common, *asked)
+        assert done.exit_code == 1
+        assert "missing: mrpc: no record of svd" in done.stderr
+        assert "overall" in done.stdout  # the table is there all the same
+    allowed = call("compare", "none", "svd", *common, "--fail-on", "worse", "--allow-missing")
+    assert (allowed.exit_code, allowed.stderr) == (0, "")
+    assert call("compare", "svd", "none", *common).exit_code == 0  # more than was asked for is not missing
+    with pytest.raises(RecordError, match="contradict each other"):
+        call("compare", "none", "svd", *common, "--fail-on", "missing", "--allow-missing")
+
+
+def test_a_recipe_that_the_candidates_folder_lacks_is_missing(results, tmp_path):
+    file(tmp_path / "new", "none", size=100)
+    done = call("compare", results / "glue", tmp_path / "new", "--column", "size_bytes", "--fail-on", "worse")
+    assert done.exit_code == 1
+    assert f"missing: tiny, svd: no record of {tmp_path / 'new'}" in done.stderr
+
+
+def test_an_invalid_speedup_does_not_pass_silently(results):
+    file(results, "bad", absent={"speedup": "the machine never settled"})
+    file(results, "fine", values={"speedup": 2.0, "speedup_low": 1.9, "speedup_high": 2.1})
+    common = ("--results", results, "--column", "speedup", "--fail-on", "worse")
+    one = call("compare", "fine", "bad", *common)
+    assert one.exit_code == 1
+    assert "missing: tiny: speedup on sst2: no value of B: speedup on sst2: the machine never settled" in one.stderr
+    both = call("compare", "svd", "bad", *common)
+    assert both.exit_code == 1
+    assert "no value of A and B" in both.stderr
+
+
+def test_a_column_without_a_verdict_is_said_and_fails_if_that_is_asked_for(results):
+    common = ("compare", "none", "svd", "--results", results, "--column", "quality")
+    said = call(*common, "--fail-on", "worse")
+    assert said.exit_code == 0
+    assert (
+        "not judged: tiny: quality: no verdict on quality: a record was stored without its predictions" in said.stderr
+    )
+    assert call(*common, "--fail-on", "undecided").exit_code == 1
+    assert call(*common).stderr == ""
+
+
 def test_two_folders_are_compared_recipe_by_recipe(results, tmp_path):
     file(tmp_path / "new", "none", size=100)
     file(tmp_path / "new", "svd", size=40)
