@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.errors import SuiteError
-from bench.models.source import open_source
+from bench.models.source import ModelSource, open_source
+from bench.models.stored import Held
 from bench.recipe import Recipe
 from bench.store import Kind
 from bench.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
+from bench.tasks.kinds.kind import KINDS
 
 PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
 MEASURED_BY = 2  # raised whenever the same artifact would give other numbers
@@ -23,10 +25,14 @@ MEASURED_BY = 2  # raised whenever the same artifact would give other numbers
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a run is given besides suite, tasks, models and recipes."""
+    """What a run is given besides suite, tasks, models and recipes.
+
+    `outputs` are what the user calls the outputs of the model's head, see `ModelSource`; none leave it to the model.
+    """
 
     device: str = "cpu"
     data_dir: Path | None = None
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,8 @@ class Cell:
 
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
-    by name what other tasks are made from whose training data the recipe uses.
+    by name what other tasks are made from whose training data the recipe uses. `held` is what the model's files hold,
+    None for a built-in model.
     """
 
     suite: Suite
@@ -49,6 +56,7 @@ class Cell:
     model_fingerprint: str
     reference_key: str
     elsewhere: dict[str, str] = field(default_factory=dict)
+    held: Held | None = None
 
     @property
     def stage_keys(self) -> tuple[str, ...]:
@@ -86,6 +94,8 @@ class Cell:
         more: list[Any] = [sorted(self.elsewhere.items())] if self.elsewhere else []
         if self.suite.setting.measuring.skip:
             more.append(sorted(self.suite.setting.measuring.skip))
+        if self.held is not None and self.held.widened_bytes:  # `compression` is against what the files held
+            more.append(["widened", self.held.widened_bytes])
         return fingerprint([*parts, self.recipe.name, stages, *more], 16)
 
     @property
@@ -164,9 +174,12 @@ def plan(
 ) -> list[Cell]:
     """The cells of a run, tasks outermost; reads the data and the model once to fingerprint them.
 
-    Raises `DataError` or `ModelError` at once where something is missing, before anything is trained.
+    Raises `DataError` or `ModelError` at once where something is missing or the model's weights do not fit, before
+    anything is trained.
     """
-    model_fingerprint = open_source(model).fingerprint()
+    source = open_source(model, outputs=conditions.outputs)
+    model_fingerprint = source.fingerprint()
+    held = _held(source)
     recipes, seeds, cells = list(recipes), list(seeds), []
     elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
@@ -183,6 +196,7 @@ def plan(
                 seed,
                 conditions.device,
                 [version("torch"), version("transformers")],
+                *([["outputs", *conditions.outputs]] if conditions.outputs else []),
             ]
             cells += [
                 Cell(
@@ -197,10 +211,24 @@ def plan(
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                     elsewhere=others,
+                    held=held(train_task),
                 )
                 for recipe, others in zip(recipes, elsewhere, strict=True)
             ]
     return cells
+
+
+def _held(source: ModelSource) -> Callable[[Task], Held | None]:
+    """What the model's files hold for a task; it is built once for all tasks of one head and the same labels."""
+    known: dict[tuple[str, tuple[str, ...]], Held | None] = {}
+
+    def of(task: Task) -> Held | None:
+        wanted = (KINDS.get(task.kind).head, task.labels)
+        if wanted not in known:
+            known[wanted] = source.held(head=wanted[0], labels=task.labels or None)
+        return known[wanted]
+
+    return of
 
 
 def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:

@@ -61,7 +61,8 @@ class Pair:
     `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
     is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
     `apart` holds, by measure, what its probes of artifact and of reference gave, by the probe's name; a probe that
-    failed is its reason.
+    failed is its reason. `widened_bytes` is by how much the reference is larger than the model's files held it, which
+    had half precision.
     """
 
     task: Task
@@ -76,6 +77,7 @@ class Pair:
     is_reference: bool
     made: dict[str, Any]
     apart: dict[str, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    widened_bytes: int = 0
 
 
 class Measure(ABC):
