@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from bench.errors import ModelError, SuiteError
 from bench.fit import Fit, examine
-from bench.models.source import open_source
+from bench.models.source import ModelSource, open_source
+from bench.models.stored import Held
 from bench.recipe import Recipe
 from bench.store import Kind
 from bench.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
+from bench.tasks.kinds.kind import KINDS
 
 PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
 LONGEST = 220  # characters of a file's name without its ending; file systems take 255 bytes with it
@@ -26,10 +28,14 @@ MEASURED_BY = 3  # raised whenever the same artifact would give other numbers
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a run is given besides suite, tasks, models and recipes."""
+    """What a run is given besides suite, tasks, models and recipes.
+
+    `outputs` are what the user calls the outputs of the model's head, see `ModelSource`; none leave it to the model.
+    """
 
     device: str = "cpu"
     data_dir: Path | None = None
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,8 @@ class Cell:
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
     by name what other tasks are made from whose training data the recipe uses. `given_name` is the model's name in
-    records if the user gave one, `fit` what was found of model and texts before the run.
+    records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
+    files hold, None for a built-in model.
     """
 
     suite: Suite
@@ -55,6 +62,7 @@ class Cell:
     elsewhere: dict[str, str] = field(default_factory=dict)
     given_name: str | None = None
     fit: Fit | None = None
+    held: Held | None = None
 
     @property
     def model_name(self) -> str:
@@ -97,6 +105,8 @@ class Cell:
         more: list[Any] = [sorted(self.elsewhere.items())] if self.elsewhere else []
         if self.suite.setting.measuring.skip:
             more.append(sorted(self.suite.setting.measuring.skip))
+        if self.held is not None and self.held.widened_bytes:  # `compression` is against what the files held
+            more.append(["widened", self.held.widened_bytes])
         return fingerprint([*parts, self.recipe.name, stages, *more], 16)
 
     @property
@@ -194,8 +204,9 @@ def plan(
             f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
             "plus signs, underscores or slashes"
         )
-    source = open_source(model)
+    source = open_source(model, outputs=conditions.outputs)
     model_fingerprint = source.fingerprint()
+    held = _held(source)
     recipes, seeds, cells = list(recipes), list(seeds), []
     elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
@@ -216,6 +227,7 @@ def plan(
                 conditions.device,
                 [version("torch"), version("transformers")],
                 *(["segment ids added"] if fit.segments == "added" else []),
+                *([["outputs", *conditions.outputs]] if conditions.outputs else []),
             ]
             cells += [
                 Cell(
@@ -232,10 +244,24 @@ def plan(
                     elsewhere=uses,
                     given_name=name,
                     fit=fit,
+                    held=held(train_task),
                 )
                 for recipe, uses in zip(recipes, elsewhere, strict=True)
             ]
     return cells
+
+
+def _held(source: ModelSource) -> Callable[[Task], Held | None]:
+    """What the model's files hold for a task; it is built once for all tasks of one head and the same labels."""
+    known: dict[tuple[str, tuple[str, ...]], Held | None] = {}
+
+    def of(task: Task) -> Held | None:
+        wanted = (KINDS.get(task.kind).head, task.labels)
+        if wanted not in known:
+            known[wanted] = source.held(head=wanted[0], labels=task.labels or None)
+        return known[wanted]
+
+    return of
 
 
 def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -148,6 +149,7 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         is_reference=is_reference,
         made=made,
         apart=_apart(job),
+        widened_bytes=cell.held.widened_bytes if cell.held else 0,
     )
     provenance = {
         "data": {
@@ -158,7 +160,11 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
             "notes": [*data.notes, *foreign],
             "examples": {name: len(split) for name, split in data.splits.items()},
         },
-        "model": {"fingerprint": cell.model_fingerprint},
+        "model": {
+            "fingerprint": cell.model_fingerprint,
+            **({"held": asdict(cell.held)} if cell.held else {}),
+            **({"outputs": list(cell.conditions.outputs)} if cell.conditions.outputs else {}),
+        },
         "reference": {"content_hash": reference.content_hash, "training": training},
         "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
     }

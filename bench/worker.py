@@ -31,7 +31,7 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
     cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
     store = Store(job.store)
-    source = open_source(cell.model)
+    source = open_source(cell.model, outputs=cell.conditions.outputs)
     task = cell.train_task
     examples = job.given().splits[task.train]
     tokenizer = source.tokenizer(lambda: (text for row in examples for text in row.texts))
@@ -104,7 +104,7 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
 
 def _lab(job: Job, reference: Loaded, features: list[Feature], *, seed: int, report: Report) -> Lab:
     cell, task, tokenizer = job.cell, job.cell.train_task, reference.tokenizer
-    device, source = cell.conditions.device, open_source(cell.model)
+    device, source = cell.conditions.device, open_source(cell.model, outputs=cell.conditions.outputs)
 
     def fresh(depth: int, pretrained: bool, *, of: Task = task) -> torch.nn.Module:
         return _build(source, of, tokenizer, seed=seed, depth=depth, pretrained=pretrained).to(device)

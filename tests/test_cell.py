@@ -38,7 +38,10 @@ def checkpoint(tmp_path):
         rows = load_data(task, data_dir=None).splits[task.train]
         tokenizer = open_source("demo-bert").tokenizer(lambda: (text for row in rows for text in row.texts))
         path = tmp_path / folder
-        make("bert", labels=2, vocab_size=len(tokenizer), max_position_embeddings=64).save_pretrained(path)
+        names = {0: "negative", 1: "positive"}
+        make("bert", labels=2, id2label=names, vocab_size=len(tokenizer), max_position_embeddings=64).save_pretrained(
+            path
+        )
         write_tokenizer(tokenizer, path)
         if not segments:
             settings = json.loads((path / "tokenizer_config.json").read_text())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bench.errors import SuiteError, unknown
+from bench.errors import ModelError, SuiteError, unknown
 
 if TYPE_CHECKING:
     from bench.cell import Cell
@@ -22,6 +22,9 @@ def run(
     suite: str = typer.Argument(help="A suite's name, or a path to a TOML file. `bench list suites` names them."),
     model: str | None = typer.Option(None, help="Hub id, local directory or built-in; default: the suite's own."),
     name: str | None = typer.Option(None, help="The model's name in records and boards; default: its folder or id."),
+    labels: str | None = typer.Option(
+        None, help="Names of the outputs of --model's trained head in their order, a,b,...; 'fresh' for a new head."
+    ),
     recipe: list[str] = typer.Option([], help="Run only this recipe (repeatable); may be a path to a TOML file."),
     task: list[str] = typer.Option([], help="Run only this task (repeatable)."),
     seed: list[int] = typer.Option([], help="Run with this seed (repeatable); default: the suite's."),
@@ -55,7 +58,7 @@ def run(
         name=name,
         recipes=recipes,
         seeds=seed or chosen.seeds,
-        conditions=Conditions(device=_device(device), data_dir=data_dir),
+        conditions=Conditions(device=_device(device), data_dir=data_dir, outputs=_outputs(labels)),
     )
     for says in dict.fromkeys(says for cell in cells if cell.fit for _, says in cell.fit.warnings):
         typer.echo(f"warning: {says}", err=True)
@@ -100,6 +103,21 @@ def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, 
         for recipe in expand(choice, by_recipe.get(Path(choice.recipe).stem), where="--recipe")
     ]
     return suite, recipes
+
+
+def _outputs(labels: str | None) -> tuple[str, ...]:
+    """The names that `--labels` gives, in their order."""
+    from bench.models.label_names import FRESH
+
+    if labels is None:
+        return ()
+    names = tuple(name.strip() for name in labels.split(","))
+    if not all(names) or (len(names) < 2 and names != FRESH):
+        raise ModelError(
+            f"--labels: found {labels!r}, expected the names of two or more outputs with commas between them, such as "
+            f"negative,positive, or '{FRESH[0]}' for a new head"
+        )
+    return names
 
 
 def _device(name: str) -> str:

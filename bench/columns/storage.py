@@ -72,7 +72,7 @@ COLUMNS = (
         "",
         "higher",
         "ratio",
-        "reference bytes over artifact bytes, both as artifacts on disk",
+        "reference bytes over artifact bytes, both on disk; a model given in half precision counts as it was given",
         source="compression rate a / a* of Cheng et al. 2017, arXiv:1710.09282, in bytes on disk instead of parameters",
         oracle="measures/test_size.py::test_size_is_the_bytes_of_weights_and_side_data_and_compression_is_their_ratio",
     ),

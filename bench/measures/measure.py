@@ -61,7 +61,8 @@ class Pair:
     `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
     is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
     `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
-    reference, or a single one if it saw both together; the result of a probe that failed is its reason.
+    reference, or a single one if it saw both together; the result of a probe that failed is its reason. `widened_bytes` is
+    by how much the reference is larger than the model's files held it, which had half precision.
     """
 
     task: Task
@@ -76,6 +77,7 @@ class Pair:
     is_reference: bool
     made: dict[str, Any]
     apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
+    widened_bytes: int = 0
 
 
 class Measure(ABC):

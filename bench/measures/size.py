@@ -105,18 +105,24 @@ class Size(Measure):
 
     name = "size"
     columns = ("size_bytes", "size_bytes_theoretical", "compression")
-    says = "weights and side data on disk, what they should take, and the reference's bytes over them"
+    says = "weights and side data on disk, what they should take, and the given model's bytes over them"
     budget_s = 1.0
 
     def read(self, pair: Pair) -> Reading:
-        """Read both directories; warns `not-smaller` where compressing saved no byte."""
+        """Read both directories; warns `not-smaller` where compressing saved no byte.
+
+        Everything is trained and measured in float32. If the model's files held float16 or bfloat16, the reference is
+        larger than what was given, and that difference is no compression: the ratio is against what was given.
+        """
         mine, theirs = size_bytes(pair.artifact_dir), size_bytes(pair.reference_dir)
+        given = theirs - pair.widened_bytes
         theory, reference_theory = theoretical_bytes(pair.artifact.model), theoretical_bytes(pair.reference.model)
         reading = Reading(
             conditions={
                 "theoretical": "elements * bits / 8 over every stored tensor, scales, masks and indices included",
                 **_details(pair.artifact_dir, theory),
                 "resident_bytes": resident_bytes(pair.artifact.model),
+                "given_bytes": given,
                 "reference": {
                     **_details(pair.reference_dir, reference_theory),
                     "resident_bytes": resident_bytes(pair.reference.model),
@@ -125,11 +131,18 @@ class Size(Measure):
         )
         reading.give("size_bytes", mine, reference=theirs)
         reading.give("size_bytes_theoretical", theory, reference=reference_theory)
-        reading.give("compression", theirs / mine, reference=1.0)
-        if not pair.is_reference and mine >= theirs:
+        reading.give("compression", given / mine, reference=given / theirs)
+        if pair.widened_bytes:
+            reading.warn(
+                "given-in-half-precision",
+                f"the model's files hold it in half precision, {given:,} bytes; the reference is float32, {theirs:,} "
+                "bytes. `compression` is against the former, `size_bytes` of the reference the latter.",
+            )
+        if not pair.is_reference and mine >= given:
+            what = "the model it was given as" if pair.widened_bytes else "its reference"
             reading.warn(
                 "not-smaller",
-                f"the artifact takes {mine:,} bytes and its reference {theirs:,}: the recipe saved no storage. Add a "
+                f"the artifact takes {mine:,} bytes and {what} {given:,}: the recipe saved no storage. Add a "
                 "stage that stores fewer or smaller numbers, or do not report it as smaller.",
             )
         return reading

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 from bench.artifact import content_hash, is_artifact
 from bench.errors import ModelError
 from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerprint, weight_files
+from bench.models.label_names import FRESH, told_order
 from bench.models.limits import Limits, Segments, choose_segments, limits_of, require_words, with_segments
-from bench.models.source import ModelSource, label_settings, spread
+from bench.models.source import Kind, ModelSource, label_settings, spread
+from bench.models.stored import Held, bytes_by_dtype, require_floats, stored_tensors, widened_bytes
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# Heads of other tasks whose tensors are called as those of a sequence's are.
+_NAMESAKES = ("ForTokenClassification", "ForMultipleChoice")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "model*.safetensors")
 
 
@@ -98,7 +102,6 @@ class CheckpointSource(ModelSource):
 
         register(_model_type(self.directory, self.name))
         config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
-        outputs = config.num_labels
         config.update({**label_settings(head, labels), "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
             raise ModelError(f"{self.name}: tokenizer has {len(tokenizer)} tokens, embedding {config.vocab_size} rows")
@@ -106,14 +109,14 @@ class CheckpointSource(ModelSource):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if self.kind == "artifact" and pretrained:
-                model = self._artifact(head, config)
+                model = self._artifact(head, config, labels)
             elif joined:
                 both = seq2seq_config(config, tokenizer, where=self.name)
                 model = self._joined(both) if pretrained else from_config(both, head)
             elif not pretrained:
                 model = from_config(config, head)
             else:
-                model = self._pretrained(head, config, resized=config.num_labels != outputs)
+                model = self._pretrained(head, config, labels)
         adapter = adapter_for(model)
         if depth is not None:
             for stack in adapter.stacks(model):
@@ -121,7 +124,14 @@ class CheckpointSource(ModelSource):
                 adapter.set_layers(model, [layers[index] for index in spread(depth, len(layers))], stack)
         return model.float().eval()
 
-    def _artifact(self, head: str, config: Any) -> nn.Module:
+    def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
+        """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
+        tensors = stored_tensors(self.directory, where=self.name)
+        model = self.build(head=head, labels=labels, tokenizer=self.tokenizer(lambda: ()), seed=0)
+        widened = 0 if self.kind == "artifact" else widened_bytes(model, tensors)
+        return Held(bytes_by_dtype=bytes_by_dtype(tensors), widened_bytes=widened)
+
+    def _artifact(self, head: str, config: Any, labels: Sequence[str] | None) -> nn.Module:
         from bench.artifact import load
         from bench.models.heads import head_of
 
@@ -132,7 +142,25 @@ class CheckpointSource(ModelSource):
                 f"{self.name}: the artifact has a {head_of(model)} head with {found.num_labels} outputs, "
                 f"the task needs {head} with {config.num_labels}"
             )
+        if self.outputs == FRESH:
+            raise ModelError(f"{self.name}: an artifact keeps its head: leave '--labels fresh' out")
+        self._match(model, labels)
         return model
+
+    def _match(self, model: nn.Module, labels: Sequence[str] | None) -> None:
+        """Put the outputs of a head that was trained into the order of the task's labels, by their names."""
+        from bench.models.heads import order_outputs
+
+        if labels is None:
+            return
+        order = told_order(self._settings(), labels, given=self.outputs, where=self.name)
+        order_outputs(model, order, where=self.name)
+        settings: Any = model.config
+        settings.update(label_settings("sequence-classification", labels))
+
+    def _settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = json.loads((self.directory / "config.json").read_text(encoding="utf-8"))
+        return settings
 
     def _joined(self, config: Any) -> nn.Module:
         """A translator whose halves both have the weights of the checkpoint, cross-attention apart."""
@@ -140,58 +168,70 @@ class CheckpointSource(ModelSource):
 
         from bench.models.encoder_decoder import join
 
-        encoder = self._loaded(AutoModel, config.encoder, resized=False)
-        decoder = self._loaded(AutoModelForCausalLM, config.decoder, resized=False)
+        encoder, _ = self._loaded(AutoModel, config.encoder)
+        decoder, _ = self._loaded(AutoModelForCausalLM, config.decoder, crossing=True)
         with _quiet():  # where a half came from is in its own configuration and not in the joint one
             return join(encoder, decoder, config)
 
-    def _pretrained(self, head: str, config: Any, *, resized: bool) -> nn.Module:
+    def _pretrained(self, head: str, config: Any, labels: Sequence[str] | None) -> nn.Module:
         from bench.models.heads import auto_class, without_second_bias
+        from bench.models.state import body_of
 
-        return without_second_bias(self._loaded(auto_class(head, config), config, resized=resized))
+        auto = auto_class(head, config)
+        model, trained = self._loaded(auto, config)
+        if head in ("sequence-classification", "question-answering") and trained:
+            if self.outputs == FRESH or self._is_of_another_task():
+                model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
+            elif head == "sequence-classification":
+                self._match(model, labels)
+        return without_second_bias(model)
 
-    def _loaded(self, auto: Any, config: Any, *, resized: bool) -> nn.Module:
+    def _is_of_another_task(self) -> bool:
+        """Whether `config.json` names a head that has the same tensors as that of a sequence and another meaning."""
+        named = self._settings().get("architectures")
+        return isinstance(named, list) and any(str(name).endswith(_NAMESAKES) for name in named)
+
+    def _loaded(
+        self, auto: Any, config: Any, *, crossing: bool = False, state: dict[str, Tensor] | None = None
+    ) -> tuple[nn.Module, bool]:
+        """The model, and whether its head came from the file; with `state` that is read in place of the file."""
         import torch
         from safetensors import SafetensorError
+
+        from bench.models.state import check_state
 
         try:
             with _quiet():
                 model, report = auto.from_pretrained(
-                    self.directory,
+                    self.directory if state is None else None,
                     config=config,
+                    state_dict=state,
                     dtype=torch.float32,
                     use_safetensors=True,
                     local_files_only=True,
                     trust_remote_code=False,
-                    ignore_mismatched_sizes=resized,
+                    ignore_mismatched_sizes=True,  # all are named below, with both shapes
                     output_loading_info=True,
                 )
+                tensors = stored_tensors(self.directory, where=self.name)
+                trained = check_state(model, report, tensors, where=self.name, crossing=crossing)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{self.name}: its weights cannot be loaded: {error}") from error
-        base = f"{model.base_model_prefix}." if hasattr(model, model.base_model_prefix) else ""
-        fresh = (".crossattention.", "pooler.")
-        lost = sorted(
-            key for key in report["missing_keys"] if key.startswith(base) and not any(part in key for part in fresh)
-        )
-        if lost:
-            raise ModelError(
-                f"{self.name}: weights of '{lost[0]}' are missing from the checkpoint ({len(lost)} such); "
-                "they would be random. Save the encoder again with its own architecture."
-            )
         for tensor in (*model.parameters(), *model.buffers()):
             # transformers leaves tensors inside the mapped file, where their addresses are odd; CPU kernels then sum in
             # another order, and the model would not be bit-equal to its own copies.
             tensor.data = tensor.data.clone()
-        return model  # type: ignore[no-any-return]
+        return model, trained
 
 
-def open_directory(path: Path, *, name: str) -> CheckpointSource:
+def open_directory(path: Path, *, name: str, outputs: Sequence[str] = ()) -> CheckpointSource:
     """The checkpoint or artifact in `path`; raises `ModelError` where something that it needs is missing or unsafe."""
     _check(path, name)
-    return CheckpointSource(name=name, kind="artifact" if is_artifact(path) else "directory", directory=path)
+    kind: Kind = "artifact" if is_artifact(path) else "directory"
+    return CheckpointSource(name=name, kind=kind, directory=path, outputs=tuple(outputs))
 
 
-def open_hub(name: str, *, revision: str | None) -> CheckpointSource:
+def open_hub(name: str, *, revision: str | None, outputs: Sequence[str] = ()) -> CheckpointSource:
     """A snapshot of hub model `name`, from the cache or downloaded; `revision` becomes the commit.
 
     Raises `ModelError` where the hub has no such model or revision, or cannot be reached.
@@ -209,7 +249,7 @@ def open_hub(name: str, *, revision: str | None) -> CheckpointSource:
             f"({type(error).__name__}). Check the name, go online, or give a local directory."
         ) from error
     _check(path, name)
-    return CheckpointSource(name=name, kind="hub", revision=path.name, directory=path)
+    return CheckpointSource(name=name, kind="hub", revision=path.name, directory=path, outputs=tuple(outputs))
 
 
 def _check(path: Path, name: str) -> None:
@@ -236,6 +276,8 @@ def _check(path: Path, name: str) -> None:
     if not any(file in TOKENIZERS for file in files):
         raise ModelError(f"{name}: no tokenizer: expected tokenizer.json beside the weights; save it there")
     check_tokenizer_files(path, where=name)
+    if not is_artifact(path):
+        require_floats(path, where=name)
 
 
 def _model_type(path: Path, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import ModelError, unknown
@@ -42,6 +43,31 @@ def head_of(model: nn.Module) -> str:
             return head
     known = ", ".join(ending for _, endings in HEADS.values() for ending in endings)
     raise ModelError(f"{name}: no known task head. Supported: classes ending in {known}.")
+
+
+def order_outputs(model: nn.Module, order: Sequence[int], *, where: str) -> None:
+    """Put the outputs of a classification head into another order, in place: output i becomes what `order[i]` was.
+
+    Raises `ModelError` if the head's last layer is not a dense one and its rows would have to change places.
+    """
+    import torch
+    from torch import nn
+
+    from bench.models.state import output_name
+
+    if list(order) == list(range(len(order))):
+        return
+    name = output_name(model)
+    last = None if name is None else model.get_submodule(name)
+    if type(last) is not nn.Linear:
+        raise ModelError(
+            f"{where}: its head '{name}' is stored as {type(last).__name__}, whose outputs cannot change places. Give "
+            "the model that it was made from."
+        )
+    with torch.no_grad():
+        for parameter in (last.weight, last.bias):
+            if parameter is not None:
+                parameter.copy_(parameter[list(order)].clone())
 
 
 def config_of(model_type: str, settings: dict[str, Any]) -> Any:

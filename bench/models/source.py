@@ -16,17 +16,23 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bench.models.limits import Limits
+    from bench.models.stored import Held
 
 Kind = Literal["builtin", "directory", "hub", "artifact"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource(ABC):
-    """One model as it was named: `revision` is the hub commit it was resolved to, None elsewhere."""
+    """One model as it was named: `revision` is the hub commit it was resolved to, None elsewhere.
+
+    `outputs` are what the user calls the outputs of its head, in their order and in the task's spelling; none if the
+    names in its configuration will do, `bench.models.label_names.FRESH` for a new head.
+    """
 
     name: str
     kind: Kind
     revision: str | None = None
+    outputs: tuple[str, ...] = ()
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -62,8 +68,14 @@ class ModelSource(ABC):
             pretrained: False leaves the source's weights unused and starts from random ones.
 
         Raises:
-            ModelError: weights that do not fit, a depth that the source does not have, too small a vocabulary.
+            ModelError: weights that do not fit, a depth that the source does not have, too small a vocabulary, or a
+                head whose outputs cannot be told apart (see `outputs`).
         """
+
+    def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
+        """What its files hold; None for a model without files. Raises as `build` does, before anything is trained."""
+        del head, labels
+        return None
 
 
 def spread(depth: int, layers: int) -> list[int]:
@@ -92,14 +104,17 @@ def label_settings(head: str, labels: Sequence[str] | None) -> dict[str, Any]:
     }
 
 
-def open_source(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> ModelSource:
+def open_source(
+    name: str, *, revision: str | None = None, outputs: Sequence[str] = (), trust_remote_code: bool = False
+) -> ModelSource:
     """The source called `name`: a built-in model, else an existing directory, else an id of the hub.
 
     A hub model is downloaded here (configuration, tokenizer and safetensors only) where it is not cached.
 
     Raises:
-        ModelError: nothing of that name; a directory without configuration, tokenizer or safetensors weights; an
-            architecture without an adapter; a hub that cannot be reached; or `trust_remote_code`, which bench refuses.
+        ModelError: nothing of that name; a directory without configuration, tokenizer or safetensors weights; weights
+            that are quantized; an architecture without an adapter; a hub that cannot be reached; `outputs` for a
+            built-in model, which has no head yet; or `trust_remote_code`, which bench refuses.
     """
     from bench.models.builtin import BUILTINS, BuiltinSource
     from bench.models.checkpoint import open_directory, open_hub
@@ -107,12 +122,14 @@ def open_source(name: str, *, revision: str | None = None, trust_remote_code: bo
     if trust_remote_code:
         raise ModelError(f"{name}: bench runs no code that comes with a model; use one of the supported architectures")
     if name in BUILTINS:
+        if outputs:
+            raise ModelError(f"{name}: a built-in model has a new head for each task: leave --labels out")
         return BuiltinSource(name=name, kind="builtin")
     path = Path(name).expanduser()
     if path.is_dir():
-        return open_directory(path, name=name)
+        return open_directory(path, name=name, outputs=outputs)
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or path.exists():
         raise ModelError(f"{name}: no such directory; expected one with config.json, a tokenizer and *.safetensors")
     if "/" not in name and difflib.get_close_matches(name, BUILTINS, n=1, cutoff=0.75):
         raise ModelError(str(unknown("built-in model", name, BUILTINS)))
-    return open_hub(name, revision=revision)
+    return open_hub(name, revision=revision, outputs=outputs)

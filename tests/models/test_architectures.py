@@ -135,6 +135,7 @@ class TestEveryArchitecture:
 
     def test_a_checkpoint_of_it_is_loaded_as_it_is(self, name, tmp_path, tokenizer):
         model = make_model(name)
+        model.config.id2label = {0: "a", 1: "b", 2: "c"}
         model.save_pretrained(tmp_path / "m")
         write_tokenizer(tokenizer, tmp_path / "m")
         source = open_source(str(tmp_path / "m"))

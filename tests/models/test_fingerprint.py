@@ -21,7 +21,7 @@ from bench.models.tokenizer import write_tokenizer
 @pytest.fixture
 def folder(tmp_path, tokenizer):
     """A tiny BERT as a checkpoint directory: configuration, one safetensors file, tokenizer."""
-    make("bert", labels=2).save_pretrained(tmp_path / "model")
+    make("bert", labels=2, id2label={0: "a", 1: "b"}).save_pretrained(tmp_path / "model")
     write_tokenizer(tokenizer, tmp_path / "model")
     return tmp_path / "model"
 
@@ -30,7 +30,7 @@ def folder(tmp_path, tokenizer):
 def sharded(tmp_path, tokenizer):
     """The same weights in several files behind an index."""
     path = tmp_path / "sharded"
-    make("bert", labels=2).save_pretrained(path, max_shard_size="20KB")
+    make("bert", labels=2, id2label={0: "a", 1: "b"}).save_pretrained(path, max_shard_size="20KB")
     write_tokenizer(tokenizer, path)
     assert not (path / "model.safetensors").exists()
     return path

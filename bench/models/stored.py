@@ -1,0 +1,169 @@
+"""What the safetensors files of a checkpoint hold, by their headers, and whether bench can read such numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Bytes of an element of each dtype that a weight may have; safetensors' names.
+FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+FLOAT32_BYTES = 4
+# Buffers of whole numbers that older versions of transformers wrote beside the weights: 0, 1, 2, ... and zeros.
+BUFFERS = ("position_ids", "token_type_ids")
+_CONFIGS = ("quantization_config", "compression_config")
+_INSTEAD = (
+    "Supported are weights in float32, float16, bfloat16 or float64. Give the float checkpoint that it was made from, "
+    "and quantize it by a recipe (`bench list recipes`)."
+)
+
+
+class Tensor(NamedTuple):
+    """One tensor in a file: safetensors' name of its dtype, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a checkpoint held when it was opened.
+
+    `bytes_by_dtype` is tensor data by safetensors' names (`F16`). `widened_bytes` is by how much the float32 model
+    made of it is larger than the same tensors were: 2 bytes an element of a float16 one.
+    """
+
+    bytes_by_dtype: dict[str, int]
+    widened_bytes: int
+
+
+def stored_tensors(directory: Path, *, where: str) -> dict[str, Tensor]:
+    """Every tensor of the weights by name; no tensor is read. Raises `ModelError` if a header cannot be read."""
+    found: dict[str, Tensor] = {}
+    for path in weight_files(directory, where):
+        for name, entry in _header(path, where).items():
+            if name != "__metadata__":
+                found[name] = Tensor(str(entry["dtype"]), tuple(entry["shape"]))
+    return found
+
+
+def bytes_by_dtype(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Bytes of floating-point tensors by dtype; the buffers of whole numbers hold no weights."""
+    found: Counter[str] = Counter()
+    for tensor in tensors.values():
+        if tensor.dtype in FLOATS:
+            found[tensor.dtype] += FLOATS[tensor.dtype] * math.prod(tensor.shape)
+    return dict(sorted(found.items()))
+
+
+def widened_bytes(model: nn.Module, tensors: Mapping[str, Tensor]) -> int:
+    """By how many bytes the float32 `model`, each tensor once, exceeds what `tensors` took; narrowed ones add nothing.
+
+    A tensor that is not in the file, such as one of a new head, counts as float32.
+    """
+    prefixes = [f"{prefix}." for prefix in {getattr(module, "base_model_prefix", "") for module in model.modules()}]
+    held = {plain_name(name, prefixes): tensor for name, tensor in tensors.items()}
+    total, seen = 0, set()
+    for name, value in model.state_dict(keep_vars=True).items():
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        parts = name.split(".")
+        for start in range(min(3, len(parts))):  # below one half of a translator, or below the base model
+            found = held.get(".".join(parts[start:]))
+            if found is not None and found.shape == tuple(value.shape):
+                total += max(0, FLOAT32_BYTES - FLOATS.get(found.dtype, FLOAT32_BYTES)) * value.numel()
+                break
+    return total
+
+
+def plain_name(name: str, prefixes: list[str]) -> str:
+    """A stored name without the base model's prefix, and with today's names of a normalisation's tensors."""
+    for prefix in prefixes:
+        if len(prefix) > 1:
+            name = name.removeprefix(prefix)
+    head, dot, leaf = name.rpartition(".")
+    return head + dot + {"gamma": "weight", "beta": "bias"}.get(leaf, leaf)
+
+
+def require_floats(directory: Path, *, where: str) -> None:
+    """Raise `ModelError`, by name, for a quantized checkpoint: read as it is, its integers would be taken for weights.
+
+    Told by `config.json`, where a quantized checkpoint says how it is to be read, and by the dtypes in the file.
+    """
+    settings = _object(directory / "config.json", where)
+    nested = {key: value for key, value in settings.items() if isinstance(value, dict)}
+    for place, part in {"": settings, **{f"{key}.": value for key, value in nested.items()}}.items():
+        for key in _CONFIGS:
+            if part.get(key):
+                raise ModelError(
+                    f"{where}: config.json: {place}{key}: found a checkpoint quantized by {_method(part[key])}, which "
+                    f"bench does not read. {_INSTEAD} If its weights are plain floats, remove {key} from config.json."
+                )
+    odd = {
+        name: tensor
+        for name, tensor in stored_tensors(directory, where=where).items()
+        if tensor.dtype not in FLOATS and name.rpartition(".")[2] not in BUFFERS
+    }
+    if odd:
+        name, tensor = next(iter(sorted(odd.items())))
+        raise ModelError(
+            f"{where}: '{name}' {list(tensor.shape)} is stored as {tensor.dtype} ({len(odd)} such): quantized weights, "
+            f"and config.json does not say how to read them. {_INSTEAD}"
+        )
+
+
+def weight_files(directory: Path, where: str) -> list[Path]:
+    """The safetensors files that transformers reads: one, or the shards that the index names."""
+    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        shards = _object(index, where).get("weight_map")
+        if isinstance(shards, dict):
+            return [directory / name for name in sorted({str(shard) for shard in shards.values()})]
+    return sorted(directory.glob("*.safetensors"))
+
+
+def _method(found: Any) -> str:
+    """How a checkpoint was quantized, in words: `gptq, 4 bits`."""
+    if not isinstance(found, dict):
+        return str(found)
+    named = found.get("quant_method") or found.get("format") or "a method that it does not name"
+    bits = found.get("bits") or (8 if found.get("load_in_8bit") else 4 if found.get("load_in_4bit") else None)
+    return f"{named}, {bits} bits" if bits else str(named)
+
+
+def _header(path: Path, where: str) -> dict[str, Any]:
+    """The JSON at the beginning of a safetensors file: 8 bytes of its length, little-endian, and the text."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError(f"it should be {length:,} bytes long, which is more than the file has")
+            text = stream.read(length)
+        header = json.loads(text)
+        if not isinstance(header, dict):
+            raise ValueError(f"expected a JSON object, found {type(header).__name__}")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{where}: {path.name}: its header cannot be read: {error}. Copy or download the file again."
+        ) from error
+    return header
+
+
+def _object(path: Path, where: str) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{where}: {path.name} cannot be read: {error}") from error
+    return data if isinstance(data, dict) else {}
