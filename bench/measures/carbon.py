@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelError
 from bench.measures.energy.inference import Inference, break_even, inference
 from bench.measures.energy.tracker import is_estimate
-from bench.measures.energy.windows import Session, idle_power_w, meter_models
+from bench.measures.energy.windows import Session, Window, idle_power_w, meter_models
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 
@@ -40,8 +40,9 @@ class Carbon(Measure):
     One inference is one example of the stated length. An idle window comes first, then windows of artifact and
     reference in turn, each with a tracker of its own; together a model's windows last `energy_seconds`. Energy is
     gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
-    and water have. Where the power is a model of the load or a constant, the record says so in `power_source` and
-    carries the warning `energy-estimated`.
+    and water have. A window beside which other programs used more than a stated share of the processors does not count,
+    and if none counts all of this is absent with that reason; so is the energy of compressing. If the power is a model
+    of the load or a constant, the record says so in `power_source` and carries the warning `energy-estimated`.
     """
 
     name = "carbon"
@@ -129,10 +130,8 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
         return
     beside = session.models.get("reference", artifact)
     first = next(iter(artifact.windows.values())).energy
-    idle_w = idle_power_w(session.idle, first.power_source)
-    measuring = pair.setting.measuring
-    own = inference(artifact.windows, idle_w=idle_w, measuring=measuring, device=pair.device)
-    reference = inference(beside.windows, idle_w=idle_w, measuring=measuring, device=pair.device)
+    own = _inference_of(artifact.windows, pair, session)
+    reference = _inference_of(beside.windows, pair, session)
     for name in _INFERENCE:
         value, other = own.values.get(name), reference.values.get(name)
         if value is None:
@@ -144,12 +143,14 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
     else:
         _read_break_even(reading, pair.made, own, reference, beside.reasons)
     _keep(reading, session, own, reference, is_reference=pair.is_reference)
+    measuring = pair.setting.measuring
     reading.conditions = {
         **first.conditions(),
         **own.conditions,
         "windows": len(artifact.windows),
         "windows_reference": len(beside.windows),
         "windows_without_reading": len(artifact.reasons) + (0 if pair.is_reference else len(beside.reasons)),
+        "other_share": max(window.energy.load.other_share for window in artifact.windows.values()),
         "samples": min(window.energy.samples for window in artifact.windows.values()),
         "window_s": statistics.fmean(window.energy.seconds for window in artifact.windows.values()),
         "inferences": sum(window.inferences for window in artifact.windows.values()),
@@ -161,6 +162,13 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
     }
     if not isinstance(session.idle, str):
         reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}
+
+
+def _inference_of(windows: Mapping[int, Window], pair: Pair, session: Session) -> Inference:
+    """What the windows of one model say, net of the idle machine if the idle window is a baseline for them."""
+    readings = [window.energy for window in windows.values()]
+    idle_w = idle_power_w(session.idle, readings) if readings else "no window has a reading"
+    return inference(windows, idle_w=idle_w, measuring=pair.setting.measuring, device=pair.device)
 
 
 def _read_break_even(
