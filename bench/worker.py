@@ -169,6 +169,9 @@ def _energy(meter: EnergyMeter, alone: bool) -> dict[str, Any]:
     reading = meter.reading
     if isinstance(reading, str):
         return {"energy_absent": reading}
+    disturbance = reading.load.disturbance()
+    if disturbance is not None:
+        return {"energy_absent": disturbance}
     return {"energy_kwh": reading.kwh, "power_source": reading.power_source, "energy_samples": reading.samples}
 
 

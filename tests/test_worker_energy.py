@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.measures.energy.meter import Load
 from bench.worker import _energy, _total_energy
 
 
@@ -12,13 +13,23 @@ def noted(kwh=2.0, source="rapl"):
 
 
 def test_the_meters_reading_is_noted_with_its_source():
-    meter = SimpleNamespace(reading=SimpleNamespace(kwh=2.0, power_source="rapl", samples=12))
+    load = Load(9.0, 9.5, 20.0)
+    meter = SimpleNamespace(reading=SimpleNamespace(kwh=2.0, power_source="rapl", samples=12, load=load))
     assert _energy(meter, alone=True) == noted()
     assert _energy(SimpleNamespace(reading="3 samples"), alone=True) == {"energy_absent": "3 samples"}
 
 
+def test_energy_beside_other_programs_is_absent_with_its_reason():
+    load = Load(9.0, 19.0, 20.0)
+    meter = SimpleNamespace(reading=SimpleNamespace(kwh=2.0, power_source="rapl", samples=12, load=load))
+    absent = _energy(meter, alone=True)
+    assert list(absent) == ["energy_absent"]
+    assert "other programs used 50% of its processor time" in absent["energy_absent"]
+
+
 def test_energy_beside_other_work_is_absent_with_its_reason():
-    meter = SimpleNamespace(reading=SimpleNamespace(kwh=2.0, power_source="rapl", samples=12))
+    load = Load(9.0, 9.5, 20.0)
+    meter = SimpleNamespace(reading=SimpleNamespace(kwh=2.0, power_source="rapl", samples=12, load=load))
     assert "--jobs" in _energy(meter, alone=False)["energy_absent"]
 
 

@@ -65,9 +65,9 @@ class Comparison:
         return tuple(line for line in self.judged if line.verdict == "worse")
 
     @property
-    def undecided(self) -> tuple[Line, ...]:
-        """The lines that decide and have no verdict."""
-        return tuple(line for line in self.judged if isinstance(line.verdict, Absent))
+    def undecided(self) -> tuple[tuple[Line, Absent], ...]:
+        """The lines that decide and have no verdict, with the reason."""
+        return tuple((line, line.verdict) for line in self.judged if isinstance(line.verdict, Absent))
 
     def lacking(self, asked: Collection[str]) -> list[str]:
         """Every value that only one side has, and of the columns in `asked` those that neither has, with the reason."""

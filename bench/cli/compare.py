@@ -84,8 +84,8 @@ def _failed(done: Comparison, conditions: set[str], asked: Collection[str]) -> b
         typer.echo(f"worse overall: {', '.join(dict.fromkeys(line.column for line in done.worse))}", err=True)
         failed = True
     if conditions & {"worse", "undecided"}:
-        for line in done.undecided:
-            typer.echo(f"not judged: {line.place}: {line.verdict.reason}", err=True)
+        for line, why in done.undecided:
+            typer.echo(f"not judged: {line.place}: {why.reason}", err=True)
         failed = failed or ("undecided" in conditions and bool(done.undecided))
     return failed
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measures.energy.inference import Inference, break_even, inference
 from bench.measures.energy.tracker import is_estimate
-from bench.measures.energy.windows import Session, idle_power_w, joined, meter_models, window_count
+from bench.measures.energy.windows import Session, Window, idle_power_w, joined, meter_models, window_count
 from bench.measures.inputs import made_inputs
 from bench.measures.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.timing import rounds
@@ -43,8 +43,9 @@ class Carbon(ProbingMeasure):
     reference, each round in a fresh process and each window with a tracker of its own, so that the interval over
     windows knows how processes differ; together a model's windows last `energy_seconds`. Energy is
     gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
-    and water have. Where the power is a model of the load or a constant, the record says so in `power_source` and
-    carries the warning `energy-estimated`.
+    and water have. A window beside which other programs used more than a stated share of the processors does not count,
+    and if none counts all of this is absent with that reason; so is the energy of compressing. If the power is a model
+    of the load or a constant, the record says so in `power_source` and carries the warning `energy-estimated`.
     """
 
     name = "carbon"
@@ -149,10 +150,8 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
         return
     beside = session.models.get("reference", artifact)
     first = next(iter(artifact.windows.values())).energy
-    idle_w = idle_power_w(session.idle, first.power_source)
-    measuring = pair.setting.measuring
-    own = inference(artifact.windows, idle_w=idle_w, measuring=measuring, device=pair.device)
-    reference = inference(beside.windows, idle_w=idle_w, measuring=measuring, device=pair.device)
+    own = _inference_of(artifact.windows, pair, session)
+    reference = _inference_of(beside.windows, pair, session)
     for name in _INFERENCE:
         value, other = own.values.get(name), reference.values.get(name)
         if value is None:
@@ -164,12 +163,14 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
     else:
         _read_break_even(reading, pair.made, own, reference, beside.reasons)
     _keep(reading, session, own, reference, is_reference=pair.is_reference)
+    measuring = pair.setting.measuring
     reading.conditions = {
         **first.conditions(),
         **own.conditions,
         "windows": len(artifact.windows),
         "windows_reference": len(beside.windows),
         "windows_without_reading": len(artifact.reasons) + (0 if pair.is_reference else len(beside.reasons)),
+        "other_share": max(window.energy.load.other_share for window in artifact.windows.values()),
         "samples": min(window.energy.samples for window in artifact.windows.values()),
         "window_s": statistics.fmean(window.energy.seconds for window in artifact.windows.values()),
         "inferences": sum(window.inferences for window in artifact.windows.values()),
@@ -181,6 +182,13 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
     }
     if session.idle is not None and not isinstance(session.idle, str):
         reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}
+
+
+def _inference_of(windows: Mapping[int, Window], pair: Pair, session: Session) -> Inference:
+    """What the windows of one model say, net of the idle machine if the idle window is a baseline for them."""
+    readings = [window.energy for window in windows.values()]
+    idle_w = idle_power_w(session.idle, readings) if readings else "no window has a reading"
+    return inference(windows, idle_w=idle_w, measuring=pair.setting.measuring, device=pair.device)
 
 
 def _read_break_even(

@@ -61,8 +61,8 @@ class Pair:
     `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
     is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
     `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
-    reference, or a single one if it saw both together; the result of a probe that failed is its reason. `widened_bytes` is
-    by how much the reference is larger than the model's files held it, which had half precision.
+    reference, or a single one if it saw both together; the result of a probe that failed is its reason.
+    `widened_bytes` is by how much the reference is larger than the model's files held it, which had half precision.
     """
 
     task: Task

@@ -235,7 +235,7 @@ def test_a_value_that_one_side_lacks_is_lacking_and_one_that_both_lack_if_it_was
     assert found.lacking([]) == [one]
     none = "tiny: load_s on alpha: no value of A and B: load_s on alpha: "
     assert [text.partition("the record")[0] for text in found.lacking(["load_s", "macs"])][1] == none
-    assert [line.column for line in found.undecided] == ["size_bytes", "load_s"]
+    assert [line.column for line, _ in found.undecided] == ["size_bytes", "load_s"]
 
 
 def test_if_no_task_counts_overall_the_tasks_decide(record):

@@ -132,6 +132,44 @@ def test_a_busy_machine_has_no_idle_power_and_no_net_energy(read):
     assert "energy_kwh" in reading.values
 
 
+BUSY = Load(36.0, 66.0, 72.0)  # one of two processors at work, and most of the other for other programs
+
+
+def test_on_a_busy_machine_energy_and_all_that_derives_from_it_is_absent_with_the_reason(read):
+    made = {"compress_s": 1.0, "energy_kwh": 5.0, "power_source": "rapl"}
+    reading = read(make_idle(), *[make_reading(load=BUSY)] * 2, made=made, wue_l_per_kwh=1.0)
+    derived = ("energy_kwh", "energy_net_kwh", "power_w", "emissions_kgco2e", "water_l", "break_even_inferences")
+    assert not set(derived) & set(reading.values)
+    assert all("other programs used 42% of its processor time" in reading.absent[name] for name in derived)
+    assert reading.values["compress_energy_kwh"] == 5.0  # metered at another time
+    assert missing(CARBON, reading) == []
+
+
+@pytest.mark.usefixtures("in_order")
+def test_a_busy_window_of_the_reference_leaves_the_artifacts_energy_and_no_break_even(read):
+    made = {"compress_s": 1.0, "energy_kwh": 5.0, "power_source": "rapl"}
+    reading = read(make_idle(), make_reading(), make_reading(load=BUSY), made=made)
+    assert "energy_kwh" in reading.values
+    assert "energy_kwh" not in reading.reference
+    assert reading.conditions["other_share"] == 0.0
+    assert reading.conditions["windows_without_reading"] == 1
+    assert "energy of the reference: the machine was busy" in reading.absent["break_even_inferences"]
+    assert missing(CARBON, reading) == []
+
+
+def test_windows_without_other_work_count_and_the_others_do_not(read, monkeypatch):
+    loads = iter([Load(1.0, 1.0, 2.0), BUSY] * 3)
+
+    def block(measuring, seconds, work):
+        work()
+        return make_reading(100.0, load=next(loads)), 1000
+
+    monkeypatch.setattr(windows, "_block", block)
+    reading = read(energy_seconds=5.0, energy_sample_s=0.1, energy_windows=5, is_reference=True)
+    assert reading.conditions["windows"] == 2  # of five, one of which the idle window took the load of
+    assert reading.conditions["windows_without_reading"] == 3
+
+
 def test_a_length_that_the_model_does_not_have_is_a_reason(read):
     reading = read(make_idle(), length=65)
     assert "64" in reading.absent["energy_kwh"]
@@ -173,7 +211,8 @@ def test_compressing_is_paid_back_by_the_difference_of_the_two_models(read, monk
     assert (count - 1) * saved < 5.0 <= count * saved
 
 
-def test_the_meter_itself_measures_a_model(read):
+def test_the_meter_itself_measures_a_model(read, monkeypatch):
+    monkeypatch.setattr("bench.measures.energy.meter.OTHER", 1.0)  # tests may run on a busy machine
     reading = read(energy_seconds=0.8, is_reference=True, threads=1, made={"compress_s": 0.0, "energy_kwh": 0.0})
     assert 0 < reading.values["energy_kwh"] < 1
     assert reading.values["emissions_lacoste_kgco2e"] > 0

@@ -58,7 +58,7 @@ def test_there_are_as_many_windows_as_the_time_can_fill_with_samples(seconds, sa
 def test_the_idle_window_comes_first_and_runs_nothing(metered):
     order, session = metered(make_idle(40.0), make_reading(100.0), make_reading(100.0))
     assert sorted(order) == ["artifact", "reference"]
-    assert idle_power_w(session.idle, "rapl") == pytest.approx(40.0)
+    assert idle_power_w(session.idle, [make_reading()]) == pytest.approx(40.0)
     assert session.models["artifact"].windows[0].energy.mean_w == pytest.approx(100.0)
 
 
@@ -82,11 +82,11 @@ def test_sessions_of_several_processes_are_one(metered):
     _, second = metered("3 samples", make_reading(200.0), only=[1])
     assert second.idle is None
     session = joined([second, first])
-    assert idle_power_w(session.idle, "rapl") == pytest.approx(40.0)
+    assert idle_power_w(session.idle, [make_reading()]) == pytest.approx(40.0)
     windows_ = [set(model.windows) for model in session.models.values()]
     assert sorted(map(len, windows_)) == [1, 2]
     assert sorted(len(model.reasons) for model in session.models.values()) == [0, 1]
-    assert "nothing" in idle_power_w(joined([second]).idle, "rapl")
+    assert "nothing" in idle_power_w(joined([second]).idle, [make_reading()])
 
 
 def test_a_window_counts_the_examples_of_its_own_calls(metered):
@@ -127,4 +127,21 @@ def test_a_thousand_inferences_are_the_window_by_its_inferences():
     ],
 )
 def test_an_idle_window_that_tells_nothing_says_why(idle, words):
-    assert words in idle_power_w(idle, "rapl")
+    assert words in idle_power_w(idle, [make_reading()])
+
+
+def test_other_work_that_stays_cancels_and_other_work_that_changes_makes_the_idle_window_no_baseline():
+    idle = make_idle(load=Load(0.0, 0.3 * 36, 64 * 36))  # 0.3 of 64 processors, all the time
+    same, more = (make_reading(load=Load(36.0, (1 + other) * 36, 64 * 36)) for other in (0.35, 0.5))
+    assert idle_power_w(idle, [same]) == pytest.approx(40.0)
+    assert "0.3 processors busy in the idle window and 0.5 beside the inferences" in idle_power_w(idle, [more])
+    assert "no baseline" in idle_power_w(make_idle(load=Load(0.0, 3.0 * 36, 64 * 36)), [same])  # gone since
+
+
+def test_a_window_beside_other_programs_has_no_reading_but_the_reason(metered):
+    busy = make_reading(load=Load(36.0, 66.0, 72.0))
+    _, session = metered(make_idle(), busy, make_reading())
+    assert sorted(len(model.windows) for model in session.models.values()) == [0, 1]
+    reasons = [reason for model in session.models.values() for reason in model.reasons]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("the machine was busy: other programs used 42% of its processor time while the energy")

@@ -13,6 +13,8 @@ from bench.measures.energy.tracker import Log, Samples, grid_year, is_estimate, 
 
 LEAST_SAMPLES = 10
 LEAST_SAMPLE_S = 0.05  # CodeCarbon does not sample more often
+OTHER = 0.05  # largest share of the machine's processor time that other work may use while a model's energy is metered
+TICKS_S = 0.03  # how far the kernel's count of a block, in steps of 10 ms, may be off
 
 
 class Load(NamedTuple):
@@ -31,6 +33,31 @@ class Load(NamedTuple):
     def own_share(self) -> float:
         """This process's part of all processor time that was used, from 0 to 1; the kernel counts in 10 ms ticks."""
         return min(self.own_s / self.busy_s, 1.0) if self.busy_s > 0 else 1.0
+
+    @property
+    def other_s(self) -> float:
+        """Processor seconds of everything but this process: other programs, and what a hypervisor took."""
+        return max(self.busy_s - self.own_s, 0.0)
+
+    @property
+    def other_share(self) -> float:
+        """How much of the machine's processor time that was, from 0 to 1."""
+        return min(self.other_s / self.capacity_s, 1.0) if self.capacity_s > 0 else 0.0
+
+    def disturbance(self) -> str | None:
+        """Why the machine's energy of this block is not that of this process; None if it is.
+
+        Sensors and load models see the whole machine. CodeCarbon's load model grows with the cube of the load: with one
+        of two processors at work, 5 % of other work make it 17 % too high, and a full machine five times. The threshold
+        is ours.
+        """
+        if self.other_s <= OTHER * self.capacity_s + TICKS_S:
+            return None
+        return (
+            f"the machine was busy: other programs used {self.other_share:.0%} of its processor time while the energy "
+            f"was metered, at most {OTHER:.0%} may be. The meter sees the whole machine, so their energy is in it. "
+            f"Stop them and measure again"
+        )
 
 
 class EnergyReading(NamedTuple):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.measures.energy.meter import LEAST_SAMPLE_S, LEAST_SAMPLES, EnergyMeter, EnergyReading
+from bench.measures.energy.meter import LEAST_SAMPLE_S, LEAST_SAMPLES, TICKS_S, EnergyMeter, EnergyReading
 
 if TYPE_CHECKING:
     from bench.setting import Measuring
 
 INFERENCES = 1000  # what the energy columns count
 BUSY = 0.1  # largest share of the machine's processor time that may be used in the idle window
+CHANGE = 0.1  # largest change of other work from the idle window to the inferences, as a share of their own
 _SETTLE_S = 0.1  # threads of earlier work spin for some milliseconds before they sleep
 _PATIENCE = 2  # a window may last so many times its length where a busy machine delays its samples
 
@@ -76,7 +78,7 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
     """Meter the idle machine, if the first round is among `rounds`, and then the models.
 
     Each round holds one window of every model, in an order drawn for the round, so that a drift of the machine's
-    temperature or load falls on all alike.
+    temperature or load falls on all alike. A window beside too much other work has no reading but that reason.
 
     Args:
         calls: by model, a function that runs one batch to its end and returns how many examples it had.
@@ -93,20 +95,24 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
     for index in rounds:
         for name in random.Random(index).sample(list(calls), len(calls)):
             energy, inferences = _block(measuring, seconds, calls[name])
-            if isinstance(energy, str):
-                reasons[name].append(energy)
-            else:
+            why = energy if isinstance(energy, str) else energy.load.disturbance()
+            if why is not None:
+                reasons[name].append(why)
+            elif not isinstance(energy, str):
                 found[name][index] = Window(energy, inferences)
     return Session(idle, {name: Metered(found[name], tuple(reasons[name])) for name in calls})
 
 
-def idle_power_w(idle: EnergyReading | str | None, source: str) -> float | str:
+def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReading]) -> float | str:
     """Mean power of the idle machine, or why the idle window does not tell it.
+
+    What other programs do in the idle window cancels only if they do the same beside the inferences.
 
     Args:
         idle: the window in which nothing ran.
-        source: the power source of the windows that it is a baseline for.
+        windows: the windows, at least one, that it is a baseline for.
     """
+    source = windows[0].power_source
     if idle is None or isinstance(idle, str):
         return f"idle window: {idle or 'not metered'}"
     if idle.power_source != source:
@@ -115,6 +121,15 @@ def idle_power_w(idle: EnergyReading | str | None, source: str) -> float | str:
         return (
             f"the machine was not idle: other work used {idle.load.busy_share:.0%} of its processor time in the idle "
             f"window, at most {BUSY:.0%} may be. Stop that work and measure again"
+        )
+    before = idle.load.other_s / idle.seconds
+    beside = statistics.fmean(window.load.other_s / window.seconds for window in windows)
+    own = statistics.fmean(window.load.own_s / window.seconds for window in windows)
+    unsure = TICKS_S / idle.seconds + TICKS_S / min(window.seconds for window in windows)
+    if abs(beside - before) > CHANGE * own + unsure:
+        return (
+            f"other programs kept {before:.2g} processors busy in the idle window and {beside:.2g} beside the "
+            f"inferences, which used {own:.2g} themselves: the idle window is no baseline. Stop them and measure again"
         )
     return idle.mean_w
 
