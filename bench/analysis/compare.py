@@ -11,6 +11,7 @@ from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
 from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
 from bench.analysis.paired import Measured
+from bench.analysis.seeds import compared, trains, uncalled
 from bench.analysis.table import Absent, flags_of
 from bench.analysis.verdict import change_of_difference, change_of_ratio
 from bench.columns import COLUMNS, column
@@ -92,6 +93,7 @@ def compare(
                 for name in columns
             ]
     notes.append(_rule(ratio_threshold, score_threshold))
+    notes.append(compared({item.seed for item in everything}, any(map(trains, everything))))
     return Comparison(
         title=title,
         lines=tuple(lines),
@@ -142,8 +144,12 @@ def _line(
     seeds: Sequence[int],
     thresholds: tuple[float, float],
 ) -> Line:
-    values = [mean_of(name, {cell: item.record for cell, item in side.items()}, over, seeds) for side in sides]
+    records = [{cell: item.record for cell, item in side.items()} for side in sides]
+    values = [mean_of(name, side, over, seeds) for side in records]
     change = change_of(name, *sides, over, seeds)
+    unsure = uncalled(name, records, over)
+    if unsure is not None and not isinstance(change, Absent):
+        change = change._replace(p=Absent(unsure))
     sources = [estimate_source(item.record, name) for side in sides for (at, _), item in side.items() if at in over]
     estimates = sorted({source for source in sources if source is not None})
     return Line(
@@ -153,7 +159,7 @@ def _line(
         first=values[0],
         second=values[1],
         change=change,
-        verdict=_verdict(name, change, estimates, *thresholds),
+        verdict=Absent(unsure) if unsure else _verdict(name, change, estimates, *thresholds),
     )
 
 
