@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from bench.analysis.bounds import difference_of
 from bench.analysis.paired import PAIRED, Measured, paired_change
 from bench.analysis.spread import is_score, p_of_zero, score_over_cells
 from bench.analysis.table import Absent, value_of
@@ -28,7 +29,8 @@ class Change(NamedTuple):
     """The change of a column from the first side to the second, averaged over tasks and seeds.
 
     `kind` says what `interval` holds: second - first, or second / first. `p` is two-sided and of differences only.
-    `test` says where the interval comes from. Without one, `interval` is absent and `middle` is all there is.
+    `test` says where the interval comes from. Without one, `interval` is absent and `middle` is all there is. `seeds`
+    holds the difference of each seed where there are several.
     """
 
     kind: Literal["difference", "ratio"]
@@ -36,6 +38,7 @@ class Change(NamedTuple):
     interval: Interval | Absent
     p: float | Absent
     test: str
+    seeds: tuple[float, ...] = ()
 
 
 def change_of(name: str, first: Cells, second: Cells, tasks: Sequence[str], seeds: Sequence[int]) -> Change | Absent:
@@ -69,12 +72,14 @@ def _difference(name: str, cells: Sequence[Sequence[tuple[Measured, Measured]]])
         ]
     tests = dict.fromkeys(change.test for row in found for change in row if not isinstance(change.interval, Absent))
     several = ["t over seeds"] if len(cells[0]) > 1 else []
-    interval = score_over_cells(values, ends)
+    records = [[side.record for pair in row for side in pair] for row in cells]
+    interval = score_over_cells(values, ends, difference_of(name, records))
     middle = statistics.fmean(value for row in values for value in row)
     if interval is None:
         return Change("difference", middle, lacking[0], lacking[0], "")
     said = " and ".join([*(tests if ends else ()), *several])
-    return Change("difference", middle, interval, p_of_zero(interval), said)
+    seeds = tuple(map(statistics.fmean, zip(*values, strict=True))) if several else ()
+    return Change("difference", middle, interval, p_of_zero(interval), said, seeds)
 
 
 def _cell_difference(name: str, first: Measured, second: Measured) -> Change:

@@ -12,6 +12,7 @@ from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
 from bench.analysis.names import content_of
 from bench.analysis.paired import Measured
+from bench.analysis.seeds import compared, trains, uncalled
 from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, flags_of
 from bench.analysis.verdict import change_of_difference, change_of_ratio
@@ -106,6 +107,7 @@ def compare(
             *(f"Left out: {what}" for what in (*missing, *beyond)),
             *other,
             _rule(ratio_threshold, score_threshold),
+            compared({item.seed for item in everything}, any(map(trains, everything))),
             *_flagged(first),
             *_flagged(second),
         ),
@@ -165,8 +167,12 @@ def _line(
     seeds: Sequence[int],
     thresholds: tuple[float, float],
 ) -> Line:
-    values = [mean_of(name, {cell: item.record for cell, item in side.items()}, over, seeds) for side in sides]
+    records = [{cell: item.record for cell, item in side.items()} for side in sides]
+    values = [mean_of(name, side, over, seeds) for side in records]
     change = change_of(name, *sides, over, seeds)
+    unsure = uncalled(name, records, over)
+    if unsure is not None and not isinstance(change, Absent):
+        change = change._replace(p=Absent(unsure))
     sources = [estimate_source(item.record, name) for side in sides for (at, _), item in side.items() if at in over]
     estimates = sorted({source for source in sources if source is not None})
     return Line(
@@ -177,7 +183,7 @@ def _line(
         second=values[1],
         change=change,
         threshold=thresholds[1] if is_score(name) else thresholds[0],
-        verdict=_verdict(name, change, estimates, *thresholds),
+        verdict=Absent(unsure) if unsure else _verdict(name, change, estimates, *thresholds),
     )
 
 

@@ -111,7 +111,10 @@ def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
 
 
 def _text(name: str, change: Change) -> str:
-    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets where there is no interval or it has no width."""
+    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets where there is no interval or it has no width.
+
+    Two seeds stand with the difference of each, +1.2 points (+0.9, +1.5), in place of an interval.
+    """
     points = column(name).show == "percent"
 
     def number(value: float) -> str:
@@ -121,6 +124,8 @@ def _text(name: str, change: Change) -> str:
 
     unit = "x" if change.kind == "ratio" else " points" if points else ""
     ends = ""
-    if isinstance(change.interval, Interval) and change.interval.low < change.interval.high:
+    if len(change.seeds) == 2:
+        ends = f" ({', '.join(map(number, change.seeds))})"
+    elif isinstance(change.interval, Interval) and change.interval.low < change.interval.high:
         ends = f" [{number(change.interval.low)}, {number(change.interval.high)}]"
     return f"{number(change.middle)}{unit}{ends}"

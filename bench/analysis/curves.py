@@ -11,6 +11,8 @@ from bench.analysis import picture
 from bench.analysis.axis import axis_for
 from bench.analysis.grid import REFERENCE, Entry, Grid, Label
 from bench.analysis.numbers import heading
+from bench.analysis.seeds import bars
+from bench.analysis.spread import is_score
 from bench.analysis.table import Absent
 from bench.errors import RecordError
 
@@ -24,7 +26,7 @@ _REACH = 0.05  # of the axis beyond its outermost numbers
 
 
 class Point(NamedTuple):
-    """One cell on a curve: where it is, its value, and the ends of its interval where it has one."""
+    """One cell on a curve: where it is, its value, and the ends of its bar where it has one."""
 
     x: float
     y: float
@@ -69,6 +71,8 @@ def figure_of_curves(grid: Grid) -> Figure:
         if one:
             axes.axhline(next(iter(levels.values())) / up.factor, color=picture.INK, **_DASHED)
         entries.append((Line2D([], [], color=picture.INK if one else picture.PALE, **_DASHED), REFERENCE))
+    if is_score(grid.column.name) and any(point.ends for points in curves.values() for point in points):
+        entries.append((picture.bar(), bars(grid.seeds)))
     picture.draw_legend(axes, entries)
     said = [f"{heading(grid.column)} by {grid.axes.rows[0]}", *grid.models, *grid.notes[:1]]
     picture.draw_words(figure, grid.title, "  ·  ".join(said), generated=grid.generated)
@@ -94,14 +98,16 @@ def _numbers(grid: Grid) -> dict[Label, float]:
 def _curve(grid: Grid, numbers: dict[Label, float], label: Label) -> list[Point]:
     """The cells of one label that have a value, from left to right."""
     found = [(x, grid.at(row, label)) for row, x in numbers.items()]
-    return sorted(Point(x, float(value), ends) for x, (value, ends) in found if not isinstance(value, Absent))
+    return sorted(
+        Point(x, float(entry.value), entry.bar()) for x, entry in found if not isinstance(entry.value, Absent)
+    )
 
 
 def _references(grid: Grid, labels: Sequence[Label]) -> dict[Label, float]:
     """The reference's value beside each of these labels, as far as it has one."""
     row: Label = (REFERENCE,)
     entries: dict[Label, Entry] = {label: grid.at(row, label) for label in labels if row in grid.rows}
-    return {label: float(value) for label, (value, _) in entries.items() if not isinstance(value, Absent)}
+    return {label: float(each.value) for label, each in entries.items() if not isinstance(each.value, Absent)}
 
 
 def _set_across(axes: Axes, grid: Grid, numbers: Sequence[float]) -> None:

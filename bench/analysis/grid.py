@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from bench.analysis.arguments import WHOLE, coordinates
 from bench.analysis.comparable import comparable
-from bench.analysis.means import mean_of
+from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
+from bench.analysis.seeds import known, trains
+from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, failure_note
 from bench.columns import COLUMNS, Column, column
 from bench.errors import RecordError, unknown
@@ -30,10 +32,15 @@ class Axes(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One cell: its value, and the ends of its interval where it has one."""
+    """One cell: its value, the ends of its interval where it has one, and the values of its seeds, if several."""
 
     value: float | Absent
     ends: tuple[float, float] | None = None
+    seeds: tuple[float, ...] = ()
+
+    def bar(self) -> tuple[float, float] | None:
+        """The ends of its bar in a picture: those of the interval, or the values of two seeds."""
+        return (min(self.seeds), max(self.seeds)) if len(self.seeds) == 2 else self.ends
 
 
 Body = dict[tuple[Label, Label], Entry]
@@ -44,7 +51,8 @@ class Grid:
     """A column over a grid of recipes: `rows` down, `across` the top, and `body` with what falls into each cell.
 
     The reference, which has no arguments, is the first row, or the first column where `task` is one of the rows: each
-    of its label's words is `REFERENCE`. `notes` say what the values are means over, and what has no place.
+    of its label's words is `REFERENCE`. `seeds` is how many each value is a mean over; `notes` say what the values are
+    means over, what their intervals know, and what has no place.
     """
 
     title: str
@@ -54,6 +62,7 @@ class Grid:
     across: tuple[Label, ...]
     body: Body
     models: tuple[str, ...]
+    seeds: int
     notes: tuple[str, ...]
     generated: bool
 
@@ -123,7 +132,8 @@ def grid_of(
         across=tuple(across),
         body=body,
         models=tuple(dict.fromkeys(record.model for _, record in kept)),
-        notes=(*_notes([record for _, record in kept], left, axes), *shared, *map(failure_note, failures)),
+        seeds=1 if "seed" in (*axes.rows, *axes.columns) else len({record.seed for _, record in kept}),
+        notes=(*_notes([record for _, record in kept], left, axes, shown), *shared, *map(failure_note, failures)),
         generated=suite.generated or any(record.generated for record in records),
     )
 
@@ -204,7 +214,9 @@ def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> Entry:
     if f"{shown.name}_low" not in COLUMNS:
         return Entry(mean)
     low, high = (mean_of(f"{shown.name}_{end}", own, counted, seeds) for end in ("low", "high"))
-    return Entry(mean, None if isinstance(low, Absent) or isinstance(high, Absent) else (low, high))
+    each = by_seed(shown.name, own, counted, seeds) if is_score(shown.name) and len(seeds) > 1 else ()
+    ends = None if isinstance(low, Absent) or isinstance(high, Absent) else (low, high)
+    return Entry(mean, ends, () if isinstance(each, Absent) else each)
 
 
 def _with_reference(
@@ -230,8 +242,8 @@ def _with_reference(
     return ([first, *rows], across) if down else (rows, [first, *across])
 
 
-def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes) -> list[str]:
-    """What the values are means over, and which recipes have no place."""
+def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes, shown: Column) -> list[str]:
+    """What the values are means over, what intervals of scores know, and which recipes have no place."""
     sides = (*axes.rows, *axes.columns)
     over = [
         f"{name} {', '.join(dict.fromkeys(str(getattr(record, name)) for record in kept))}"
@@ -239,4 +251,7 @@ def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes) -> list[str]
         if name not in sides
     ]
     said = [f"Means over {' and '.join(over)}, on machine {kept[0].machine_id}."] if over else []
+    if is_score(shown.name):
+        seeds = sorted({record.seed for record in kept})
+        said.append(known(seeds[:1] if "seed" in sides else seeds, map(trains, kept)))
     return [*said, *([f"Without a place here: {', '.join(left)}."] if left else [])]

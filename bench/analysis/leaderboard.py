@@ -53,11 +53,12 @@ class Board:
                 "rank",
                 "model",
                 "recipe",
+                "seeds",
                 *columns,
                 *tasks,
                 *(("flags",) if self.standings.flags else ()),
             ),
-            rows=tuple(_row(place, columns) for place in self.places),
+            rows=tuple({**_row(place, columns), "seeds": len(self.standings.seeds)} for place in self.places),
             notes=(*self.standings.notes(), *((_rule(self.track),) if self.track else ())),
             flags=self.standings.flags,
             generated=self.standings.generated,
@@ -156,7 +157,7 @@ def _key(row: Standing, name: str) -> float:
 def _row(place: Place, columns: Sequence[str]) -> dict[str, Cell]:
     row = place.standing
     cells: dict[str, Cell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
-    cells.update({name: row.values[name] for name in columns})
+    cells.update({name: row.shown(name) for name in columns})
     cells.update({f"quality:{task}": value for task, value in row.tasks.items()})
     return {**cells, "flags": ", ".join(row.flags)}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.aggregate import aggregate
+from bench.analysis.bounds import bounds_of
+from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.spread import is_score, p_of_zero, score_over_cells
-from bench.analysis.table import Absent, value_of
+from bench.analysis.table import Absent, called_of, value_of
 from bench.record import Record
 from bench.statistics import Interval
 
@@ -51,26 +53,44 @@ def cells_of(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) ->
 def score_interval_of(stem: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> Interval | Absent:
     """The interval of the mean of the score `stem`; without ends in the records, that over several seeds."""
     parts = [cells_of(name, own, tasks, seeds) for name in (stem, f"{stem}_low", f"{stem}_high")]
+    means = None
     if stem == "retention":
+        whole = _retention(own, tasks, seeds)
+        if isinstance(whole, Absent):
+            return whole
         references = _references(own, tasks, seeds)
         parts = [_weighted(part, references) for part in parts]
+        means = _ratio_by_seed(cells_of("quality", own, tasks, seeds), references)
     values, lows, highs = parts
     if isinstance(values, Absent):
         return values
     ends, why = None, Absent(f"{stem}: no interval over one seed")
     if isinstance(lows, Absent) or isinstance(highs, Absent):
         why = lows if isinstance(lows, Absent) else why
+        if stem in ("drop", "retention") and all(own[task, seed].recipe_base == "none" for task, seed in own):
+            return why  # a model does not differ from itself, whatever the seed
     else:
         ends = [list(zip(*row, strict=True)) for row in zip(lows, highs, strict=True)]
-    return score_over_cells(values, ends) or why
+    bounds = bounds_of(stem, [[own[task, seed] for seed in seeds] for task in tasks])
+    return score_over_cells(values, ends, bounds, means=means) or why
+
+
+def by_seed(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> tuple[float, ...] | Absent:
+    """The column's value over `tasks` of each seed by itself."""
+    found = [mean_of(name, own, tasks, [seed]) for seed in seeds]
+    absent = [value for value in found if isinstance(value, Absent)]
+    return absent[0] if absent else tuple(float(value) for value in found if not isinstance(value, Absent))
 
 
 def _of_interval(stem: str, part: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> float | int | Absent:
+    """An end or the p of an interval; a p over one seed of a recipe that trains is absent, since it is not called."""
     if len(tasks) == len(seeds) == 1:
-        return value_of(own[tasks[0], seeds[0]], f"{stem}_{part}")
+        return called_of(own[tasks[0], seeds[0]], f"{stem}_{part}")
     interval = score_interval_of(stem, own, tasks, seeds)
     if isinstance(interval, Absent):
         return interval
+    if part == "p" and len(seeds) == 1 and any(trains(own[task, seeds[0]]) for task in tasks):
+        return Absent(NOT_CALLED)
     return {"low": interval.low, "high": interval.high, "p": p_of_zero(interval)}[part]
 
 
@@ -93,6 +113,19 @@ def _references(own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> Cells |
         if any("quality" not in own[task, seed].reference for seed in seeds):
             return Absent(f"the record of {task} has no quality of the reference")
     return [[own[task, seed].reference["quality"] for seed in seeds] for task in tasks]
+
+
+def _ratio_by_seed(qualities: Cells | Absent, references: Cells | Absent) -> list[float] | None:
+    """For each seed R + (q - R r) / r', with R = q' / r' the ratio of the means, which is the mean of these numbers.
+
+    Their spread is that of R to first order (ratio estimation: Cochran 1977, Sampling Techniques, section 6.4).
+    """
+    if isinstance(qualities, Absent) or isinstance(references, Absent):
+        return None
+    own, other = ([sum(seed) / len(seed) for seed in zip(*cells, strict=True)] for cells in (qualities, references))
+    whole = sum(other) / len(other)
+    ratio = sum(own) / len(own) / whole
+    return [ratio + (mine - ratio * theirs) / whole for mine, theirs in zip(own, other, strict=True)]
 
 
 def _weighted(cells: Cells | Absent, references: Cells | Absent) -> Cells | Absent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from bench.columns import Column
 
@@ -25,6 +26,11 @@ def written(column: Column, value: float | int) -> str:
     if column.show == "seconds":
         return _seconds(value)
     return significant(value)
+
+
+def both(column: Column, values: Sequence[float]) -> str:
+    """The values of single seeds in round brackets, without their unit: (74.2, 50.9)."""
+    return f"({', '.join(written(column, value).rstrip('x%') for value in values)})"
 
 
 def heading(column: Column) -> str:

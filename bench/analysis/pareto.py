@@ -9,6 +9,7 @@ from typing import Literal
 from bench.analysis.dominance import dominated
 from bench.analysis.hypervolume import Cover, cover
 from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
+from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing, Standings, standings
 from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
 from bench.columns import COLUMNS, column
@@ -50,7 +51,8 @@ class Front:
             if self.certainty:
                 share = self.certainty[index]
                 cells["on_front"] = Shown(share, f"{100 * share:.0f}%")
-            cells.update({name: row.values[name] for name in columns})
+            cells.update({name: row.shown(name) for name in columns})
+            cells["seeds"] = len(self.standings.seeds)
             rows.append({**cells, "flags": ", ".join(row.flags)})
         flags = self.standings.flags
         return Table(
@@ -61,6 +63,7 @@ class Front:
                 "model",
                 "recipe",
                 "family",
+                "seeds",
                 *columns,
                 *(("flags",) if flags else ()),
             ),
@@ -85,6 +88,9 @@ class Front:
                 f"On front: share of {draws:,} draws{fewer} of every value within its 95 % interval in which no row "
                 f"beats this one{exact}."
             )
+            seeded = any(row.trains for row in self.rows) and any(map(is_score, self.columns))
+            if seeded and len(self.standings.seeds) == 1:
+                said[-1] += " It knows one seed: how sure the front is over other seeds is not said."
         elif self.rows:
             said.append("No value here has an interval, so how sure the front is cannot be said.")
         if self.cover is not None and self.cover.volume is None:

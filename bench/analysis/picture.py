@@ -101,6 +101,13 @@ def mark(marker: str, face: str, edge: str, size: float) -> Any:
     return Line2D([], [], linestyle="none", marker=marker, markerfacecolor=face, markeredgecolor=edge, markersize=size)
 
 
+def bar() -> Any:
+    """A bar for the legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", marker="|", color=PALE, markersize=11)
+
+
 def draw_legend(axes: Axes, entries: Sequence[tuple[Any, str]]) -> None:
     """What marks and lines mean, beside the axes."""
     legend = axes.legend(

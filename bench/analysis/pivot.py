@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.grid import Grid, Label
-from bench.analysis.numbers import heading, written
+from bench.analysis.numbers import both, heading, written
 from bench.analysis.table import Absent, Cell, Shown, Table
 
 
@@ -30,13 +30,15 @@ def _row(grid: Grid, row: Label) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(grid.axes.rows, row, strict=True))
     for label in grid.across:
         title = grid.name(label)
-        value, ends = grid.at(row, label)
+        value, ends, seeds = grid.at(row, label)
         if isinstance(value, Absent):
             cells |= dict.fromkeys((title, f"{title}_low", f"{title}_high"), value)
             continue
         low, high = ends or (Absent("no interval"),) * 2
         text = written(grid.column, value)
-        if ends:
+        if len(seeds) == 2:
+            text += f" {both(grid.column, seeds)}"
+        elif ends:
             text += " [{}, {}]".format(*(written(grid.column, end).rstrip("x%") for end in ends))
         cells |= {title: Shown(value, text), f"{title}_low": low, f"{title}_high": high}
     return cells

@@ -12,9 +12,11 @@ from bench.analysis.annotate import Name, Segment, annotate
 from bench.analysis.axis import Axis, axis_for
 from bench.analysis.marks import plain
 from bench.analysis.pareto import Front
+from bench.analysis.seeds import bars
+from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
-from bench.columns import COLUMNS, column
+from bench.columns import column
 from bench.errors import RecordError
 
 if TYPE_CHECKING:
@@ -53,13 +55,13 @@ def figure_of(front: Front) -> Figure:
         xs, ys = zip(*steps, strict=True)
         axes.plot(xs, ys, color=picture.INK, linewidth=1.1, alpha=0.75, zorder=2, solid_joinstyle="miter")
         axes.fill_between(xs, ys, up.worst, color=picture.INK, alpha=0.035, linewidth=0, zorder=1)
-    bars = _draw_points(axes, front, points, across, up)
+    drawn = _draw_points(axes, front, points, across, up)
     _draw_legend(axes, front, with_line=bool(steps))
     _draw_words(figure, front)
     names, shown = _named(front), _shown(front)
     if len(shown) < len(points):
-        bars = []  # of so many that no label could keep clear of all
-    annotate(axes, [names[index] for index in shown], [points[index] for index in shown], bars, steps)
+        drawn = []  # of so many that no label could keep clear of all
+    annotate(axes, [names[index] for index in shown], [points[index] for index in shown], drawn, steps)
     return figure
 
 
@@ -79,16 +81,8 @@ def _value(row: Standing, name: str) -> float:
     return float(value)
 
 
-def _ends(row: Standing, name: str) -> tuple[float, float] | None:
-    """The ends of the value's interval, where the column has one and the row has both."""
-    if f"{name}_low" not in COLUMNS:
-        return None
-    low, high = row.values[f"{name}_low"], row.values[f"{name}_high"]
-    return None if isinstance(low, Absent) or isinstance(high, Absent) else (float(low), float(high))
-
-
 def _extent(rows: Sequence[Standing], name: str) -> list[float]:
-    return [item for row in rows for item in (_value(row, name), *(_ends(row, name) or ()))]
+    return [item for row in rows for item in (_value(row, name), *(row.bar(name) or ()))]
 
 
 def _steps(members: Sequence[tuple[float, float]], across: Axis, up: Axis) -> list[tuple[float, float]]:
@@ -110,23 +104,23 @@ def _draw_points(
 ) -> list[Segment]:
     """Draw marks and uncertainty bars; returns the bars' ends in axis units."""
     styles = _style(front)
-    bars: list[Segment] = []
+    drawn: list[Segment] = []
     for index, (row, (x, y)) in enumerate(zip(front.rows, points, strict=True)):
         colour, marker = (picture.INK, "*") if row.is_reference else styles[row.family]
         own: list[Segment] = []
-        if ends := _ends(row, front.columns[0]):
+        if ends := row.bar(front.columns[0]):
             own.append(((ends[0] / across.factor, y), (ends[1] / across.factor, y)))
-        if ends := _ends(row, front.columns[1]):
+        if ends := row.bar(front.columns[1]):
             own.append(((x, ends[0] / up.factor), (x, ends[1] / up.factor)))
         for start, end in own:
             cap = "|" if start[1] == end[1] else "_"
             xs, ys = zip(start, end, strict=True)
             axes.plot(xs, ys, color=colour, linewidth=1, marker=cap, markersize=5, zorder=3)
-        bars += own
+        drawn += own
         size = 170 if row.is_reference else 46
         face = colour if index in front.members else "white"
         axes.scatter([x], [y], s=size, marker=marker, facecolor=face, edgecolor=colour, linewidth=1.3, zorder=4)
-    return bars
+    return drawn
 
 
 def _named(front: Front) -> list[Name]:
@@ -150,6 +144,8 @@ def _draw_legend(axes: Axes, front: Front, *, with_line: bool) -> None:
     ]
     entries.append((picture.mark("o", picture.PALE, picture.PALE, 7), "filled: on the front"))
     entries.append((picture.mark("o", "white", picture.PALE, 7), "hollow: dominated"))
+    if any(is_score(name) and row.bar(name) for name in front.columns[:2] for row in front.rows):
+        entries.append((picture.bar(), bars(len(front.standings.seeds))))
     if with_line:
         entries.append((Line2D([], [], color=picture.INK, linewidth=1.1), "front"))
     picture.draw_legend(axes, entries)

@@ -10,13 +10,14 @@ from typing import Any
 
 from bench.analysis.fit import Grid, drawn, paragraph, room
 from bench.analysis.marks import Marks, notes_of, plain
-from bench.analysis.numbers import heading, written
+from bench.analysis.numbers import both, heading, written
+from bench.analysis.seeds import NOT_CALLED
 from bench.analysis.spread import NOT_SIGNIFICANT
-from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.analysis.table import Absent, BySeed, Cell, Shown, Table
 from bench.columns import COLUMNS, Column
 from bench.errors import unknown
 
-_ONCE = ("suite", "machine", "setting", "model", "seed")
+_ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
 _QUALITY = "quality:"  # before a task's name: the quality on that task
 _UNSURE = f"n.s.: not significant, the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
 
@@ -114,7 +115,7 @@ def _grid(table: Table, names: Sequence[str], marks: Marks) -> Grid:
         headings=tuple(map(_heading, names)),
         rows=tuple(tuple(_cell(table, row, name, marks) for name in names) for row in table.rows),
         numeric=tuple(
-            name in ("rank", "seed")
+            name in ("rank", "seed", "seeds")
             or _column(name) is not None
             or any(isinstance(row[name], Shown) for row in table.rows)
             for name in names
@@ -132,20 +133,33 @@ def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
     if column is None or isinstance(value, str):
         text = plain(str(value))
         return marks.flagged(text, row.get("flags", ""), table.flags) if name == "recipe" else text
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    ends = ""
+    number = value.value if isinstance(value, BySeed) else value
+    return written(column, number) + _spread(table, row, name, column) + _tested(table, row, name, marks)
+
+
+def _spread(table: Table, row: dict[str, Cell], name: str, column: Column) -> str:
+    """The interval behind a value in square brackets, or in round ones the values of two seeds."""
+    value, low, high = (row.get(key) for key in (name, f"{name}_low", f"{name}_high"))
+    if isinstance(value, BySeed) and len(value.seeds) == 2:
+        return f" {both(column, value.seeds)}"
     if isinstance(low, int | float) and isinstance(high, int | float) and f"{name}_low" in table.columns:
-        ends = f" [{written(column, low).rstrip('x%')}, {written(column, high).rstrip('x%')}]"
-    p = row.get(f"{name}_p")
-    unsure = isinstance(p, int | float) and p > NOT_SIGNIFICANT and f"{name}_p" in table.columns
-    return written(column, value) + ends + (f" n.s.{marks.mark(_UNSURE)}" if unsure else "")
+        return f" [{written(column, low).rstrip('x%')}, {written(column, high).rstrip('x%')}]"
+    return ""
+
+
+def _tested(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
+    """What the value's test leaves open: not significant, or not called at all."""
+    p = row.get(f"{name}_p") if f"{name}_p" in table.columns else None
+    if isinstance(p, Absent) and p.reason == NOT_CALLED:
+        return f" one seed{marks.mark(NOT_CALLED)}"
+    return f" n.s.{marks.mark(_UNSURE)}" if isinstance(p, int | float) and p > NOT_SIGNIFICANT else ""
 
 
 def _bare(cell: Cell) -> str | int | float:
     """The cell's value without how it is shown."""
     if isinstance(cell, Absent):
         raise TypeError("an absent cell has no value")
-    return cell.value if isinstance(cell, Shown) else cell
+    return cell.value if isinstance(cell, Shown | BySeed) else cell
 
 
 def _is_end(name: str, columns: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from bench.analysis.bounds import Bounds
 from bench.columns import agreement, quality, robustness
 from bench.statistics import Interval, over_seeds
 
@@ -24,36 +25,53 @@ def is_score(name: str) -> bool:
 
 
 def score_over_cells(
-    values: Sequence[Sequence[float]], ends: Sequence[Sequence[tuple[float, float]]] | None
+    values: Sequence[Sequence[float]],
+    ends: Sequence[Sequence[tuple[float, float]]] | None,
+    bounds: Bounds,
+    *,
+    means: Sequence[float] | None = None,
 ) -> Interval | None:
     """The mean of a score over tasks and seeds, with an interval for new examples and, with several seeds, new seeds.
 
     Half-widths add in quadrature, each side by itself. Over tasks, since every task has its own examples: the mean of
     the ends would be right only if all tasks erred together, and is sqrt(tasks) too wide. The seeds of a task see the
     same examples, so their half-widths are averaged, and the spread between seeds comes on top as the t interval of the
-    seeds' means over tasks (law of total variance).
+    seeds' means over tasks (law of total variance). With several seeds the sum is taken on the scale of `bounds`, to
+    which the spread between seeds is carried by the slope at the mean (delta method; the logit interval of Agresti
+    2013, Categorical Data Analysis, section 1.4), so that no interval reaches beyond what a score can be.
 
     Args:
         values: [tasks][seeds], as many seeds for every task.
         ends: the low and high end of every value's own 95 % interval over examples; None where there are none.
+        bounds: the least and the most that the mean can be.
+        means: [seeds], where a seed's mean over tasks is not that of its values.
 
     Returns:
         None for a single seed without ends.
     """
-    means = [statistics.fmean(seed) for seed in zip(*values, strict=True)]
-    mean, seeds = statistics.fmean(means), over_seeds(means)
-    if ends is None:
-        return seeds
+    by_seed = [statistics.fmean(seed) for seed in zip(*values, strict=True)] if means is None else means
+    mean, seeds = statistics.fmean(by_seed), over_seeds(by_seed)
+    if ends is None and seeds is None:
+        return None
     below, above = [], []
-    for row, own in zip(values, ends, strict=True):
-        below.append(statistics.fmean(value - low for value, (low, _) in zip(row, own, strict=True)))
-        above.append(statistics.fmean(high - value for value, (_, high) in zip(row, own, strict=True)))
-    between = seeds.high - seeds.middle if seeds else 0.0
-    return Interval(
-        mean,
-        mean - math.hypot(*(half / len(values) for half in below), between),
-        mean + math.hypot(*(half / len(values) for half in above), between),
-    )
+    for row, own in zip(values, ends or (), strict=ends is not None):
+        below.append(statistics.fmean(value - low for value, (low, _) in zip(row, own, strict=True)) / len(values))
+        above.append(statistics.fmean(high - value for value, (_, high) in zip(row, own, strict=True)) / len(values))
+    examples = Interval(mean, mean - math.hypot(*below), mean + math.hypot(*above))
+    return examples if seeds is None else _with_seeds(examples, seeds.high - seeds.middle, bounds)
+
+
+def _with_seeds(examples: Interval, between: float, bounds: Bounds) -> Interval:
+    """The interval over examples widened by the half-width `between` seeds, on the scale of `bounds`."""
+    mean = examples.middle
+    if not bounds.least < mean < bounds.most:  # every seed is at the bound
+        return Interval(mean, max(examples.low, bounds.least), min(examples.high, bounds.most))
+    centre, seeds = bounds.scaled(mean), between * bounds.slope(mean)
+    ends = []
+    for end, sign in ((examples.low, -1), (examples.high, 1)):
+        reach = math.hypot(bounds.scaled(end) - centre, seeds) if end != mean else seeds
+        ends.append(bounds.unscaled(centre + sign * reach) if reach else mean)
+    return Interval(mean, *ends)
 
 
 def p_of_zero(interval: Interval) -> float:

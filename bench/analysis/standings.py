@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
-from bench.analysis.means import mean_of
+from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
-from bench.analysis.table import Absent, flags_of
+from bench.analysis.seeds import known, trains
+from bench.analysis.spread import is_score
+from bench.analysis.table import Absent, BySeed, Cell, flags_of
 from bench.columns import COLUMNS
 from bench.errors import RecordError, SuiteError
 from bench.record import Failure, Record
@@ -30,6 +32,8 @@ class Standing:
 
     `missing` says why some cell of the row is not there; then every value is absent for that reason, since a mean over
     fewer tasks is another number. `tasks` holds the mean quality over the seeds by task, excluded tasks among them.
+    `trains` says whether another seed may give another artifact of the same reference; `by_seed` holds the values of
+    each seed, of scores with intervals, and nothing where there is one seed only.
     """
 
     model: str
@@ -40,6 +44,22 @@ class Standing:
     values: dict[str, float | int | Absent]
     tasks: dict[str, float | Absent]
     flags: tuple[str, ...]
+    trains: bool
+    by_seed: dict[str, tuple[float, ...]]
+
+    def shown(self, name: str) -> Cell:
+        """The value of a column for a table, with the values of its seeds where it has some."""
+        value = self.values[name]
+        seeds = self.by_seed.get(name)
+        return value if seeds is None or isinstance(value, Absent) else BySeed(float(value), seeds)
+
+    def bar(self, name: str) -> tuple[float, float] | None:
+        """The ends of the bar of a value in a picture: those of its interval, or the values of two seeds."""
+        seeds = self.by_seed.get(name, ())
+        if len(seeds) == 2:
+            return min(seeds), max(seeds)
+        low, high = (self.values.get(f"{name}_{end}", Absent("no such column")) for end in ("low", "high"))
+        return None if isinstance(low, Absent) or isinstance(high, Absent) else (float(low), float(high))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +83,12 @@ class Standings:
     shared: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of the means: tasks left out, seeds, a setting that is not the suite's own."""
+        """What a reader must know of the means, and what the intervals of scores tell."""
+        means, *setting = self.means()
+        return (means, known(self.seeds, [row.trains for row in self.rows if not row.is_reference]), *setting)
+
+    def means(self) -> tuple[str, ...]:
+        """What the means are over: tasks and those left out, seeds, and a setting that is not the suite's own."""
         everything = [task.name for task in self.suite.tasks]
         left = [name for name in everything if name not in self.counted]
         over = f"{len(self.counted)} tasks" if len(self.counted) > 1 else "1 task"
@@ -180,7 +205,17 @@ def _standing(
         values={name: Absent(missing) if missing else mean_of(name, own, counted, seeds) for name in COLUMNS},
         tasks={task.name: _task_quality(task.name, own, failed, seeds) for task in suite.tasks},
         flags=tuple(sorted({flag.code for record in own.values() for flag in record.warnings})),
+        trains=any(map(trains, own.values())),
+        by_seed={} if missing or len(seeds) < 2 else _by_seed(own, counted, seeds),
     )
+
+
+def _by_seed(
+    own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]
+) -> dict[str, tuple[float, ...]]:
+    names = [name for name in COLUMNS if is_score(name) and f"{name}_low" in COLUMNS]
+    found = {name: by_seed(name, own, counted, seeds) for name in names}
+    return {name: values for name, values in found.items() if not isinstance(values, Absent)}
 
 
 def _why_missing(lacking: Sequence[tuple[str, int]], failed: dict[tuple[str, int], Failure]) -> str:

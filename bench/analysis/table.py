@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bench.analysis.names import told_apart
+from bench.analysis.seeds import NOT_CALLED, trains
 from bench.columns import COLUMNS, column
 from bench.errors import RecordError, unknown
 from bench.record import Failure, Record
@@ -56,7 +57,14 @@ class Shown(NamedTuple):
     text: str
 
 
-Cell = str | int | float | Absent | Shown
+class BySeed(NamedTuple):
+    """A mean over seeds, with the value of each."""
+
+    value: float
+    seeds: tuple[float, ...]
+
+
+Cell = str | int | float | Absent | Shown | BySeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +123,13 @@ def value_of(record: Record, name: str) -> float | int | Absent:
     return Absent(record.absent.get(name, "the record says nothing of this column"))
 
 
+def called_of(record: Record, name: str) -> float | int | Absent:
+    """As `value_of`, but a test's p is absent if it may not be called on the record's one seed."""
+    value = value_of(record, name)
+    tested = name.endswith("_p") and not isinstance(value, Absent)
+    return Absent(NOT_CALLED) if tested and trains(record) else value
+
+
 def with_ends(columns: Iterable[str]) -> list[str]:
     """`columns`, each followed by its interval's ends and its test where it has them: none stands without."""
     found: list[str] = []
@@ -155,7 +170,7 @@ def _checked(columns: Sequence[str]) -> list[str]:
 
 def _row(record: Record, chosen: Sequence[str]) -> dict[str, Cell]:
     row: dict[str, Cell] = {name: read(record) for name, read in _IDENTITY.items()}
-    row.update({name: value_of(record, name) for name in chosen if name in COLUMNS})
+    row.update({name: called_of(record, name) for name in chosen if name in COLUMNS})
     row["flags"] = ", ".join(sorted({flag.code for flag in record.warnings}))
     return row
 

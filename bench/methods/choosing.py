@@ -25,6 +25,10 @@ class Choice(Frozen):
     def fits(self, method: Any) -> None:
         """Raise `ValueError` where arguments of `method`, which made this choice, do not go with it."""
 
+    def seeded(self) -> bool:
+        """Whether it draws by the seed, so that another seed gives another result without any training."""
+        return False
+
 
 C = TypeVar("C", bound=Choice)
 
@@ -57,10 +61,14 @@ class Choosing(Method):
         given = self.model_extra or {}
         return plugin.model_validate({key: value for key, value in given.items() if key in plugin.model_fields})
 
+    def made(self) -> list[Choice]:
+        """Every choice that was made, with its arguments."""
+        names = [(registry, getattr(self, argument)) for argument, registry in self.plugins.items()]
+        return [self.chosen(registry, name) for registry, name in names if name is not None]
+
     @model_validator(mode="after")
     def _every_argument_belongs_to_a_choice_made(self) -> Choosing:
-        names = [(registry, getattr(self, argument)) for argument, registry in self.plugins.items()]
-        made: list[Choice] = [self.chosen(registry, name) for registry, name in names if name is not None]
+        made = self.made()
         given = self.model_extra or {}
         taken = {key for choice in made for key in type(choice).model_fields}
         if given.keys() - taken:

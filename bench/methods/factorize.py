@@ -74,6 +74,10 @@ class Factorize(RefinedMethod, Choosing):
         """See `Method`: a narrow embedding saves bytes, and costs a product that a table look-up does not have."""
         return frozenset({"bytes"}) if set(self.targets) == {"embedding"} else self.saves
 
+    def seeded(self) -> bool:
+        """See `Method`; random weights are drawn."""
+        return super().seeded() or self.start == "fresh" or any(choice.seeded() for choice in self.made())
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

@@ -40,6 +40,10 @@ class Halt(GuidedMethod):
     bias: float = Field(1.0, ge=-20, le=20, description="start of the halting unit's bias; higher halts sooner")
     coordinates: bool = Field(True, description="add sinusoids of position and step before each step")
 
+    def seeded(self) -> bool:
+        """See `Method`; the halting weights are drawn."""
+        return True
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

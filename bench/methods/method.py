@@ -81,6 +81,14 @@ class Method(Frozen):
         """Whether what is done depends on the task's metrics; keys of artifacts then name them."""
         return False
 
+    def seeded(self) -> bool:
+        """Whether another seed may give another model of the same one: by training, a fresh start or draws of its own.
+
+        True unless a method says otherwise: differences between recipes of which one is seeded are not called on one
+        seed, see `bench.analysis.seeds`.
+        """
+        return True
+
     @abstractmethod
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.

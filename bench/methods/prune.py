@@ -108,6 +108,10 @@ class Prune(GuidedMethod, Choosing):
         """See `Method`."""
         return self.chosen(SCHEDULES, self.schedule).scores()
 
+    def seeded(self) -> bool:
+        """See `Method`; a model that starts afresh has a new head at least."""
+        return super().seeded() or self.start != "given" or any(choice.seeded() for choice in self.made())
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

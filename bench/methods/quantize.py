@@ -97,6 +97,11 @@ class Quantize(RefinedMethod, Choosing):
         """See `Method`: packed weights whose products stay in float claim no time."""
         return MODES.get(self.scheme).saves
 
+    def seeded(self) -> bool:
+        """See `Method`; ranges of activations that are neither extremes nor averages are found on a drawn sample."""
+        drawn = self.activation_range not in ("min-max", "moving-average")
+        return super().seeded() or drawn or any(choice.seeded() for choice in self.made())
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

@@ -83,6 +83,10 @@ class Share(GuidedMethod):
             raise ValueError("tie_stacks is for both stacks at once; leave stacks empty")
         return self
 
+    def seeded(self) -> bool:
+        """See `Method`; a model that starts afresh has a new head at least."""
+        return super().seeded() or self.init in ("fresh", "source")
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

@@ -48,6 +48,10 @@ class Shrink(Method):
             raise ValueError("stacks says where layers are left out: give layers or depth as well")
         return self
 
+    def seeded(self) -> bool:
+        """See `Method`; nothing is trained or drawn."""
+        return False
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

@@ -59,6 +59,10 @@ class Sparsify(Method):
             raise ValueError("dense_elsewhere belongs to form '2:4': compressed sparse rows run on every device")
         return self
 
+    def seeded(self) -> bool:
+        """See `Method`; nothing is trained or drawn."""
+        return False
+
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """See `Method`.
 

@@ -24,6 +24,10 @@ class TunedMethod(Method):
     budget: float = Field(1.0, ge=0, le=100, description="epochs as a share of the suite's; 0 means no training")
     learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None is the suite's")
 
+    def seeded(self) -> bool:
+        """See `Method`; without a budget nothing is trained."""
+        return self.budget > 0
+
     def tune(
         self,
         model: nn.Module,

@@ -21,10 +21,14 @@ _EXACT = frozenset({"compression"})  # a quotient of counted bytes has no interv
 
 
 class Relative(NamedTuple):
-    """The artifact's figure relative to the reference's; `interval` is None where it has none."""
+    """The artifact's figure relative to the reference's; `interval` is None where it has none.
+
+    `called` is false for a score of one seed whose recipe trains: its interval does not say what another would give.
+    """
 
     ratio: float
     interval: Interval | None
+    called: bool = True
 
 
 def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
@@ -35,7 +39,9 @@ def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
     if row.missing is not None:
         return Absent(row.missing)
     if column in _RELATIVE:
-        return _of_row(row, _RELATIVE[column])
+        whole = _of_row(row, _RELATIVE[column])
+        seeded = is_score(_RELATIVE[column]) and row.trains and len(found.standings.seeds) == 1
+        return whole._replace(called=False) if seeded and isinstance(whole, Relative) else whole
     if is_score(column):
         return Absent(f"{column} is a score, and scores are compared through quality alone")
     tasks, seeds = found.standings.counted, found.standings.seeds
@@ -49,13 +55,13 @@ def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
 
 
 def judged(claim: Published, measured: Relative | Absent) -> Judgement:
-    """Whether the measured direction is the published one; "not judged" where the interval leaves it open.
+    """Whether the measured direction is the published one; "not judged" where the interval or one seed leaves it open.
 
     Higher and lower: the interval excludes 1 and the ratio is beyond the threshold. Same: the whole interval is within
     the threshold (equivalence by two one-sided tests, Schuirmann 1987, doi:10.1007/BF01068419). Not lower: the whole
     interval is above the threshold's lower end.
     """
-    if claim.expect is None or isinstance(measured, Absent) or measured.interval is None:
+    if claim.expect is None or isinstance(measured, Absent) or measured.interval is None or not measured.called:
         return "not judged"
     agrees = _agrees(claim.expect, measured.interval)
     if agrees is None:
@@ -70,7 +76,8 @@ def said(claim: Published, measured: Relative | Absent) -> str:
         return f"{published}, not measured ({measured.reason})"
     interval = measured.interval
     ends = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval and interval.high > interval.low else ""
-    direction = f", direction {judged(claim, measured)}" if claim.expect else ""
+    why = "" if measured.called else " (one seed)"
+    direction = f", direction {judged(claim, measured)}{why}" if claim.expect else ""
     return f"{published}, {measured.ratio:.2f}x{ends} measured{direction}"
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bench.analysis.compare import RATIO_THRESHOLD
 from bench.analysis.render import FORMATS, render
+from bench.analysis.seeds import known_briefly
 from bench.analysis.table import Table
 from bench.errors import unknown
 from bench.recipe import read_recipe, recipe_names
@@ -112,22 +113,28 @@ neither.
 """
 _ROWS = """\
 One line for each recipe and result set. Retention, speed-up and compression are means over the set's tasks, as on its
-board. A *mechanism* lacks a part of the published system.
+board. A *mechanism* lacks a part of the published system. Intervals of retention know as many seeds as their set has:
+with one they are over examples of one trained model, and do not say what another seed would give.
 """
 _FINDINGS = """\
 What the grids of a suite ask, as `bench pivot SUITE` answers it for each result set: one argument of the recipes down,
-another across, with the 95 % interval of each value.
+another across, with the 95 % interval of each value. What the intervals know is said under each.
 """
 _PUBLISHED = f"""\
 *published* is what the original work claims, and whether its source was read. *drop* is the quality lost against the
-reference, with n.s. where the paired test finds none; *compression* and *macs ratio* are bytes and multiply-adds of the
+reference, with n.s. where the paired test finds none and *one seed* where nothing is called, since the recipe trains
+and ran with one seed; *compression* and *macs ratio* are bytes and multiply-adds of the
 reference over the artifact's; *compress epochs* is the processor time of making the artifact, in epochs of the
 reference's training.
 
 *direction and size* sets the claims that a column can hold beside what was measured, relative to the reference: quality
 by retention, speedup and compression as they are, other columns as the artifact's over the reference's. A direction is
 as published or not where the whole 95 % interval tells, with {100 * RATIO_THRESHOLD:.0f} % around 1 taken as the same,
-and not judged otherwise. Models, data and budgets are smaller here than in the originals, so sizes are for orientation.
+and not judged otherwise, nor for the quality of a recipe that trains and ran with one seed. Models, data and budgets
+are smaller here than in the originals, so sizes are for orientation.
+
+*why* is written by people about these runs: what it says of the scores of a recipe that trains holds for the seeds of
+its set, which is one unless the list above says more.
 """
 
 
@@ -143,7 +150,8 @@ def _sets(page: Page, beside: Path) -> list[str]:
         narrow = f"--setting {found.standings.setting_id} --machine {found.standings.machine}"
         show = f" `{board} {narrow}` shows the board." if inside.name == found.suite.name else ""
         about = f"{found.suite.title}; model {found.model}; {len(found.items)} records."
-        lines.append(f"[{found.label}]({link}): {about} {' '.join(found.standings.notes())}{show}")
+        knows = f"Intervals of scores: {known_briefly(len(found.standings.seeds))}."
+        lines.append(f"[{found.label}]({link}): {about} {' '.join(found.standings.means())} {knows}{show}")
     return [_bullets(lines)]
 
 

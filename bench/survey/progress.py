@@ -122,7 +122,7 @@ def _system(each: Progress, recipes: Recipes) -> list[dict[str, Cell]]:
         kind = " (mechanism)" if recipes[name].status == "mechanism" else ""
         runs = [(found, row) for found in each.sets for row in found.runs(name)]
         for found, row in runs:
-            values: dict[str, Cell] = {column: row.values[column] for column in with_ends(SHORT)}
+            values: dict[str, Cell] = {column: row.shown(column) for column in with_ends(SHORT)}
             lines.append({**_head(each), "recipe": row.recipe + kind, "result set": found.label, **values})
         if not runs:
             lines.append({**_head(each), "recipe": name + kind, **_nothing("no run")})

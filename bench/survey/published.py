@@ -37,7 +37,7 @@ def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: N
         "recipe": row.recipe,
         "result set": found.label,
         "published": _claimed(claims) or ("nothing of these arguments" if file.published else "nothing"),
-        **{column: row.values[column] for column in MEASURED},
+        **{column: row.shown(column) for column in MEASURED},
         "macs ratio": macs if isinstance(macs, Absent) else Shown(1 / macs.ratio, f"{1 / macs.ratio:.2f}x"),
         "direction and size": _compared(claims, found, row),
         "why": notes.why(found.label, row.recipe, name),

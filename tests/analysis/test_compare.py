@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,10 @@ def test_several_seeds_are_paired_by_seed(record):
     after = [record("alpha", "b", value, seed=seed) for seed, value in enumerate((0.56, 0.77, 0.98))]
     change = lines(compare(side("a", before), side("b", after), ["quality"], title="t"))["quality"].change
     half = 4.302652729911275 * 0.01 / 3**0.5  # the differences are 0.06, 0.07 and 0.08
-    assert change.interval == pytest.approx((0.07, 0.07 - half, 0.07 + half))
+    half /= 2**2 - 0.07**2  # arctanh of half a difference of two qualities from -1 to 1, by its slope at the mean
+    ends = [2 * math.tanh(math.atanh(0.07 / 2) + sign * 2 * half) for sign in (-1, 1)]
+    assert change.interval == pytest.approx((0.07, *ends))
+    assert change.seeds == pytest.approx((0.06, 0.07, 0.08))
     assert change.test == "t over seeds"
     assert change.p < 0.05
 
@@ -187,6 +191,7 @@ def test_the_table_is_exact(record):
         "Better, worse: the 95 % interval excludes no change, and the change is above 3 % (times, energy, "
         "memory, sizes) or of\n"
         "  any size (scores).\n"
+        "One seed: a difference of scores is one over examples of one trained model, and speaks of that model.\n"
         "Flag of svd: not-faster: 1.0x\n"
         "¹ macs on alpha: the record says nothing of this column\n"
     )

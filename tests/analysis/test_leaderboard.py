@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from bench.analysis.leaderboard import leaderboard
@@ -125,7 +127,7 @@ def test_a_setting_that_is_not_the_suites_own_is_told(suite, row):
     setting = {**suite.setting.model_dump(mode="json"), "measuring": measuring}
     board = leaderboard(suite, row("svd", 0.9, 0.9, 0.9, setting_id="00000000", setting=setting))
     own = f"Setting 00000000 is not the suite's own ({suite.setting_id})"
-    assert board.table().notes[1] == f"{own}: measuring.length: 32 instead of 128."
+    assert board.table().notes[2] == f"{own}: measuring.length: 32 instead of 128."
 
 
 def test_times_of_one_process_are_told_to_have_too_narrow_intervals(suite, record):
@@ -161,8 +163,9 @@ def test_several_seeds_give_an_interval_even_where_no_record_has_one(suite, reco
     records = [record("alpha", "svd", value, seed=seed) for seed, value in enumerate((0.5, 0.6, 0.7))]
     values = leaderboard(suite, records, tasks=["alpha"]).places[0].standing.values
     half = 4.302652729911275 * 0.1 / 3**0.5  # t at 0.975 with 2 degrees of freedom
-    assert values["quality_low"] == pytest.approx(0.6 - half)
-    assert values["quality_high"] == pytest.approx(0.6 + half)
+    scaled = math.log(1.6 / 0.4), half * 2 / (1.6 * 0.4)  # logit of a correlation from -1 to 1, and its slope
+    for end, sign in (("low", -1), ("high", 1)):
+        assert values[f"quality_{end}"] == pytest.approx(2 / (1 + math.exp(-(scaled[0] + sign * scaled[1]))) - 1)
 
 
 def test_one_seed_without_an_interval_leaves_the_ends_absent_with_the_records_reason(suite, row):

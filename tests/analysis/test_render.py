@@ -127,6 +127,9 @@ def test_a_board_shows_ranks_tasks_and_the_reason_of_an_unranked_row(suite, row)
         "  –¹  svd           –¹          –¹   90.0%     –¹\n"
         "\n"
         "Means over 2 tasks (alpha, beta, without gamma) and seed 0, on machine m1.\n"
+        "Intervals of scores are over examples only: one seed. A recipe that trains\n"
+        "  nothing shares its weights with the reference: their difference is paired over\n"
+        "  examples of one trained model, and speaks of that model.\n"
         "¹ beta, seed 0: no record\n"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -84,6 +85,53 @@ def test_the_result_is_ready_to_be_evaluated_and_differs_from_the_given_model(na
 def test_the_same_seed_gives_the_same_result(name, make_lab, tiny_bert, state_of):
     first, second = (state_of(EACH[name].compress(tiny_bert(), make_lab(tiny_bert()))) for _ in range(2))
     assert all(torch.equal(tensor, second[key]) for key, tensor in first.items())
+
+
+UNSEEDED = {
+    "factorize": Factorize(ratio=0.25, budget=0),
+    "factorize-semi-nmf": Factorize(solver="semi-nmf", ratio=0.25, budget=0),
+    "factorize-drone": Factorize(solver="drone", ratio=0.25, budget=0),
+    "integer": Integer(examples=16),
+    "prune": Prune(sparsity=0.5, budget=0),
+    "prune-fisher": Prune(sparsity=0.5, budget=0, saliency="fisher", examples=8),
+    "prune-heads": Prune(sparsity=0.5, budget=0, unit="head", saliency="gate-gradient", examples=8),
+    "quantize": Quantize(),
+    "quantize-static": Quantize(scheme="static", examples=16),
+    "quantize-codebook": Quantize(scheme="weights", grid="codebook", bits=3),
+    "share": Share(budget=0),
+    "shrink": Shrink(depth=2),
+    "sparsify": Sparsify(at_most=1.0),
+}
+SEEDED = {
+    **{
+        name: EACH[name]
+        for name in ("distill", "factorize", "halt", "layerdrop", "prune", "replace", "shallow", "share")
+    },
+    "factorize-random": Factorize(solver="random", ratio=0.25, budget=0),
+    "halt-untrained": Halt(budget=0),
+    "integer-trained": Integer(examples=16, budget=1),
+    "prune-random": Prune(sparsity=0.5, budget=0, saliency="random"),
+    "prune-obd": Prune(sparsity=0.5, budget=0, saliency="obd", examples=8, probes=1),
+    "quantize-trained": Quantize(budget=1),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEDED)
+def test_what_is_not_seeded_is_the_same_under_another_seed(name, make_lab, tiny_bert, state_of):
+    method = UNSEEDED[name]
+    assert not method.seeded()
+    labs = (make_lab(tiny_bert()), dataclasses.replace(make_lab(tiny_bert()), seed=7))
+    first, second = (state_of(method.compress(tiny_bert(), lab)) for lab in labs)
+    assert all(torch.equal(tensor, second[key]) for key, tensor in first.items())
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_what_is_seeded_is_another_under_another_seed(name, make_lab, tiny_bert, state_of):
+    method = SEEDED[name]
+    assert method.seeded()
+    labs = (make_lab(tiny_bert()), dataclasses.replace(make_lab(tiny_bert()), seed=7))
+    first, second = (state_of(method.compress(tiny_bert(), lab)) for lab in labs)
+    assert not all(torch.equal(tensor, second[key]) for key, tensor in first.items())
 
 
 @pytest.mark.parametrize("name", EACH)

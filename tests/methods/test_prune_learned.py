@@ -114,6 +114,37 @@ def test_each_matrix_keeps_exactly_its_share_and_the_rest_is_positive_zero(make_
         assert not torch.equal(weight[~gone], weights_of(model)[name][~gone])
 
 
+def pruned_at(rate, make_lab, tiny_bert, state_of, **options):
+    method = movement(sparsity=0.8, budget=3, score_rate=rate, **options)
+    return state_of(method.compress(tiny_bert(layers=2), make_lab()))
+
+
+def test_scores_from_zero_give_the_same_model_at_every_rate(make_lab, tiny_bert, state_of):
+    """Adam's steps are in proportion to the rate, so a power of two scales every score without any rounding."""
+    first, second = (pruned_at(rate, make_lab, tiny_bert, state_of) for rate in (2.0**-7, 2.0**-13))
+    assert all(torch.equal(tensor, second[key]) for key, tensor in first.items())
+
+
+def test_scores_from_the_magnitudes_begin_with_magnitude_pruning_and_their_rate_matters(make_lab, tiny_bert, state_of):
+    started = {"score_start": "magnitude"}
+    slow, fast = (pruned_at(rate, make_lab, tiny_bert, state_of, **started) for rate in (2.0**-20, 2.0**-7))
+    assert not all(torch.equal(tensor, fast[key]) for key, tensor in slow.items())
+    pruning = Pruning(tiny_bert(layers=2), movement(**started), make_lab())
+    gates = TopScores(pruning, plain(), pruning.saliency._starts(pruning))
+    for site in pruning.sites:
+        weight = site.pieces[0].parameter.detach().abs().flatten()
+        assert torch.equal(gates.scores[site.name].detach(), weight)
+        assert weight[gates.masks(0.5)[site.name]].min() >= weight[~gates.masks(0.5)[site.name]].max()
+
+
+def test_a_score_that_starts_at_zero_has_the_stored_key_it_had():
+    stored = movement(score_rate=0.01).model_dump(mode="json")
+    assert movement(score_rate=0.01, score_start="zero").model_dump(mode="json") == stored
+    assert "score_start" not in stored
+    with pytest.raises(ValidationError, match="score_start belongs to saliency 'movement', found 'soft-movement'"):
+        soft(score_start="magnitude")
+
+
 def test_a_pruned_weight_can_come_back_at_its_value(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), movement(), make_lab(examples=8))
     gates = TopScores(pruning, plain())

@@ -74,3 +74,18 @@ def test_what_cannot_be_set_beside_the_reference_says_why(file, suite):
     (row,) = found.runs("svd")
     assert relative(found, row, "params") == Absent("the reference has no record in some cell")
     assert "compared through quality alone" in relative(found, row, "pearson").reason
+
+
+def test_a_score_of_one_seed_is_judged_only_if_the_recipe_trains_nothing(file, suite):
+    kept = {"quality": 0.48, "retention": 0.6, "retention_low": 0.55, "retention_high": 0.65}
+    tuned = [{"method": "factorize", "arguments": {"ratio": 0.25, "budget": 1.0}, "seconds": 1.0}]
+    packed = [{"method": "quantize", "arguments": {}, "seconds": 1.0}]
+    file("alpha", "svd", values=kept, stages=tuned)
+    (found,) = result_sets(file("alpha", "int8", values=kept, stages=packed), {suite.name: suite})
+    lower, faster = claim(column="quality", expect="lower"), claim(column="speedup", expect="higher")
+    trained, still = (found.runs(name)[0] for name in ("svd", "int8"))
+    assert said(lower, relative(found, trained, "quality")).endswith(
+        "[0.55, 0.65] measured, direction not judged (one seed)"
+    )
+    assert judged(lower, relative(found, still, "quality")) == "as published"
+    assert judged(faster, relative(found, trained, "speedup")) == "as published"

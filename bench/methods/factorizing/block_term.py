@@ -39,6 +39,10 @@ class BlockTerm(Solver):
     cores: int = Field(2, ge=1, description="how many cores are averaged")
     length: int | None = Field(None, ge=1, description="the most positions; None is the longest training input")
 
+    def seeded(self) -> bool:
+        """See `Choice`; its weights are drawn."""
+        return True
+
     def apply(self, work: Work) -> None:
         """See `Solver`; raises `MethodError` for other targets, or a length at which nothing is saved."""
         import torch

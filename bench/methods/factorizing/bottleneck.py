@@ -20,6 +20,10 @@ class Bottleneck(MatrixSolver):
     product starts at its scale (ours: the paper's initialisation is not in what could be read).
     """
 
+    def seeded(self) -> bool:
+        """See `Choice`; its weights are drawn."""
+        return True
+
     def factors(self, weight: Tensor, rank: int, *, moment: Moment | None, seed: int) -> tuple[Tensor, Tensor]:
         """See `MatrixSolver`; float32."""
         import torch

@@ -25,6 +25,10 @@ class SelfAttentive(Solver):
     tied softmax becomes d -> r and then that table, by identity. Fresh weights mean nothing yet: train the model.
     """
 
+    def seeded(self) -> bool:
+        """See `Choice`; its weights are drawn."""
+        return True
+
     def apply(self, work: Work) -> None:
         """See `Solver`; raises `MethodError` where the embedding is no target, or the form has more weights."""
         import torch

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class Learned(Saliency):
     """A saliency whose scores train with the weights; only the schedule "gradual" can use it."""
 
-    score_rate: float = Field(1e-2, gt=0, description="learning rate of the scores or gates")
+    score_rate: float = Field(
+        1e-2, gt=0, description="learning rate of the scores or gates; without effect on movement's scores from 0"
+    )
 
     def fits(self, method: Prune) -> None:
         """See `Choice`."""

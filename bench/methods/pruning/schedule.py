@@ -40,6 +40,10 @@ class Stepwise(Schedule):
         "none", description="put survivors back to the start, or to its values in another order (control)"
     )
 
+    def seeded(self) -> bool:
+        """See `Choice`; the other order is drawn."""
+        return self.rewind == "shuffled"
+
 
 class Continuous(Schedule):
     """Cuts while the model trains."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,10 +20,18 @@ Curve = Callable[[int, int], float]
 
 
 class TopScores(StraightThrough):
-    """The units of largest score stay; how many go is the curve's share of what is asked for at last."""
+    """The units of largest score stay; how many go is the curve's share of what is asked for at last.
 
-    def __init__(self, pruning: Pruning, curve: Curve) -> None:
+    Args:
+        pruning: what is pruned.
+        curve: how far pruning has come at a step of so many, from 0 to 1.
+        starts: every score before training, [count] by the site's name; None is 0.
+    """
+
+    def __init__(self, pruning: Pruning, curve: Curve, starts: Mapping[str, Tensor] | None = None) -> None:
         super().__init__(pruning.sites, start=0.0)
+        for name, values in (starts or {}).items():
+            self.scores[name].data.copy_(values)
         self._select = pruning.select
         self._target = pruning.method.target
         self._curve = curve

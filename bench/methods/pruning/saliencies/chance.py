@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class Chance(Saliency):
     """A uniform number for each unit, the same for the same seed; which units go is then a random mask."""
 
+    def seeded(self) -> bool:
+        """See `Choice`."""
+        return True
+
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
         """See `Saliency`."""
         import torch

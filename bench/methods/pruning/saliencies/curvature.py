@@ -29,6 +29,10 @@ class Damage(DataAware, Elementwise):
 
     probes: int = Field(4, ge=1, description="random vectors for each batch of examples")
 
+    def seeded(self) -> bool:
+        """See `Choice`; the signs are drawn."""
+        return True
+
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
         """See `Elementwise`."""
         curvature = hessian_diagonal(sites, subject, examples=self.examples, probes=self.probes)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from bench.methods.pruning.gates import Learned
+from bench.methods.pruning.saliencies.magnitude import Magnitude
 from bench.methods.pruning.saliency import SALIENCIES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.methods.pruning.run import Pruning
 
 
@@ -17,16 +22,31 @@ class Movement(Learned):
 
     S starts at 0 and gathers -dL/dW' W, summed over a unit, so that weights that move away from zero stay. At every
     step the selector keeps as many as the curve says; what is masked stays in memory as it is and can come back.
+
+    Only the order of the scores counts, and Adam's steps are in proportion to their rate. Scores that start at 0 are
+    therefore in the same order at every `score_rate`, which then has no effect at all: the models are the same. It has
+    one with `score_start` "magnitude", which is ours and not the paper's: the scores start at |W|, summed over a unit,
+    so that what goes at first is what magnitude pruning removes, and the rate says how fast movement takes over.
     """
+
+    score_start: Literal["zero", "magnitude"] = Field(
+        "zero", description="movement: scores start at 0, where score_rate has no effect, or at |W| summed over a unit"
+    )
 
     def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
         """See `Learned`."""
         from bench.methods.pruning.gated import train_gates
         from bench.methods.pruning.straight import TopScores
 
-        gates = TopScores(pruning, curve)
+        gates = TopScores(pruning, curve, self._starts(pruning))
         train_gates(pruning, gates, rate=self.score_rate)
         pruning.keep(gates.masks(pruning.method.target))
+
+    def _starts(self, pruning: Pruning) -> dict[str, Tensor] | None:
+        """Every score before training, by the site's name; None is 0."""
+        if self.score_start == "zero":
+            return None
+        return Magnitude().scores(pruning.sites, pruning.subject())
 
 
 SALIENCIES.register("movement")(Movement)

@@ -38,6 +38,10 @@ class Until(Stepwise):
         "good", description="keep what was found, or as many units by chance, or those of least worth"
     )
 
+    def seeded(self) -> bool:
+        """See `Choice`; which examples are held out is drawn."""
+        return True
+
     def scores(self) -> bool:
         """See `Method`; it stops by the task's quality."""
         return True

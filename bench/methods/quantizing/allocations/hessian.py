@@ -50,6 +50,10 @@ class Hessian(Allocation):
                 "size_share"
             )
 
+    def seeded(self) -> bool:
+        """See `Choice`; the search for eigenvalues starts from drawn vectors."""
+        return True
+
     def bits(self, sites: Sequence[Site], work: Work) -> dict[str, int]:
         """See `Allocation`; the measured curvatures are told as progress."""
         from bench.methods.quantizing.hessian import curvature
