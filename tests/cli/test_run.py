@@ -12,6 +12,7 @@ from conftest import TINY
 
 from bench.columns import COLUMNS
 from bench.record import read_records
+from bench.suite import load_suite
 
 
 def records_in(folder: Path) -> list[Path]:
@@ -204,16 +205,20 @@ def test_an_unwritable_results_folder_is_refused_before_any_work(bench, tmp_path
 
 
 @pytest.fixture
-def fine_tuned(tmp_path, tokenizer):
+def fine_tuned(tmp_path):
     """A folder with the tiny suite and a BERT whose head always says "positive", its output 0, and calls it LABEL_0."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
+    from bench.models.source import open_source
     from bench.models.tokenizer import write_tokenizer
+    from bench.tasks.data import load_data
 
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    rows = load_data(load_suite("demo").task("sentiment"), data_dir=None).splits["train"]
+    tokenizer = open_source("demo-bert").tokenizer(lambda: (text for row in rows for text in row.texts))
     config = BertConfig(
-        vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
