@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 CONFIG, LAYERS, WEIGHTS, RECIPE = "config.json", "layers.json", "model.safetensors", "recipe.json"
-# They say where and with what a model was loaded, so equal models would differ in them.
-_NOT_ARCHITECTURE = ("_name_or_path", "transformers_version")
 _RESERVED = ("artifact_version", "files")
+# transformers reads the weights from the file that this key of config.json names, in every class, and refuses a name
+# that is none, with the text. Without it, it would take integers for weights and make up what it does not find.
+_REFUSE = "transformers_weights"
+_WHY = "none: the weights are in a compressed form of bench, which bench.artifact.load(DIRECTORY) reads"
+# They say where and with what a model was loaded, so equal models would differ in them.
+_NOT_ARCHITECTURE = ("_name_or_path", "transformers_version", _REFUSE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,7 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
     structure, encodings = _read_layers(directory)
     try:
         settings = _read_json(directory / CONFIG)
+        settings.pop(_REFUSE, None)
         config = config_of(settings.pop("model_type"), settings)
         model = empty(config, structure, where=str(directory))
         weights = directory / WEIGHTS
@@ -151,7 +156,7 @@ def _write(model: nn.Module, directory: Path, tokenizer: Any) -> None:
 
     from bench.layers.codec import encode
     from bench.layers.sharing import slots
-    from bench.layers.structure import structure_of
+    from bench.layers.structure import is_stock, structure_of
     from bench.models.tokenizer import write_tokenizer
 
     structure = structure_of(model)
@@ -166,6 +171,8 @@ def _write(model: nn.Module, directory: Path, tokenizer: Any) -> None:
         parts.update({f"{name}:{part}" if part else name: tensor for part, tensor in stored.items()})
     settings: dict[str, Any] = model.config.to_dict()  # type: ignore[union-attr, operator]
     settings = {key: value for key, value in settings.items() if key not in _NOT_ARCHITECTURE}
+    if encodings or not is_stock(model, structure):
+        settings[_REFUSE] = _WHY
     _write_json(directory / CONFIG, {**settings, "architectures": [structure.architecture]})
     layers = {"schema_version": SCHEMA_VERSION, "structure": structure.model_dump(), "encodings": encodings}
     _write_json(directory / LAYERS, layers)

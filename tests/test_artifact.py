@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import struct
 
 import pytest
@@ -15,6 +17,7 @@ from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
+from bench.models.source import open_source
 
 
 def plain(model):
@@ -249,3 +252,63 @@ def test_copying_a_used_quantized_model_keeps_its_outputs():
     copied = copy_model(model)
     assert torch.equal(outputs(copied)[0], before)
     assert {id(m) for m in model.modules()}.isdisjoint({id(m) for m in copied.modules()})
+
+
+def halved(model):
+    return model.half()
+
+
+def classes_of(model):
+    """The Auto classes and the concrete ones that a user would load `model` with."""
+    import transformers
+
+    return [
+        *(transformers.AutoModel, transformers.AutoModelForSequenceClassification),
+        *(type(model), type(getattr(model, model.base_model_prefix))),
+    ]
+
+
+@pytest.mark.parametrize("form", [shared, factorized, quantized, pruned, tied, everything])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_refuses_a_compressed_form_and_says_what_reads_it(family, form, tmp_path, tokenizer):
+    if (family, form) == ("albert", shared):
+        pytest.skip("an ALBERT shares its layers itself; one whose groups differ is dense")
+    model = form(make(family))
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    for auto in classes_of(model):
+        with pytest.raises(ValueError, match=r"compressed form of bench, which bench\.artifact\.load"):
+            auto.from_pretrained(tmp_path / "a", local_files_only=True)
+    assert same_outputs(artifact.load(tmp_path / "a").model, model)
+
+
+@pytest.mark.parametrize("form", [plain, halved])
+@pytest.mark.parametrize("head", ["sequence-classification", "question-answering", "masked-language-modelling"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_loads_a_dense_artifact_as_it_is(family, head, form, tmp_path, tokenizer):
+    model = form(make(family, head, labels=2))
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    loaded = type(model).from_pretrained(tmp_path / "a", local_files_only=True).eval()
+    assert same_state(loaded, state(model)) or head == "masked-language-modelling"  # its bias has a second name there
+    if form is plain:
+        assert same_outputs(loaded, model)
+
+
+def test_an_artifact_from_before_that_was_refused_still_loads(tmp_path, tokenizer):
+    model = quantized(make("bert"))
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    config, recipe = tmp_path / "a" / "config.json", tmp_path / "a" / "recipe.json"
+    settings, manifest = json.loads(config.read_text()), json.loads(recipe.read_text())
+    del settings["transformers_weights"]
+    config.write_text(json.dumps(settings))
+    manifest["files"]["config.json"] = hashlib.sha256(config.read_bytes()).hexdigest()
+    recipe.write_text(json.dumps(manifest))
+    assert same_outputs(artifact.load(tmp_path / "a").model, model)
+
+
+def test_a_dense_model_made_from_a_compressed_artifact_is_not_refused(tmp_path, tokenizer):
+    model = quantized(make("bert", labels=2))
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    source = open_source(str(tmp_path / "a"))
+    options = {"head": "sequence-classification", "labels": ("a", "b"), "tokenizer": tokenizer, "seed": 0}
+    artifact.save(source.build(**options, pretrained=False), tmp_path / "b", tokenizer=tokenizer, made={})
+    assert type(model).from_pretrained(tmp_path / "b", local_files_only=True).num_labels == 2

@@ -75,6 +75,18 @@ def structure_of(model: nn.Module) -> Structure:
     return structure
 
 
+def is_stock(model: nn.Module, structure: Structure) -> bool:
+    """Whether the configuration of `model` and its dense tensors by name rebuild it without `structure`.
+
+    So they do if every module is stock, none is shared, and those tensors are tied that the architecture ties itself.
+    """
+    if structure.replaced or structure.shared:
+        return False
+    names = slots(model).keys()
+    ties = _skeleton(model.config, structure.head, structure.attention).all_tied_weights_keys
+    return {name for name, first in ties.items() if {name, first} <= names} == set(structure.tied)  # type: ignore[union-attr, operator]
+
+
 def empty(config: Any, structure: Structure, *, where: str) -> nn.Module:
     """The model of `config` and `structure` in evaluation mode, its parameters on the meta device, untied.
 

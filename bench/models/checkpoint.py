@@ -177,14 +177,22 @@ class CheckpointSource(ModelSource):
         from bench.models.heads import auto_class, without_second_bias
         from bench.models.state import body_of
 
-        auto = auto_class(head, config)
-        model, trained = self._loaded(auto, config)
-        if head in ("sequence-classification", "question-answering") and trained:
-            if self.outputs == FRESH or self._is_of_another_task():
-                model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
-            elif head == "sequence-classification":
-                self._match(model, labels)
+        discard = self.outputs == FRESH or self._is_of_another_task()
+        discard = discard and head in ("sequence-classification", "question-answering")
+        model, trained = self._loaded(auto_class(head, config), config, discard=discard)
+        if trained and discard:
+            model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
+        elif trained and head == "sequence-classification":
+            self._match(model, labels)
+        elif self.outputs not in ((), FRESH) and labels and not self._has_head(model):
+            raise ModelError(f"{self.name}: it has no trained head, whose outputs --labels could name: leave it out")
         return without_second_bias(model)
+
+    def _has_head(self, model: nn.Module) -> bool:
+        """Whether the file has the last layer of the head of `model`, with any number of outputs."""
+        from bench.models.state import layout_of
+
+        return bool(layout_of(model).output & stored_tensors(self.directory, where=self.name).keys())
 
     def _is_of_another_task(self) -> bool:
         """Whether `config.json` names a head that has the same tensors as that of a sequence and another meaning."""
@@ -192,9 +200,15 @@ class CheckpointSource(ModelSource):
         return isinstance(named, list) and any(str(name).endswith(_NAMESAKES) for name in named)
 
     def _loaded(
-        self, auto: Any, config: Any, *, crossing: bool = False, state: dict[str, Tensor] | None = None
+        self,
+        auto: Any,
+        config: Any,
+        *,
+        crossing: bool = False,
+        discard: bool = False,
+        state: dict[str, Tensor] | None = None,
     ) -> tuple[nn.Module, bool]:
-        """The model, and whether its head came from the file; with `state` that is read in place of the file."""
+        """The model, and whether its head came from the file (see `check_state`); `state` stands for the file."""
         import torch
         from safetensors import SafetensorError
 
@@ -214,7 +228,7 @@ class CheckpointSource(ModelSource):
                     output_loading_info=True,
                 )
                 tensors = stored_tensors(self.directory, where=self.name)
-                trained = check_state(model, report, tensors, where=self.name, crossing=crossing)
+                trained = check_state(model, report, tensors, where=self.name, crossing=crossing, discard=discard)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{self.name}: its weights cannot be loaded: {error}") from error
         for tensor in (*model.parameters(), *model.buffers()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SHOWN = 3
+# A pooler that the model to be made does not have, by its name below the base model or below one half of a translator.
+_POOLER = re.compile(r"(encoder\.)?pooler\.(dense\.)?(weight|bias)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +68,15 @@ def output_name(model: nn.Module) -> str | None:
 
 
 def check_state(
-    model: nn.Module, report: Mapping[str, Any], tensors: Mapping[str, Tensor], *, where: str, crossing: bool = False
+    model: nn.Module,
+    report: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    where: str,
+    crossing: bool = False,
+    discard: bool = False,
 ) -> bool:
-    """Whether the head of `model` came from the file, whole; False if it, or its last layer, is new.
+    """Whether the outputs of `model` come from the file: those of a head that classifies, if its last layer is not new.
 
     Args:
         model: what transformers loaded.
@@ -75,6 +84,7 @@ def check_state(
         tensors: what the file holds.
         where: the model's name, for messages.
         crossing: cross-attention may be new as well, in a decoder that is made of an encoder.
+        discard: the head in the file, if any, will not be used, so it need not be whole.
 
     Raises:
         ModelError: any other tensor is missing, of another shape, or left over; so is part of a head. It names up to
@@ -83,9 +93,13 @@ def check_state(
     layout, shapes = layout_of(model), {name: tuple(value.shape) for name, value in model.state_dict().items()}
     missing = {name for name in report["missing_keys"] if not (crossing and ".crossattention." in name)}
     mismatched = {name: (tuple(file), tuple(own)) for name, file, own in report["mismatched_keys"]}
-    resized = {name for name, (file, own) in mismatched.items() if name in layout.output and file[1:] == own[1:]}
+    resized = {
+        name
+        for name, (file, own) in mismatched.items()
+        if (name in layout.output and file[1:] == own[1:]) or (discard and layout.is_head(name))
+    }
     fresh = {name for name in missing if layout.is_head(name)}
-    wrong = (missing - fresh) | _torn(model, layout, fresh, resized)
+    wrong = (missing - fresh) | (set() if discard else _torn(model, layout, fresh, resized))
     faults = [f"'{name}' {list(shapes.get(name, ()))} is missing from the file" for name in _body_first(wrong, layout)]
     faults += [
         f"'{name}' is {list(mismatched[name][0])} in the file and {list(mismatched[name][1])} by config.json"
@@ -101,7 +115,7 @@ def check_state(
             f"{where}: the weights do not fit config.json: {'; '.join(faults[:_SHOWN])}{more}. Only the head of the "
             f"task may be new, and no other weight random or left out. {_advice(model.config)}"
         )
-    return not (fresh | resized)
+    return bool(layout.output) and not layout.output & (fresh | resized)
 
 
 def body_of(model: nn.Module, directory: Path, *, where: str) -> dict[str, torch.Tensor]:
@@ -146,19 +160,18 @@ def _left_over(model: nn.Module, layout: Layout, keys: Iterable[str]) -> list[st
     found, heads = [], None
     for key in sorted(keys):
         inside = key.removeprefix(layout.base)
-        root, leaf = inside.partition(".")[0], key.rpartition(".")[2]
-        if leaf in BUFFERS or root == "pooler" or ".pooler." in key:
+        if inside.rpartition(".")[2] in BUFFERS or _POOLER.fullmatch(inside):
             continue
-        if inside == key and root not in layout.body:
-            heads = _known_heads(model, layout) if heads is None else heads
-            if root in heads:
+        if inside == key and inside.partition(".")[0] not in layout.body:
+            heads = _known_heads(model) if heads is None else heads
+            if key in heads:
                 continue
         found.append(key)
     return found
 
 
-def _known_heads(model: nn.Module, layout: Layout) -> set[str]:
-    """The first names of the tensors of every head that this architecture has, for any task."""
+def _known_heads(model: nn.Module) -> set[str]:
+    """The names of the tensors of every model that transformers has of this architecture, with a head for any task."""
     import torch
     from transformers import PreTrainedModel
 
@@ -172,8 +185,8 @@ def _known_heads(model: nn.Module, layout: Layout) -> set[str]:
             continue
         if kind.config_class is type(config) and kind.base_model_prefix == model.base_model_prefix:
             with torch.random.fork_rng(devices=[]), torch.device("meta"):
-                found |= {key.partition(".")[0] for key in kind(copy.deepcopy(config)).state_dict()}
-    return found - layout.body - {str(model.base_model_prefix)}
+                found |= kind(copy.deepcopy(config)).state_dict().keys()
+    return found
 
 
 def _body_first(names: Iterable[str], layout: Layout) -> list[str]:
@@ -198,4 +211,4 @@ def _advice(config: Any) -> str:
 
 
 def _holds(module: nn.Module) -> bool:
-    return any(value is not None for value in module._parameters.values())
+    return any(value is not None for value in (*module._parameters.values(), *module._buffers.values()))

@@ -72,15 +72,15 @@ def widened_bytes(model: nn.Module, tensors: Mapping[str, Tensor]) -> int:
     """
     prefixes = [f"{prefix}." for prefix in {getattr(module, "base_model_prefix", "") for module in model.modules()}]
     held = {plain_name(name, prefixes): tensor for name, tensor in tensors.items()}
-    total, seen = 0, set()
+    total, counted = 0, set()
     for name, value in model.state_dict(keep_vars=True).items():
-        if id(value) in seen:
+        if id(value) in counted:  # under another name that it has
             continue
-        seen.add(id(value))
         parts = name.split(".")
         for start in range(min(3, len(parts))):  # below one half of a translator, or below the base model
             found = held.get(".".join(parts[start:]))
             if found is not None and found.shape == tuple(value.shape):
+                counted.add(id(value))
                 total += max(0, FLOAT32_BYTES - FLOATS.get(found.dtype, FLOAT32_BYTES)) * value.numel()
                 break
     return total

@@ -6,11 +6,13 @@ import signal
 import time
 from pathlib import Path
 
+import pandas
 import pytest
 from conftest import TINY
 
 from bench.columns import COLUMNS
 from bench.record import read_records
+from bench.suite import load_suite
 
 
 def records_in(folder: Path) -> list[Path]:
@@ -210,3 +212,63 @@ def test_an_unwritable_results_folder_is_refused_before_any_work(bench, tmp_path
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.fixture
+def fine_tuned(tmp_path):
+    """A folder with the tiny suite and a BERT whose head always says "positive", its output 0, and calls it LABEL_0."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from bench.models.source import open_source
+    from bench.models.tokenizer import write_tokenizer
+    from bench.tasks.data import load_data
+
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    rows = load_data(load_suite("demo").task("sentiment"), data_dir=None).splits["train"]
+    tokenizer = open_source("demo-bert").tokenizer(lambda: (text for row in rows for text in row.texts))
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertForSequenceClassification(config)
+    with torch.no_grad():
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(torch.tensor([9.0, -9.0]))
+    model.half().save_pretrained(tmp_path / "model")
+    write_tokenizer(tokenizer, tmp_path / "model")
+    return tmp_path
+
+
+def test_a_fine_tuned_head_keeps_its_meaning_and_half_precision_is_no_compression(fine_tuned, bench):
+    skip = '--set=measuring.skip=["carbon","attack","decoding","start","memory","latency"]'
+    arguments = ("run", "tiny.toml", "--model", "model", skip, "--set=training.learning_rate=1e-30")
+    refused = bench(*arguments, cwd=fine_tuned)
+    assert refused.returncode == 2
+    assert "config.json does not name them" in refused.stderr
+    assert "--labels negative,positive" in refused.stderr
+    assert not (fine_tuned / "results").exists()
+    done = bench(*arguments, "--labels", "positive,negative", cwd=fine_tuned)
+    assert done.returncode == 0, done.stderr
+    records = {record.recipe: record for record in read_records(fine_tuned / "results")}
+    for record in records.values():
+        folder = fine_tuned / "results" / "tiny"
+        rows = pandas.read_parquet(next(folder.glob(f"*/*--{record.recipe}--*.predictions.parquet")))
+        assert all(row.argmax() == 1 for row in rows["artifact"])  # the task's second label is "positive"
+        model = record.provenance["model"]
+        assert model["outputs"] == ["positive", "negative"]
+        assert model["held"]["bytes_by_dtype"] == {"F16": model["held"]["widened_bytes"]}
+        given = record.reference["size_bytes"] - model["held"]["widened_bytes"]
+        assert record.values["compression"] == given / record.values["size_bytes"]
+        assert "given-in-half-precision" in {flag.code for flag in record.warnings}
+    assert records["none"].values["compression"] < 0.6
+    assert records["int8"].values["compression"] > records["none"].values["compression"]
+
+
+@pytest.mark.parametrize("labels", ["", "positive", "positive,", ",", "a,,b"])
+def test_labels_that_name_no_two_outputs_are_refused(labels, tmp_path, bench):
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    refused = bench("run", "tiny.toml", "--labels", labels, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "expected the names of two or more outputs" in refused.stderr

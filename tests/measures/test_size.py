@@ -28,7 +28,7 @@ def saved(tmp_path, tokenizer):
     return save
 
 
-def read(mine, theirs, *, is_reference=False):
+def read(mine, theirs, *, is_reference=False, widened_bytes=0):
     return Size().read(
         SimpleNamespace(
             artifact=mine,
@@ -36,6 +36,7 @@ def read(mine, theirs, *, is_reference=False):
             artifact_dir=mine.directory,
             reference_dir=theirs.directory,
             is_reference=is_reference,
+            widened_bytes=widened_bytes,
         )
     )
 
@@ -119,6 +120,32 @@ def test_the_reference_beside_itself_is_no_smaller_and_not_flagged(tiny_bert, sa
     reading = read(loaded, loaded, is_reference=True)
     assert reading.values["compression"] == 1.0
     assert reading.warnings == []
+
+
+def test_compression_of_a_model_in_half_precision_is_against_what_was_given(tiny_bert, saved):
+    reference, half = saved(tiny_bert(layers=4), "reference"), saved(tiny_bert(layers=4).half(), "half")
+    widened = 2 * sum(tensor.numel() for tensor in reference.model.parameters())
+    given = on_disk(reference) - widened
+    reading = read(half, reference, widened_bytes=widened)
+    # Storing in half precision what came in half precision saves nothing; the files differ in the word "F16" alone.
+    assert reading.values["compression"] == given / on_disk(half) == pytest.approx(1.0, rel=0.01)
+    assert reading.reference["compression"] == given / on_disk(reference) == pytest.approx(0.5, rel=0.05)
+    assert reading.conditions["given_bytes"] == given
+    assert [code for code, _ in reading.warnings] == ["given-in-half-precision"]
+    assert (reading.values["size_bytes"], reading.reference["size_bytes"]) == (on_disk(half), on_disk(reference))
+
+
+def test_a_float32_copy_of_what_was_given_in_half_precision_is_flagged(tiny_bert, saved):
+    loaded = saved(tiny_bert(), "reference")
+    reading = read(loaded, loaded, widened_bytes=on_disk(loaded) // 4)
+    assert reading.values["compression"] == pytest.approx(0.75, abs=1e-3)
+    assert [code for code, _ in reading.warnings] == ["given-in-half-precision", "not-smaller"]
+
+
+def test_what_was_given_in_float32_is_its_reference(tiny_bert, saved):
+    reading = read(saved(tiny_bert(layers=1), "small"), saved(tiny_bert(), "reference"))
+    assert reading.reference["compression"] == 1.0
+    assert reading.conditions["given_bytes"] == reading.reference["size_bytes"]
 
 
 def test_weights_without_a_readable_header_are_an_error_that_names_the_file(tmp_path):
