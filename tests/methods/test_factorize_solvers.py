@@ -180,3 +180,15 @@ def test_an_unknown_solver_suggests_the_nearest():
 def test_solvers_register_once():
     with pytest.raises(BenchError, match="registered already"):
         SOLVERS.register("svd")(Svd)
+
+
+def test_semi_nmf_says_of_each_matrix_whether_it_settled(make_lab, tiny_bert, monkeypatch):
+    weight = normal(12, 20)
+    assert semi_nmf(weight, 1).settled
+    assert not semi_nmf(weight, 4, iterations=3).settled
+    for rank, rounds, unsettled in ((1, 1000, False), (4, 2, True)):
+        told, lab = [], make_lab(examples=4)
+        object.__setattr__(lab, "progress", lambda text, share, told=told: told.append(text))
+        monkeypatch.setattr(semi_nmf, "__kwdefaults__", {"iterations": rounds})
+        Factorize(solver="semi-nmf", rank=rank, budget=0).compress(tiny_bert(), lab)
+        assert any("has not settled: its error fell by" in text for text in told) == unsettled

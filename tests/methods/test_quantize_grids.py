@@ -203,6 +203,14 @@ def test_the_error_of_a_codebook_never_rises_and_is_below_even_steps():
         assert fitted.errors[-1] < float((even.flatten() - values).abs().double().sum())
 
 
+def test_a_codebook_that_still_moves_after_its_rounds_is_refused(monkeypatch):
+    values = normal(3000)
+    assert len(centroids(values, 3).errors) > 3
+    monkeypatch.setattr("bench.methods.quantizing.grids.codebook._MOST_ROUNDS", 2)
+    with pytest.raises(MethodError, match="8 centroids of a codebook of 3,000 weights still move after 2 rounds"):
+        centroids(values, 3)
+
+
 def test_a_codebook_of_few_or_equal_weights_is_exact():
     for values in (torch.tensor([[0.5, 0.5, 0.5, 0.5]]), torch.tensor([[1.0, -2.0, 3.0]])):
         assert torch.equal(coded(values, 3, grid="codebook", granularity="tensor").values(), values)

@@ -1,9 +1,10 @@
-"""Bits by curvature: the power iteration against an explicit Hessian, and the allocation against its promises."""
+"""Bits by curvature: the top eigenvalue against an explicit Hessian, and the allocation against its promises."""
 
 from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from made_pruning import lab_of, made
@@ -13,7 +14,7 @@ from bench.errors import MethodError
 from bench.layers.low_bit import LowBitLinear
 from bench.methods.quantize import Quantize
 from bench.methods.quantizing.allocations.hessian import allocate
-from bench.methods.quantizing.hessian import Curvature, curvature, top_eigenvalue
+from bench.methods.quantizing.hessian import DENSE, Curvature, curvature, top_eigenvalue
 from bench.methods.quantizing.work import Work
 
 
@@ -25,30 +26,77 @@ def hessian(loss, weights):
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
 
 
-def test_power_iteration_finds_the_top_eigenvalue_of_an_explicit_hessian():
+def quadratic(values, *, dtype=torch.float64):
+    """A loss whose Hessian has these eigenvalues, and its weight."""
+    draws = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(len(values), len(values), generator=draws).double()).Q
+    form = (basis @ torch.diag(torch.tensor(values).double()) @ basis.t()).to(dtype)
+    weight = torch.randn(len(values), generator=draws).to(dtype).requires_grad_()
+    return (lambda: weight @ form @ weight / 2), weight
+
+
+def largest(loss, weights, *, iterations=20, seed=1):
+    return top_eigenvalue(loss, weights, iterations=iterations, draws=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("width", [4, 12])  # weights for the whole Hessian, and for Lanczos's iteration
+def test_lanczos_finds_the_top_eigenvalue_of_an_explicit_hessian(width):
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    net = nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, 2)).double()
     inputs, labels = torch.randn(16, 3).double(), torch.randint(0, 2, (16,))
-    for layer in (net[0], net[2]):
-        weights = [layer.weight, layer.bias]
 
-        def loss():
-            return nn.functional.cross_entropy(net(inputs), labels)
+    def loss():
+        return nn.functional.cross_entropy(net(inputs), labels)
 
+    sizes = []
+    for layers in ((net[0],), (net[2],), (net[0], net[2])):
+        weights = [parameter for layer in layers for parameter in layer.parameters()]
         values = torch.linalg.eigvalsh(hessian(loss, weights))
-        top = float(values[values.abs().argmax()])
-        found = top_eigenvalue(loss, weights, iterations=300, draws=torch.Generator().manual_seed(1))
-        assert found == pytest.approx(top, rel=1e-2)
+        assert largest(loss, weights) == pytest.approx(float(values[values.abs().argmax()]), rel=1e-4)
+        sizes.append(len(values))
+    assert (max(sizes) > DENSE) == (width == 12)
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
-def test_power_iteration_is_within_a_thousandth_of_a_quadratic_form():
-    draws = torch.Generator().manual_seed(0)
-    basis = torch.linalg.qr(torch.randn(6, 6, generator=draws).double()).Q
-    form = basis @ torch.diag(torch.tensor([-9.0, 5, 2, 1, 0.5, 0.1]).double()) @ basis.t()
-    weight = torch.randn(6, generator=draws).double().requires_grad_()
-    found = top_eigenvalue(lambda: weight @ form @ weight / 2, [weight], iterations=100, draws=draws)
-    assert found == pytest.approx(float(torch.linalg.eigvalsh(form)[0]), rel=1e-3)
+SPECTRA = {
+    "largest below zero": [-9.0, 5.0, 2.0, 1.0, 0.5, 0.1],
+    "two of opposite sign": [1.0, -0.999, *np.linspace(-0.5, 0.5, 98)],
+    "two of opposite sign, the negative larger": [0.999, -1.0, *np.linspace(-0.5, 0.5, 98)],
+    "near ones": [1.0, 0.999, *([0.99] * 50), *np.linspace(0, 0.98, 148)],
+    "slowly falling": list(0.97 ** np.arange(200)),
+    "all but one zero": [1.0] + [0.0] * 99,
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+def test_the_top_eigenvalue_of_a_hard_spectrum_is_found_with_its_sign(name, dtype, close):
+    values = SPECTRA[name]
+    loss, weight = quadratic(values, dtype=dtype)
+    wanted = max(values, key=abs)
+    for seed in range(3):
+        assert largest(loss, [weight], seed=seed) == pytest.approx(wanted, rel=close)
+
+
+def test_the_same_draws_give_the_same_eigenvalue_to_the_bit():
+    loss, weight = quadratic(SPECTRA["near ones"], dtype=torch.float32)
+    assert largest(loss, [weight]) == largest(loss, [weight])
+
+
+def test_a_loss_without_curvature_has_the_eigenvalue_zero():
+    weight = torch.randn(50).requires_grad_()
+    assert largest(lambda: (0.0 * weight.square()).sum(), [weight]) == 0.0
+
+
+def test_no_convergence_is_an_error_with_what_to_do_and_so_are_products_that_are_not_finite():
+    loss, weight = quadratic(np.linspace(0.9, 1.0, 400).tolist())
+    with pytest.raises(
+        MethodError, match=r"not converged to 0\.0001 in 1 restarts .* \(\d+ products\)\. Raise `iterations`"
+    ):
+        largest(loss, [weight], iterations=1)
+    broken = torch.zeros(50, requires_grad=True)
+    with pytest.raises(MethodError, match="entries that are not finite"):
+        largest(lambda: broken.pow(1.5).sum(), [broken])
 
 
 def test_omega_is_the_mean_plus_the_deviation():
@@ -72,7 +120,7 @@ def test_a_budget_below_the_fewest_bits_is_refused():
 
 
 def mixed(**changes):
-    plain = {"scheme": "weights", "allocation": "hessian", "choices": (2, 4), "shards": 2, "iterations": 4}
+    plain = {"scheme": "weights", "allocation": "hessian", "choices": (2, 4), "shards": 2}
     return Quantize(**{**plain, "examples": 8, **changes})
 
 
@@ -101,18 +149,24 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
     before = state_of(model)
     blocks = {str(index): list(layer.attention.parameters()) for index, layer in enumerate(model.bert.encoder.layer)}
     work = Work(model=model, method=mixed(average_bits=3.0), lab=make_lab())
-    found = [curvature(blocks, work, shards=2, iterations=4) for _ in range(2)]
+    found = [curvature(blocks, work, shards=2, iterations=20) for _ in range(2)]
     assert found[0] == found[1]
     assert all(len(each.eigenvalues) == 2 and each.omega > 0 for each in found[0].values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
+def test_an_eigenvalue_that_does_not_converge_names_its_layer(make_lab, tiny_bert, monkeypatch):
+    monkeypatch.setattr("bench.methods.quantizing.hessian.TOLERANCE", 1e-30)
+    with pytest.raises(MethodError, match=r"Raise `iterations`\. It was that of bert\.encoder\.layer\.0"):
+        mixed(average_bits=3.0, iterations=1).compress(tiny_bert(), make_lab())
+
+
 def test_a_recurrent_network_has_curvature_too(make_lab):
     model = made("bench-lstm-lm")
     work = Work(model=model, method=mixed(average_bits=3.0), lab=lab_of("bench-lstm-lm", make_lab))
     blocks = {"all": [parameter for parameter in model.parameters() if parameter.dim() == 2]}
-    assert curvature(blocks, work, shards=2, iterations=4)["all"].omega > 0
+    assert curvature(blocks, work, shards=2, iterations=20)["all"].omega > 0
 
 
 def test_more_shards_than_examples_and_budgets_for_nothing_are_refused(make_lab, tiny_bert):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.methods.factorizing.calibration import Moment
+    from bench.methods.factorizing.sites import Site
+    from bench.methods.factorizing.solver import Work
 
 ITERATIONS = 100
 STILL = 1e-5  # relative fall of the error in one round below which the factors are taken to have settled
@@ -18,11 +20,15 @@ _START = 0.2  # added to every entry of the start, where a 0 would stay 0, as th
 
 
 class SemiNmf(NamedTuple):
-    """`second` [m, r] of any sign, `first` [r, n] without a negative entry, and the squared error after each round."""
+    """`second` [m, r] of any sign, `first` [r, n] without a negative entry, and the squared error after each round.
+
+    `settled` is False if the rounds ended while the error still fell.
+    """
 
     second: Tensor
     first: Tensor
     errors: tuple[float, ...]
+    settled: bool
 
 
 @SOLVERS.register("semi-nmf")
@@ -33,6 +39,17 @@ class SemiNmfSolver(MatrixSolver):
         """See `MatrixSolver`; float64."""
         found = semi_nmf(weight.cpu(), rank)  # the least squares below need a solver that only the CPU has
         return found.second.to(weight.device), found.first.to(weight.device)
+
+    def put(self, site: Site, rank: int, work: Work, *, seed: int) -> None:
+        """See `MatrixSolver`; factors that have not settled are told as progress."""
+        weight = site.weight.detach()
+        found = semi_nmf(weight.cpu(), rank)
+        if not found.settled:
+            fall = 1 - found.errors[-1] / found.errors[-2]
+            work.lab.progress(
+                f"semi-nmf of {site.name} has not settled: its error fell by {fall:.1e} in the last round", 0
+            )
+        site.put(work.model, found.second.to(weight), found.first.to(weight))
 
     def values(self, weight: Tensor, *, moment: Moment | None) -> Tensor:
         """The singular values: those of the best factors without the sign, a bound on what a rank can take away."""
@@ -56,6 +73,7 @@ def semi_nmf(weight: Tensor, rank: int, *, iterations: int = ITERATIONS) -> Semi
     errors: list[float] = []
     left = _best_left(values, basis)
     errors.append(_error(values, left, basis))
+    settled = False
     for _ in range(iterations):
         cross, gram = values.t() @ left, left.t() @ left
         above = cross.clamp_min(0) + basis @ gram.clamp_max(0).neg()
@@ -64,8 +82,9 @@ def semi_nmf(weight: Tensor, rank: int, *, iterations: int = ITERATIONS) -> Semi
         left = _best_left(values, basis)
         errors.append(_error(values, left, basis))
         if errors[-2] - errors[-1] <= STILL * errors[-2]:
+            settled = True
             break
-    return SemiNmf(left, basis.t().contiguous(), tuple(errors))
+    return SemiNmf(left, basis.t().contiguous(), tuple(errors), settled)
 
 
 def _best_left(weight: Tensor, basis: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The top eigenvalue of each layer's block of the loss's Hessian, by power iteration on shards of training data."""
+"""The top eigenvalue of each layer's block of the loss's Hessian, by Lanczos's iteration on shards of training data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from bench.models.differentiable import differentiable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bench.methods.quantizing.work import Work
     from bench.tasks.kinds.kind import Batch
 
-_CLOSE = 1e-3  # relative change of the eigenvalue at which the iteration ends
+TOLERANCE = 1e-4  # largest residual of an eigenpair, as a share of its eigenvalue
+DENSE = 32  # weights up to which the whole Hessian is made: Lanczos's iteration needs some room
 
 
 class Curvature(NamedTuple):
@@ -38,30 +42,70 @@ class Curvature(NamedTuple):
 def top_eigenvalue(
     loss: Callable[[], Tensor], weights: Sequence[Tensor], *, iterations: int, draws: torch.Generator
 ) -> float:
-    """The eigenvalue of largest magnitude of the Hessian of `loss` in `weights`, by its Rayleigh quotient.
+    """The eigenvalue of largest magnitude, with its sign, of the Hessian of `loss` in `weights`.
 
-    One gradient with its graph, then a Hessian-vector product an iteration (Yao et al. 2020, arXiv:1912.07145), until
-    the quotient changes by less than a thousandth or for `iterations`.
+    HAWQ's top eigenvalue is what its power iteration tends to (Dong et al. 2019, arXiv:1905.03696, alg. 1): that of
+    largest magnitude, which may be negative, and not the largest. Power iteration itself is slow if the next eigenvalue
+    is near in magnitude, and nowhere between two of opposite sign; here Lanczos's iteration with restarts finds the two
+    of largest magnitude (ARPACK, Lehoucq, Sorensen and Yang 1998), from Hessian-vector products (Yao et al. 2020,
+    arXiv:1912.07145). It ends when the residual |H v - a v| of both is at most `TOLERANCE` |a|, which bounds how far a
+    is from an eigenvalue. The same draws give the same value.
 
     Args:
         loss: computes the scalar.
         weights: tensors that it depends on and that take gradients.
-        iterations: most products.
+        iterations: most restarts, of up to 20 products each.
         draws: of the first vector.
+
+    Raises:
+        MethodError: no convergence, or products that are not finite.
     """
+    import numpy as np
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
+
     gradients = torch.autograd.grad(loss(), weights, create_graph=True)
-    vector = _unit([torch.randn(weight.shape, generator=draws).to(weight) for weight in weights])
-    found = 0.0
-    for _ in range(iterations):
-        product = torch.autograd.grad(gradients, weights, grad_outputs=vector, retain_graph=True)
-        before, found = found, float(_dot(product, vector))
-        length = _dot(product, product).sqrt()
-        if not float(length):
-            return 0.0
-        vector = [part / length for part in product]
-        if abs(found - before) < _CLOSE * abs(found):
-            break
-    return found
+    count, products = sum(weight.numel() for weight in weights), 0
+    shapes = [weight.shape for weight in weights]
+
+    def product(flat: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        nonlocal products
+        products += 1
+        parts = torch.split(torch.from_numpy(np.array(flat)).ravel(), [shape.numel() for shape in shapes])
+        vector = [part.view(shape).to(weight) for part, shape, weight in zip(parts, shapes, weights, strict=True)]
+        found = torch.autograd.grad(gradients, weights, grad_outputs=vector, retain_graph=True)
+        curved = torch.cat([part.flatten() for part in found]).cpu().numpy()
+        if not np.isfinite(curved).all():
+            raise MethodError("quantize: the loss's Hessian has entries that are not finite, so it has no curvature")
+        return curved
+
+    start = torch.cat([torch.randn(shape, generator=draws).flatten() for shape in shapes]).to(weights[0].dtype).numpy()
+    if count <= DENSE:
+        return _largest(np.linalg.eigvalsh(np.stack([product(row) for row in np.eye(count, dtype=start.dtype)])))
+    if not product(start).any():
+        return 0.0  # a vector drawn at random is in the null space of no other matrix
+    try:
+        values = eigsh(
+            LinearOperator((count, count), matvec=product, dtype=start.dtype),
+            k=2,
+            which="LM",
+            v0=start,
+            tol=TOLERANCE,
+            maxiter=iterations,
+            return_eigenvectors=False,
+        )
+    except ArpackNoConvergence as error:
+        raise MethodError(
+            f"quantize: the top eigenvalue of the loss's Hessian has not converged to {TOLERANCE:g} in {iterations} "
+            f"restarts of Lanczos's iteration ({products} products). Raise `iterations`."
+        ) from error
+    except ArpackError as error:
+        raise MethodError(f"quantize: Lanczos's iteration on the loss's Hessian failed: {error}") from error
+    return _largest(values)
+
+
+def _largest(values: NDArray[np.floating[Any]]) -> float:
+    """The one of largest magnitude; of two that are opposite to the bit the positive one."""
+    return float(max(values, key=lambda value: (abs(value), value)))
 
 
 def curvature(
@@ -70,7 +114,7 @@ def curvature(
     """The curvature of each block of weights of `work.model`, which is left as it was.
 
     The first `examples` training examples are dealt to `shards`, each a batch of its own; the model runs in evaluation
-    mode. Raises `MethodError` where there are fewer examples than shards.
+    mode. Raises `MethodError` if there are fewer examples than shards, or if an eigenvalue does not converge.
     """
     from bench.tasks.kinds.kind import KINDS
 
@@ -87,7 +131,10 @@ def curvature(
                 def loss(batch: Batch = batch) -> Tensor:
                     return kind.loss(work.model(**batch.inputs), batch.targets)
 
-                found[name].append(top_eigenvalue(loss, weights, iterations=iterations, draws=draws))
+                try:
+                    found[name].append(top_eigenvalue(loss, weights, iterations=iterations, draws=draws))
+                except MethodError as error:
+                    raise MethodError(f"{error} It was that of {name}.") from error
             for weight in weights:
                 weight.requires_grad_(False)  # so that other blocks' graphs end above this one
             work.lab.progress(f"curvature of {name}", number / len(blocks))
@@ -121,12 +168,3 @@ def _frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(wanted[name])
-
-
-def _dot(left: Sequence[Any], right: Sequence[Any]) -> Tensor:
-    return torch.stack([(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()
-
-
-def _unit(parts: Sequence[Tensor]) -> list[Tensor]:
-    length = _dot(parts, parts).sqrt()
-    return [part / length for part in parts]

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 class Hessian(Allocation):
     """The layers with the largest |mean| + deviation of the top eigenvalue of the loss's Hessian get the more bits.
 
-    The eigenvalue is that of the layer's own block of the Hessian, by power iteration on shards of the training data,
-    mean and deviation over shards (Q-BERT, Shen et al. 2020, arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019,
-    arXiv:1905.03696). All layers begin with the fewest bits of `choices`; then, width by width, those of the
-    largest curvature are raised for as long as the budget lasts, so that bits never rise while curvature falls. The
-    paper chose by hand; this order is ours. Sites outside the layers, and roles with bits of their own, are told.
+    The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by Lanczos's iteration on
+    shards of the training data, which fails if it does not converge; mean and deviation are over shards (Q-BERT, Shen
+    et al. 2020, arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the
+    fewest bits of `choices`; then, width by width, those of the largest curvature are raised for as long as the budget
+    lasts, so that bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the
+    layers, and roles with bits of their own, are told.
     """
 
     choices: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
@@ -38,7 +39,9 @@ class Hessian(Allocation):
     )
     per: Literal["layer", "matrix"] = Field("layer", description="what gets bits as one")
     shards: int = Field(10, ge=2, description="shards of the examples, over which curvature is averaged")
-    iterations: int = Field(20, ge=1, description="most Hessian-vector products a shard and layer")
+    iterations: int = Field(
+        20, ge=1, description="most restarts of Lanczos's iteration per shard and layer, of up to 20 products each"
+    )
 
     def fits(self, method: Quantize) -> None:
         """See `Choice`."""

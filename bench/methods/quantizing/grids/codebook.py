@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from bench.errors import MethodError
 from bench.methods.quantizing.grid import GRIDS, Asked, Coded, Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_LOG_PROBABILITY = -4.0
-_MOST_ROUNDS = 1000
+_MOST_ROUNDS = 10_000
 
 
 class Codebook(Grid):
@@ -81,7 +82,8 @@ class Fitted(NamedTuple):
 def centroids(values: Tensor, bits: int) -> Fitted:
     """Fit 2^bits centroids to flat `values`, in float64 over sorted values and their running sums.
 
-    A round costs 2^bits searches, however many values there are; a centroid without values stays where it was.
+    A round costs 2^bits searches, however many values there are; a centroid without values stays where it was. Raises
+    `MethodError` if the error still falls after 10,000 rounds.
     """
     import torch
 
@@ -102,6 +104,11 @@ def centroids(values: Tensor, bits: int) -> Fitted:
             break
         book, ends = moved, nearest
         errors.append(error)
+    else:
+        raise MethodError(
+            f"quantize: the {count} centroids of a codebook of {len(ordered):,} weights still move after "
+            f"{_MOST_ROUNDS:,} rounds. Give fewer bits, or smaller groups."
+        )
     return Fitted(book.float(), errors)
 
 
