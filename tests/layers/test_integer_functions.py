@@ -168,8 +168,8 @@ def test_scales_too_far_apart_are_refused(ratio):
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8])
 @pytest.mark.parametrize("shapes", [((3, 5), (5, 7)), ((2, 3, 5), (5, 7)), ((2, 4, 3, 9), (2, 4, 9, 5))])
 @pytest.mark.parametrize("product", [integer_matmul, _on_cuda], ids=["here", "as on CUDA"])
+@pytest.mark.usefixtures("exact_int_mm")
 def test_the_product_is_that_of_wide_integers(product, shapes, dtype):
-    # torch._int_mm also runs on the CPU, so the path that CUDA takes is checked here but for its speed.
     draws = torch.Generator().manual_seed(0)
     limits = torch.iinfo(dtype)
     left = torch.randint(limits.min, limits.max + 1, shapes[0], generator=draws, dtype=dtype)

@@ -73,12 +73,18 @@ def test_compressing_leaves_the_given_model_and_the_reference_bit_equal(name, ma
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_the_result_is_ready_to_be_evaluated_and_differs_from_the_given_model(name, make_lab, tiny_bert, logits_of):
+def test_the_result_is_ready_to_be_evaluated_and_differs_from_the_given_model(
+    name, make_lab, tiny_bert, logits_of, state_of
+):
     model = tiny_bert()
     result = EACH[name].compress(model, make_lab(model))
     assert not any(module.training for module in result.modules())
     assert torch.isfinite(logits_of(result)).all()
-    assert not torch.equal(logits_of(result), logits_of(model))
+    # Outputs may be equal to the bit, as those of a sparse form are on some processors: what is stored differs.
+    kinds = [[(place, type(module)) for place, module in each.named_modules()] for each in (model, result)]
+    before, after = state_of(model), state_of(result)
+    changed = before.keys() != after.keys() or any(not torch.equal(before[key], after[key]) for key in before)
+    assert kinds[0] != kinds[1] or changed
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -161,8 +161,10 @@ def test_the_integer_kernels_give_what_was_trained_on(arguments, make_lab, tiny_
         for parameter in model.bert.encoder.parameters():
             parameter.mul_(4 if parameter.dim() == 2 else 1)
     found = Quantize(budget=1.0, **arguments).compress(model, make_lab())
-    assert (logits_of(found) - watched["fake"]).abs().max() <= 1e-5
-    assert (watched["latent"] - watched["fake"]).abs().max() > 5e-5
+    same = 1e-5
+    assert (logits_of(found) - watched["fake"]).abs().max() <= same
+    # Rounding moves the outputs by more than what counts as the same, or the line above could not fail.
+    assert (watched["latent"] - watched["fake"]).abs().max() > 2 * same
 
 
 def test_ranges_follow_batches_of_training_by_the_formula_and_freeze_in_evaluation(linear):
