@@ -188,6 +188,7 @@ def plan(
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
+        files = held(train_task)
         for seed in seeds:
             made_from = [
                 PROCEDURE,
@@ -197,6 +198,7 @@ def plan(
                 conditions.device,
                 [version("torch"), version("transformers")],
                 *([["outputs", *conditions.outputs]] if conditions.outputs else []),
+                *([["head", files.order, files.set_aside]] if files and (files.order or files.set_aside) else []),
             ]
             cells += [
                 Cell(
@@ -211,7 +213,7 @@ def plan(
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                     elsewhere=others,
-                    held=held(train_task),
+                    held=files,
                 )
                 for recipe, others in zip(recipes, elsewhere, strict=True)
             ]
