@@ -188,7 +188,6 @@ def plan(
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
-        files = held(train_task)
         for seed in seeds:
             made_from = [
                 PROCEDURE,
@@ -198,7 +197,7 @@ def plan(
                 conditions.device,
                 [version("torch"), version("transformers")],
                 *([["outputs", *conditions.outputs]] if conditions.outputs else []),
-                *([["head", files.order, files.set_aside]] if files and (files.order or files.set_aside) else []),
+                *_changed_head(held(train_task)),
             ]
             cells += [
                 Cell(
@@ -213,7 +212,7 @@ def plan(
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                     elsewhere=others,
-                    held=files,
+                    held=held(train_task),
                 )
                 for recipe, others in zip(recipes, elsewhere, strict=True)
             ]
@@ -231,6 +230,11 @@ def _held(source: ModelSource) -> Callable[[Task], Held | None]:
         return known[wanted]
 
     return of
+
+
+def _changed_head(held: Held | None) -> list[Any]:
+    """What a key is made of besides, if the stored head is not used as it was stored."""
+    return [["head", held.order, held.set_aside]] if held and (held.order or held.set_aside) else []
 
 
 def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:
