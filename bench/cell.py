@@ -228,6 +228,7 @@ def plan(
                 [version("torch"), version("transformers")],
                 *(["segment ids added"] if fit.segments == "added" else []),
                 *([["outputs", *conditions.outputs]] if conditions.outputs else []),
+                *_changed_head(held(train_task)),
             ]
             cells += [
                 Cell(
@@ -262,6 +263,11 @@ def _held(source: ModelSource) -> Callable[[Task], Held | None]:
         return known[wanted]
 
     return of
+
+
+def _changed_head(held: Held | None) -> list[Any]:
+    """What a key is made of besides, if the stored head is not used as it was stored."""
+    return [["head", held.order, held.set_aside]] if held and (held.order or held.set_aside) else []
 
 
 def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:

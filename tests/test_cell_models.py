@@ -45,6 +45,21 @@ def test_names_of_the_outputs_are_part_of_the_key_only_if_they_are_given(checkpo
     assert len({cell.reference_place for cell in (plain, named, turned)}) == 3
 
 
+def test_a_reference_whose_outputs_changed_places_is_not_one_that_was_made_when_they_did_not(checkpoint, monkeypatch):
+    model = checkpoint(("positive", "negative"))
+    turned = cell_on(model)
+    assert (turned.held.order, turned.held.set_aside) == ((1, 0), False)
+    straight = replace(turned.held, order=())
+    monkeypatch.setattr("bench.models.checkpoint.CheckpointSource.held", lambda *_, **__: straight)
+    assert cell_on(model).reference_place != turned.reference_place
+
+
+def test_so_is_one_whose_head_was_set_aside(checkpoint):
+    cell = cell_on(checkpoint(("joy", "anger")), outputs=("fresh",))
+    assert (cell.held.order, cell.held.set_aside) == ((), True)
+    assert cell_on(checkpoint(name="other")).held.set_aside is False
+
+
 def test_a_model_in_half_precision_is_another_record_of_the_same_artifact(checkpoint):
     cell = cell_on(checkpoint(half=True))
     assert cell.held.widened_bytes > 0

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.artifact import content_hash, is_artifact
 from bench.errors import ModelError
@@ -24,6 +24,13 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # Heads of other tasks whose tensors are called as those of a sequence's are.
 _NAMESAKES = ("ForTokenClassification", "ForMultipleChoice")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "model*.safetensors")
+
+
+class _Use(NamedTuple):
+    """What became of a stored head; see `Held`."""
+
+    order: tuple[int, ...] = ()
+    set_aside: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +99,28 @@ class CheckpointSource(ModelSource):
         For translation an encoder becomes both halves of a translator (Rothe et al. 2020): all weights of both are the
         checkpoint's, those of the decoder's cross-attention are fresh.
         """
+        return self._built(head, labels, tokenizer, seed=seed, depth=depth, pretrained=pretrained)[0]
+
+    def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
+        """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
+        tensors = stored_tensors(self.directory, where=self.name)
+        model, use = self._built(head, labels, self.tokenizer(lambda: ()), seed=0)
+        widened = 0 if self.kind == "artifact" else widened_bytes(model, tensors)
+        return Held(
+            bytes_by_dtype=bytes_by_dtype(tensors), widened_bytes=widened, order=use.order, set_aside=use.set_aside
+        )
+
+    def _built(
+        self,
+        head: str,
+        labels: Sequence[str] | None,
+        tokenizer: Any,
+        *,
+        seed: int,
+        depth: int | None = None,
+        pretrained: bool = True,
+    ) -> tuple[nn.Module, _Use]:
+        """The model, and what became of a head that was stored."""
         import torch
         from transformers import AutoConfig
 
@@ -105,33 +134,26 @@ class CheckpointSource(ModelSource):
         config.update({**label_settings(head, labels), "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
             raise ModelError(f"{self.name}: tokenizer has {len(tokenizer)} tokens, embedding {config.vocab_size} rows")
-        joined = head == "translation" and not config.is_encoder_decoder
+        joined, use = head == "translation" and not config.is_encoder_decoder, _Use()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if self.kind == "artifact" and pretrained:
-                model = self._artifact(head, config, labels)
+                model, use = self._artifact(head, config, labels)
             elif joined:
                 both = seq2seq_config(config, tokenizer, where=self.name)
                 model = self._joined(both) if pretrained else from_config(both, head)
             elif not pretrained:
                 model = from_config(config, head)
             else:
-                model = self._pretrained(head, config, labels)
+                model, use = self._pretrained(head, config, labels)
         adapter = adapter_for(model)
         if depth is not None:
             for stack in adapter.stacks(model):
                 layers = adapter.layers(model, stack)
                 adapter.set_layers(model, [layers[index] for index in spread(depth, len(layers))], stack)
-        return model.float().eval()
+        return model.float().eval(), use
 
-    def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
-        """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
-        tensors = stored_tensors(self.directory, where=self.name)
-        model = self.build(head=head, labels=labels, tokenizer=self.tokenizer(lambda: ()), seed=0)
-        widened = 0 if self.kind == "artifact" else widened_bytes(model, tensors)
-        return Held(bytes_by_dtype=bytes_by_dtype(tensors), widened_bytes=widened)
-
-    def _artifact(self, head: str, config: Any, labels: Sequence[str] | None) -> nn.Module:
+    def _artifact(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, _Use]:
         from bench.artifact import load
         from bench.models.heads import head_of
 
@@ -144,19 +166,19 @@ class CheckpointSource(ModelSource):
             )
         if self.outputs == FRESH:
             raise ModelError(f"{self.name}: an artifact keeps its head: leave '--labels fresh' out")
-        self._match(model, labels)
-        return model
+        return model, self._match(model, labels)
 
-    def _match(self, model: nn.Module, labels: Sequence[str] | None) -> None:
+    def _match(self, model: nn.Module, labels: Sequence[str] | None) -> _Use:
         """Put the outputs of a head that was trained into the order of the task's labels, by their names."""
         from bench.models.heads import order_outputs
 
         if labels is None:
-            return
+            return _Use()
         order = told_order(self._settings(), labels, given=self.outputs, where=self.name)
         order_outputs(model, order, where=self.name)
         settings: Any = model.config
         settings.update(label_settings("sequence-classification", labels))
+        return _Use(order=() if order == sorted(order) else tuple(order))
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = json.loads((self.directory / "config.json").read_text(encoding="utf-8"))
@@ -173,20 +195,21 @@ class CheckpointSource(ModelSource):
         with _quiet():  # where a half came from is in its own configuration and not in the joint one
             return join(encoder, decoder, config)
 
-    def _pretrained(self, head: str, config: Any, labels: Sequence[str] | None) -> nn.Module:
+    def _pretrained(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, _Use]:
         from bench.models.heads import auto_class, without_second_bias
         from bench.models.state import body_of
 
         discard = self.outputs == FRESH or self._is_of_another_task()
         discard = discard and head in ("sequence-classification", "question-answering")
         model, trained = self._loaded(auto_class(head, config), config, discard=discard)
-        if trained and discard:
+        use = _Use(set_aside=trained and discard)
+        if use.set_aside:
             model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
         elif trained and head == "sequence-classification":
-            self._match(model, labels)
+            use = self._match(model, labels)
         elif self.outputs not in ((), FRESH) and labels and not self._has_head(model):
             raise ModelError(f"{self.name}: it has no trained head, whose outputs --labels could name: leave it out")
-        return without_second_bias(model)
+        return without_second_bias(model), use
 
     def _has_head(self, model: nn.Module) -> bool:
         """Whether the file has the last layer of the head of `model`, with any number of outputs."""
