@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+ARITHMETIC := tests/layers tests/methods/test_every_method.py $(wildcard tests/methods/test_quantize*.py) tests/test_artifact.py
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test test-isa check clean
 
 setup: $(READY)
 
@@ -17,6 +18,9 @@ demo: setup  # trains, compresses and measures what has no record yet; run again
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-isa: setup  # arithmetic and kernels once more, as on a processor without AVX-512
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARITHMETIC)
 
 check: setup
 	$(BIN)/ruff format --check .

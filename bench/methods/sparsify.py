@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from bench.layers.layer import StoredLayer
 
 # The least of the break-even densities that `python benchmarks/sparse` found over shapes of MiniLM and BERT-base, with
-# 128 rows on one thread of an EPYC with AVX2: 0.19 to 0.23, and about 0.15 for 768x3072, where it never settled.
+# 128 rows on one thread of an AMD EPYC with AVX2 and without VNNI: 0.19 to 0.23, and about 0.15 for 768x3072, where it
+# never settled. Another processor may have another: the benchmark measures it, `at_most` sets it.
 BREAK_EVEN = 0.15
 
 
