@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelError
-from bench.models.stored import BUFFERS, Tensor, plain_name, weight_files
+from bench.models.stored import BUFFERS, Tensor, plain_name, tensor_files
 
 if TYPE_CHECKING:
     import torch
@@ -129,7 +129,7 @@ def body_of(model: nn.Module, directory: Path, *, where: str) -> dict[str, torch
     from safetensors import safe_open
 
     layout, found = layout_of(model), {}
-    for path in weight_files(directory, where=where):
+    for path in tensor_files(directory, where=where):
         with safe_open(path, framework="pt") as stream:
             for name in stream.keys():  # noqa: SIM118
                 if (layout.base and name.startswith(layout.base)) or name.partition(".")[0] in layout.body:

@@ -53,7 +53,7 @@ class Held:
 def stored_tensors(directory: Path, *, where: str) -> dict[str, Tensor]:
     """Every tensor of the weights by name; no tensor is read. Raises `ModelError` if a header cannot be read."""
     found: dict[str, Tensor] = {}
-    for path in weight_files(directory, where):
+    for path in tensor_files(directory, where):
         for name, entry in _header(path, where).items():
             if name != "__metadata__":
                 found[name] = Tensor(str(entry["dtype"]), tuple(entry["shape"]))
@@ -126,7 +126,7 @@ def require_floats(directory: Path, *, where: str) -> None:
         )
 
 
-def weight_files(directory: Path, where: str) -> list[Path]:
+def tensor_files(directory: Path, where: str) -> list[Path]:
     """The safetensors files that transformers reads: one, or the shards that the index names."""
     single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
     if single.is_file():

@@ -23,6 +23,7 @@ learning_rate = 1e-3
 country = "USA"
 threads = 1
 length = 8
+processes = 2
 pairs = 5
 seconds = 0.05
 throughput_batch = 2
