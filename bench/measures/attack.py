@@ -36,10 +36,10 @@ _ABSENT = {
 class Attack(Measure):
     """Greedy word replacement after TextFooler (Jin et al. 2020, arXiv:1907.11932; used by Xu 2021) offline.
 
-    Each word gets one candidate, then more go to the words that lowered the true class most, until the label flips or
-    the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Candidates are typing
-    errors and the model's own embedding neighbours. Of a text pair the second text is attacked. Every text scored is
-    one query. Examples that the model had wrong count as wrong under attack and cost no query.
+    Each round tries one candidate per word, the word that lowered the true class most so far first, until the label
+    flips or the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Candidates
+    are typing errors and the model's own embedding neighbours. Of a text pair the second text is attacked. Every text
+    scored is one query. Examples that the model had wrong count as wrong under attack and cost no query.
 
     Attacked again is not transferred: the `attack_transfer_*` columns replay on the artifact the texts that the
     reference's attack left, which cost no query. Beside them stands the reference on its own texts, so that its

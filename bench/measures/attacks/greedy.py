@@ -1,4 +1,4 @@
-"""The search for a change that flips a label: one replacement per word, then more of the words that moved it most."""
+"""The search for a change that flips a label: rounds of one replacement per word, by what earlier rounds moved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-SEARCH = "one replacement per word, then the words that lowered the true class most, then what is not needed undone"
+SEARCH = "rounds of one replacement per word, largest drop so far first; after a flip, needless changes undone"
 _LEAST = 2.0**-52  # probabilities are kept this far from 0 and 1, so that log-odds are finite
 
 
@@ -47,10 +47,10 @@ Search = Generator[list[str], "Array", Outcome]
 def search(target: Target, sources: Sequence[Candidates], *, budget: int) -> Search:
     """Yield lists of texts, take their class probabilities [texts, classes], and return the outcome.
 
-    A first pass tries one candidate per word, in the text's order, so a query both ranks a word and may flip the label;
-    leaving words out only to rank them would spend a small budget before the first change. After it, the next word is
-    the one whose largest drop of the true class's log-odds, divided by its tries, is largest. A change stays if it
-    lowers the true class's probability. After a flip the changes before it are undone one by one, the smallest drop
+    The first round tries one candidate per word, in the text's order, so a query both ranks a word and may flip the
+    label; leaving words out only to rank them would spend a small budget before the first change. Each later round
+    tries one more per word, the word with the largest drop of the true class's log-odds so far first. A change stays if
+    it lowers the true class's probability. After a flip the changes before it are undone one by one, the smallest drop
     first, if the label stays flipped without them.
 
     No step depends on `budget`, which only cuts the run off: a larger budget repeats the smaller one's run and goes on,
@@ -92,7 +92,7 @@ class _State:
                 self.left[index], self.drops[index], self.tries[index] = options, 0.0, 0
                 return index
         open_ = [index for index, options in self.left.items() if options]
-        return max(open_, key=lambda index: self.drops[index] / self.tries[index], default=None)
+        return max(open_, key=lambda index: (-self.tries[index], self.drops[index]), default=None)
 
     def note(self, index: int, option: str, own: float) -> None:
         """Take in the true class's probability `own` with `option` at `index`; keep the change if it lowers it."""
