@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.measures.attacks.candidates import EmbeddingNeighbours, TypingErrors
-from bench.measures.attacks.greedy import RANKED_WORDS, Target, run, search
+from bench.measures.attacks.greedy import SEARCH, Target, run, search
 from bench.measures.attacks.outcomes import Attacked, Share, Side, rows_of
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 
@@ -34,12 +34,12 @@ _ABSENT = {
 
 
 class Attack(Measure):
-    """Greedy word replacement in TextFooler's order (Jin et al. 2020, arXiv:1907.11932; used by Xu 2021) offline.
+    """Greedy word replacement after TextFooler (Jin et al. 2020, arXiv:1907.11932; used by Xu 2021) offline.
 
-    Words are ranked by the drop of the true class's probability when they are left out, then replaced one after the
-    other by the candidate that lowers it most, until the label flips or the budget is spent. Candidates are typing
-    errors and the model's own embedding neighbours. Of a text pair the second text is attacked. Every text scored is
-    one query. Examples that the model had wrong count as wrong under attack and cost no query.
+    Each round tries one candidate per word, the word that lowered the true class most so far first, until the label
+    flips or the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Candidates
+    are typing errors and the model's own embedding neighbours. Of a text pair the second text is attacked. Every text
+    scored is one query. Examples that the model had wrong count as wrong under attack and cost no query.
 
     Attacked again is not transferred: the `attack_transfer_*` columns replay on the artifact the texts that the
     reference's attack left, which cost no query. Beside them stands the reference on its own texts, so that its
@@ -166,7 +166,7 @@ def _intervals(shares: dict[str, Share]) -> dict[str, list[float]]:
 def _conditions(pair: Pair) -> dict[str, Any]:
     return {
         "query_budget": pair.setting.measuring.attack_queries,
-        "ranked_words": RANKED_WORDS,
+        "search": SEARCH,
         "candidates": ["typing errors", "own embedding neighbours"],
         "seed": pair.seed,
     }

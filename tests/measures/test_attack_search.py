@@ -39,7 +39,20 @@ def attacked(text, source, budget):
 def test_the_search_finds_a_flip_of_one_word_where_there_is_one():
     outcome = attacked("a xxx b x", Fixed(xxx=["xx", "y", "x"], a=["b"], x=["z"]), budget=50)
     assert outcome.text == "a y b x"
-    assert (outcome.flipped, outcome.changed, outcome.words, outcome.queries) == (True, 1, 4, 4 + 3)
+    # one candidate each of a, xxx and x, then the second of xxx, which moved most; last, x is put back
+    assert (outcome.flipped, outcome.changed, outcome.words, outcome.queries) == (True, 1, 4, 3 + 1 + 1)
+
+
+def test_sources_take_turns_and_repeated_candidates_are_tried_once():
+    asked = []
+
+    def score(rows):
+        asked.extend(text for _, text in rows)
+        return np.array([[0.1, 0.9] for _ in rows])
+
+    sources = [Fixed(a=["b", "c", "a"]), Fixed(a=["d", "b"])]
+    run([search(Target(text="a", label=1, clean=0.9), sources, budget=9)], score)
+    assert asked == ["b", "d", "c"]
 
 
 def test_the_search_keeps_what_helps_and_agrees_with_brute_force():

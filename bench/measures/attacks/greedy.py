@@ -1,9 +1,11 @@
-"""The search for a change that flips a label: words by importance, then the best replacement of each, greedily."""
+"""The search for a change that flips a label: rounds of one replacement per word, by what earlier rounds moved."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.measures.attacks.words import Words
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-RANKED_WORDS = 64
+SEARCH = "rounds of one replacement per word, largest drop so far first; after a flip, needless changes undone"
+_LEAST = 2.0**-52  # probabilities are kept this far from 0 and 1, so that log-odds are finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,32 +47,82 @@ Search = Generator[list[str], "Array", Outcome]
 def search(target: Target, sources: Sequence[Candidates], *, budget: int) -> Search:
     """Yield lists of texts, take their class probabilities [texts, classes], and return the outcome.
 
-    The order of queries does not depend on `budget`, which only cuts it off: a larger budget repeats the smaller one's
-    run and goes on, so it never flips fewer texts. For the same reason only the first 64 words are ranked.
+    The first round tries one candidate per word, in the text's order, so a query both ranks a word and may flip the
+    label; leaving words out only to rank them would spend a small budget before the first change. Each later round
+    tries one more per word, the word with the largest drop of the true class's log-odds so far first. A change stays if
+    it lowers the true class's probability. After a flip the changes before it are undone one by one, the smallest drop
+    first, if the label stays flipped without them.
+
+    No step depends on `budget`, which only cuts the run off: a larger budget repeats the smaller one's run and goes on,
+    so it never flips fewer texts.
     """
     words = Words.of(target.text)
-    queries = 0
-    order, asked = yield from _by_importance(words, target, budget)
-    queries += asked
-    changes: dict[int, str] = {}
-    lowest = target.clean
-    for index in order:
-        options = _options(words.word(index), sources)[: budget - queries]
-        if not options:
-            continue
-        texts = [words.replaced({**changes, index: option}) for option in options]
-        probabilities = yield texts
-        queries += len(texts)
-        own = probabilities[:, target.label]
-        flips = probabilities.argmax(axis=1) != target.label
-        best = int((own + ~flips).argmin())  # a flip is below 1, anything else at or above it
-        if flips[best]:
-            return Outcome(flipped=True, queries=queries, changed=len(changes) + 1, words=len(words), text=texts[best])
-        if own[best] < lowest:
-            lowest = float(own[best])
-            changes[index] = options[best]
+    state = _State(lowest=target.clean)
+    for query in range(budget):
+        index = state.next_word(words, sources)
+        if index is None:
+            return _outcome(words, state.changes, flipped=False, queries=query)
+        option = state.left[index].pop(0)
+        probabilities = yield [words.replaced({**state.changes, index: option})]
+        if probabilities[0].argmax() != target.label:
+            needed = {**state.changes, index: option}
+            undone = yield from _undo(words, needed, target, by_drop=state.by_drop(index), budget=budget - query - 1)
+            return _outcome(words, needed, flipped=True, queries=query + 1 + undone)
+        state.note(index, option, float(probabilities[0][target.label]))
+    return _outcome(words, state.changes, flipped=False, queries=budget)
+
+
+@dataclass(kw_only=True)
+class _State:
+    """What a search has learned: the changes kept, and the candidates left, largest drop and tries of each word."""
+
+    lowest: float
+    reached: int = 0  # words before it had their first try or have no candidate
+    changes: dict[int, str] = field(default_factory=dict)
+    left: dict[int, list[str]] = field(default_factory=dict)
+    drops: dict[int, float] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)
+
+    def next_word(self, words: Words, sources: Sequence[Candidates]) -> int | None:
+        """The position of the word to try next; None if no word has a candidate left."""
+        while self.reached < len(words):
+            index, self.reached = self.reached, self.reached + 1
+            options = _options(words.word(index), sources)
+            if options:
+                self.left[index], self.drops[index], self.tries[index] = options, 0.0, 0
+                return index
+        open_ = [index for index, options in self.left.items() if options]
+        return max(open_, key=lambda index: (-self.tries[index], self.drops[index]), default=None)
+
+    def note(self, index: int, option: str, own: float) -> None:
+        """Take in the true class's probability `own` with `option` at `index`; keep the change if it lowers it."""
+        self.tries[index] += 1
+        self.drops[index] = max(self.drops[index], _log_odds(self.lowest) - _log_odds(own))
+        if own < self.lowest:
+            self.lowest = own
+            self.changes[index] = option
+
+    def by_drop(self, last: int) -> list[int]:
+        """The changed positions other than `last`, the one with the smallest drop first."""
+        return sorted((index for index in self.changes if index != last), key=lambda index: self.drops[index])
+
+
+def _undo(
+    words: Words, changes: dict[int, str], target: Target, *, by_drop: Sequence[int], budget: int
+) -> Generator[list[str], Array, int]:
+    """Take the changes that the flip does not need out of `changes`; the number of texts scored for it."""
+    tried = by_drop[:budget]
+    for index in tried:
+        fewer = {other: option for other, option in changes.items() if other != index}
+        probabilities = yield [words.replaced(fewer)]
+        if probabilities[0].argmax() != target.label:
+            del changes[index]
+    return len(tried)
+
+
+def _outcome(words: Words, changes: dict[int, str], *, flipped: bool, queries: int) -> Outcome:
     text = words.replaced(changes)
-    return Outcome(flipped=False, queries=queries, changed=len(changes), words=len(words), text=text)
+    return Outcome(flipped=flipped, queries=queries, changed=len(changes), words=len(words), text=text)
 
 
 def run(searches: Sequence[Search], score: Callable[[list[tuple[int, str]]], Array]) -> list[Outcome]:
@@ -112,15 +165,12 @@ def _advance(
             outcomes[number] = end.value
 
 
-def _by_importance(words: Words, target: Target, budget: int) -> Generator[list[str], Array, tuple[list[int], int]]:
-    """Positions of words, the one whose deletion costs the true class most first, and the texts scored for it."""
-    count = min(len(words), RANKED_WORDS, budget)
-    if count == 0:
-        return [], 0
-    probabilities = yield [words.replaced({index: ""}) for index in range(count)]
-    drops = target.clean - probabilities[:, target.label]
-    return sorted(range(count), key=lambda index: -drops[index]), count
+def _log_odds(probability: float) -> float:
+    bounded = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(bounded / (1 - bounded))
 
 
 def _options(word: str, sources: Sequence[Candidates]) -> list[str]:
-    return list(dict.fromkeys(option for source in sources for option in source.of(word) if option != word))
+    """The candidates of a word, the best of each source first, then the second best of each, and so on."""
+    rounds = itertools.zip_longest(*(source.of(word) for source in sources))
+    return list(dict.fromkeys(option for each in rounds for option in each if option is not None and option != word))
