@@ -104,6 +104,9 @@ def test_typing_errors_are_near_the_word_and_the_same_every_time():
         assert abs(len(edit) - 9) <= 1
         assert len(set("wonderful") ^ set(edit)) <= 2
     assert TypingErrors(seed=3).of("is") == ()
+    assert TypingErrors(seed=3).of("isn't") == TypingErrors(seed=3).of("never") == TypingErrors(seed=3).of("2001") == ()
+    known = TypingErrors(seed=3, words={edits[0]}).of("wonderful")
+    assert known == edits[1:]  # an edit that is a word may mean anything
     assert "aaaa" not in TypingErrors(seed=3).of("aaaa")  # two equal letters swapped are no error
 
 
@@ -115,9 +118,12 @@ def test_neighbours_are_the_nearest_whole_words_of_the_models_own_table(tokenize
     table[vocabulary["[MASK]"]] = torch.tensor([1.0, 0, 0])
     embedding = torch.nn.Embedding.from_pretrained(table)
     model = SimpleNamespace(get_input_embeddings=lambda: embedding, config=SimpleNamespace(vocab_size=len(vocabulary)))
-    neighbours = EmbeddingNeighbours(model, tokenizer, device="cpu")
-    assert neighbours.of("good") == neighbours.of("Good") == ("great", "fun")
-    assert neighbours.of("absent") == ()
+    anything = SimpleNamespace(fixed=lambda word: False, keeps=lambda word, other: word != other)
+    neighbours = EmbeddingNeighbours(model, tokenizer, device="cpu", meaning=anything)
+    assert neighbours.of("good") == ("great", "fun")
+    assert neighbours.of("absent") == neighbours.of("Good") == ()
+    no_fun = SimpleNamespace(fixed=lambda word: False, keeps=lambda word, other: other not in (word, "fun"))
+    assert EmbeddingNeighbours(model, tokenizer, device="cpu", meaning=no_fun).of("good") == ("great",)
 
 
 @pytest.mark.parametrize(
