@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.measures.attacks.candidates import Synonyms
 from bench.measures.attacks.dictionary import DEBIAN, SourceMissingError, find_dictionary, open_wordnet
 from bench.measures.attacks.greedy import Target, run, search
 from bench.measures.attacks.meaning import Meaning, vader_lexicon
+from bench.measures.attacks.source import Ground, TypingSource
 
 OPPOSITES = [
     ("good", "bad"),
@@ -105,6 +107,14 @@ def test_synonyms_keep_part_of_speech_and_form():
     meaning = Meaning(dictionary, vader_lexicon())
     assert meaning.keeps("good", "great")
     assert meaning.keeps("big", "large", unlisted=True)
+
+
+@needs_wordnet
+def test_a_typing_error_gives_no_word_of_the_dictionary():
+    ground = Ground(model=None, tokenizer=None, device="cpu", seed=0, known_words=frozenset({"goods"}))
+    edits = {edit for seed in range(20) for edit in TypingSource().open(replace(ground, seed=seed)).of("good")}
+    assert "goood" in edits
+    assert edits.isdisjoint({"god", "goof", "goods"})
 
 
 def sense(offset, kind, words, pointers=()):

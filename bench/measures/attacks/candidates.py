@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.measures.attacks.dictionary import Dictionary
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = 8
-_LEAST_COSINE = 0.4  # our decision: below it, neighbours of an embedding table are chance
+_LEAST_COSINE = 0.5  # our decision: below it, neighbours in the tables we read were seldom synonyms
 
 
 class Candidates(Protocol):
@@ -37,7 +37,7 @@ class TypingErrors:
         words: known words in lower case, which no edit may give.
     """
 
-    def __init__(self, *, seed: int, words: Collection[str] = frozenset()) -> None:
+    def __init__(self, *, seed: int, words: Container[str] = frozenset()) -> None:
         self._seed = seed
         self._words = words
         self._known: dict[str, tuple[str, ...]] = {}
@@ -81,7 +81,7 @@ class Synonyms:
 
 
 class EmbeddingNeighbours:
-    """The nearest whole words of the model's own input embeddings, by cosine, at least 0.4, eight at most.
+    """The nearest whole words of the model's own input embeddings, by cosine, at least 0.5, eight at most.
 
     TextFooler (Jin et al. 2020, arXiv:1907.11932) takes counter-fitted vectors, which keep antonyms apart and must be
     downloaded; a model's own table needs no download, but what is near in it may mean the opposite, which `meaning`

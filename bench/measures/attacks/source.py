@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from bench.measures.attacks.candidates import Candidates, EmbeddingNeighbours, Synonyms, TypingErrors, whole_words
-from bench.measures.attacks.dictionary import SourceMissingError, find_dictionary
+from bench.measures.attacks.dictionary import Dictionary, SourceMissingError, find_dictionary
 from bench.measures.attacks.meaning import Meaning, vader_lexicon
 from bench.registry import Registry
 
@@ -40,6 +40,17 @@ class Source(Protocol):
 ATTACK_SOURCES: Registry[type[Source]] = Registry("attack source", modules=(), group="bench.attack_sources")
 
 
+@dataclass(frozen=True)
+class _KnownWords:
+    """The words of a vocabulary and of a dictionary."""
+
+    vocabulary: frozenset[str]
+    dictionary: Dictionary | None
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.vocabulary or (self.dictionary is not None and self.dictionary.part(str(word)) is not None)
+
+
 @ATTACK_SOURCES.register("typing-errors")
 class TypingSource:
     """Letters swapped, left out, typed twice, or hit beside their key; never another known word."""
@@ -47,8 +58,12 @@ class TypingSource:
     kind: ClassVar[Kind] = "typing"
 
     def open(self, ground: Ground) -> Candidates:
-        """See `TypingErrors`."""
-        return TypingErrors(seed=ground.seed, words=ground.known_words)
+        """See `TypingErrors`; known words are those of the reference and of the dictionary, if there is one."""
+        try:
+            dictionary = find_dictionary()
+        except SourceMissingError:  # the record says so for the source that needs it
+            dictionary = None
+        return TypingErrors(seed=ground.seed, words=_KnownWords(ground.known_words, dictionary))
 
 
 @ATTACK_SOURCES.register("wordnet")
