@@ -1,9 +1,10 @@
-"""The registries behind the named arguments of methods: every choice that a plug-in can add to."""
+"""The registries behind the named arguments of methods and the parts of measures: all that a plug-in can add to."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from bench.measures.attacks.source import ATTACK_SOURCES
 from bench.methods.factorizing.solver import SOLVERS
 from bench.methods.pruning.penalty import PENALTIES
 from bench.methods.pruning.saliency import SALIENCIES
@@ -17,7 +18,7 @@ from bench.methods.quantizing.mode import MODES
 from bench.methods.quantizing.range import RANGES
 from bench.registry import Registry
 
-# Each with the method whose argument it is.
+# Each with the method whose argument it is, or the measure that uses all of them.
 CHOICES: tuple[tuple[Registry[Any], str], ...] = (
     (SOLVERS, "factorize"),
     (UNITS, "prune"),
@@ -30,4 +31,5 @@ CHOICES: tuple[tuple[Registry[Any], str], ...] = (
     (RANGES, "quantize"),
     (ALLOCATIONS, "quantize"),
     (MODES, "quantize"),
+    (ATTACK_SOURCES, "attack"),
 )

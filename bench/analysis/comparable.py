@@ -38,6 +38,7 @@ def same_conditions(records: Sequence[Record]) -> None:
                 f"different {kind} are never ranked together: {advice}.{differs}"
             )
     _one_version_a_task(records)
+    _one_attack(records)
 
 
 def differing(parts: Sequence[Mapping[str, Any]], *, between: str = "against") -> list[str]:
@@ -49,6 +50,17 @@ def differing(parts: Sequence[Mapping[str, Any]], *, between: str = "against") -
     keys = sorted({key for part in flat for key in part})
     values = {key: list(dict.fromkeys(_said(part, key) for part in flat)) for key in keys}
     return [f"{key}: {f' {between} '.join(found)}" for key, found in values.items() if len(found) > 1]
+
+
+def _one_attack(records: Sequence[Record]) -> None:
+    """Refuse attacks of different versions; the first had none in its conditions. Records without an attack fit all."""
+    attacked = [record for record in records if "attack" in record.conditions]
+    versions = sorted({int(record.conditions["attack"].get("version", 1)) for record in attacked})
+    if len(versions) > 1:
+        raise RecordError(
+            f"these records were attacked by different versions of the attack ({', '.join(map(str, versions))}), whose "
+            "`attack_*` values are never ranked together: run the older recipes again, or read the folders apart."
+        )
 
 
 def _differences(records: Sequence[Record], attribute: str) -> str:

@@ -5,10 +5,12 @@ from bench.columns.column import Column
 _DU = "Du et al. 2021, arXiv:2110.08419"
 _JIN = "Jin et al. 2020, arXiv:1907.11932 (TextFooler)"
 _RATE = f"{_JIN}; candidates without downloads are ours"
+_TYPING = f"{_JIN}; edits as in Gao et al. 2018, arXiv:1801.04354 (DeepWordBug), without look-alike characters"
 _COMMON = "ours: a model that is right less often is attacked less often, so only examples both had right compare"
 _TRANSFER = "transferability: Papernot et al. 2016, arXiv:1605.07277; replay of the reference's final texts is ours"
 _SHIFT = "measures/test_robustness.py::test_the_gap_is_what_the_shift_costs_and_the_bias_its_quotient"
 _KNOWN = "measures/test_attack.py::test_every_rate_of_a_bag_of_words_is_known_beforehand"
+_KIND = "measures/test_attack.py::test_typing_errors_and_other_words_are_attacks_of_their_own"
 _REPLAY = "measures/test_attack.py::test_texts_that_flip_the_reference_are_replayed_on_the_artifact"
 
 COLUMNS = (
@@ -65,6 +67,24 @@ COLUMNS = (
         "flipped examples among those that were right before",
         source=_RATE,
         oracle=_KNOWN,
+    ),
+    Column(
+        "attack_word_success",
+        "",
+        "lower",
+        "percent",
+        "flipped examples among those that were right before, by other words only",
+        source=_RATE,
+        oracle=_KIND,
+    ),
+    Column(
+        "attack_typing_success",
+        "",
+        "lower",
+        "percent",
+        "flipped examples among those that were right before, by typing errors only",
+        source=_TYPING,
+        oracle=_KIND,
     ),
     Column(
         "attack_success_common",

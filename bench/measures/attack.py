@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.measures.attacks.candidates import EmbeddingNeighbours, TypingErrors
-from bench.measures.attacks.greedy import SEARCH, Target, run, search
+from bench.measures.attacks.bound import LEAST_COSINE, MOST_WORDS, Bound, most_words
+from bench.measures.attacks.dictionary import find_dictionary
+from bench.measures.attacks.greedy import SEARCH, Outcome, Target, run, search
 from bench.measures.attacks.outcomes import Attacked, Share, Side, rows_of
+from bench.measures.attacks.source import ATTACK_SOURCES, KINDS, Ground, known_words, opened
 from bench.measures.measure import MEASURES, Measure, Pair, Reading
 
 if TYPE_CHECKING:
@@ -23,8 +26,12 @@ if TYPE_CHECKING:
 
 WIDEST = 0.2  # our decision: recipes seldom differ by more, so a wider interval tells none of them apart
 
+VERSION = 2  # of the attack; 1 mixed typing errors with neighbours that could mean the opposite
+
 _ABSENT = {
     "attack_success": "no sampled example was right before the attack",
+    "attack_word_success": "no sampled example was right before the attack",
+    "attack_typing_success": "no sampled example was right before the attack",
     "attack_success_common": "no sampled example was right with both models",
     "attack_transfer_accuracy": "the reference had no sampled example right, so it was not attacked",
     "attack_transfer_success": "the reference was flipped on no example that the artifact had right",
@@ -37,9 +44,12 @@ class Attack(Measure):
     """Greedy word replacement after TextFooler (Jin et al. 2020, arXiv:1907.11932; used by Xu 2021) offline.
 
     Each round tries one candidate per word, the word that lowered the true class most so far first, until the label
-    flips or the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Candidates
-    are typing errors and the model's own embedding neighbours. Of a text pair the second text is attacked. Every text
-    scored is one query. Examples that the model had wrong count as wrong under attack and cost no query.
+    flips or the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Of a text
+    pair the second text is attacked. Every text scored is one query. Examples that the model had wrong count as wrong
+    under attack and cost no query.
+
+    There are two attacks, each with the whole budget: one puts in other words (synonyms, and embedding neighbours that
+    are no opposites), one typing errors. An example is flipped if either flips it. Only texts within `Bound` count.
 
     Attacked again is not transferred: the `attack_transfer_*` columns replay on the artifact the texts that the
     reference's attack left, which cost no query. Beside them stands the reference on its own texts, so that its
@@ -51,6 +61,8 @@ class Attack(Measure):
         "attack_clean_accuracy",
         "attack_accuracy",
         "attack_success",
+        "attack_word_success",
+        "attack_typing_success",
         "attack_success_common",
         "attack_transfer_accuracy",
         "attack_transfer_success",
@@ -58,7 +70,7 @@ class Attack(Measure):
         "attack_words",
     )
     says = "accuracy under word replacements, each model attacked by itself, and on texts made to flip the reference"
-    budget_s = 10.0
+    budget_s = 20.0
     optional = True
 
     def read(self, pair: Pair) -> Reading:
@@ -83,11 +95,12 @@ class Attack(Measure):
                 reading.leave(_ABSENT[name], name)
             else:
                 reading.give(name, value, reference=values_beside[name])
+        _leave_kinds(reading, reference)
         _warn_of_few(reading, shares["attack_accuracy"])
         rows = [*rows_of("artifact", mine, reference, sample), *rows_of("reference", beside, reference, sample)]
         reading.tables = {"attack": {name: [row[name] for row in rows] for name in rows[0]}}
         reading.conditions = {
-            **_conditions(pair),
+            **_conditions(pair, reference),
             "examples": len(examples),
             "common": shares["attack_success_common"].total,
             "transferable": shares["attack_transfer_success"].total,
@@ -107,7 +120,8 @@ def _sample(pair: Pair) -> Sample:
 def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
     """One model's attack, from the evaluator's memory where the same model was attacked before in the same way."""
     measuring = pair.setting.measuring
-    key = (loaded.content_hash, "attack", pair.seed, measuring.attack_examples, measuring.attack_queries)
+    told = (VERSION, *ATTACK_SOURCES.names(), measuring.attack_examples, measuring.attack_queries)
+    key = (loaded.content_hash, "attack", pair.seed, *told)
     return pair.evaluator.remember(key, lambda: _attack(pair, loaded, examples))
 
 
@@ -115,21 +129,28 @@ def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked
     """Attack one model on every example that it has right."""
     clean = _probabilities(pair, loaded, examples)
     right = [number for number, example in enumerate(examples) if clean[number].argmax() == example.label]
-    sources = (
-        TypingErrors(seed=pair.seed),
-        EmbeddingNeighbours(loaded.model, loaded.tokenizer, device=pair.device),
+    known = known_words(pair.reference.tokenizer)
+    ground = Ground(
+        model=loaded.model, tokenizer=loaded.tokenizer, device=pair.device, seed=pair.seed, known_words=known
     )
-    budget = pair.setting.measuring.attack_queries
+    by_kind, missing = opened(ground)
+    bound = Bound(pair.reference.model, pair.reference.tokenizer, device=pair.device)
+    tried = [(kind, number) for kind in KINDS if kind in by_kind for number in right]
     searches = []
-    for number in right:
-        label = int(clean[number].argmax())
-        target = Target(text=_attacked_text(examples[number]), label=label, clean=float(clean[number][label]))
-        searches.append(search(target, sources, budget=budget))
+    for kind, number in tried:
+        label, text = int(clean[number].argmax()), _attacked_text(examples[number])
+        target = Target(text=text, label=label, clean=float(clean[number][label]))
+        budget, most = pair.setting.measuring.attack_queries, most_words(text)
+        allowed = functools.partial(bound.allows, text)
+        searches.append(search(target, by_kind[kind], budget=budget, most=most, allowed=allowed))
 
     def score(rows: list[tuple[int, str]]) -> Array:
-        return _probabilities(pair, loaded, [_changed(examples[right[number]], text) for number, text in rows])
+        return _probabilities(pair, loaded, [_changed(examples[tried[search][1]], text) for search, text in rows])
 
-    return Attacked(sampled=len(examples), outcomes=dict(zip(right, run(searches, score), strict=True)))
+    kinds: dict[str, dict[int, Outcome]] = {kind: {} for kind in KINDS if kind in by_kind}
+    for (kind, number), outcome in zip(tried, run(searches, score), strict=True):
+        kinds[kind][number] = outcome
+    return Attacked.of_kinds(len(examples), kinds, missing=missing)
 
 
 def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example]) -> Side:
@@ -141,6 +162,22 @@ def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example])
     said = _probabilities(pair, pair.artifact, changed).argmax(axis=1)
     withstands = {number: bool(label == examples[number].label) for number, label in zip(replayed, said, strict=True)}
     return Side(own=own, withstands=withstands)
+
+
+def _leave_kinds(reading: Reading, attacked: Attacked) -> None:
+    """Say which attacks and sources could not be had, and that the other rates are then not those with them."""
+    for kind in KINDS:
+        if kind not in attacked.kinds:
+            reasons = dict.fromkeys(attacked.missing.values())
+            reading.leave("; ".join(reasons) or f"no source of {kind} edits is registered", f"attack_{kind}_success")
+    if attacked.missing:
+        names = ", ".join(attacked.missing)
+        why = "; ".join(dict.fromkeys(attacked.missing.values()))
+        reading.warn(
+            "attack-lacks-sources",
+            f"the attack lacks {names}, so it flips fewer labels than with them and compares only with attacks that "
+            f"lack them too: {why}.",
+        )
 
 
 def _warn_of_few(reading: Reading, accuracy: Share) -> None:
@@ -163,11 +200,19 @@ def _intervals(shares: dict[str, Share]) -> dict[str, list[float]]:
     return {name: list(share.interval()[1:]) for name, share in shares.items() if share.total}
 
 
-def _conditions(pair: Pair) -> dict[str, Any]:
+def _conditions(pair: Pair, attacked: Attacked) -> dict[str, Any]:
     return {
+        "version": VERSION,
         "query_budget": pair.setting.measuring.attack_queries,
         "search": SEARCH,
-        "candidates": ["typing errors", "own embedding neighbours"],
+        "sources": {name: source.kind for name, source in ATTACK_SOURCES.items() if name not in attacked.missing},
+        "sources_missing": dict(attacked.missing),
+        "dictionary": None if "wordnet" in attacked.missing else f"WordNet {find_dictionary().version}",
+        "bound": {
+            "model": "mean of the reference's input embeddings over the tokens of the text",
+            "least_cosine": LEAST_COSINE,
+            "most_words_changed": MOST_WORDS,
+        },
         "seed": pair.seed,
     }
 

@@ -78,3 +78,12 @@ def test_equal_keys_are_not_named_and_long_lists_are_counted(record):
     ]
     with pytest.raises(RecordError, match=r"k5: \d against \d; and 3 more\."):
         comparable(records)
+
+
+def test_attacks_of_different_versions_are_refused_and_of_one_are_not(record):
+    older = record("a", "none", conditions={"attack": {"query_budget": 40}})  # the first version had no number
+    newer = record("a", "svd", conditions={"attack": {"version": 2}})
+    with pytest.raises(RecordError, match=r"different versions of the attack \(1, 2\)"):
+        comparable([older, newer])
+    comparable([older, record("a", "svd", conditions={"attack": {}}), record("a", "prune")])
+    comparable([newer, record("a", "prune", conditions={"attack": {"version": 2}})])

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from bench.measures.attack import WIDEST, Attack
 from bench.measures.attacks.outcomes import Share
+from bench.measures.attacks.source import ATTACK_SOURCES, TypingSource
 from bench.predictions import write_tables
 from bench.tasks.evaluate import Evaluator, predict
 from bench.tasks.examples import Example, TaskData
@@ -21,12 +22,16 @@ GOOD, BAD = ("good", "great", "fun"), ("bad", "awful", "boring")
 
 
 class BagOfWords(torch.nn.Module):
-    """Sums a vector of two logits a token: good words speak for class 1, bad ones for class 0, others for nothing."""
+    """Sums a vector of two logits a token: good words speak for class 1, bad ones for class 0, others for nothing.
+
+    A third number, equal for all tokens and ignored by the sum, keeps texts alike whose words differ.
+    """
 
     def __init__(self, tokenizer, *, weight=2.0, lean=0.0):
         super().__init__()
         vocabulary = tokenizer.get_vocab()
-        table = torch.zeros(len(vocabulary), 2)
+        table = torch.zeros(len(vocabulary), 3)
+        table[:, 2] = 9.0
         for words, label in ((GOOD, 1), (BAD, 0)):
             for word in words:
                 table[vocabulary[word], label] = weight
@@ -38,7 +43,7 @@ class BagOfWords(torch.nn.Module):
         return self.embedding
 
     def forward(self, input_ids, attention_mask, **_):
-        counts = self.embedding(input_ids) * attention_mask[..., None]
+        counts = self.embedding(input_ids)[..., :2] * attention_mask[..., None]
         return SimpleNamespace(logits=counts.sum(1) + self.lean)
 
 
@@ -49,6 +54,14 @@ def sentiment():
     rows = [Example(uid=str(n), text=text, label=int(n < 9)) for n, text in enumerate(texts)]
     rows += [Example(uid="18", text="good good good great fun", label=1), Example(uid="19", text="not good", label=0)]
     return tuple(rows)
+
+
+@pytest.fixture(autouse=True)
+def typing_errors_only(monkeypatch):
+    """What a dictionary on this machine has to say changes nothing here; returns what undoes it."""
+    known = dict(ATTACK_SOURCES.items())
+    monkeypatch.setattr(ATTACK_SOURCES, "_plugins", {"typing-errors": known["typing-errors"]})
+    return lambda: monkeypatch.setattr(ATTACK_SOURCES, "_plugins", known)
 
 
 def rows(reading):
@@ -82,14 +95,60 @@ def test_a_budget_of_nothing_changes_nothing(tokenizer, sentiment):
 
 
 def test_every_rate_of_a_bag_of_words_is_known_beforehand(tokenizer, sentiment):
-    """Losing the good words of a text leaves two equal logits, and so class 0; nothing turns class 0 into class 1."""
+    """Losing its only good word leaves a text two equal logits, and so class 0; nothing turns class 0 into class 1.
+
+    The last text is all good words, of which one may change.
+    """
     reading = ATTACK.read(attack_pair(tokenizer, sentiment, is_reference=True, attack_queries=100))
-    good, right = 9 + 1, 19
-    assert reading.values["attack_success"] == good / right
+    good, right = 9, 19
+    assert reading.values["attack_success"] == reading.values["attack_typing_success"] == good / right
     assert reading.values["attack_accuracy"] == (right - good) / 20
-    assert reading.values["attack_words"] == pytest.approx(
-        (9 * 1 / 7 + 5 / 5) / good
-    )  # the last text is all good words
+    assert reading.values["attack_words"] == pytest.approx(1 / 7)
+
+
+def test_typing_errors_and_other_words_are_attacks_of_their_own(tokenizer, sentiment, monkeypatch):
+    """The one synonym of "good" says nothing to the model, as every typing error does; nothing else has a synonym."""
+
+    class Story:
+        kind = "word"
+
+        def open(self, ground):
+            return SimpleNamespace(of=lambda word: ["story"] if word == "good" else [])
+
+    known = {"typing-errors": TypingSource, "story": Story}
+    monkeypatch.setattr(ATTACK_SOURCES, "_plugins", known)
+    reading = ATTACK.read(attack_pair(tokenizer, sentiment))
+    assert reading.values["attack_word_success"] == 3 / 19
+    assert reading.values["attack_typing_success"] == reading.values["attack_success"] == 9 / 19
+    assert reading.conditions["sources"] == {"story": "word", "typing-errors": "typing"}
+    row = next(row for row in rows(reading) if row["word_flipped"])
+    assert row["text"] == row["word_text"] == "the film was story and the plot"
+    assert row["typing_text"] not in (row["text"], None)
+    other = next(row for row in rows(reading) if row["flipped"] and not row["word_flipped"])
+    assert other["text"] == other["typing_text"]
+    assert missing(ATTACK, reading) == []
+
+
+def test_without_a_dictionary_typing_errors_go_on_and_the_rest_is_absent(
+    tokenizer, sentiment, monkeypatch, tmp_path, typing_errors_only
+):
+    typing_errors_only()
+    monkeypatch.setenv("BENCH_WORDNET", str(tmp_path))
+    reading = ATTACK.read(attack_pair(tokenizer, sentiment))
+    assert "Install Debian's package wordnet-base" in reading.absent["attack_word_success"]
+    assert reading.values["attack_typing_success"] == reading.values["attack_success"] == 9 / 19
+    assert list(reading.conditions["sources"]) == ["typing-errors"]
+    assert set(reading.conditions["sources_missing"]) == {"wordnet", "embedding-neighbours"}
+    (says,) = (says for code, says in reading.warnings if code == "attack-lacks-sources")
+    assert "lacks embedding-neighbours, wordnet" in says
+    assert missing(ATTACK, reading) == []
+
+
+def test_the_record_says_which_attack_it_was(tokenizer, sentiment):
+    conditions = ATTACK.read(attack_pair(tokenizer, sentiment)).conditions
+    assert conditions["version"] == 2
+    assert conditions["bound"]["least_cosine"] == 0.9
+    assert conditions["bound"]["most_words_changed"] == 0.2
 
 
 def test_a_constant_classifier_cannot_be_flipped(tokenizer, sentiment):
@@ -101,12 +160,12 @@ def test_a_constant_classifier_cannot_be_flipped(tokenizer, sentiment):
 
 
 def test_texts_that_flip_the_reference_are_replayed_on_the_artifact(tokenizer, sentiment):
-    """The reference is attacked on 10 texts of class 1, which all flip, and on 9 of class 0, of which none does."""
+    """The reference is attacked on 10 texts of class 1, of which 9 flip, and on 9 of class 0, of which none does."""
 
     def transfer(**artifact):
         reading = ATTACK.read(attack_pair(tokenizer, sentiment, artifact=BagOfWords(tokenizer, **artifact)))
-        assert reading.reference["attack_success"] == 10 / 19
-        assert reading.reference["attack_transfer_accuracy"] == pytest.approx(1 - 10 / 19)
+        assert reading.reference["attack_success"] == 9 / 19
+        assert reading.reference["attack_transfer_accuracy"] == pytest.approx(1 - 9 / 19)
         assert missing(ATTACK, reading) == []
         return reading
 
@@ -114,7 +173,7 @@ def test_texts_that_flip_the_reference_are_replayed_on_the_artifact(tokenizer, s
     assert always_one.values["attack_transfer_accuracy"] == 10 / 19
     assert always_one.values["attack_transfer_success"] == 0
     assert always_one.reference["attack_transfer_success"] == 1
-    assert always_one.conditions["transferable"] == 10
+    assert always_one.conditions["transferable"] == 9
     assert always_zero.values["attack_transfer_accuracy"] == 9 / 19
     assert "that the artifact had right" in always_zero.absent["attack_transfer_success"]
     leaning = transfer(lean=-0.1)  # says 1 where good and bad words are gone: wrong where the attack of class 0 failed
@@ -145,7 +204,8 @@ def test_a_reference_that_is_never_right_has_no_texts_to_replay(tokenizer, senti
 
 def test_every_share_can_be_counted_again_from_the_table(tokenizer, sentiment):
     artifact, reference = BagOfWords(tokenizer, weight=0.5, lean=-1.2), BagOfWords(tokenizer, lean=-0.1)
-    examples = (*sentiment, Example(uid="20", text="bad awful boring", label=0))
+    long = "bad awful boring" + 4 * " the film was"  # of 15 words three may change
+    examples = (*sentiment, Example(uid="20", text=long, label=0))
     reading = ATTACK.read(attack_pair(tokenizer, examples, artifact=artifact, reference=reference, attack_examples=21))
     table = {side: [row for row in rows(reading) if row["side"] == side] for side in ("artifact", "reference")}
     mine, theirs = table["artifact"], table["reference"]
@@ -270,8 +330,7 @@ def test_few_examples_are_flagged_with_their_interval_and_what_to_do(tokenizer, 
     reading = ATTACK.read(attack_pair(tokenizer, sentiment))
     low, high = reading.conditions["intervals"]["artifact"]["attack_accuracy"]
     assert low < reading.values["attack_accuracy"] < high
-    ((code, says),) = reading.warnings
-    assert code == "few-attacked"
+    (says,) = (says for code, says in reading.warnings if code == "few-attacked")
     assert f"20 sampled examples: its 95 % interval is {low:.2f} to {high:.2f}" in says
     assert "Raise measuring.attack_examples" in says
 
@@ -280,7 +339,7 @@ def test_a_hundred_examples_are_never_flagged(tokenizer, sentiment):
     many = tuple(dataclasses.replace(row, uid=f"{n}-{row.uid}") for n in range(5) for row in sentiment)
     reading = ATTACK.read(attack_pair(tokenizer, many, attack_examples=100, attack_queries=9))
     assert 0.3 < reading.values["attack_accuracy"] < 0.7
-    assert reading.warnings == []
+    assert "few-attacked" not in dict(reading.warnings)
     widths = [end.high - end.low for end in (Share(hits, 100).interval() for hits in range(101))]
     assert max(widths) < WIDEST
 

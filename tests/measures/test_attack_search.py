@@ -99,6 +99,15 @@ def test_the_search_stops_at_its_budget():
         assert not outcome.flipped
 
 
+def test_no_more_words_differ_than_may_and_the_weakest_change_makes_room():
+    source = Fixed(axxx=["axx"], bxxx=["b"], cxxx=["cxx"], dxxx=["dx"])
+    target = Target(text="axxx bxxx cxxx dxxx", label=1, clean=scores("x" * 12)[1])
+    score = lambda rows: np.array([scores(text) for _, text in rows])  # noqa: E731
+    (outcome,) = run([search(target, [source], budget=50, most=2)], score)
+    assert (outcome.flipped, outcome.changed, outcome.queries) == (False, 2, 4)
+    assert outcome.text == "axxx b cxxx dx"
+
+
 def test_words_are_replaced_where_they_stand():
     words = Words.of("It isn't good, is it?")
     assert [words.word(index) for index in range(len(words))] == ["It", "isn't", "good", "is", "it"]
@@ -117,6 +126,9 @@ def test_typing_errors_are_near_the_word_and_the_same_every_time():
         assert abs(len(edit) - 9) <= 1
         assert len(set("wonderful") ^ set(edit)) <= 2
     assert TypingErrors(seed=3).of("is") == ()
+    assert TypingErrors(seed=3).of("isn't") == TypingErrors(seed=3).of("never") == TypingErrors(seed=3).of("2001") == ()
+    known = TypingErrors(seed=3, words={edits[0]}).of("wonderful")
+    assert known == edits[1:]  # an edit that is a word may mean anything
     assert "aaaa" not in TypingErrors(seed=3).of("aaaa")  # two equal letters swapped are no error
 
 
@@ -128,9 +140,12 @@ def test_neighbours_are_the_nearest_whole_words_of_the_models_own_table(tokenize
     table[vocabulary["[MASK]"]] = torch.tensor([1.0, 0, 0])
     embedding = torch.nn.Embedding.from_pretrained(table)
     model = SimpleNamespace(get_input_embeddings=lambda: embedding, config=SimpleNamespace(vocab_size=len(vocabulary)))
-    neighbours = EmbeddingNeighbours(model, tokenizer, device="cpu")
-    assert neighbours.of("good") == neighbours.of("Good") == ("great", "fun")
-    assert neighbours.of("absent") == ()
+    anything = SimpleNamespace(fixed=lambda word: False, keeps=lambda word, other: word != other)
+    neighbours = EmbeddingNeighbours(model, tokenizer, device="cpu", meaning=anything)
+    assert neighbours.of("good") == ("great", "fun")
+    assert neighbours.of("absent") == neighbours.of("Good") == ()
+    no_fun = SimpleNamespace(fixed=lambda word: False, keeps=lambda word, other: other not in (word, "fun"))
+    assert EmbeddingNeighbours(model, tokenizer, device="cpu", meaning=no_fun).of("good") == ("great",)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
-"""What a word may become: typing errors, and neighbours in the attacked model's own input embeddings."""
+"""What a word may become: typing errors, synonyms, and neighbours in the attacked model's own input embeddings."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.measures.attacks.dictionary import Dictionary
+from bench.measures.attacks.meaning import FIXED, Meaning
 
 if TYPE_CHECKING:
     from torch import nn
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = 8
-_LEAST_COSINE = 0.4  # our decision: below it, neighbours of an embedding table are chance
+_LEAST_COSINE = 0.5  # our decision: below it, neighbours in the tables we read were seldom synonyms
 
 
 class Candidates(Protocol):
@@ -25,14 +28,18 @@ class TypingErrors:
     """At most two each of: letters swapped, one left out, one typed twice, one hit beside its key.
 
     Edits as in DeepWordBug (Gao 2018, arXiv:1801.04354) and TextBugger (Li 2019, arXiv:1812.05271), without their
-    look-alike characters, which a person would not type. The first letter stays; words of one or two characters too.
+    look-alike characters, which a person would not type. The first letter stays. Words of one or two letters,
+    function words (negations among them), numerals and contractions stay as well, and no edit gives another known word:
+    "good" with one wrong letter may say "god".
 
     Args:
         seed: of the positions; with the word it decides the edits, so every model meets the same ones.
+        words: known words in lower case, which no edit may give.
     """
 
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self, *, seed: int, words: Container[str] = frozenset()) -> None:
         self._seed = seed
+        self._words = words
         self._known: dict[str, tuple[str, ...]] = {}
 
     def of(self, word: str) -> Sequence[str]:
@@ -42,7 +49,7 @@ class TypingErrors:
         return self._known[word]
 
     def _edits(self, word: str) -> tuple[str, ...]:
-        if len(word) < 3:
+        if len(word) < 3 or not word.isalpha() or word.lower() in FIXED:
             return ()
         draw = random.Random(f"{self._seed}:{word}")
         places = range(1, len(word))
@@ -51,24 +58,47 @@ class TypingErrors:
         edits += [word[:p] + word[p + 1 :] for p in chosen[1]]
         edits += [word[:p] + word[p] + word[p:] for p in chosen[2]]
         edits += [word[:p] + _beside(word[p], draw) + word[p + 1 :] for p in chosen[3]]
-        return tuple(edit for edit in dict.fromkeys(edits) if edit != word)
+        return tuple(edit for edit in dict.fromkeys(edits) if edit != word and edit.lower() not in self._words)
+
+
+class Synonyms:
+    """The synonyms that a dictionary has for a word; a word with a capital letter may be a name and has none.
+
+    Args:
+        dictionary: where they come from.
+        meaning: what keeps a synonym with another polarity, a number or an opposite from being offered.
+    """
+
+    def __init__(self, dictionary: Dictionary, meaning: Meaning) -> None:
+        self._dictionary = dictionary
+        self._meaning = meaning
+
+    def of(self, word: str) -> Sequence[str]:
+        """The synonyms of `word` in the order of the dictionary."""
+        if word != word.lower() or self._meaning.fixed(word):
+            return ()
+        return [other for other in self._dictionary.synonyms(word) if self._meaning.keeps(word, other, unlisted=True)]
 
 
 class EmbeddingNeighbours:
-    """The nearest whole words of the model's own input embeddings, by cosine, at least 0.4, eight at most.
+    """The nearest whole words of the model's own input embeddings, by cosine, at least 0.5, eight at most.
 
     TextFooler (Jin et al. 2020, arXiv:1907.11932) takes counter-fitted vectors, which keep antonyms apart and must be
-    downloaded; a model's own table needs no download but may offer a word of another meaning. What it compares is two
-    models under one attack, not a model with published TextFooler figures.
+    downloaded; a model's own table needs no download, but what is near in it may mean the opposite, which `meaning`
+    keeps out. What it compares is two models under one attack, not a model with published TextFooler figures. A word
+    with a capital letter may be a name and has none.
 
     Args:
         model: anything with `get_input_embeddings`; the module found is called, so packed tables work too.
         tokenizer: its vocabulary; word pieces, special tokens and anything but letters are left out.
         device: where the model is.
+        meaning: what may stand for a word; nothing else is offered.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, *, device: str) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, *, device: str, meaning: Meaning) -> None:
         import torch
+
+        self._meaning = meaning
 
         special = set(tokenizer.all_special_tokens)
         whole = whole_words({token: row for token, row in tokenizer.get_vocab().items() if token not in special})
@@ -85,8 +115,8 @@ class EmbeddingNeighbours:
     def of(self, word: str) -> Sequence[str]:
         """The neighbours of `word`, nearest first; none where the vocabulary does not have it whole."""
         if word not in self._known:
-            known = word if word in self._index else word.lower()
-            self._known[word] = self._nearest(known) if known in self._index else ()
+            known = word == word.lower() and word in self._index and not self._meaning.fixed(word)
+            self._known[word] = self._nearest(word) if known else ()
         return self._known[word]
 
     def _nearest(self, word: str) -> tuple[str, ...]:
@@ -98,7 +128,7 @@ class EmbeddingNeighbours:
         near = [
             self._words[index]
             for value, index in zip(found.values.tolist(), found.indices.tolist(), strict=True)
-            if value >= _LEAST_COSINE and self._words[index].lower() != word.lower()
+            if value >= _LEAST_COSINE and self._meaning.keeps(word, self._words[index])
         ]
         return tuple(near[:_NEIGHBOURS])
 

@@ -44,7 +44,14 @@ class Outcome:
 Search = Generator[list[str], "Array", Outcome]
 
 
-def search(target: Target, sources: Sequence[Candidates], *, budget: int) -> Search:
+def search(
+    target: Target,
+    sources: Sequence[Candidates],
+    *,
+    budget: int,
+    most: int | None = None,
+    allowed: Callable[[str], bool] | None = None,
+) -> Search:
     """Yield lists of texts, take their class probabilities [texts, classes], and return the outcome.
 
     The first round tries one candidate per word, in the text's order, so a query both ranks a word and may flip the
@@ -55,21 +62,35 @@ def search(target: Target, sources: Sequence[Candidates], *, budget: int) -> Sea
 
     No step depends on `budget`, which only cuts the run off: a larger budget repeats the smaller one's run and goes on,
     so it never flips fewer texts.
+
+    Args:
+        target: the text, its label and the probability of it.
+        sources: where candidates come from, the best first.
+        budget: most texts to be scored.
+        most: how many words may differ in one text; a change beyond them takes the place of the one with the smallest
+            drop. None is all.
+        allowed: whether a changed text may be used; one that may not is not scored and is no query. None allows all.
     """
     words = Words.of(target.text)
-    state = _State(lowest=target.clean)
-    for query in range(budget):
+    state = _State(lowest=target.clean, most=most)
+    queries = 0
+    while queries < budget:
         index = state.next_word(words, sources)
         if index is None:
-            return _outcome(words, state.changes, flipped=False, queries=query)
-        option = state.left[index].pop(0)
-        probabilities = yield [words.replaced({**state.changes, index: option})]
+            break
+        tried = state.with_change(index, state.left[index].pop(0))
+        text = words.replaced(tried)
+        state.tries[index] += 1
+        if allowed is not None and not allowed(text):
+            continue
+        probabilities = yield [text]
+        queries += 1
         if probabilities[0].argmax() != target.label:
-            needed = {**state.changes, index: option}
-            undone = yield from _undo(words, needed, target, by_drop=state.by_drop(index), budget=budget - query - 1)
-            return _outcome(words, needed, flipped=True, queries=query + 1 + undone)
-        state.note(index, option, float(probabilities[0][target.label]))
-    return _outcome(words, state.changes, flipped=False, queries=budget)
+            by_drop = sorted((each for each in tried if each != index), key=lambda each: state.drops[each])
+            undone = yield from _undo(words, tried, target, by_drop=by_drop, budget=budget - queries)
+            return _outcome(words, tried, flipped=True, queries=queries + undone)
+        state.note(index, tried, float(probabilities[0][target.label]))
+    return _outcome(words, state.changes, flipped=False, queries=queries)
 
 
 @dataclass(kw_only=True)
@@ -77,6 +98,7 @@ class _State:
     """What a search has learned: the changes kept, and the candidates left, largest drop and tries of each word."""
 
     lowest: float
+    most: int | None = None
     reached: int = 0  # words before it had their first try or have no candidate
     changes: dict[int, str] = field(default_factory=dict)
     left: dict[int, list[str]] = field(default_factory=dict)
@@ -94,17 +116,20 @@ class _State:
         open_ = [index for index, options in self.left.items() if options]
         return max(open_, key=lambda index: (-self.tries[index], self.drops[index]), default=None)
 
-    def note(self, index: int, option: str, own: float) -> None:
-        """Take in the true class's probability `own` with `option` at `index`; keep the change if it lowers it."""
-        self.tries[index] += 1
+    def with_change(self, index: int, option: str) -> dict[int, str]:
+        """The changes with `option` at `index`, less the one with the smallest drop if they would be too many."""
+        kept = {other: word for other, word in self.changes.items() if other != index}
+        if self.most is not None and len(kept) >= self.most:
+            least = min(kept, key=lambda other: self.drops[other])
+            kept = {other: word for other, word in kept.items() if other != least}
+        return {**kept, index: option}
+
+    def note(self, index: int, tried: dict[int, str], own: float) -> None:
+        """Take in the true class's probability `own` with the changes `tried`; keep them if they lower it."""
         self.drops[index] = max(self.drops[index], _log_odds(self.lowest) - _log_odds(own))
         if own < self.lowest:
             self.lowest = own
-            self.changes[index] = option
-
-    def by_drop(self, last: int) -> list[int]:
-        """The changed positions other than `last`, the one with the smallest drop first."""
-        return sorted((index for index in self.changes if index != last), key=lambda index: self.drops[index])
+            self.changes = tried
 
 
 def _undo(
