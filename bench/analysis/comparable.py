@@ -53,13 +53,19 @@ def differing(parts: Sequence[Mapping[str, Any]], *, between: str = "against") -
 
 
 def _one_attack(records: Sequence[Record]) -> None:
-    """Refuse attacks of different versions; the first had none in its conditions. Records without an attack fit all."""
-    attacked = [record for record in records if "attack" in record.conditions]
-    versions = sorted({int(record.conditions["attack"].get("version", 1)) for record in attacked})
-    if len(versions) > 1:
+    """Refuse attacks of different versions or sources; the first version had neither in its conditions.
+
+    Records without an attack fit all.
+    """
+    found = {
+        (int(told.get("version", 1)), ", ".join(sorted(told.get("sources", ()))))
+        for told in (record.conditions.get("attack", {}) for record in records if "attack_accuracy" in record.values)
+    }
+    if len(found) > 1:
+        said = "; ".join(f"version {version}{f' with {names}' if names else ''}" for version, names in sorted(found))
         raise RecordError(
-            f"these records were attacked by different versions of the attack ({', '.join(map(str, versions))}), whose "
-            "`attack_*` values are never ranked together: run the older recipes again, or read the folders apart."
+            f"these records were attacked in different ways ({said}), and their `attack_*` values are never ranked "
+            "together: run the older recipes again, or read the folders apart."
         )
 
 

@@ -80,10 +80,17 @@ def test_equal_keys_are_not_named_and_long_lists_are_counted(record):
         comparable(records)
 
 
-def test_attacks_of_different_versions_are_refused_and_of_one_are_not(record):
-    older = record("a", "none", conditions={"attack": {"query_budget": 40}})  # the first version had no number
-    newer = record("a", "svd", conditions={"attack": {"version": 2}})
-    with pytest.raises(RecordError, match=r"different versions of the attack \(1, 2\)"):
+def test_attacks_of_different_versions_or_sources_are_refused_and_of_one_are_not(record):
+    def attacked(task, recipe, **told):
+        return record(task, recipe, values={"attack_accuracy": 0.5}, conditions={"attack": told})
+
+    older = attacked("a", "none", query_budget=40)  # the first version had no number
+    newer = attacked("a", "svd", version=2, sources={"typing-errors": "typing"})
+    with pytest.raises(RecordError, match=r"different ways \(version 1; version 2 with typing-errors\)"):
         comparable([older, newer])
-    comparable([older, record("a", "svd", conditions={"attack": {}}), record("a", "prune")])
-    comparable([newer, record("a", "prune", conditions={"attack": {"version": 2}})])
+    with pytest.raises(RecordError, match=r"with typing-errors; version 2 with typing-errors, wordnet"):
+        more = {"wordnet": "word", "typing-errors": "typing"}
+        comparable([newer, attacked("a", "prune", version=2, sources=more)])
+    skipped = record("a", "prune", conditions={"attack": {"took_s": 0.0}})
+    comparable([older, record("a", "svd"), skipped])
+    comparable([newer, skipped])
