@@ -88,9 +88,9 @@ def test_attacks_of_different_versions_or_sources_are_refused_and_of_one_are_not
     newer = attacked("a", "svd", version=2, sources={"typing-errors": "typing"})
     with pytest.raises(RecordError, match=r"different ways \(version 1; version 2 with typing-errors\)"):
         comparable([older, newer])
+    more = attacked("a", "prune", version=2, sources={"wordnet": "word", "typing-errors": "typing"})
     with pytest.raises(RecordError, match=r"with typing-errors; version 2 with typing-errors, wordnet"):
-        more = {"wordnet": "word", "typing-errors": "typing"}
-        comparable([newer, attacked("a", "prune", version=2, sources=more)])
+        comparable([newer, more])
     skipped = record("a", "prune", conditions={"attack": {"took_s": 0.0}})
     comparable([older, record("a", "svd"), skipped])
     comparable([newer, skipped])
