@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARITHMETIC := tests/layers tests/methods/test_every_method.py $(wildcard tests/methods/test_quantize*.py) tests/test_artifact.py
 
-.PHONY: setup demo test test-isa check clean
+.PHONY: setup demo test test-all test-isa check clean
 
 setup: $(READY)
 
@@ -17,7 +17,10 @@ demo: setup  # trains, compresses and measures what has no record yet; run again
 	$(BIN)/bench pareto demo --x flops --y quality --out results/demo/front.png --out results/demo/front.svg
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: setup test-isa  # what `make test` leaves out: the slow tests, and arithmetic under another instruction set
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 test-isa: setup  # arithmetic and kernels once more, as on a processor without AVX-512
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARITHMETIC)

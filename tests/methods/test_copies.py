@@ -62,6 +62,7 @@ def compress(recipe, model, lab, watch):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPRESSING)
 def test_a_recipe_holds_at_most_three_copies(name, make_lab, tiny_bert):
     gc.collect()
