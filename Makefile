@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-ARITHMETIC := tests/layers tests/methods/test_every_method.py $(wildcard tests/methods/test_quantize*.py) tests/test_artifact.py
+ARITHMETIC := tests/layers tests/methods/test_every_method.py $(wildcard tests/methods/test_quantize*.py) tests/artifacts/test_artifact.py
 
 .PHONY: setup demo test test-all test-isa check clean
 

@@ -29,7 +29,7 @@ from transformers import (
 )
 from transformers.utils import is_accelerate_available, logging
 
-from bench.suite import Task, load_suite
+from bench.spec.suite import Task, load_suite
 from bench.tasks.data import load_data
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example

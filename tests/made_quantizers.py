@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.methods.quantizing.granularity import GRANULARITIES
-from bench.methods.quantizing.grid import GRIDS
-from bench.methods.quantizing.quantizer import Quantizer
-from bench.methods.quantizing.range import RANGES
+from bench.methods.quantize.granularity import GRANULARITIES
+from bench.methods.quantize.grid import GRIDS
+from bench.methods.quantize.quantizer import Quantizer
+from bench.methods.quantize.range import RANGES
 
 REGISTRIES = {"grid": GRIDS, "granularity": GRANULARITIES, "range": RANGES}
 PLAIN = {"grid": "symmetric", "granularity": "row", "range": "min-max"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.suite import Task
+from bench.spec.suite import Task
 
 SOURCE = ("ka", "lo", "mi", "nu", "po", "ra", "se", "tu")
 TARGET = ("one", "two", "three", "four", "five", "six", "seven", "eight")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import SuiteError, unknown
-from bench.methods.method import METHODS
-from bench.record import Record, StageLog
+from bench.base.errors import SuiteError, unknown
+from bench.methods.base.method import METHODS
+from bench.records.record import Record, StageLog
 
 if TYPE_CHECKING:
-    from bench.recipe import Recipe, Stage
-    from bench.suite import Finding
+    from bench.spec.recipe import Recipe, Stage
+    from bench.spec.suite import Finding
 
 NONE = "none"  # how an argument that is None or empty is written, and read in a condition
 WHOLE = ("recipe", "task", "seed", "model")  # what tells records apart and is no argument

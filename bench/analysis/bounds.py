@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench.columns import column
-from bench.record import Record
+from bench.records.record import Record
 
 _SHARES = ("accuracy", "f1", "exact_match", "bleu", "perplexity")  # perplexity counts in quality as its inverse
 _CORRELATIONS = ("mcc", "pearson", "spearman")

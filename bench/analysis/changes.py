@@ -11,8 +11,8 @@ from bench.analysis.bounds import difference_of
 from bench.analysis.paired import PAIRED, Measured, paired_change
 from bench.analysis.spread import is_score, p_of_zero, score_over_cells
 from bench.analysis.table import Absent, value_of
+from bench.base.statistics import Interval
 from bench.columns import column, computation, storage
-from bench.statistics import Interval
 
 Cell = tuple[str, int]  # task and seed
 Cells = Mapping[Cell, Measured]

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.errors import RecordError
-from bench.record import Record
+from bench.base.errors import RecordError
+from bench.records.record import Record
 
 _RULES = (
     ("suite", "suites", "read one suite at a time"),

@@ -16,8 +16,8 @@ from bench.analysis.seeds import compared, trains, uncalled
 from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, flags_of
 from bench.analysis.verdict import change_of_difference, change_of_ratio
+from bench.base.errors import RecordError
 from bench.columns import COLUMNS, column
-from bench.errors import RecordError
 
 DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_kwh")
 RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives

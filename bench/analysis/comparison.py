@@ -9,8 +9,8 @@ from typing import Literal
 from bench.analysis.changes import Change
 from bench.analysis.numbers import significant, written
 from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.base.statistics import Interval
 from bench.columns import column
-from bench.statistics import Interval
 
 OVERALL = "overall"
 

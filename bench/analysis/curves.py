@@ -7,14 +7,14 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.analysis import picture
 from bench.analysis.axis import axis_for
 from bench.analysis.grid import REFERENCE, Entry, Grid, Label
 from bench.analysis.numbers import heading
 from bench.analysis.seeds import bars
 from bench.analysis.spread import is_score
 from bench.analysis.table import Absent
-from bench.errors import RecordError
+from bench.base.errors import RecordError
+from bench.report import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,10 +13,10 @@ from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
 from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, failure_note
+from bench.base.errors import RecordError, unknown
 from bench.columns import COLUMNS, Column, column
-from bench.errors import RecordError, unknown
-from bench.record import Failure, Record
-from bench.suite import Finding, Suite
+from bench.records.record import Failure, Record
+from bench.spec.suite import Finding, Suite
 
 REFERENCE = "reference"
 _EMPTY = Absent("no recipe of the records falls here")

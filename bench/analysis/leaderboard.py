@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bench.analysis.standings import Standing, Standings, standings
 from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, Table, with_ends
+from bench.base.errors import RecordError, unknown
 from bench.columns import column
-from bench.errors import RecordError, unknown
-from bench.record import Failure, Record
-from bench.suite import Suite, Track
+from bench.records.record import Failure, Record
+from bench.spec.suite import Suite, Track
 
 _POWER = ("power_source",)
 _ENERGY = {  # by column, the conditions of a record that name where its power comes from

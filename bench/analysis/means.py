@@ -9,8 +9,8 @@ from bench.analysis.bounds import bounds_of
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.spread import is_score, p_of_zero, score_over_cells
 from bench.analysis.table import Absent, called_of, value_of
-from bench.record import Record
-from bench.statistics import Interval
+from bench.base.statistics import Interval
+from bench.records.record import Record
 
 Own = Mapping[tuple[str, int], Record]  # the recipe's records by task and seed
 Cells = list[list[float | int]]  # [tasks][seeds]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.dominance import beaten, dominated
-from bench.statistics import Interval
+from bench.base.statistics import Interval
 
 if TYPE_CHECKING:
     import numpy as np

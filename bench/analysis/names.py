@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from bench.record import Failure, Record
+from bench.records.record import Failure, Record
 
 DIGITS = 8  # of the fingerprint, behind the name
 

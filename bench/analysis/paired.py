@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.table import Absent
-from bench.errors import UnavailableError
-from bench.record import Record
-from bench.statistics import Interval, paired_difference
+from bench.base.errors import UnavailableError
+from bench.base.statistics import Interval, paired_difference
+from bench.records.record import Record
 
 if TYPE_CHECKING:
-    from bench.predictions import Seen
-    from bench.statistics import Score
+    from bench.base.statistics import Score
+    from bench.records.tables import Seen
 
 PAIRED = ("quality", "label_loyalty")
 RESAMPLES = 1000
@@ -61,7 +61,7 @@ def _splits(record: Record) -> list[str]:
 
 
 def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
-    from bench.predictions import TABLE, read_predictions
+    from bench.records.tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
         return Absent("a record was stored without its predictions")
@@ -76,14 +76,14 @@ def _score(name: str, record: Record, parts: Sequence[Seen]) -> Score:
     import numpy as np
 
     if name == "label_loyalty":
-        from bench.measures.loyalty import joined, same_label
+        from bench.measures.agreement.loyalty import joined, same_label
 
         same = same_label(joined([part.reference for part in parts]), joined([part.artifact for part in parts]))
         if same is None:
             raise UnavailableError("a regression output is not a label")
         agrees = np.asarray(same, dtype=np.float64)  # [examples]
         return lambda indices: float(agrees[indices].mean())
-    from bench.measures.quality import METRICS
+    from bench.measures.quality.quality import METRICS
     from bench.tasks.metrics.resampled import quality_scorer
 
     if any(truth is None for part in parts for truth in part.truth):

@@ -12,11 +12,11 @@ from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
 from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing, Standings, standings
 from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
+from bench.base.errors import RecordError
+from bench.base.statistics import Interval
 from bench.columns import COLUMNS, column
-from bench.errors import RecordError
-from bench.record import Failure, Record
-from bench.statistics import Interval
-from bench.suite import Suite
+from bench.records.record import Failure, Record
+from bench.spec.suite import Suite
 
 Direction = Literal["higher", "lower"]
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pydantic import ValidationError
 
 from bench.analysis.spread import is_score
-from bench.methods.method import METHODS
-from bench.record import Record, StageLog
+from bench.methods.base.method import METHODS
+from bench.records.record import Record, StageLog
 
 MORE = "run more seeds (`bench run SUITE --seed 0 --seed 1 --seed 2`)"
 NOT_CALLED = (

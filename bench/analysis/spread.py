@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 
 from bench.analysis.bounds import Bounds
+from bench.base.statistics import Interval, over_seeds
 from bench.columns import agreement, quality, robustness
-from bench.statistics import Interval, over_seeds
 
 NOT_SIGNIFICANT = 0.05  # a drop whose test has a larger p is marked
 _SCORES = frozenset(column.name for group in (quality, agreement, robustness) for column in group.COLUMNS)

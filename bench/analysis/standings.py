@@ -12,10 +12,10 @@ from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
 from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, BySeed, Cell, flags_of
+from bench.base.errors import RecordError, SuiteError
 from bench.columns import COLUMNS
-from bench.errors import RecordError, SuiteError
-from bench.record import Failure, Record
-from bench.suite import Suite
+from bench.records.record import Failure, Record
+from bench.spec.suite import Suite
 
 _ONE_PROCESS = (
     "The times of a cell come from a single process, so the intervals of speedup are too narrow: another process may "

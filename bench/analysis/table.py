@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import NOT_CALLED, trains
+from bench.base.errors import RecordError, unknown
 from bench.columns import COLUMNS, column
-from bench.errors import RecordError, unknown
-from bench.record import Failure, Record
+from bench.records.record import Failure, Record
 
 DEFAULT_COLUMNS = (
     "quality",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.statistics import Interval
+from bench.base.statistics import Interval
 
 Change = Literal["more", "less", "no change"]
 Verdict = Literal["faster", "slower", "no change"]

@@ -7,9 +7,9 @@ import sys
 import typer
 
 from bench import __version__
+from bench.base.errors import BenchError
 from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
 from bench.cli.terminal import replace_what_is_lacking
-from bench.errors import BenchError
 
 app = typer.Typer(
     add_completion=False,

@@ -12,15 +12,15 @@ import typer
 
 if TYPE_CHECKING:
     from bench.analysis.table import Table
-    from bench.record import Failure, Record
-    from bench.suite import Suite
+    from bench.records.record import Failure, Record
+    from bench.spec.suite import Suite
 
 
 def narrowed(
     results: Path, suite: str, *, machine: str | None = None, setting: str | None = None, tasks: Sequence[str] = ()
 ) -> tuple[list[Record], list[Failure]]:
     """The suite's records and failures, of one machine, setting and tasks where these are given."""
-    from bench.record import read_failures, read_records
+    from bench.records.record import read_failures, read_records
 
     records = [
         record
@@ -73,7 +73,7 @@ def print_board(suite: Suite, results: Path, machine: str) -> None:
 
 def put_all(table: Table, form: str, out: Sequence[Path], *, draw: Callable[[Path], None]) -> None:
     """Print the table, or write it to every file of `out`; `draw` makes those that are pictures."""
-    from bench.analysis.picture import SUFFIXES
+    from bench.report.picture import SUFFIXES
 
     for path in out:
         if path.suffix in SUFFIXES:
@@ -87,8 +87,8 @@ def put_all(table: Table, form: str, out: Sequence[Path], *, draw: Callable[[Pat
 
 def put(table: Table, form: str, out: Path | None) -> None:
     """Print the table, or write it to `out` in the form that its suffix names."""
-    from bench.analysis.render import render
-    from bench.record import write_text
+    from bench.records.record import write_text
+    from bench.report.render import render
 
     if out is None:
         width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120

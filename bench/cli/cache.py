@@ -16,7 +16,7 @@ _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CAC
 @app.command("list")
 def list_(root: Path | None = _ROOT) -> None:
     """Every reference and artifact with its key, size and what it is."""
-    from bench.store import Store, default_root
+    from bench.artifacts.store import Store, default_root
 
     store = Store(root or default_root())
     entries = store.entries()
@@ -31,7 +31,7 @@ def clear(
     root: Path | None = _ROOT,
 ) -> None:
     """Remove cached references and artifacts; records are never touched."""
-    from bench.store import Store, default_root
+    from bench.artifacts.store import Store, default_root
 
     gone = Store(root or default_root()).clear(tuple(key or ()))
     typer.echo(f"removed {len(gone)} entries, {sum(entry.bytes for entry in gone) / 1e6:.1f} MB")
@@ -40,8 +40,8 @@ def clear(
 @app.command("path")
 def path(key: str = typer.Argument(help="The key of an entry, or its beginning.")) -> None:
     """The folder of one entry, to load a compressed model elsewhere."""
-    from bench.errors import unknown
-    from bench.store import Store, default_root
+    from bench.artifacts.store import Store, default_root
+    from bench.base.errors import unknown
 
     store = Store(default_root())
     found = [entry for entry in store.entries() if entry.key.startswith(key)]

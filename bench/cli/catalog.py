@@ -15,15 +15,15 @@ def list_(
     format_: str = FORMAT,
 ) -> None:
     """Everything of one kind, a line each; md, csv and json say all of it."""
-    from bench.catalog import listing
+    from bench.library.catalog import listing
 
     rows = listing(kind, full=format_ != "table")
     if format_ == "table":
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
         return
-    from bench.analysis.render import render
     from bench.analysis.table import Table
+    from bench.report.render import render
 
     table = Table(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
     typer.echo(render(table, format_))
@@ -33,7 +33,7 @@ def show(
     name: str = typer.Argument(help="The name of anything that `bench list` lists."), format_: str = FORMAT
 ) -> None:
     """One thing in full: parts, arguments, citation, published numbers and whether they were verified."""
-    from bench.catalog import describe
+    from bench.library.catalog import describe
 
     found = describe(name)
     if format_ == "json":
@@ -48,9 +48,9 @@ def show(
 def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML file.")) -> None:
     """Validate a suite, its recipes and every argument without running anything."""
     from bench.analysis.arguments import check_finding
-    from bench.measures.measure import MEASURES
-    from bench.recipe import expand
-    from bench.suite import load_suite
+    from bench.measures.base.measure import MEASURES
+    from bench.spec.recipe import expand
+    from bench.spec.suite import load_suite
     from bench.tasks.kinds.kind import KINDS
     from bench.tasks.sources.source import SOURCES
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.analysis.compare import Side
     from bench.analysis.comparison import Comparison
     from bench.analysis.paired import Measured
-    from bench.suite import Suite
+    from bench.spec.suite import Suite
 
 _CONDITIONS = ("worse", "missing", "undecided")
 
@@ -44,7 +44,7 @@ def compare(
     """B against A: paired differences and ratios with their intervals, and a verdict for each column."""
     from bench.analysis.compare import DEFAULT
     from bench.analysis.compare import compare as find
-    from bench.errors import RecordError, unknown
+    from bench.base.errors import RecordError, unknown
 
     for condition in fail_on:
         if condition not in _CONDITIONS:
@@ -92,9 +92,9 @@ def _failed(done: Comparison, conditions: set[str], asked: Collection[str]) -> b
 
 def _suite(named: str | None, roots: Sequence[Path]) -> tuple[str, Suite | None]:
     """The suite's name and, where its file is known, the suite; found in the records where it is not named."""
-    from bench.errors import RecordError
-    from bench.record import read_records
-    from bench.suite import load_suite, suite_names
+    from bench.base.errors import RecordError
+    from bench.records.record import read_records
+    from bench.spec.suite import load_suite, suite_names
 
     if named is not None:
         known = load_suite(named)
@@ -111,7 +111,7 @@ def _suite(named: str | None, roots: Sequence[Path]) -> tuple[str, Suite | None]
 
 def _read(root: Path, suite: str) -> list[Measured]:
     from bench.analysis.paired import Measured
-    from bench.record import read_record
+    from bench.records.record import read_record
 
     paths = sorted(path for path in root.glob("**/*.json") if not path.name.endswith(".failed.json"))
     records = [Measured(record=read_record(path), path=path) for path in paths if not path.name.startswith(".")]
@@ -142,7 +142,7 @@ def _chosen(found: list[Measured], keep: dict[str, str | None], tasks: Sequence[
 
 def _of_recipes(a: str, b: str, found: list[Measured]) -> list[Side]:
     from bench.analysis.compare import side_of
-    from bench.errors import unknown
+    from bench.base.errors import unknown
 
     names = sorted({item.record.recipe for item in found})
     for name in (a, b):

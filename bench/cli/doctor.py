@@ -32,8 +32,8 @@ def doctor(
     if format_ == "json":
         typer.echo(json.dumps([finding._asdict() for finding in found], indent=1))
     elif format_ != "table":
-        from bench.analysis.render import render
         from bench.analysis.table import Table
+        from bench.report.render import render
 
         rows = tuple(dict(finding._asdict()) for finding in found)
         table = Table(title="What this machine can measure", columns=("topic", "level", "found", "advice"), rows=rows)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.errors import SuiteError
-from bench.schema import toml_value
-from bench.setting import Setting
+from bench.base.errors import SuiteError
+from bench.base.schema import toml_value
+from bench.spec.setting import Setting
 
 
 def split(

@@ -12,8 +12,8 @@ from bench.cli.board import narrowed, of_one_setting, put, put_all
 from bench.cli.results import FORMAT, MACHINE, RESULTS, SETTING, TASK
 
 if TYPE_CHECKING:
-    from bench.record import Failure, Record
-    from bench.suite import Suite
+    from bench.records.record import Failure, Record
+    from bench.spec.suite import Suite
 
 
 def pivot(
@@ -38,7 +38,7 @@ def pivot(
     from bench.analysis.curves import draw_curves
     from bench.analysis.grid import Axes, grid_of
     from bench.analysis.pivot import pivot as arrange
-    from bench.suite import load_suite
+    from bench.spec.suite import load_suite
 
     chosen = load_suite(suite)
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
@@ -55,7 +55,7 @@ def _put_findings(suite: Suite, records: list[Record], failures: list[Failure], 
     """Every table that the suite names; those without a record are named, and raised where there is no other."""
     from bench.analysis.grid import grid_of_finding
     from bench.analysis.pivot import pivot as arrange
-    from bench.errors import RecordError, UnknownNameError
+    from bench.base.errors import RecordError, UnknownNameError
 
     lacking: list[RecordError] = []
     shown = 0
@@ -76,7 +76,7 @@ def _put_findings(suite: Suite, records: list[Record], failures: list[Failure], 
 
 
 def _conditions(texts: list[str]) -> dict[str, str]:
-    from bench.errors import RecordError
+    from bench.base.errors import RecordError
 
     found = {}
     for text in texts:

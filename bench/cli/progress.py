@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from bench.events import Event
-    from bench.runner import Run
+    from bench.engine.events import Event
+    from bench.engine.runner import Run
 
 _VERBS = {
     "reference": "training the reference for",

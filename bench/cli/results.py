@@ -29,7 +29,7 @@ def table(
 ) -> None:
     """Every record, a row each, with each missing value explained."""
     from bench.analysis.table import table_of
-    from bench.errors import RecordError, unknown
+    from bench.base.errors import RecordError, unknown
 
     if not results.is_dir():
         raise RecordError(
@@ -57,7 +57,7 @@ def leaderboard(
 ) -> None:
     """Recipes in order, over every task that was run; refuses to rank different machines or settings together."""
     from bench.analysis.leaderboard import leaderboard as rank
-    from bench.suite import load_suite
+    from bench.spec.suite import load_suite
 
     chosen = load_suite(suite)
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
@@ -83,8 +83,8 @@ def pareto(
 ) -> None:
     """The recipes that no other recipe beats in every column, listed and drawn."""
     from bench.analysis.pareto import pareto as find
-    from bench.analysis.plot import draw_front
-    from bench.suite import load_suite
+    from bench.report.plot import draw_front
+    from bench.spec.suite import load_suite
 
     chosen = load_suite(suite)
     found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
@@ -102,7 +102,7 @@ def pareto(
 
 def _point(text: str) -> dict[str, float]:
     """The reference point in `flops=2e10,quality=0.5`."""
-    from bench.errors import RecordError
+    from bench.base.errors import RecordError
 
     point = {}
     for part in text.split(","):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bench.errors import ModelError, SuiteError, unknown
+from bench.base.errors import ModelError, SuiteError, unknown
 
 if TYPE_CHECKING:
-    from bench.cell import Cell
-    from bench.events import Summary
-    from bench.recipe import Recipe
-    from bench.store import Store
-    from bench.suite import Suite
+    from bench.artifacts.store import Store
+    from bench.engine.events import Summary
+    from bench.plan.cell import Cell
+    from bench.spec.recipe import Recipe
+    from bench.spec.suite import Suite
 
 
 def run(
@@ -38,12 +38,12 @@ def run(
     retry: bool = typer.Option(False, "--retry", help="Run cells again that failed before."),
 ) -> None:
     """Compress, measure and record every cell of SUITE; run again, it goes on where it stopped."""
-    from bench.cell import Conditions, plan
+    from bench.artifacts.store import Store, default_root
     from bench.cli.board import print_board
     from bench.cli.progress import watch
-    from bench.processes import start_server
-    from bench.runner import Places, Run
-    from bench.store import Store, default_root
+    from bench.engine.processes import start_server
+    from bench.engine.runner import Places, Run
+    from bench.plan.cell import Conditions, plan
 
     started = time.perf_counter()
     chosen, recipes = _choose(suite, recipe, assignments)
@@ -83,8 +83,8 @@ def run(
 def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, list[Recipe]]:
     """The suite and its recipes with every override applied."""
     from bench.cli.overrides import split
-    from bench.recipe import expand
-    from bench.suite import Choice, load_suite
+    from bench.spec.recipe import expand
+    from bench.spec.suite import Choice, load_suite
 
     plain = load_suite(name)
     choices = [choice if isinstance(choice, Choice) else Choice(recipe=choice) for choice in plain.recipes]

@@ -16,9 +16,9 @@ def survey(
     out: Path | None = typer.Option(None, help="Write to this file instead; its links are relative to its folder."),
 ) -> None:
     """Every row of the survey with its recipes, tests and results, and published against measured figures."""
-    from bench.record import write_text
-    from bench.suite import load_suite
-    from bench.survey.page import page_of, written
+    from bench.records.record import write_text
+    from bench.report.survey.page import page_of, written
+    from bench.spec.suite import load_suite
 
     suites = {chosen.name: chosen for chosen in map(load_suite, suite)}
     page = page_of(results, suites)

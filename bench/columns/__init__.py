@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bench.base.errors import unknown
 from bench.columns import agreement, computation, decoding, energy, quality, robustness, storage, time
 from bench.columns.column import Column
-from bench.errors import unknown
 
 _GROUPS = (quality, agreement, robustness, computation, time, decoding, storage, energy)
 

@@ -100,7 +100,7 @@ COLUMNS = (
         "number",
         "gross energy of making the artifact from the reference",
         source="ours: measuring.md, section 4; CodeCarbon around all stages of the recipe",
-        oracle="test_worker_energy.py::test_energy_of_stages_done_before_is_added_and_its_source_named",
+        oracle="engine/test_worker_energy.py::test_energy_of_stages_done_before_is_added_and_its_source_named",
     ),
     Column(
         "compress_s",

@@ -40,7 +40,7 @@ COLUMNS = (
         "seconds",
         "median absolute deviation of the same",
         "median absolute deviation, not scaled",
-        "test_statistics.py::test_median_and_mad_by_hand",
+        "base/test_statistics.py::test_median_and_mad_by_hand",
     ),
     Column(
         "latency_undisturbed_s",

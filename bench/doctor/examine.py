@@ -46,7 +46,7 @@ def _power() -> list[Finding]:
 
 def _columns(device: str) -> list[Finding]:
     """Columns that no run can give on this machine, each with its reason."""
-    from bench.measures.measure import MEASURES
+    from bench.measures.base.measure import MEASURES
 
     found = []
     for _, measure in MEASURES.items():

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from bench.doctor.finding import Finding
-from bench.machine import describe_machine
 from bench.measures.timing.watch import OTHER, STEAL, Watch
+from bench.records.machine import describe_machine
 
 LOOK_S = 1.0
 COARSE_S = 1e-6

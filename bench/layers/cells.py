@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer
 
 
@@ -19,7 +19,7 @@ class CsrLinear(StoredLayer):
     The layout is scipy's and torch's CSR, or BSR where `block` is above 1: a block with a weight that is not zero is
     stored and multiplied whole. On a CPU the product is MKL's, which takes int32 indices and 32-bit floats (int64
     indices would be copied at every call); 8 bytes a stored weight are fewer than 4 a weight of the dense matrix below
-    a density of 1/2, and one bit a weight (`bench.layers.codec`) is smaller on disk above 1/32.
+    a density of 1/2, and one bit a weight (`bench.artifacts.codec`) is smaller on disk above 1/32.
 
     Args:
         in_features: width of the input.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.empty import EmptyLinear
 from bench.layers.factorized import FactorizedLinear
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.layers.layer import LAYER_KINDS
 from bench.layers.stack import StoredStack
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 
 InputGrid = Literal["symmetric", "affine", "interval"]
 Span = Literal["call", "token", "fixed"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer
 
 LARGEST = 127

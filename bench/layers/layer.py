@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from bench.errors import ArtifactError, UnknownNameError
-from bench.registry import Registry
+from bench.base.errors import ArtifactError, UnknownNameError
+from bench.base.registry import Registry
 
 LINEAR = "linear"
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 
 MOST_BITS = 8
 _GROUP = 8  # this many codes end on a whole byte, whatever their width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 
 def replace_everywhere(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

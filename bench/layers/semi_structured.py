@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.int8 import DEQUANTIZED
 from bench.layers.layer import LAYER_KINDS, StoredLayer
 

@@ -8,12 +8,12 @@ from typing import ClassVar, cast
 
 from torch import nn
 
-from bench.errors import MethodError, ModelError, UnknownNameError
+from bench.base.errors import MethodError, ModelError, UnknownNameError
+from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.stack import StoredStack, positions
 from bench.models.block import Block
 from bench.models.roles import ALL_ROLES, PARTS, ROLES, Part, Role
-from bench.registry import Registry
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 

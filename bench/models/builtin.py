@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.models.limits import Limits, limits_of
 from bench.models.source import ModelSource, label_settings
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.artifact import content_hash, is_artifact
-from bench.errors import ModelError
+from bench.artifacts.artifact import content_hash, is_artifact
+from bench.base.errors import ModelError
 from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerprint, weight_files
 from bench.models.label_names import FRESH, told_order
 from bench.models.limits import Limits, Segments, choose_segments, limits_of, require_words, with_segments
@@ -154,7 +154,7 @@ class CheckpointSource(ModelSource):
         return model.float().eval(), use
 
     def _artifact(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, _Use]:
-        from bench.artifact import load
+        from bench.artifacts.artifact import load
         from bench.models.heads import head_of
 
         model = load(self.directory).model

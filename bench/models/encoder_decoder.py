@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role, adapter_of_type
 from bench.models.bert import BertAdapter
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from bench.errors import ModelError, unknown
+from bench.base.errors import ModelError, unknown
 
 if TYPE_CHECKING:
     from torch import nn

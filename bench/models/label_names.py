@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 # Other spellings of a label, whatever their case and separators. Numbers and yes/no stand only where a number of the
 # data set has one meaning everywhere: that of entailment is 0 in GLUE's RTE and 1 in its WNLI.

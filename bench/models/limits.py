@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 Segments = Literal["given", "added", "left out", "none"]
 

@@ -6,7 +6,7 @@ import copy
 
 from torch import nn
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 
 def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:

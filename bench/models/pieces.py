@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 SPECIAL = {"pad": "<pad>", "unk": "<unk>", "bos": "<s>", "eos": "</s>"}
 SPACE = "▁"  # what stands for the space before a word, as in SentencePiece

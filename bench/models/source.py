@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import ModelError, unknown
+from bench.base.errors import ModelError, unknown
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.models.stored import BUFFERS, Tensor, plain_name, tensor_files
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 

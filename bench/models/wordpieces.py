@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHARACTERS = 100  # most frequent characters kept as pieces, each as a word's start and as its continuation

@@ -7,12 +7,12 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.source import SOURCES, needed_splits
 
 if TYPE_CHECKING:
-    from bench.suite import Task
+    from bench.spec.suite import Task
 
 
 def load_data(task: Task, *, data_dir: Path | None) -> TaskData:

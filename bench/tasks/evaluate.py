@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.errors import DataError, ModelError
+from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from bench.artifact import Loaded
-    from bench.suite import Task
+    from bench.artifacts.artifact import Loaded
+    from bench.spec.suite import Task
     from bench.tasks.examples import Example, TaskData
 
 T = TypeVar("T")

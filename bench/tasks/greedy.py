@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.models.limits import positions_of
 
 if TYPE_CHECKING:

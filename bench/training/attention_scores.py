@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.models.adapter import adapter_for
 
 

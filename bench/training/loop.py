@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.errors import TrainingError
-from bench.setting import Training
+from bench.base.errors import TrainingError
+from bench.spec.setting import Training
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.kinds.kind import Batch, Feature, TaskKind
 from bench.training.hooks import Hook, TrainState

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.errors import TrainingError
+from bench.base.errors import TrainingError
 
 _READ_STEPS = 16  # a read every step would make the host wait for a GPU each time
 _READ_S = 1.0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from bench.errors import TrainingError
+from bench.base.errors import TrainingError
 
 _FUSED_DEVICES = ("cpu", "cuda")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.errors import TrainingError
+from bench.base.errors import TrainingError
 from bench.layers.halting import HaltingStack
 from bench.tasks.kinds.kind import Batch, TaskKind
 from bench.training.objective import Term

@@ -35,31 +35,31 @@ MUTATIONS = {
         "tests/measures/test_timing_calls.py",
     ),
     "take-the-root-twice": Mutation(
-        "bench/measures/loyalty.py",
+        "bench/measures/agreement/loyalty.py",
         "1 - np.sqrt(np.clip(bits, 0, 1))",
         "1 - np.sqrt(np.sqrt(np.clip(bits, 0, 1)))",
         "tests/measures/test_agreement.py",
     ),
     "swap-kl": Mutation(
-        "bench/measures/loyalty.py",
+        "bench/measures/agreement/loyalty.py",
         "(np.exp(log_p) * (log_p - log_q))",
         "(np.exp(log_q) * (log_q - log_p))",
         "tests/measures/test_agreement.py",
     ),
     "count-tied-weights-twice": Mutation(
-        "bench/measures/parameters.py",
+        "bench/measures/storage/parameters.py",
         "    return list(seen.values())",
         "    return list(tensors)",
         "tests/measures/test_parameters.py",
     ),
     "average-batch-means": Mutation(
-        "bench/measures/loyalty.py",
+        "bench/measures/agreement/loyalty.py",
         "return float((1 - np.sqrt(np.clip(bits, 0, 1))).mean())",
         "return float(np.mean([part.mean() for part in np.array_split(1 - np.sqrt(np.clip(bits, 0, 1)), 3)]))",
         "tests/measures/test_agreement.py",
     ),
     "call-macs-flops": Mutation(
-        "bench/measures/computation.py",
+        "bench/measures/computation/computation.py",
         '"flops": 2 * ',
         '"flops": ',
         "tests/measures/test_computation.py",
@@ -77,10 +77,10 @@ MUTATIONS = {
         "tests/measures/test_timing_pairs.py",
     ),
     "ungate-percentiles": Mutation(
-        "bench/statistics.py",
+        "bench/base/statistics.py",
         "if len(values) < samples_needed(share):",
         "if len(values) < 2:",
-        "tests/test_statistics.py",
+        "tests/base/test_statistics.py",
     ),
     "forget-the-pue": Mutation(
         "bench/measures/energy/calculators.py",
@@ -89,7 +89,7 @@ MUTATIONS = {
         "tests/measures/test_energy_calculators.py",
     ),
     "attack-what-is-wrong-already": Mutation(
-        "bench/measures/attack.py",
+        "bench/measures/robustness/attack.py",
         "if clean[number].argmax() == example.label",
         "if True",
         "tests/measures/test_attack.py",

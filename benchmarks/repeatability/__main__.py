@@ -22,13 +22,13 @@ from typing import Any
 
 from timed import timed
 
-from bench.artifact import load
+from bench.artifacts.artifact import load
+from bench.base.statistics import Interval
+from bench.engine.processes import Child, start_server, wait_for
 from bench.measures.timing import rounds
 from bench.measures.timing.pairs import observed, pooled
 from bench.measures.timing.rounds import Round
-from bench.processes import Child, start_server, wait_for
-from bench.setting import Measuring
-from bench.statistics import Interval
+from bench.spec.setting import Measuring
 
 MATTERS = 0.03  # the smallest difference that `bench compare` calls
 WAYS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.measures.latency import Latency
+from bench.engine.processes import Report
+from bench.measures.timing.latency import Latency
 from bench.measures.timing.rounds import Round
-from bench.processes import Report
-from bench.setting import Measuring
+from bench.spec.setting import Measuring
 
 
 def timed(given: tuple[str, tuple[Path, Path], Measuring], report: Report) -> Round:

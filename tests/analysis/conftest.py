@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.record import Failure, Flag, Record, StageLog
-from bench.suite import Suite, validated
+from bench.records.record import Failure, Flag, Record, StageLog
+from bench.spec.suite import Suite, validated
 
 TASKS = ("alpha", "beta", "gamma")
 

@@ -7,7 +7,7 @@ import pytest
 from bench.analysis.comparable import comparable, differing
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.pareto import pareto
-from bench.errors import RecordError
+from bench.base.errors import RecordError
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pytest
 from bench.analysis.changes import change_of
 from bench.analysis.compare import compare, side_of
 from bench.analysis.paired import Measured
-from bench.analysis.render import render
 from bench.analysis.table import Absent
-from bench.errors import RecordError, UnknownNameError
+from bench.base.errors import RecordError, UnknownNameError
+from bench.report.render import render
 
 
 def side(name, records, **changes):

@@ -6,7 +6,7 @@ import pytest
 
 from bench.analysis.curves import draw_curves, figure_of_curves
 from bench.analysis.grid import Axes, grid_of
-from bench.errors import RecordError
+from bench.base.errors import RecordError
 
 
 def drawn(suite, records, *, rows="sparsity", columns="rewind", **more):

@@ -13,7 +13,7 @@ from bench.analysis import dominance
 from bench.analysis.dominance import dominated
 from bench.analysis.hypervolume import SLICES, cover
 from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
-from bench.statistics import Interval
+from bench.base.statistics import Interval
 
 
 def by_definition(gains):

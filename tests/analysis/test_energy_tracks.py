@@ -4,8 +4,8 @@ import pytest
 
 from bench.analysis.aggregate import aggregate
 from bench.analysis.leaderboard import leaderboard
+from bench.base.errors import RecordError
 from bench.columns import energy
-from bench.errors import RecordError
 
 TIMES = {"compress_s", "compress_cpu_s", "compress_epochs"}  # of the same group, and no energies
 DIRECTED = [column.name for column in energy.COLUMNS if column.better and column.name not in TIMES]

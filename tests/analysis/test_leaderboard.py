@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.table import Absent
-from bench.errors import RecordError, UnknownNameError
+from bench.base.errors import RecordError, UnknownNameError
 
 
 def order(board):

@@ -8,7 +8,7 @@ import scipy.stats
 
 from bench.analysis.membership import DRAWS, on_front
 from bench.analysis.pareto import front
-from bench.statistics import Interval
+from bench.base.statistics import Interval
 
 
 def sure(value):

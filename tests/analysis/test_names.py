@@ -12,9 +12,9 @@ from bench.analysis.names import is_called, told_apart
 from bench.analysis.paired import Measured
 from bench.analysis.pareto import pareto
 from bench.analysis.table import table_of
+from bench.base.errors import RecordError
 from bench.cli.compare import _told_apart
-from bench.errors import RecordError
-from bench.survey.sets import result_sets
+from bench.report.survey.sets import result_sets
 
 ONE, TWO = "1" * 64, "2" * 64
 NAMES = ["tiny@11111111", "tiny@22222222"]
@@ -123,7 +123,7 @@ def test_what_makes_two_records_of_one_cell_is_named_and_not_guessed(record):
 
 
 def test_the_survey_has_a_set_for_each_content(tmp_path, made, suite):
-    from bench.record import write_record
+    from bench.records.record import write_record
 
     for content in (ONE, TWO):
         for item in made(content):

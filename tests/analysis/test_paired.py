@@ -8,10 +8,10 @@ import pytest
 from bench.analysis.compare import compare, side_of
 from bench.analysis.paired import Measured, paired_change
 from bench.analysis.table import Absent
-from bench.errors import RecordError
-from bench.measures.measure import Reading
-from bench.predictions import table_path, write_tables
-from bench.record import write_record
+from bench.base.errors import RecordError
+from bench.measures.base.measure import Reading
+from bench.records.record import write_record
+from bench.records.tables import table_path, write_tables
 
 COUNT = 400
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.pareto import front, pareto
-from bench.analysis.render import render
 from bench.analysis.table import Absent
-from bench.errors import RecordError
+from bench.base.errors import RecordError
+from bench.report.render import render
 
 NAMES = ("a", "b", "c")
 values = st.integers(0, 3) | st.just(Absent("not measured"))

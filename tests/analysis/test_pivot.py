@@ -8,10 +8,10 @@ import pytest
 
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.pivot import pivot as tabulated
-from bench.analysis.render import render
 from bench.analysis.table import Absent
-from bench.errors import RecordError, UnknownNameError
-from bench.record import StageLog
+from bench.base.errors import RecordError, UnknownNameError
+from bench.records.record import StageLog
+from bench.report.render import render
 
 
 def pivot(suite, records, axes, **more):

@@ -9,9 +9,9 @@ import pytest
 
 from bench.analysis.axis import axis_for
 from bench.analysis.pareto import pareto
-from bench.analysis.plot import draw_front, figure_of
+from bench.base.errors import RecordError
 from bench.columns import COLUMNS
-from bench.errors import RecordError
+from bench.report.plot import draw_front, figure_of
 
 
 @pytest.fixture
@@ -137,12 +137,12 @@ def test_a_single_value_still_has_room_around_it(value):
 
 def test_of_many_rows_only_the_front_is_named_and_the_page_says_so(front, monkeypatch):
     assert not any("named" in text for text in texts(figure_of(front())))
-    monkeypatch.setattr("bench.analysis.plot.NAMED", 3)  # of four rows
+    monkeypatch.setattr("bench.report.plot.NAMED", 3)  # of four rows
     said = texts(figure_of(front()))
     assert {"reference", "tiny"} <= set(said)
     assert "wide" not in said
     assert any(text.endswith("4 rows, named: the front") for text in said)
-    monkeypatch.setattr("bench.analysis.plot.NAMED", 2)  # three of them are on the front
+    monkeypatch.setattr("bench.report.plot.NAMED", 2)  # three of them are on the front
     said = texts(figure_of(front()))
     assert "reference" in said
     assert "tiny" not in said

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from bench.analysis.leaderboard import leaderboard
-from bench.analysis.render import render
 from bench.analysis.table import Absent, Table, table_of
-from bench.errors import UnknownNameError
+from bench.base.errors import UnknownNameError
+from bench.report.render import render
 
 COSTS = {"speedup": 2.314, "speedup_low": 2.2, "speedup_high": 2.41, "size_bytes": 91_000_000, "params": 22_713_600}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.table import Absent, table_of
-from bench.errors import RecordError, UnknownNameError
+from bench.base.errors import RecordError, UnknownNameError
 
 
 def test_a_missing_value_is_absent_with_the_records_reason(record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.verdict import change_of_difference, verdict
-from bench.statistics import Interval
+from bench.base.statistics import Interval
 
 
 @pytest.mark.parametrize(

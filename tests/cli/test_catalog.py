@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from bench.catalog import CATALOG, describe, listing
-from bench.recipe import recipe_names
-from bench.suite import suite_names
+from bench.library.catalog import CATALOG, describe, listing
+from bench.spec.recipe import recipe_names
+from bench.spec.suite import suite_names
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *(["list", kind] for kind in CATALOG), ["show", "svd"]])

@@ -9,9 +9,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from bench.base.errors import RecordError, UnknownNameError
 from bench.cli import app
-from bench.errors import RecordError, UnknownNameError
-from bench.record import Record, write_record
+from bench.records.record import Record, write_record
 
 BASE = {
     "key": "k",

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.base.errors import RecordError
 from bench.cli import app
-from bench.errors import RecordError
-from bench.suite import SUITES_DIR, load_suite
+from bench.spec.suite import SUITES_DIR, load_suite
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "sst2"
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import TINY
 
 from bench.columns import COLUMNS
-from bench.record import read_records
-from bench.suite import load_suite
+from bench.records.record import read_records
+from bench.spec.suite import load_suite
 
 
 def records_in(folder: Path) -> list[Path]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.base.errors import RecordError
 from bench.cli import app
-from bench.errors import RecordError
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -45,7 +45,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 def test_writing_the_page_imports_no_torch():
     code = (
-        "import sys; from pathlib import Path; from bench.survey.page import page_of; "
+        "import sys; from pathlib import Path; from bench.report.survey.page import page_of; "
         f"page_of(Path({str(RESULTS)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

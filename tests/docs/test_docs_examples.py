@@ -12,14 +12,14 @@ import torch
 from bench.analysis.aggregate import aggregate
 from bench.columns import COLUMNS
 from bench.layers.cells import Cells
-from bench.methods.prune import Prune
-from bench.methods.pruning.saliency import SALIENCIES
-from bench.methods.pruning.selector import SELECTORS
-from bench.methods.pruning.site import Piece, Site
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing.range import RANGES, Ranged
-from bench.recipe import load_recipe
-from bench.suite import load_suite
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.site import Piece, Site
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.range import RANGES, Ranged
+from bench.spec.recipe import load_recipe
+from bench.spec.suite import load_suite
 
 DOCS = Path(__file__).parents[2] / "docs"
 

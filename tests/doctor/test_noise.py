@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.base.statistics import Interval
 from bench.doctor import noise
 from bench.measures.timing.pairs import SpeedUp
-from bench.statistics import Interval
 
 
 def judged(monkeypatch, ratio, invalid=None):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.block_term_attention import BlockTermAttention, block_term
 
 WIDTH, RANK, LENGTH = 32, 5, 6

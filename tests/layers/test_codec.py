@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import ArtifactError
-from bench.layers.codec import ENTRY_BYTES, decode, encode
+from bench.artifacts.codec import ENTRY_BYTES, decode, encode
+from bench.base.errors import ArtifactError
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int8, torch.int64, torch.bool]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.cutting import factors, through_columns, with_columns, with_rows, zero_columns, zero_rows
 from bench.layers.empty import EmptyAttention, EmptyLinear
 from bench.layers.factorized import FactorizedLinear

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.svd import decompose, truncated
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.layers.halting import HaltingStack, coordinates
 
 BATCH, LENGTH, WIDTH = 3, 5, 8

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.integer.dyadic import Requantize, dyadic, half_up, requantize
 from bench.layers.integer.functions import (
     NORMALIZED_BITS,

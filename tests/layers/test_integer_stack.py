@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import bench.layers.integer.layer as integer_layer_module
-from bench.errors import MethodError, ModelError
+from bench.base.errors import MethodError, ModelError
 from bench.layers.integer.convert import FloatLayer, Ranges, Weights, integer_layer, scale_of
 from bench.layers.integer.functions import WEIGHTS
 from bench.layers.integer.layer import FINE_SCALE, IntegerLayer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.packing import pack, packed_bytes, unpack
 
 BITS = range(1, 9)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.safe_embedding import SafeEmbedding
 
 V, D, R = 40, 24, 8

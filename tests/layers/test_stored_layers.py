@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bench.errors import ArtifactError, MethodError
+from bench.base.errors import ArtifactError, MethodError
 from bench.layers import int8
 from bench.layers.block_term_attention import BlockTermAttention
 from bench.layers.csr import CsrLinear

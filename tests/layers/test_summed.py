@@ -14,7 +14,7 @@ from bench.layers.layer import describe, rebuild
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
-from bench.measures.parameters import elements, embedding_parameters, stored_parameters
+from bench.measures.storage.parameters import elements, embedding_parameters, stored_parameters
 
 ROWS, COLUMNS = 13, 29
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bench.measures.measure import Pair
-from bench.setting import Setting
-from bench.suite import Task
+from bench.measures.base.measure import Pair
+from bench.spec.setting import Setting
+from bench.spec.suite import Task
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, Predictions
 

@@ -10,8 +10,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from scipy.stats import binom, entropy, pearsonr
 
-from bench.measures.agreement import Agreement
-from bench.measures.loyalty import (
+from bench.measures.agreement.agreement import Agreement
+from bench.measures.agreement.loyalty import (
     fidelity_kl,
     label_loyalty,
     loyalty_by_class,

@@ -10,10 +10,10 @@ import torch
 from made_pairs import classes, given_pair, labelled, make_loaded, make_pair, make_task, missing
 from pyarrow import parquet
 
-from bench.measures.attack import WIDEST, Attack
-from bench.measures.attacks.outcomes import Share
-from bench.measures.attacks.source import ATTACK_SOURCES, TypingSource
-from bench.predictions import write_tables
+from bench.measures.robustness.attack import WIDEST, Attack
+from bench.measures.robustness.attacks.outcomes import Share
+from bench.measures.robustness.attacks.source import ATTACK_SOURCES, TypingSource
+from bench.records.tables import write_tables
 from bench.tasks.evaluate import Evaluator, predict
 from bench.tasks.examples import Example, TaskData
 

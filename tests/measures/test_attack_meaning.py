@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measures.attacks import dictionary as dictionaries
-from bench.measures.attacks.bound import Bound, most_words
-from bench.measures.attacks.candidates import Synonyms
-from bench.measures.attacks.dictionary import DEBIAN, SourceMissingError, find_dictionary, open_wordnet
-from bench.measures.attacks.greedy import Target, run, search
-from bench.measures.attacks.meaning import Meaning, vader_lexicon
-from bench.measures.attacks.source import Ground, TypingSource
+from bench.measures.robustness.attacks import dictionary as dictionaries
+from bench.measures.robustness.attacks.bound import Bound, most_words
+from bench.measures.robustness.attacks.candidates import Synonyms
+from bench.measures.robustness.attacks.dictionary import DEBIAN, SourceMissingError, find_dictionary, open_wordnet
+from bench.measures.robustness.attacks.greedy import Target, run, search
+from bench.measures.robustness.attacks.meaning import Meaning, vader_lexicon
+from bench.measures.robustness.attacks.source import Ground, TypingSource
 
 OPPOSITES = [
     ("good", "bad"),

@@ -10,13 +10,13 @@ import torch
 from families import state
 from torch import nn
 
-from bench import artifact
+from bench.artifacts import artifact
 from bench.layers.int8 import Int8Linear
-from bench.measures.audit import audit
-from bench.methods.method import METHODS
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
-from bench.record import StageLog
+from bench.measures.audit.audit import audit
+from bench.methods.base.method import METHODS
+from bench.methods.prune.prune import Prune
+from bench.methods.quantize.quantize import Quantize
+from bench.records.record import StageLog
 
 # All that a method without a budget looks at.
 UNTRAINED = SimpleNamespace(plan=SimpleNamespace(epochs=1.0), device="cpu", seed=0)

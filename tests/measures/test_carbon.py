@@ -6,9 +6,9 @@ import pytest
 from made_energy import FakeMeter, make_idle, make_reading
 from made_pairs import make_loaded, make_pair, make_task, missing
 
-from bench.errors import BenchError
-from bench.measures.carbon import Carbon
+from bench.base.errors import BenchError
 from bench.measures.energy import windows
+from bench.measures.energy.carbon import Carbon
 from bench.measures.energy.meter import Load
 
 CARBON = Carbon()

@@ -8,10 +8,10 @@ from made_pairs import make_loaded, make_pair, make_task
 from torch import nn
 
 from bench.layers.int8 import Int8Linear
-from bench.measures.claims import check_claims, stage_drops
-from bench.measures.measure import Reading
-from bench.record import StageLog
-from bench.saving import Claimed, Real
+from bench.measures.audit.claims import check_claims, stage_drops
+from bench.measures.base.measure import Reading
+from bench.records.record import StageLog
+from bench.spec.saving import Claimed, Real
 
 WIDTH = 64
 DENSE_BYTES = 4 * WIDTH * WIDTH

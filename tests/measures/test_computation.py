@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from bench.layers.int8 import Int8Linear
-from bench.measures.computation import Computation
+from bench.measures.computation.computation import Computation
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
-from bench.setting import Measuring, Setting
+from bench.spec.setting import Measuring, Setting
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from made_clock import Clock
 from made_pairs import make_loaded, make_pair, make_task, missing
 from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2, tiny_marian
 
-from bench.errors import BenchError
-from bench.measures.decoding import Decoding
-from bench.measures.inputs import made_inputs
+from bench.base.errors import BenchError
+from bench.measures.base.inputs import made_inputs
+from bench.measures.computation.trace import trace
+from bench.measures.timing.decoding import Decoding
 from bench.measures.timing.steady import Clocks
-from bench.measures.trace import trace
-from bench.setting import Measuring
+from bench.spec.setting import Measuring
 
 LENGTH, WIDTH, FFN, VOCABULARY, LAYERS = 6, 32, 64, 20, 2
 

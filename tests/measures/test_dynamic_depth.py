@@ -12,12 +12,12 @@ import torch
 from made_pairs import make_pair, make_task, missing
 from torch import nn
 
-from bench.errors import ModelError
-from bench.measures.computation import Computation
-from bench.measures.depth import DynamicDepth, dynamic_depth, exits, mean_layers
-from bench.measures.executions import executions
-from bench.measures.trace import trace
-from bench.methods.halt import Halt
+from bench.base.errors import ModelError
+from bench.measures.computation.computation import Computation
+from bench.measures.computation.depth import DynamicDepth, dynamic_depth, exits, mean_layers
+from bench.measures.computation.executions import executions
+from bench.measures.computation.trace import trace
+from bench.methods.exit.halt import Halt
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
 

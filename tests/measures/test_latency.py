@@ -10,10 +10,10 @@ import torch
 from made_clock import Clock
 from torch import nn
 
-from bench import artifact
-from bench.measures.latency import Latency
+from bench.artifacts import artifact
+from bench.measures.timing.latency import Latency
 from bench.measures.timing.steady import Clocks
-from bench.setting import Measuring, Setting
+from bench.spec.setting import Measuring, Setting
 
 
 class Fake(nn.Module):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from architectures import TRANSLATORS, make_model
 
-from bench.errors import ModelError
-from bench.measures.inputs import made_inputs
+from bench.base.errors import ModelError
+from bench.measures.base.inputs import made_inputs
 
 
 def test_inputs_have_the_asked_shape_no_padding_and_no_special_token(tiny_bert, tokenizer):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from made_pairs import make_pair, make_task, missing
 
-from bench.measures.high_water import DeviceMark, ResidentMark
-from bench.measures.memory import Memory, Peak
-from bench.processes import Child, wait_for
-from bench.setting import Measuring
+from bench.engine.processes import Child, wait_for
+from bench.measures.memory.high_water import DeviceMark, ResidentMark
+from bench.measures.memory.memory import Memory, Peak
+from bench.spec.setting import Measuring
 
 MEMORY = Memory()
 ENDS = [f"memory_{part}_bytes_{end}" for part in ("inference", "peak") for end in ("low", "high")]
@@ -132,7 +132,7 @@ def saved(folder, tokenizer, **sizes):
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from bench.artifact import save, size_bytes
+    from bench.artifacts.artifact import save, size_bytes
 
     with torch.device("meta"):
         model = BertForSequenceClassification(BertConfig(num_attention_heads=4, **sizes)).eval()
@@ -176,7 +176,7 @@ def test_inference_holds_the_weights_and_its_activations(tmp_path, tokenizer):
 def test_device_memory_is_the_weights_and_the_activations(tmp_path, tokenizer):
     import torch
 
-    from bench.measures.memory import inference_peak
+    from bench.measures.memory.memory import inference_peak
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
@@ -204,8 +204,8 @@ def test_device_memory_is_the_allocators_highest_point_over_the_baseline(monkeyp
 
 
 def test_an_artifact_that_cannot_be_loaded_is_a_reason(tmp_path):
-    from bench.errors import ArtifactError
-    from bench.measures.memory import inference_peak, load_peak
+    from bench.base.errors import ArtifactError
+    from bench.measures.memory.memory import inference_peak, load_peak
 
     with pytest.raises(ArtifactError, match="not an artifact"):
         load_peak(tmp_path / "nothing", device="cpu", threads=1)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.measures.operators import Operation, attention_macs, convolution_macs, einsum_macs
+from bench.measures.computation.operators import Operation, attention_macs, convolution_macs, einsum_macs
 
 
 def torchs_macs(run):

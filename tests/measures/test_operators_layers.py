@@ -31,7 +31,7 @@ from bench.layers.rounded_norm import RoundedNorm
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
-from bench.methods.quantizing.grid import GRIDS, Asked
+from bench.methods.quantize.grid import GRIDS, Asked
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 

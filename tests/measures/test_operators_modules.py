@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from traced import Called, traced
 
-from bench.measures.trace import trace
+from bench.measures.computation.trace import trace
 
 BATCH, STEPS, WIDTH, HIDDEN = 3, 7, 10, 6
 

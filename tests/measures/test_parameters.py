@@ -19,7 +19,7 @@ from transformers import (
 
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
-from bench.measures.parameters import Parameters, elements, embedding_parameters, nonzero, stored_parameters
+from bench.measures.storage.parameters import Parameters, elements, embedding_parameters, nonzero, stored_parameters
 
 
 def bert(hidden, layers, heads, ffn):

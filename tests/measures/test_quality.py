@@ -7,8 +7,8 @@ import pytest
 from made_pairs import classes, given_pair, labelled, make_task, missing
 from scipy.stats import binom, binomtest, norm
 
-from bench.measures.calibration import expected_calibration_error
-from bench.measures.quality import Quality
+from bench.measures.quality.calibration import expected_calibration_error
+from bench.measures.quality.quality import Quality
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import Predictions
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from made_pairs import GivenPredictions, labelled, make_pair, make_task
 
-from bench.errors import RecordError
-from bench.measures.agreement import Agreement
-from bench.measures.quality import Quality
-from bench.measures.recompute import recompute
-from bench.predictions import write_tables
-from bench.record import Record, write_record
+from bench.base.errors import RecordError
+from bench.measures.agreement.agreement import Agreement
+from bench.measures.base.recompute import recompute
+from bench.measures.quality.quality import Quality
+from bench.records.record import Record, write_record
+from bench.records.tables import write_tables
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import Predictions
 

@@ -3,7 +3,7 @@
 import pytest
 from made_pairs import classes, given_pair, labelled, make_task, missing
 
-from bench.measures.robustness import Robustness
+from bench.measures.robustness.robustness import Robustness
 
 ROBUSTNESS = Robustness()
 EXAMPLES = {"validation": labelled([0, 1, 0, 1]), "shifted": labelled([0, 1, 0, 1])}

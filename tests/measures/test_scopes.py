@@ -7,7 +7,7 @@ from torch import nn
 from traced import Called, bert_inputs, encoder_macs
 
 from bench.layers.int8 import Int8Linear
-from bench.measures.trace import trace
+from bench.measures.computation.trace import trace
 
 
 def children(totals, path):

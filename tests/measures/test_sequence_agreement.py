@@ -10,16 +10,16 @@ from families import make
 from made_pairs import GivenPredictions, make_loaded, make_pair, missing
 from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2
 
-from bench.measures.agreement import Agreement
-from bench.measures.attack import Attack
-from bench.measures.measure import Reading
-from bench.measures.next_tokens import compare_next_tokens
-from bench.measures.quality import Quality
-from bench.measures.recompute import recompute
-from bench.measures.robustness import Robustness
-from bench.predictions import read_predictions, read_table, write_tables
-from bench.record import Record, write_record
-from bench.suite import Task
+from bench.measures.agreement.agreement import Agreement
+from bench.measures.agreement.next_tokens import compare_next_tokens
+from bench.measures.base.measure import Reading
+from bench.measures.base.recompute import recompute
+from bench.measures.quality.quality import Quality
+from bench.measures.robustness.attack import Attack
+from bench.measures.robustness.robustness import Robustness
+from bench.records.record import Record, write_record
+from bench.records.tables import read_predictions, read_table, write_tables
+from bench.spec.suite import Task
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.kinds.kind import KINDS, Predictions

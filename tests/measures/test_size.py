@@ -7,10 +7,10 @@ import pytest
 import torch
 from families import FAMILIES, make
 
-from bench import artifact
-from bench.errors import ArtifactError
+from bench.artifacts import artifact
+from bench.base.errors import ArtifactError
 from bench.layers.int8 import Int8Linear
-from bench.measures.size import Size, read_container
+from bench.measures.storage.size import Size, read_container
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import artifact
-from bench.measures import start
-from bench.measures.start import Began, Start
-from bench.setting import Measuring
+from bench.artifacts import artifact
+from bench.measures.timing import start
+from bench.measures.timing.start import Began, Start
+from bench.spec.setting import Measuring
 
 
 def test_loading_and_the_first_call_are_timed_apart(monkeypatch):

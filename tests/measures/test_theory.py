@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.layers.codec import encode
+from bench.artifacts.codec import encode
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
-from bench.measures.theory import claimed_bytes, resident_bytes, theoretical_bytes
+from bench.measures.computation.theory import claimed_bytes, resident_bytes, theoretical_bytes
 
 
 def linear(rows, columns, *, zeros=0.0, seed=0):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from made_clock import Clock
 
-from bench.errors import UnavailableError
+from bench.base.errors import UnavailableError
+from bench.base.statistics import median
 from bench.measures.timing.calls import block_size, forward, pinned, time_calls, warm_up
-from bench.statistics import median
 
 
 def test_a_sleeping_stub_of_10_ms_measures_10_ms_within_a_fifth():

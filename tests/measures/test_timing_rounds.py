@@ -8,12 +8,12 @@ import statistics
 import numpy as np
 import pytest
 
+from bench.base.statistics import Interval
 from bench.measures.timing import rounds
 from bench.measures.timing.pairs import SpeedUp
 from bench.measures.timing.steady import UNCERTAIN
 from bench.measures.timing.watch import Seen, joined
-from bench.setting import Measuring
-from bench.statistics import Interval
+from bench.spec.setting import Measuring
 
 T4 = 2.776445  # 97.5 % quantile of Student's t with four degrees of freedom
 

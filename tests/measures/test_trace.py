@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from traced import Called, bert_inputs, encoder_macs
 from transformers import AlbertConfig, AlbertModel, BertConfig, BertForSequenceClassification
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.layers.int8 import Int8Linear
-from bench.measures.trace import trace
+from bench.measures.computation.trace import trace
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from bench.measures.trace import trace
+from bench.measures.computation.trace import trace
 
 
 class Called(nn.Module):

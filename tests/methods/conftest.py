@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from bench.methods.method import Lab
-from bench.setting import Measuring, Setting, Training
-from bench.suite import Source, Task
+from bench.methods.base.method import Lab
+from bench.spec.setting import Measuring, Setting, Training
+from bench.spec.suite import Source, Task
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS
 

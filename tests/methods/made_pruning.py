@@ -40,7 +40,7 @@ def lab_of(name, make_lab, *, model=None, epochs=1.0, examples=24):
 
 def subject_of(name, make_lab, *, model, **more):
     """What a saliency is given."""
-    from bench.methods.pruning.saliency import Subject
+    from bench.methods.prune.saliency import Subject
 
     lab = lab_of(name, make_lab, model=model)
     return Subject(**{"model": model, "lab": lab, "seed": 0, **more})
@@ -48,15 +48,15 @@ def subject_of(name, make_lab, *, model, **more):
 
 def pruning_of(model, lab, **arguments):
     """A pruning in progress over `model` itself."""
-    from bench.methods.prune import Prune
-    from bench.methods.pruning.run import Pruning
+    from bench.methods.prune.prune import Prune
+    from bench.methods.prune.run import Pruning
 
     return Pruning(model, Prune(**{"sparsity": 0.5, **arguments}), lab)
 
 
 def sites_of(model, unit, **where):
     """The sites of a model by the unit's name."""
-    from bench.methods.pruning.unit import UNITS, Where
+    from bench.methods.prune.unit import UNITS, Where
 
     return UNITS.get(unit)().sites(model, Where(**where))
 

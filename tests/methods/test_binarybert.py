@@ -6,23 +6,23 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.artifact import load, save
-from bench.errors import MethodError
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
-from bench.measures.size import read_container
-from bench.measures.trace import trace
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing.grids.binary import Binary
-from bench.methods.quantizing.grids.ternary import Ternary
-from bench.methods.quantizing.halves import halved, trained_in_halves
-from bench.methods.quantizing.mode import MODES
-from bench.methods.quantizing.site import find_sites
-from bench.methods.quantizing.training import prepared, rounded_inputs
-from bench.methods.quantizing.work import Work
-from bench.methods.roles import ROLES
+from bench.measures.computation.trace import trace
+from bench.measures.storage.size import read_container
+from bench.methods.base.roles import ROLES
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.grids.binary import Binary
+from bench.methods.quantize.grids.ternary import Ternary
+from bench.methods.quantize.halves import halved, trained_in_halves
+from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.site import find_sites
+from bench.methods.quantize.training import prepared, rounded_inputs
+from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.heads import from_config
 from bench.models.modules import copy_model
@@ -121,7 +121,7 @@ def test_the_stage_trains_ternary_weights_for_its_share_and_binary_ones_for_the_
         kinds = {type(module) for module in model.modules()} & {SummedLinear, SummedEmbedding}
         seen.append((share, {type(latent.place.quantizer.grid) for latent in aware._latent}, len(kinds)))
 
-    monkeypatch.setattr("bench.methods.quantizing.halves.train_aware", watched)
+    monkeypatch.setattr("bench.methods.quantize.halves.train_aware", watched)
     method(budget=3.0, ternary_share=0.25).compress(tiny_bert(), make_lab())
     assert seen == [(0.25, {Ternary}, 0), (0.75, {Binary}, 2)]
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from made_pruning import lab_of, made
 
-from bench.methods.sparsify import Sparsify
+from bench.methods.prune.sparsify import Sparsify
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 RUNS = [
     ("obd", "bert", 0.75),

@@ -11,10 +11,10 @@ import gc
 import pytest
 import torch
 
-from bench.errors import BenchError
-from bench.methods.pruning.gates import Learned
-from bench.methods.pruning.saliency import SALIENCIES
-from bench.recipe import load_recipe, recipe_names
+from bench.base.errors import BenchError
+from bench.methods.prune.gates import Learned
+from bench.methods.prune.saliency import SALIENCIES
+from bench.spec.recipe import load_recipe, recipe_names
 from bench.training.hooks import Hook
 
 COMPRESSING = [name for name in recipe_names() if load_recipe(name).stages]

@@ -9,21 +9,21 @@ import sys
 import pytest
 import torch
 
-from bench.errors import MethodError
-from bench.methods.distill import Distill
-from bench.methods.factorize import Factorize
-from bench.methods.halt import Halt
-from bench.methods.integer import Integer
-from bench.methods.layerdrop import LayerDrop
-from bench.methods.method import METHODS
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
-from bench.methods.replace import Replace
-from bench.methods.shallow import Shallow
-from bench.methods.share import Share
-from bench.methods.shrink import Shrink
-from bench.methods.sparsify import Sparsify
-from bench.methods.tuned import TunedMethod
+from bench.base.errors import MethodError
+from bench.methods.base.method import METHODS
+from bench.methods.base.tuned import TunedMethod
+from bench.methods.distill.distill import Distill
+from bench.methods.exit.halt import Halt
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.sparsify import Sparsify
+from bench.methods.quantize.integer import Integer
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.replace.replace import Replace
+from bench.methods.share.share import Share
+from bench.methods.shrink.layerdrop import LayerDrop
+from bench.methods.shrink.shallow import Shallow
+from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
 
 EACH = {
@@ -173,7 +173,9 @@ def test_alpha_adds_the_reference_as_a_teacher(name, make_lab, tiny_bert, state_
 
 
 def test_listing_the_methods_imports_no_torch():
-    code = "import sys; from bench.methods.method import METHODS; METHODS.names(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from bench.methods.base.method import METHODS; METHODS.names(); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,11 +9,11 @@ import torch
 from models_for_factors import language_model, lively, translator
 from pydantic import ValidationError
 
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
-from bench.methods.tuned import frozen_reference
+from bench.methods.base.tuned import frozen_reference
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.recipe import RECIPES_DIR, load_recipe
+from bench.spec.recipe import RECIPES_DIR, load_recipe
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching

@@ -8,16 +8,16 @@ from models_for_factors import SOURCE, TARGET, continued, count, language_model,
 from pydantic import ValidationError
 from torch import nn
 
-from bench.artifact import load, save
-from bench.errors import MethodError, ModelError
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError, ModelError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.svd import decompose, truncated
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
-from bench.methods.share import Share
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
 from bench.models.recurrent.layer import LstmLayer
 from bench.tasks.greedy import Greedy

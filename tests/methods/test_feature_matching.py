@@ -7,8 +7,8 @@ import pytest
 import torch
 from models_for_factors import lively
 
-from bench.methods.factorize import Factorize
-from bench.methods.share import Share
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.share.share import Share
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching, Heard

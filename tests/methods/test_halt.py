@@ -10,21 +10,21 @@ from families import make, outputs, same_outputs
 from made_seq2seq import made_marian
 from torch import nn
 
-from bench.artifact import load, save
-from bench.errors import MethodError, TrainingError
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError, TrainingError
 from bench.layers.halting import HaltingStack, coordinates
-from bench.measures.depth import dynamic_depth
-from bench.measures.executions import executions
-from bench.measures.parameters import elements, stored_parameters
-from bench.measures.trace import trace
-from bench.methods.distill import Distill
-from bench.methods.factorize import Factorize
-from bench.methods.halt import Halt
-from bench.methods.quantize import Quantize
-from bench.methods.replace import Replace
-from bench.methods.share import Share
+from bench.measures.computation.depth import dynamic_depth
+from bench.measures.computation.executions import executions
+from bench.measures.computation.trace import trace
+from bench.measures.storage.parameters import elements, stored_parameters
+from bench.methods.distill.distill import Distill
+from bench.methods.exit.halt import Halt
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.replace.replace import Replace
+from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 from bench.training.ponder import PonderTerm
 
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3]])

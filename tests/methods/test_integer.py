@@ -14,20 +14,20 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
-from bench import artifact
-from bench.errors import MethodError
+from bench.artifacts import artifact
+from bench.base.errors import MethodError
 from bench.layers.integer.layer import IntegerLayer
 from bench.layers.integer.stack import IntegerStack
 from bench.layers.sharing import tied_tensors
-from bench.measures.theory import theoretical_bytes
-from bench.measures.trace import trace
-from bench.methods.activation_ranges import activation_ranges
-from bench.methods.halt import Halt
-from bench.methods.integer import Integer
-from bench.methods.listening import alike
-from bench.methods.quantize import Quantize
+from bench.measures.computation.theory import theoretical_bytes
+from bench.measures.computation.trace import trace
+from bench.methods.base.activation_ranges import activation_ranges
+from bench.methods.base.listening import alike
+from bench.methods.exit.halt import Halt
+from bench.methods.quantize.integer import Integer
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import torch
 from made_masks import made, outputs
 from made_pruning import lab_of
 
-from bench.errors import MethodError
-from bench.methods.halt import Halt
-from bench.methods.layerdrop import LayerDrop
-from bench.methods.share import Share
-from bench.methods.shrink import Shrink
+from bench.base.errors import MethodError
+from bench.methods.exit.halt import Halt
+from bench.methods.share.share import Share
+from bench.methods.shrink.layerdrop import LayerDrop
+from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
 from bench.training.layer_dropping import DroppingList
@@ -102,7 +102,7 @@ def test_the_result_runs_every_layer_and_is_built_as_the_given_model(make_lab, n
 
 
 def test_rate_zero_trains_as_without_and_a_rate_trains_otherwise(make_lab, tiny_bert, state_of):
-    from bench.methods.prune import Prune
+    from bench.methods.prune.prune import Prune
 
     lab = make_lab()
     plain = state_of(Prune(sparsity=0.0, budget=1.0).compress(tiny_bert(), lab))

@@ -8,16 +8,16 @@ import pytest
 import torch
 from families import make, same_outputs
 
-from bench.artifact import load, save
-from bench.errors import MethodError
-from bench.measures.parameters import elements, stored_parameters
-from bench.methods.factorize import Factorize
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
-from bench.methods.share import Share
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError
+from bench.measures.storage.parameters import elements, stored_parameters
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.prune.prune import Prune
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
-from bench.suite import Source, Task
+from bench.spec.recipe import load_recipe
+from bench.spec.suite import Source, Task
 from bench.tasks.kinds.kind import KINDS
 
 HEAD = "masked-language-modelling"
@@ -122,7 +122,7 @@ def test_a_shared_encoder_keeps_its_tied_output(masked_lab, tokenizer, tmp_path)
 def test_a_mask_from_masked_language_modelling_is_as_sparse_as_asked_and_leaves_the_pretrained_weights(
     make_lab, masked_lab, tiny_bert, monkeypatch
 ):
-    from bench.methods.pruning.run import Pruning
+    from bench.methods.prune.run import Pruning
 
     model = make("bert", labels=2, seed=3, **POSITIONS)
     pretrained = make("bert", labels=2, seed=11, **POSITIONS)

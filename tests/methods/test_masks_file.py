@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.errors import ArtifactError
-from bench.methods.pruning.masks_file import load_masks, save_masks
+from bench.base.errors import ArtifactError
+from bench.methods.prune.masks_file import load_masks, save_masks
 
 
 def test_masks_come_back_bit_for_bit_whatever_their_shape(tmp_path):
@@ -30,8 +30,8 @@ def test_a_mask_takes_a_bit_an_entry(tmp_path):
 
 
 def test_the_masks_of_a_pruning_make_the_same_model_again(make_lab, tiny_bert, tmp_path):
-    from bench.methods.prune import Prune
-    from bench.methods.pruning.run import Pruning
+    from bench.methods.prune.prune import Prune
+    from bench.methods.prune.run import Pruning
 
     first, second = (Pruning(tiny_bert(), Prune(sparsity=0.7, unit="head"), make_lab()) for _ in range(2))
     first.cut(0.7)

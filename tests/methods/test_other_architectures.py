@@ -7,9 +7,9 @@ import torch
 from architectures import ARCHITECTURES, TRANSLATORS, make_model
 from families import same_state, state
 
-from bench.methods.distill import Distill
-from bench.methods.prune import Prune
-from bench.methods.replace import Replace
+from bench.methods.distill.distill import Distill
+from bench.methods.prune.prune import Prune
+from bench.methods.replace.replace import Replace
 from bench.models.adapter import adapter_for
 
 

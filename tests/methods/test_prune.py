@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.errors import MethodError
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
+from bench.base.errors import MethodError
+from bench.methods.prune.prune import Prune
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
 
 

@@ -9,15 +9,15 @@ import torch
 from made_pruning import made, pruning_of, sites_of, subject_of
 from pydantic import Field, ValidationError
 
-from bench.catalog import describe
-from bench.errors import MethodError, SuiteError, UnknownNameError
-from bench.methods.prune import Prune
-from bench.methods.pruning.penalty import PENALTIES
-from bench.methods.pruning.saliency import SALIENCIES, Elementwise
-from bench.methods.pruning.schedule import SCHEDULES
-from bench.methods.pruning.selector import SELECTORS
-from bench.methods.pruning.unit import UNITS
-from bench.recipe import load_recipe
+from bench.base.errors import MethodError, SuiteError, UnknownNameError
+from bench.library.catalog import describe
+from bench.methods.prune.penalty import PENALTIES
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.saliency import SALIENCIES, Elementwise
+from bench.methods.prune.schedule import SCHEDULES
+from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.unit import UNITS
+from bench.spec.recipe import load_recipe
 
 
 class Powered(Elementwise):

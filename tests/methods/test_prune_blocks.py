@@ -8,9 +8,9 @@ import torch
 from made_pruning import lab_of, made, sites_of
 from torch import nn
 
-from bench.methods.prune import Prune
-from bench.methods.pruning.proximal import Shrinking, shrink
-from bench.methods.pruning.site import Piece, Site
+from bench.methods.prune.proximal import Shrinking, shrink
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.site import Piece, Site
 from bench.models.adapter import adapter_for
 
 
@@ -106,7 +106,7 @@ def test_the_penalty_alone_brings_blocks_to_exactly_zero_and_more_of_it_more(mak
 def test_the_threshold_of_larger_blocks_is_higher_by_the_fourth_root_of_their_elements(make_lab):
     from made_pruning import pruning_of
 
-    from bench.methods.pruning.schedules.ramp import ends
+    from bench.methods.prune.schedules.ramp import ends
 
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model)

@@ -9,12 +9,12 @@ import torch
 from families import FAMILIES, make, state
 from pydantic import ValidationError
 
-from bench.errors import MethodError
-from bench.methods.prune import Prune
-from bench.methods.pruning.run import Pruning
-from bench.methods.pruning.transfer import carry
+from bench.base.errors import MethodError
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.run import Pruning
+from bench.methods.prune.transfer import carry
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 CARRIED = {"schedule": "gradual", "start": "source", "sparsity": 0.5, "scope": "layer", "weights_from": "others"}
 

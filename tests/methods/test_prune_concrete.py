@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.methods.prune import Prune
-from bench.methods.pruning.concrete import HardConcrete
-from bench.methods.pruning.gated import GateHook, fold, train_gates
-from bench.methods.pruning.gated_chance import ConcreteGates
-from bench.methods.pruning.run import Pruning
+from bench.methods.prune.concrete import HardConcrete
+from bench.methods.prune.gated import GateHook, fold, train_gates
+from bench.methods.prune.gated_chance import ConcreteGates
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.run import Pruning
 from bench.models.adapter import adapter_for
 
 

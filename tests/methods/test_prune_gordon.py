@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.methods.prune import Prune
+from bench.methods.prune.prune import Prune
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 SCHEDULES = ("gradual", "rounds", "restore")
 

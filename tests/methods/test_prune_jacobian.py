@@ -6,10 +6,10 @@ import pytest
 import torch
 from made_pruning import lab_of, made, sites_of, subject_of
 
-from bench.errors import MethodError
-from bench.methods.prune import Prune
-from bench.methods.pruning.saliencies.jacobian import STEPS, norms
-from bench.methods.pruning.saliency import SALIENCIES
+from bench.base.errors import MethodError
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.saliencies.jacobian import STEPS, norms
+from bench.methods.prune.saliency import SALIENCIES
 
 RECURRENT = ("bench-lstm-lm", "bench-lstm-seq2seq", "bench-bilstm")
 

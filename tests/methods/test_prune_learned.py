@@ -8,13 +8,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.artifact import load, save
-from bench.methods.factorize import Factorize
-from bench.methods.prune import Prune
-from bench.methods.pruning.gated import GateHook, StraightThrough
-from bench.methods.pruning.run import Pruning
-from bench.methods.pruning.schedules.gradual import cubic
-from bench.methods.pruning.straight import ThresholdScores, TopScores
+from bench.artifacts.artifact import load, save
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.prune.gated import GateHook, StraightThrough
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.run import Pruning
+from bench.methods.prune.schedules.gradual import cubic
+from bench.methods.prune.straight import ThresholdScores, TopScores
 from bench.models.adapter import adapter_for
 from bench.training.hooks import Hook
 

@@ -5,12 +5,12 @@ import torch
 from made_pruning import lab_of, made, pruning_of, sites_of, subject_of
 from torch import nn
 
-from bench.methods.prune import Prune
-from bench.methods.pruning.gradients import batches, one_by_one, parameters_of, slopes
-from bench.methods.pruning.saliencies import curvature
-from bench.methods.pruning.saliencies.gate_gradient import gate_gradients
-from bench.methods.pruning.saliency import SALIENCIES
-from bench.methods.pruning.site import Piece, Site
+from bench.methods.prune.gradients import batches, one_by_one, parameters_of, slopes
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.saliencies import curvature
+from bench.methods.prune.saliencies.gate_gradient import gate_gradients
+from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.site import Piece, Site
 from bench.models.adapter import adapter_for
 from bench.models.differentiable import differentiable
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from made_pruning import lab_of, made, pruning_of
 
-from bench.methods.prune import Prune
-from bench.methods.pruning.cutting import Times, threshold
+from bench.methods.prune.cutting import Times, threshold
+from bench.methods.prune.prune import Prune
 from bench.models.adapter import adapter_for
 from bench.training.hooks import Hook
 
@@ -93,7 +93,7 @@ def trained(run, monkeypatch, schedule):
         "tune",
         lambda self, model, lab, *, hooks=(), **more: tune(self, model, lab, hooks=[*hooks, watching], **more),
     )
-    from bench.methods.pruning.schedule import SCHEDULES
+    from bench.methods.prune.schedule import SCHEDULES
 
     run.method.chosen(SCHEDULES, schedule).run(run)
     return watching.zeros
@@ -124,7 +124,7 @@ def test_restoring_starts_its_last_phase_from_the_outputs_of_the_one_before(
         seen.append((float((weights_of(model) == 0).float().mean()), logits_of(model)))
 
     at_each_training(look)
-    from bench.methods.pruning.run import Pruning
+    from bench.methods.prune.run import Pruning
 
     ends = []
     keep = Pruning.keep
@@ -171,7 +171,7 @@ def test_the_ramp_of_a_frozen_model_removes_the_asked_share_and_takes_no_mask_ba
 
 
 def test_the_ramp_from_fresh_weights_takes_its_end_from_the_reference(make_lab):
-    from bench.methods.pruning.schedules.ramp import ends
+    from bench.methods.prune.schedules.ramp import ends
 
     reference = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=reference)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from made_pruning import lab_of, made, pruning_of, sites_of
 
-from bench.errors import MethodError
-from bench.methods.prune import Prune
-from bench.methods.pruning.selector import SELECTORS
+from bench.base.errors import MethodError
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.selector import SELECTORS
 from bench.models.adapter import adapter_for
 
 TARGETS = ("input_gates", "hidden_gates", "embedding", "softmax")

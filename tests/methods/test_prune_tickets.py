@@ -9,11 +9,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.errors import MethodError
-from bench.methods.prune import Prune
-from bench.methods.pruning.run import Pruning
+from bench.base.errors import MethodError
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.run import Pruning
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 TICKET = {"start": "source", "rewind": "start", "rounds": 3, "sparsity": 0.6, "steps": "linear"}
 

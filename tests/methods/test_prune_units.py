@@ -8,8 +8,8 @@ from made_masks import distance
 from made_pruning import lab_of, made, pruning_of, sites_of
 from torch import nn
 
-from bench.errors import MethodError
-from bench.methods.pruning.site import Piece, Site, element_masks
+from bench.base.errors import MethodError
+from bench.methods.prune.site import Piece, Site, element_masks
 
 SHAPES = [((6, 9), (1, 1)), ((6, 9), (1, 9)), ((6, 9), (6, 1)), ((8, 8), (4, 4)), ((7, 10), (4, 3)), ((5,), (2,))]
 TRANSFORMERS = ("bert", "marian", "encoder-decoder")

@@ -7,13 +7,13 @@ import dataclasses
 import pytest
 import torch
 
-from bench.errors import MethodError
-from bench.methods.prune import Prune
-from bench.methods.pruning.run import Pruning
-from bench.methods.pruning.schedule import SCHEDULES
-from bench.methods.pruning.schedules import until
+from bench.base.errors import MethodError
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.run import Pruning
+from bench.methods.prune.schedule import SCHEDULES
+from bench.methods.prune.schedules import until
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 UNTIL = {"schedule": "until", "sparsity": 0.9}
 STRUCTURED = {

@@ -4,11 +4,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_factorized import Int8FactorizedLinear
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
 
 

@@ -11,19 +11,19 @@ from pydantic import ValidationError
 from torch import nn
 from torch.optim import AdamW
 
-from bench.artifact import load, save
-from bench.errors import MethodError
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError
 from bench.layers.cells import Cells
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.measures.trace import trace
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing import training
-from bench.methods.quantizing.aware import AwareTraining, train_aware
-from bench.methods.quantizing.input_ranges import LearnedInputs, MovingInputs
-from bench.methods.quantizing.latent import Place
-from bench.methods.roles import ROLES
+from bench.measures.computation.trace import trace
+from bench.methods.base.roles import ROLES
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize import training
+from bench.methods.quantize.aware import AwareTraining, train_aware
+from bench.methods.quantize.input_ranges import LearnedInputs, MovingInputs
+from bench.methods.quantize.latent import Place
+from bench.methods.quantize.quantize import Quantize
 from bench.training.hooks import TrainState
 
 ALL = (*ROLES, "embedding")
@@ -289,7 +289,7 @@ def test_the_fast_way_to_rounded_weights_gives_what_the_codes_stand_for(grid, gr
 
 
 def test_shared_layers_and_a_failing_training_leave_latent_weights(make_lab, tiny_bert):
-    from bench.errors import TrainingError
+    from bench.base.errors import TrainingError
 
     model = tiny_bert()
     before = model.bert.encoder.layer[0].output.dense.weight.detach().clone()

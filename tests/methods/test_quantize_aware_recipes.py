@@ -8,12 +8,12 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.methods.integer import Integer
-from bench.methods.listening import alike
-from bench.methods.quantizing.work import Work
+from bench.methods.base.listening import alike
+from bench.methods.quantize.integer import Integer
+from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 from bench.tasks.kinds.kind import KINDS
 
 

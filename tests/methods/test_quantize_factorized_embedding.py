@@ -6,20 +6,20 @@ import pytest
 import torch
 from models_for_factors import continued, language_model, translated, translator
 
-from bench.artifact import load, save
-from bench.errors import MethodError
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError
 from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.int8 import Int8Linear
 from bench.layers.low_bit import LowBitLinear
 from bench.layers.low_bit_factorized import LowBitFactorizedLinear
 from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
-from bench.measures.parameters import elements, embedding_parameters, stored_parameters
-from bench.measures.size import read_container
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing import training
-from bench.methods.roles import ROLES
-from bench.methods.share import Share
+from bench.measures.storage.parameters import elements, embedding_parameters, stored_parameters
+from bench.measures.storage.size import read_container
+from bench.methods.base.roles import ROLES
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize import training
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
 
 RANK = 12

@@ -8,12 +8,12 @@ import pytest
 import torch
 from made_quantizers import make_quantizer
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.cells import Cells
-from bench.methods.quantizing.granularity import GRANULARITIES, Shaped
-from bench.methods.quantizing.grid import GRIDS
-from bench.methods.quantizing.grids.codebook import centroids
-from bench.methods.quantizing.range import RANGES
+from bench.methods.quantize.granularity import GRANULARITIES, Shaped
+from bench.methods.quantize.grid import GRIDS
+from bench.methods.quantize.grids.codebook import centroids
+from bench.methods.quantize.range import RANGES
 
 
 def normal(*shape, seed=0, scale=0.04):
@@ -206,7 +206,7 @@ def test_the_error_of_a_codebook_never_rises_and_is_below_even_steps():
 def test_a_codebook_that_still_moves_after_its_rounds_is_refused(monkeypatch):
     values = normal(3000)
     assert len(centroids(values, 3).errors) > 3
-    monkeypatch.setattr("bench.methods.quantizing.grids.codebook._MOST_ROUNDS", 2)
+    monkeypatch.setattr("bench.methods.quantize.grids.codebook._MOST_ROUNDS", 2)
     with pytest.raises(MethodError, match="8 centroids of a codebook of 3,000 weights still move after 2 rounds"):
         centroids(values, 3)
 

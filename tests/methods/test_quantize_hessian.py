@@ -10,12 +10,12 @@ import torch
 from made_pruning import lab_of, made
 from torch import nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.low_bit import LowBitLinear
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing.allocations.hessian import allocate
-from bench.methods.quantizing.hessian import DENSE, Curvature, curvature, top_eigenvalue
-from bench.methods.quantizing.work import Work
+from bench.methods.quantize.allocations.hessian import allocate
+from bench.methods.quantize.hessian import DENSE, Curvature, curvature, top_eigenvalue
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.work import Work
 
 
 def hessian(loss, weights):
@@ -157,7 +157,7 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
 
 
 def test_an_eigenvalue_that_does_not_converge_names_its_layer(make_lab, tiny_bert, monkeypatch):
-    monkeypatch.setattr("bench.methods.quantizing.hessian.TOLERANCE", 1e-30)
+    monkeypatch.setattr("bench.methods.quantize.hessian.TOLERANCE", 1e-30)
     with pytest.raises(MethodError, match=r"Raise `iterations`\. It was that of bert\.encoder\.layer\.0"):
         mixed(average_bits=3.0, iterations=1).compress(tiny_bert(), make_lab())
 

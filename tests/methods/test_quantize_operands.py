@@ -12,24 +12,24 @@ from made_quantizers import make_quantizer
 from pydantic import ValidationError
 from torch import nn
 
-from bench.artifact import load, save, size_bytes
-from bench.errors import MethodError
+from bench.artifacts.artifact import load, save, size_bytes
+from bench.base.errors import MethodError
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.rounded_attention import OPERANDS, AttentionRounding
 from bench.layers.rounded_norm import PARTS, RoundedNorm
-from bench.measures.trace import trace
-from bench.methods.factorize import Factorize
-from bench.methods.method import METHODS
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing.mode import MODES
-from bench.methods.quantizing.modes.operands import every_site
-from bench.methods.quantizing.operands import OperandTraining
-from bench.methods.quantizing.products import executed_products
-from bench.methods.quantizing.work import Work
+from bench.measures.computation.trace import trace
+from bench.methods.base.method import METHODS
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.modes.operands import every_site
+from bench.methods.quantize.operands import OperandTraining
+from bench.methods.quantize.products import executed_products
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 from bench.tasks.batching import collate
 from bench.tasks.greedy import Greedy
 

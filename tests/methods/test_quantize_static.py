@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bench.artifact import load, save
-from bench.errors import MethodError
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError
 from bench.layers import int8, int8_static
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_static import StaticInt8Linear
-from bench.measures.theory import resident_bytes
-from bench.methods.factorize import Factorize
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing.activations import SAMPLE, Observer
+from bench.measures.computation.theory import resident_bytes
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.quantize.activations import SAMPLE, Observer
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
 
 

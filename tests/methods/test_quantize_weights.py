@@ -6,21 +6,21 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.artifact import load, save, size_bytes
-from bench.errors import MethodError, ModelError
+from bench.artifacts.artifact import load, save, size_bytes
+from bench.base.errors import MethodError, ModelError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.measures.parameters import elements, embedding_parameters, nonzero, stored_parameters
-from bench.measures.size import read_container
-from bench.measures.theory import resident_bytes
-from bench.measures.trace import trace
-from bench.methods.factorize import Factorize
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
-from bench.methods.roles import ROLES
+from bench.measures.computation.theory import resident_bytes
+from bench.measures.computation.trace import trace
+from bench.measures.storage.parameters import elements, embedding_parameters, nonzero, stored_parameters
+from bench.measures.storage.size import read_container
+from bench.methods.base.roles import ROLES
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.prune.prune import Prune
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 ALL = (*ROLES, "embedding")
 CHOICES = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.errors import MethodError
-from bench.methods.share import Share, share_map
+from bench.base.errors import MethodError
+from bench.methods.share.share import Share, share_map
 from bench.models.adapter import adapter_for
 
 
@@ -108,7 +108,7 @@ def test_more_stored_layers_than_positions_are_refused(make_lab, tiny_bert):
 
 
 def test_the_mean_of_quantized_layers_is_refused(make_lab, tiny_bert):
-    from bench.methods.quantize import Quantize
+    from bench.methods.quantize.quantize import Quantize
 
     lab = make_lab()
     quantized = Quantize().compress(tiny_bert(), lab)

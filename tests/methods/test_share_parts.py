@@ -8,17 +8,17 @@ import pytest
 import torch
 from families import FAMILIES, make, outputs, same_outputs
 
-from bench.artifact import load, save
-from bench.errors import MethodError
-from bench.measures.parameters import elements, stored_parameters
-from bench.measures.theory import theoretical_bytes
-from bench.measures.trace import trace
-from bench.methods.factorize import Factorize
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
-from bench.methods.share import Share
+from bench.artifacts.artifact import load, save
+from bench.base.errors import MethodError
+from bench.measures.computation.theory import theoretical_bytes
+from bench.measures.computation.trace import trace
+from bench.measures.storage.parameters import elements, stored_parameters
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.prune.prune import Prune
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 
 ATTENTION, FFN, NORMS = 4 * (32 * 32 + 32), 2 * 32 * 64 + 32 + 64, 2 * 2 * 32
 INPUTS = {"input_ids": torch.full((1, 8), 7), "attention_mask": torch.ones(1, 8, dtype=torch.int64)}

@@ -10,11 +10,11 @@ import torch
 from made_seq2seq import batch, logits, made_bert2bert, made_marian, parameters
 from pydantic import ValidationError
 
-from bench.artifact import WEIGHTS, load, save
-from bench.errors import MethodError
-from bench.measures.parameters import stored_parameters
-from bench.measures.trace import trace
-from bench.methods.share import Share, share_map
+from bench.artifacts.artifact import WEIGHTS, load, save
+from bench.base.errors import MethodError
+from bench.measures.computation.trace import trace
+from bench.measures.storage.parameters import stored_parameters
+from bench.methods.share.share import Share, share_map
 from bench.models.adapter import adapter_for
 
 BUILT = {"marian": made_marian, "bert2bert": made_bert2bert}

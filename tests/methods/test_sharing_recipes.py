@@ -6,10 +6,10 @@ import pytest
 from families import make
 from made_seq2seq import logits, made_bert2bert, made_marian, parameters
 
-from bench.measures.depth import dynamic_depth
-from bench.methods.share import Share
+from bench.measures.computation.depth import dynamic_depth
+from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.recipe import load_recipe, read_recipe, recipe_names
+from bench.spec.recipe import load_recipe, read_recipe, recipe_names
 
 TRANSLATING = {
     "tied-transformer": made_marian,

@@ -24,14 +24,14 @@ from made_masks import (
     saved_parameters,
 )
 
-from bench import artifact
-from bench.errors import MethodError
+from bench.artifacts import artifact
+from bench.base.errors import MethodError
 from bench.layers.empty import EmptyAttention, EmptyLinear
-from bench.measures.size import read_container
-from bench.measures.trace import trace
-from bench.methods.quantize import Quantize
-from bench.methods.shrink import Shrink
-from bench.methods.shrinking.removable import removable
+from bench.measures.computation.trace import trace
+from bench.measures.storage.size import read_container
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.shrink.removable import removable
+from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
 from bench.models.decoding import numbered_layers
 from bench.models.modules import copy_model

@@ -8,10 +8,10 @@ from architectures import make_model, run
 from made_masks import distance, made, masked, outputs, parameters
 from pydantic import ValidationError
 
-from bench import artifact
-from bench.errors import MethodError
-from bench.methods.shrink import Shrink
-from bench.methods.shrinking.layers import every_other
+from bench.artifacts import artifact
+from bench.base.errors import MethodError
+from bench.methods.shrink.layers import every_other
+from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
 
 

@@ -7,16 +7,16 @@ import torch
 from architectures import make_model
 from made_masks import DEAD, FFN, HEADS, WIDTH, distance, made, masked, matrices, parameters
 
-from bench import artifact
-from bench.errors import MethodError
+from bench.artifacts import artifact
+from bench.base.errors import MethodError
 from bench.layers.block_term_attention import BlockTermAttention
 from bench.layers.factorized import FactorizedLinear
-from bench.measures.trace import trace
-from bench.methods.factorize import Factorize
-from bench.methods.halt import Halt
-from bench.methods.roles import ROLES
-from bench.methods.share import Share
-from bench.methods.shrink import Shrink
+from bench.measures.computation.trace import trace
+from bench.methods.base.roles import ROLES
+from bench.methods.exit.halt import Halt
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.share.share import Share
+from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
 

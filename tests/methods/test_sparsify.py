@@ -8,23 +8,23 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench import artifact
-from bench.errors import MethodError
+from bench.artifacts import artifact
+from bench.base.errors import MethodError
 from bench.layers.csr import CsrLinear
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
 from bench.layers.semi_structured import SemiStructuredLinear
-from bench.measures.audit import audit
-from bench.measures.claims import stage_drops
-from bench.measures.computation import Computation
-from bench.measures.theory import resident_bytes
-from bench.methods.factorize import Factorize
-from bench.methods.prune import Prune
-from bench.methods.quantize import Quantize
-from bench.methods.sparsify import BREAK_EVEN, Sparsify
+from bench.measures.audit.audit import audit
+from bench.measures.audit.claims import stage_drops
+from bench.measures.computation.computation import Computation
+from bench.measures.computation.theory import resident_bytes
+from bench.methods.factorize.factorize import Factorize
+from bench.methods.prune.prune import Prune
+from bench.methods.prune.sparsify import BREAK_EVEN, Sparsify
+from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.record import StageLog
-from bench.setting import Measuring, Setting
+from bench.records.record import StageLog
+from bench.spec.setting import Measuring, Setting
 
 PRUNE = Prune(sparsity=0.9, scope="layer", budget=0)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.layers.cells import Cells
-from bench.methods.quantizing.splitting import split
+from bench.methods.quantize.splitting import split
 
 GRANULAR = {"tensor": (1, 60), "row": (16, 60), "groups": (5, 60), "buckets": (16, 25)}
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.errors import MethodError
-from bench.methods.depth import student_depth
-from bench.methods.distill import Distill
-from bench.methods.prune import Prune
-from bench.methods.replace import Replace
-from bench.methods.shallow import Shallow
+from bench.base.errors import MethodError
+from bench.methods.base.depth import student_depth
+from bench.methods.distill.distill import Distill
+from bench.methods.prune.prune import Prune
+from bench.methods.replace.replace import Replace
+from bench.methods.shrink.shallow import Shallow
 from bench.models.adapter import adapter_for
 
 STEP = 1e-9  # a learning rate too small to move a weight visibly

@@ -7,13 +7,13 @@ import torch
 
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
-from bench.methods.quantize import Quantize
-from bench.methods.quantizing.mode import MODES
-from bench.methods.quantizing.site import find_sites
-from bench.methods.quantizing.training import rounded_inputs, trained
-from bench.methods.quantizing.work import Work
+from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.site import find_sites
+from bench.methods.quantize.training import rounded_inputs, trained
+from bench.methods.quantize.work import Work
 from bench.models.modules import copy_model
-from bench.recipe import load_recipe
+from bench.spec.recipe import load_recipe
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
@@ -93,7 +93,9 @@ def test_what_is_packed_is_what_ran_in_evaluation(make_lab, tiny_bert, logits_of
 
 def test_the_objective_is_half_of_the_sum_of_all_terms_without_labels(make_lab, tiny_bert, monkeypatch):
     lab, seen = make_lab(tiny_bert(seed=1)), []
-    monkeypatch.setattr("bench.methods.method.Lab.train", lambda self, model, **given: seen.append(given["objective"]))
+    monkeypatch.setattr(
+        "bench.methods.base.method.Lab.train", lambda self, model, **given: seen.append(given["objective"])
+    )
     stage().compress(lab.reference, lab)
     (objective,) = seen
     batch, student = collate(lab.features[:6], pad_id=0), tiny_bert(seed=2)
@@ -109,7 +111,9 @@ def test_the_objective_is_half_of_the_sum_of_all_terms_without_labels(make_lab, 
 
 def test_the_teacher_runs_once_a_batch_for_all_terms(make_lab, tiny_bert, monkeypatch):
     lab, seen, runs = make_lab(tiny_bert(seed=1)), [], []
-    monkeypatch.setattr("bench.methods.method.Lab.train", lambda self, model, **given: seen.append(given["objective"]))
+    monkeypatch.setattr(
+        "bench.methods.base.method.Lab.train", lambda self, model, **given: seen.append(given["objective"])
+    )
     stage().compress(lab.reference, lab)
     lab.reference.register_forward_hook(lambda *given: runs.append(given))
     student = tiny_bert(seed=2)

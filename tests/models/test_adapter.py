@@ -8,7 +8,7 @@ from architectures import ARCHITECTURES
 from families import FAMILIES, make, outputs, same_outputs, same_state, state
 from torch import nn
 
-from bench.errors import MethodError, ModelError
+from bench.base.errors import MethodError, ModelError
 from bench.models.adapter import ADAPTERS, ROLES, adapter_for
 from bench.models.modules import copy_model, replace_module
 

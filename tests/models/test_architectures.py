@@ -8,12 +8,12 @@ from architectures import ARCHITECTURES, RECURRENT, TRANSLATORS, closed_form_mac
 from families import FAMILIES, make, same_state, state
 from torch import nn
 
-from bench import artifact
-from bench.errors import MethodError, ModelError
+from bench.artifacts import artifact
+from bench.base.errors import MethodError, ModelError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
-from bench.measures.inputs import made_inputs
-from bench.measures.trace import trace
+from bench.measures.base.inputs import made_inputs
+from bench.measures.computation.trace import trace
 from bench.models.adapter import adapter_for
 from bench.models.heads import HEADS, from_config, head_of
 from bench.models.modules import copy_model, replace_module

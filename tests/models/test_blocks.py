@@ -7,10 +7,10 @@ import torch
 from architectures import RECURRENT, inputs_of, make_model
 from families import FAMILIES, make
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.layers.empty import EmptyLinear
-from bench.methods.shrinking.cut import cut
-from bench.methods.shrinking.removable import removable
+from bench.methods.shrink.cut import cut
+from bench.methods.shrink.removable import removable
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
 

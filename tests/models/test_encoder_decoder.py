@@ -6,8 +6,8 @@ import pytest
 import torch
 from families import make
 
-from bench import artifact
-from bench.errors import ModelError
+from bench.artifacts import artifact
+from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
 from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer

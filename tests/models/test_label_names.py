@@ -10,8 +10,8 @@ import torch
 from architectures import make_model
 from families import FAMILIES, make, outputs
 
-from bench import artifact
-from bench.errors import ModelError
+from bench.artifacts import artifact
+from bench.base.errors import ModelError
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.heads import order_outputs
@@ -19,7 +19,7 @@ from bench.models.label_names import FRESH, names_of, order_of
 from bench.models.modules import replace_module
 from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
-from bench.suite import load_suite
+from bench.spec.suite import load_suite
 
 SENTIMENT = ("negative", "positive")
 NLI = ("entailment", "neutral", "contradiction")

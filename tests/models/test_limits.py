@@ -9,8 +9,8 @@ from families import FAMILIES, make
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from bench.errors import ModelError
-from bench.measures.inputs import made_inputs
+from bench.base.errors import ModelError
+from bench.measures.base.inputs import made_inputs
 from bench.models.limits import choose_segments, limits_of, positions_of
 from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import ModelError
+from bench.base.errors import ModelError
 from bench.models.pieces import SPECIAL, train_text_tokenizer
 from bench.models.tokenizer import read_tokenizer, write_tokenizer
 

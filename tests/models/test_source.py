@@ -9,8 +9,8 @@ import pytest
 import torch
 from families import FAMILIES, make, same_outputs, same_state, state
 
-from bench import artifact
-from bench.errors import ModelError
+from bench.artifacts import artifact
+from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
 from bench.models.source import open_source, spread
 from bench.models.tokenizer import write_tokenizer

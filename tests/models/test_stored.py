@@ -10,8 +10,8 @@ from architectures import make_model
 from families import FAMILIES, make
 from safetensors.torch import load_file, save_file
 
-from bench import artifact
-from bench.errors import ModelError
+from bench.artifacts import artifact
+from bench.base.errors import ModelError
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module

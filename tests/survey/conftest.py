@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.record import Failure, Record, write_record, write_text
-from bench.suite import Suite, validated
+from bench.records.record import Failure, Record, write_record, write_text
+from bench.spec.suite import Suite, validated
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.table import Absent
-from bench.recipe import Published
-from bench.statistics import Interval
-from bench.survey.claims import Relative, judged, relative, said
-from bench.survey.sets import result_sets
+from bench.base.statistics import Interval
+from bench.report.survey.claims import Relative, judged, relative, said
+from bench.report.survey.sets import result_sets
+from bench.spec.recipe import Published
 
 
 def claim(**typed) -> Published:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import RecordError, UnknownNameError
-from bench.survey.sets import result_sets
+from bench.base.errors import RecordError, UnknownNameError
+from bench.report.survey.sets import result_sets
 
 
 def sets_of(root, suite):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import SuiteError, UnknownNameError
-from bench.survey.notes import Notes, read_notes
-from bench.survey.sets import result_sets
+from bench.base.errors import SuiteError, UnknownNameError
+from bench.report.survey.notes import Notes, read_notes
+from bench.report.survey.sets import result_sets
 
 TEXT = """
 [notes]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.table import Absent, Shown
-from bench.errors import UnknownNameError
-from bench.survey.page import page_of, written
+from bench.base.errors import UnknownNameError
+from bench.report.survey.page import page_of, written
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import SuiteError
-from bench.recipe import read_recipe, recipe_names
-from bench.suite import suite_names
-from bench.survey.rows import survey_rows
+from bench.base.errors import SuiteError
+from bench.report.survey.rows import survey_rows
+from bench.spec.recipe import read_recipe, recipe_names
+from bench.spec.suite import suite_names
 
 TESTS = Path(__file__).parents[1]
 FIRST_AND_LAST = {

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import DataError, UnknownNameError
-from bench.suite import Task
+from bench.base.errors import DataError, UnknownNameError
+from bench.spec.suite import Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Answer, Example, TaskData
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.errors import DataError, ModelError
-from bench.suite import Task
+from bench.base.errors import DataError, ModelError
+from bench.spec.suite import Task
 from bench.tasks.evaluate import Evaluator, predict
 from bench.tasks.examples import Answer, Example, TaskData
 

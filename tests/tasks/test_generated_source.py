@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import DataError
-from bench.suite import Task
+from bench.base.errors import DataError
+from bench.spec.suite import Task
 from bench.tasks.examples import Example
 from bench.tasks.generated.generator import GENERATORS, Generator
 from bench.tasks.sources.source import SOURCES

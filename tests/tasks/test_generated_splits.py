@@ -7,7 +7,7 @@ from statistics import mean
 import pytest
 from made_splits import TASKS, made, words
 
-from bench.errors import DataError, UnknownNameError
+from bench.base.errors import DataError, UnknownNameError
 from bench.tasks.generated.draw import Draw
 from bench.tasks.generated.generator import GENERATORS
 from bench.tasks.generated.splits import Candidate, SplitGenerator

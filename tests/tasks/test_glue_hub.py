@@ -4,8 +4,8 @@ import datasets
 import pandas
 import pytest
 
-from bench.errors import DataError
-from bench.suite import load_suite
+from bench.base.errors import DataError
+from bench.spec.suite import load_suite
 from bench.tasks.sources import hub
 from bench.tasks.sources.source import SOURCES
 

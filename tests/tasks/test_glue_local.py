@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bench.errors import DataError, UnknownNameError
-from bench.suite import load_suite
+from bench.base.errors import DataError, UnknownNameError
+from bench.spec.suite import load_suite
 from bench.tasks.sources.source import SOURCES
 
 GLUE = load_suite("glue")

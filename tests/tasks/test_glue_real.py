@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bench.suite import Task, load_suite
+from bench.spec.suite import Task, load_suite
 from bench.tasks.data import load_data
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import KINDS

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.suite import load_suite
+from bench.spec.suite import load_suite
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.source import needed_splits
 from bench.tasks.sources.tables import SUBSETS

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_sequences import SOURCE, joint_tokenizer, sequence_task, tiny_gpt2
 
-from bench.errors import DataError
-from bench.setting import Training
+from bench.base.errors import DataError
+from bench.spec.setting import Training
 from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example

@@ -9,10 +9,10 @@ import pytest
 from families import FAMILIES, make
 from made_sequences import joint_tokenizer
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.models.source import open_source
-from bench.setting import Training
-from bench.suite import Task
+from bench.spec.setting import Training
+from bench.spec.suite import Task
 from bench.tasks.batching import IGNORED, collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
@@ -242,7 +242,7 @@ def test_the_loss_falls_to_what_a_repetitive_text_leaves_to_guess(tokenizer):
 def test_every_architecture_goes_from_training_through_an_artifact_to_the_same_losses(family, tokenizer, tmp_path):
     import torch
 
-    from bench.artifact import load, save
+    from bench.artifacts.artifact import load, save
     from bench.models.adapter import adapter_for
 
     examples = lines()

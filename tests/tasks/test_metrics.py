@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import DataError, UnknownNameError
+from bench.base.errors import DataError, UnknownNameError
 from bench.tasks.metrics.metric import METRICS, score_metrics
 from bench.tasks.metrics.normalise import normalise_answer
 from bench.tasks.metrics.token_f1 import word_f1

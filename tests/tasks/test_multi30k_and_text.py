@@ -7,7 +7,7 @@ import pandas
 import pytest
 from made_sequences import sequence_task
 
-from bench.errors import DataError, UnknownNameError
+from bench.base.errors import DataError, UnknownNameError
 from bench.tasks.data import load_data
 from bench.tasks.sources import text
 from bench.tasks.sources.source import SOURCES

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import DataError, UnavailableError
+from bench.base.errors import DataError, UnavailableError
 from bench.tasks.kinds.kind import Predictions
 from bench.tasks.metrics.metric import score_metrics
 from bench.tasks.metrics.resampled import quality_scorer, scorer

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.errors import DataError, UnknownNameError
-from bench.suite import Task
+from bench.base.errors import DataError, UnknownNameError
+from bench.spec.suite import Task
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, Predictions
 

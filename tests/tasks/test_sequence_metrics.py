@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import Predictions

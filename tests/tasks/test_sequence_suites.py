@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bench.models.builtin import BUILTINS
-from bench.suite import load_suite
+from bench.spec.suite import load_suite
 from bench.tasks.data import load_data
 from bench.tasks.kinds.kind import KINDS
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.errors import DataError
-from bench.suite import Task
+from bench.base.errors import DataError
+from bench.spec.suite import Task
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.spans import best_span

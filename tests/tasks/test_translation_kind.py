@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from made_sequences import SOURCE, TARGET, joint_tokenizer, sequence_task, tiny_marian
 
-from bench.errors import DataError, ModelError
-from bench.setting import Training
+from bench.base.errors import DataError, ModelError
+from bench.spec.setting import Training
 from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example, TaskData

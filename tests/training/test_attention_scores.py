@@ -7,8 +7,8 @@ import families
 import pytest
 import torch
 
-from bench.errors import MethodError
-from bench.methods.factorize import Factorize
+from bench.base.errors import MethodError
+from bench.methods.factorize.factorize import Factorize
 from bench.tasks.kinds.kind import KINDS, Batch
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.features import FeatureMatching

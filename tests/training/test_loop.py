@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from bench.errors import TrainingError
-from bench.setting import Training
+from bench.base.errors import TrainingError
+from bench.spec.setting import Training
 from bench.tasks.kinds.classification import Classification
 from bench.tasks.kinds.regression import Regression
 from bench.training.hooks import Hook

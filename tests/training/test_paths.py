@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.models.adapter import adapter_for
-from bench.setting import Training
+from bench.spec.setting import Training
 from bench.tasks.kinds.classification import Classification
 from bench.training.hooks import TrainState
 from bench.training.loop import train

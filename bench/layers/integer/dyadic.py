@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 
 MULTIPLIER_BITS = 31
 MOST_SHIFT = 62  # of an int64 that keeps its sign

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bench.errors import MethodError
+from bench.base.errors import MethodError
 from bench.layers.integer.dyadic import Requantize, dyadic, half_up
 from bench.layers.integer.functions import NORMALIZED_BITS, i_normalize
 from bench.layers.integer.matmul import integer_matmul

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.errors import MethodError, ModelError
+from bench.base.errors import MethodError, ModelError
 from bench.layers.integer.layer import IntegerLayer
 from bench.layers.integer.parts import LARGEST
 from bench.layers.layer import LAYER_KINDS

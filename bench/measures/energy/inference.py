@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.base.statistics import over_seeds
 from bench.measures.energy import calculators
 from bench.measures.energy.tracker import processor_tdp
 from bench.measures.energy.windows import INFERENCES, Window
-from bench.statistics import over_seeds
 
 if TYPE_CHECKING:
-    from bench.setting import Measuring
+    from bench.spec.setting import Measuring
 
 _S_PER_KWH_W = 3.6e6
 

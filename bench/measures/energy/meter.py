@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from bench.errors import UnavailableError
+from bench.base.errors import UnavailableError
 from bench.measures.energy.tracker import Log, Samples, grid_year, is_estimate, make_tracker, power_source, sources_of
 
 LEAST_SAMPLES = 10

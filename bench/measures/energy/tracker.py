@@ -7,7 +7,7 @@ import inspect
 import logging
 from typing import Any, NamedTuple
 
-from bench.errors import UnavailableError
+from bench.base.errors import UnavailableError
 
 _NEVER_S = 1e6
 _MODES = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.measures.energy.meter import LEAST_SAMPLE_S, LEAST_SAMPLES, TICKS_S, EnergyMeter, EnergyReading
 
 if TYPE_CHECKING:
-    from bench.setting import Measuring
+    from bench.spec.setting import Measuring
 
 INFERENCES = 1000  # what the energy columns count
 BUSY = 0.1  # largest share of the machine's processor time that may be used in the idle window

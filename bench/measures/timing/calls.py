@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.errors import UnavailableError
-from bench.statistics import median
+from bench.base.errors import UnavailableError
+from bench.base.statistics import median
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

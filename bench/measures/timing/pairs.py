@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench.base.statistics import Interval, median
 from bench.measures.timing.calls import Clock
 from bench.measures.timing.laps import Timed
-from bench.statistics import Interval, median
 
 if TYPE_CHECKING:
     import random

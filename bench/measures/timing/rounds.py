@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from bench.base.statistics import Interval, over_seeds
 from bench.measures.timing.pairs import Pairs, SpeedUp
 from bench.measures.timing.steady import UNCERTAIN
 from bench.measures.timing.watch import Seen
-from bench.statistics import Interval, over_seeds
 
 if TYPE_CHECKING:
-    from bench.artifact import Loaded
-    from bench.setting import Measuring
+    from bench.artifacts.artifact import Loaded
+    from bench.spec.setting import Measuring
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from bench.registry import Registry
+from bench.base.registry import Registry
 from bench.tasks.examples import Example
 
 

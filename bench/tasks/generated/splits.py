@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
-from bench.errors import DataError, unknown
+from bench.base.errors import DataError, unknown
 from bench.tasks.examples import Answer, Example
 from bench.tasks.generated.draw import Draw
 from bench.tasks.generated.generator import Generator

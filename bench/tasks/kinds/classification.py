@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, Feature, Predictions
 from bench.tasks.kinds.sequence import SequenceKind, metric_names, true_labels

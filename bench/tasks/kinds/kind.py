@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from bench.registry import Registry
+from bench.base.registry import Registry
 
 if TYPE_CHECKING:
     import random
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
     from bench.tasks.examples import Example
     from bench.tasks.kinds.masking import Maskable
 

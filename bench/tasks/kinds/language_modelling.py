@@ -14,7 +14,7 @@ from bench.tasks.kinds.tokens import TokenKind
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
 
 
 class LanguageModelling(TokenKind):

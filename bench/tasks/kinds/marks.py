@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 
 
 def start_id(tokenizer: Any) -> int:

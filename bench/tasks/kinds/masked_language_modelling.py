@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
@@ -18,7 +18,7 @@ from bench.tasks.kinds.tokens import TokenKind
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
 
 
 class MaskedLanguageModelling(TokenKind):

@@ -6,14 +6,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError, unknown
+from bench.base.errors import DataError, unknown
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import Feature, TaskKind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
 
 
 class SequenceKind(TaskKind):

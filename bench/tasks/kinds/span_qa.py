@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import KINDS, Feature, Predictions, TaskKind
 from bench.tasks.kinds.sequence import metric_names
@@ -15,7 +15,7 @@ from bench.tasks.kinds.windows import answer_tokens, encode_windows
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
 
 _METRICS = {"exact_match": "exact_match", "f1": "token_f1"}  # column to metric
 

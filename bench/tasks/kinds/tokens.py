@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import Predictions, TaskKind
 from bench.tasks.kinds.sequence import metric_names

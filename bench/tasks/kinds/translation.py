@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.greedy import EXTRA_TOKENS, write
 from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
@@ -15,7 +15,7 @@ from bench.tasks.kinds.sequence import metric_names
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
 
 SMOOTHING = 0.1  # label smoothing in training only, Vaswani et al. 2017, arXiv:1706.03762, §5.4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import Feature
 

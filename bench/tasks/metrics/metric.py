@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError
-from bench.registry import Registry
+from bench.base.errors import DataError
+from bench.base.registry import Registry
 
 if TYPE_CHECKING:
     from evaluate import Metric, MetricInfo

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import evaluate
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.metrics.metric import METRICS, metric_info
 
 

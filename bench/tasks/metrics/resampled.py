@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UnavailableError
+from bench.base.errors import UnavailableError
 from bench.tasks.metrics.metric import as_quality
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def quality_scorer(parts: Sequence[tuple[Predictions, Sequence[Any]]], metrics: 
     mean over the splits.
 
     Args:
-        parts: by split, the predictions and the truth (`bench.predictions.truths`). The scorer's indices count through
-            the examples of all of them, one split after the other.
+        parts: by split, the predictions and the truth (`bench.records.tables.truths`). The scorer's indices count
+            through the examples of all of them, one split after the other.
         metrics: columns of the task's kind.
     """
 

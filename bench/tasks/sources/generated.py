@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.errors import DataError
-from bench.suite import Task
+from bench.base.errors import DataError
+from bench.spec.suite import Task
 from bench.tasks.examples import TaskData
 from bench.tasks.generated.generator import GENERATORS
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits

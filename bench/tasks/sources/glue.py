@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import DataError, unknown
-from bench.suite import Task
+from bench.base.errors import DataError, unknown
+from bench.spec.suite import Task
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.hub import REPOSITORY, REVISION, hub_rows
 from bench.tasks.sources.local import find_file, read_file

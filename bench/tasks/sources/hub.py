@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.sources.rows import Row
 from bench.tasks.sources.tables import Subset
 

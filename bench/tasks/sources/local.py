@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.sources.rows import Row
 from bench.tasks.sources.tables import Subset
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.errors import DataError, unknown
-from bench.suite import Task
+from bench.base.errors import DataError, unknown
+from bench.spec.suite import Task
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
 from bench.tasks.sources.text_files import find_text, read_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 from bench.tasks.sources.tables import Subset
 
 _HIDDEN = -1

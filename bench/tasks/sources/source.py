@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.registry import Registry
+from bench.base.registry import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.suite import Task
+    from bench.spec.suite import Task
     from bench.tasks.examples import TaskData
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import DataError
-from bench.suite import Task
+from bench.base.errors import DataError
+from bench.spec.suite import Task
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.multi30k import FILES, side_file
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import DataError
+from bench.base.errors import DataError
 
 _ZIPPED = ".gz"
 

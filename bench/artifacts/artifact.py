@@ -1,0 +1,238 @@
+"""A compressed model as data on disk: saving, loading and verifying it.
+
+A directory of `config.json` (the architecture), `layers.json` (what is not stock, shared or tied, and how tensors are
+encoded), `model.safetensors` (each stored tensor once), a tokenizer, and `recipe.json` (how it was made, and the
+SHA-256 of every other file). Nothing is unpickled and no code from the directory is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.artifacts.weights import names, reader
+from bench.base.errors import ArtifactError, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.artifacts.structure import Structure
+
+SCHEMA_VERSION = 1
+CONFIG, LAYERS, WEIGHTS, RECIPE = "config.json", "layers.json", "model.safetensors", "recipe.json"
+_RESERVED = ("artifact_version", "files")
+# transformers reads the weights from the file that this key of config.json names, in every class, and refuses a name
+# that is none, with the text. Without it, it would take integers for weights and make up what it does not find.
+_REFUSE = "transformers_weights"
+_WHY = "none: the weights are in a compressed form of bench, which bench.load_artifact(DIRECTORY) reads"
+# They say where and with what a model was loaded, so equal models would differ in them.
+_NOT_ARCHITECTURE = ("_name_or_path", "transformers_version", _REFUSE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model read from an artifact, in evaluation mode, with its tokenizer.
+
+    `manifest` is `recipe.json`: what `save` was given as `made`, the `artifact_version`, and `files` with their hashes.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    directory: Path
+    manifest: dict[str, Any]
+    content_hash: str
+
+
+def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: dict[str, Any]) -> str:
+    """Write `model` and `tokenizer` to the new `directory` in one step; after a crash all of it is there or nothing.
+
+    Args:
+        model: one with a head of `bench.models.heads`; left as it was.
+        directory: must not exist; its parents are made.
+        tokenizer: a fast tokenizer.
+        made: how it was made, as JSON values; not part of the content hash.
+
+    Returns:
+        The content hash: equal architecture, weights and tokenizer give an equal hash.
+
+    Raises:
+        ArtifactError: the directory exists or cannot be written, or the model cannot be written down as data.
+        ModelError: no supported head, or a tokenizer that is not fast.
+    """
+    taken = [key for key in _RESERVED if key in made]
+    if taken:
+        raise ArtifactError(f"{directory}: 'made' uses the reserved key '{taken[0]}'; rename it")
+    if directory.exists():
+        raise ArtifactError(f"{directory}: exists already, and artifacts are never overwritten. Remove it first.")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".writing-{directory.name}-"))
+        try:
+            scratch.chmod(0o755)
+            _write(model, scratch, tokenizer)
+            files = {path.name: _sha256(path) for path in sorted(scratch.iterdir())}
+            _write_json(scratch / RECIPE, {**made, "artifact_version": SCHEMA_VERSION, "files": files})
+            os.rename(scratch, directory)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from error
+    return _combined(files)
+
+
+def load(directory: Path, *, device: str = "cpu") -> Loaded:
+    """The model in `directory`, on `device`, giving the outputs of the saved one bit for bit.
+
+    Sparse tensors are dense again in memory. Raises `ArtifactError` where a file is missing, altered, not part of the
+    artifact, of a newer version or of an unknown layer kind.
+    """
+    from bench.artifacts.structure import empty, fill
+    from bench.models.heads import config_of
+    from bench.models.tokenizer import read_tokenizer
+
+    verify(directory)
+    manifest = read_manifest(directory)
+    structure, encodings = _read_layers(directory)
+    try:
+        settings = _read_json(directory / CONFIG)
+        settings.pop(_REFUSE, None)
+        config = config_of(settings.pop("model_type"), settings)
+        model = empty(config, structure, where=str(directory))
+        weights = directory / WEIGHTS
+        fill(model, structure, reader(weights, encodings), names(weights), where=str(weights))
+        tokenizer = read_tokenizer(directory)
+    except (KeyError, ValueError, ModelError) as error:
+        raise ArtifactError(f"{directory}: cannot be rebuilt: {error}") from error
+    return Loaded(
+        model=model.to(device),
+        tokenizer=tokenizer,
+        directory=directory,
+        manifest=manifest,
+        content_hash=_combined(manifest["files"]),
+    )
+
+
+def content_hash(directory: Path) -> str:
+    """The hash over the hashes that `recipe.json` lists; files are not read again, see `verify`."""
+    return _combined(read_manifest(directory)["files"])
+
+
+def verify(directory: Path) -> None:
+    """Raise `ArtifactError`, naming the file, unless `directory` holds exactly what was saved."""
+    listed = read_manifest(directory)["files"]
+    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()} - {RECIPE}
+    for name in sorted(present - set(listed)):
+        raise ArtifactError(f"{directory / name}: not part of the artifact; remove it")
+    for name in (CONFIG, LAYERS, WEIGHTS, *sorted(listed)):
+        if name not in listed or name not in present:
+            raise ArtifactError(f"{directory / name}: missing from the artifact; make it again")
+        if _sha256(directory / name) != listed[name]:
+            raise ArtifactError(f"{directory / name}: altered or damaged: its SHA-256 is not the one in {RECIPE}")
+
+
+def size_bytes(directory: Path) -> int:
+    """Bytes of the weights and side data: `model.safetensors` and `layers.json`."""
+    try:
+        return sum((directory / name).stat().st_size for name in (WEIGHTS, LAYERS))
+    except OSError as error:
+        raise ArtifactError(f"{directory}: not an artifact: {error.filename} is missing") from error
+
+
+def is_artifact(directory: Path) -> bool:
+    """Whether `directory` looks like an artifact: it has a `layers.json`."""
+    return (directory / LAYERS).is_file()
+
+
+def _write(model: nn.Module, directory: Path, tokenizer: Any) -> None:
+    """Everything but `recipe.json`."""
+    from safetensors.torch import save_file
+
+    from bench.artifacts.codec import encode
+    from bench.artifacts.structure import is_stock, structure_of
+    from bench.layers.sharing import slots
+    from bench.models.tokenizer import write_tokenizer
+
+    structure = structure_of(model)
+    parts: dict[str, Tensor] = {}
+    encodings: dict[str, Any] = {}
+    for name, slot in slots(model).items():
+        if name in structure.tied:
+            continue
+        form, stored = encode(slot.tensor)
+        if form is not None:
+            encodings[name] = form
+        parts.update({f"{name}:{part}" if part else name: tensor for part, tensor in stored.items()})
+    settings: dict[str, Any] = model.config.to_dict()  # type: ignore[union-attr, operator]
+    settings = {key: value for key, value in settings.items() if key not in _NOT_ARCHITECTURE}
+    if encodings or not is_stock(model, structure):
+        settings[_REFUSE] = _WHY
+    _write_json(directory / CONFIG, {**settings, "architectures": [structure.architecture]})
+    layers = {"schema_version": SCHEMA_VERSION, "structure": structure.model_dump(), "encodings": encodings}
+    _write_json(directory / LAYERS, layers)
+    save_file(parts, directory / WEIGHTS, metadata={"format": "pt"})
+    write_tokenizer(tokenizer, directory)
+
+
+def _read_layers(directory: Path) -> tuple[Structure, dict[str, Any]]:
+    from pydantic import ValidationError
+
+    from bench.artifacts.structure import Structure
+
+    path = directory / LAYERS
+    data = _read_json(path)
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}. Use the bench that made it.")
+    try:
+        return Structure.model_validate(data.get("structure")), dict(data["encodings"])
+    except (ValidationError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: not a valid structure: {error}") from error
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """What `recipe.json` says: how it was made, and the hashes of its files; raises `ArtifactError` if unreadable."""
+    path = directory / RECIPE
+    if not path.is_file():
+        raise ArtifactError(f"{directory}: not an artifact: it has no {RECIPE}")
+    data = _read_json(path)
+    version = data.get("artifact_version")
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{path}: artifact version {version}, expected {SCHEMA_VERSION}. Use the bench that made it."
+        )
+    if not isinstance(data.get("files"), dict):
+        raise ArtifactError(f"{path}: no hashes of the files; make the artifact again")
+    return data
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ArtifactError(f"{path}: expected a JSON object, found {type(data).__name__}")
+    return data
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _combined(files: dict[str, str]) -> str:
+    return hashlib.sha256("".join(f"{name}\0{files[name]}\n" for name in sorted(files)).encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""The cache of trained references and compressed artifacts, filed by what they were made from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.base.errors import ArtifactError
+
+Kind = Literal["references", "artifacts"]
+KINDS: tuple[Kind, ...] = ("references", "artifacts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One cached model: its kind, its key, what it says of itself, its bytes and its last use (epoch seconds)."""
+
+    kind: Kind
+    key: str
+    title: str
+    bytes: int
+    used: float
+
+
+def default_root() -> Path:
+    """BENCH_CACHE, or `bench` in the user's cache directory."""
+    named = os.environ.get("BENCH_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench"
+
+
+class Store:
+    """Artifacts on disk below `root`, one directory a key; an entry that is there is complete."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, kind: Kind, key: str) -> Path:
+        """Where the entry is or would be."""
+        return self.root / kind / key
+
+    def has(self, kind: Kind, key: str) -> bool:
+        """Whether the entry is there and whole; a damaged one is moved aside so that it is made again."""
+        from bench.artifacts.artifact import verify
+
+        path = self.path(kind, key)
+        if not path.is_dir():
+            return False
+        try:
+            verify(path)
+        except ArtifactError:
+            aside = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            return False
+        os.utime(path)
+        return True
+
+    def entries(self) -> list[Entry]:
+        """Every entry, the least recently used first."""
+        found = [self._entry(kind, path) for kind in KINDS for path in (self.root / kind).glob("*") if path.is_dir()]
+        return sorted(found, key=lambda entry: entry.used)
+
+    def clear(self, keys: tuple[str, ...] = ()) -> list[Entry]:
+        """Remove the entries whose key starts with one of `keys`, or every entry; returns what was removed."""
+        chosen = [entry for entry in self.entries() if not keys or entry.key.startswith(keys)]
+        for entry in chosen:
+            shutil.rmtree(self.path(entry.kind, entry.key))
+        return chosen
+
+    def _entry(self, kind: Kind, path: Path) -> Entry:
+        from bench.artifacts.artifact import read_manifest
+
+        try:
+            title = str(read_manifest(path)["title"])
+        except (ArtifactError, KeyError):
+            title = "damaged, or not made by bench"
+        files = [file for file in path.rglob("*") if file.is_file()]
+        return Entry(
+            kind=kind,
+            key=path.name,
+            title=title,
+            bytes=sum(file.stat().st_size for file in files),
+            used=path.stat().st_mtime,
+        )

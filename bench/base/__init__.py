@@ -1,0 +1,1 @@
+"""What every other room stands on: errors, registries, schemas, statistics and files."""

@@ -1,0 +1,184 @@
+"""What a child process does to measure one cell: probe one model, or take every measure of artifact and reference."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from bench.artifacts.artifact import load, read_manifest, size_bytes
+from bench.artifacts.store import Store
+from bench.base.errors import UnavailableError
+from bench.base.stopwatch import Stopwatch
+from bench.engine.processes import Report
+from bench.measures.audit.claims import check_claims
+from bench.measures.base.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
+from bench.plan.cell import Job, Probe
+from bench.plan.steps import probed_places
+from bench.records.record import not_finite
+from bench.tasks.evaluate import Evaluator
+
+
+def probe(job: Job, report: Report) -> dict[str, Any]:
+    """One measure's probe of stored models, in this process in which no model has been loaded."""
+    watch, cell = Stopwatch(), job.cell
+    if job.probe is None:
+        raise ValueError("a probing child was given no probe")
+    measure, name, places = job.probe
+    plugin = MEASURES.get(measure)
+    if not isinstance(plugin, ProbingMeasure):
+        raise TypeError(f"measure '{measure}' does not probe")
+    directories = tuple(Store(job.store).path(*place) for place in places)
+    options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
+    found = watch.time("measuring", lambda: plugin.probe(name, directories, **options))
+    return {"spans": watch.spans, "found": found}
+
+
+def measure(job: Job, report: Report) -> dict[str, Any]:
+    """Every measure of the cell's artifact beside its reference, both loaded from disk in this fresh process."""
+    watch = Stopwatch()
+    torch.set_num_threads(job.threads)
+    pair, provenance = _pair(job)
+    readings: dict[str, Reading] = {}
+    for index, (name, plugin) in enumerate(MEASURES.items()):
+        report(f"measuring {name}", index / len(MEASURES.names()))
+        before = pair.evaluator.seconds
+        started = time.perf_counter()
+        readings[name] = _read(plugin, pair) if name not in pair.setting.measuring.skip else _skipped(plugin)
+        evaluating = pair.evaluator.seconds - before
+        measuring = time.perf_counter() - started - evaluating
+        _account(readings[name], plugin, measuring, pair)
+        watch.spans["evaluating"] += evaluating
+        watch.spans["measuring"] += measuring
+    readings["claims"] = check_claims(readings, pair)
+    return {
+        "spans": watch.spans,
+        "readings": readings,
+        "stages": pair.made["stages"],
+        "provenance": provenance,
+        "known": pair.evaluator.known(pair.reference.content_hash),
+    }
+
+
+def _read(plugin: Measure, pair: Pair) -> Reading:
+    """The measure's reading, in which every column of the measure has a value or a reason."""
+    try:
+        reading = plugin.read(pair)
+    except UnavailableError as error:
+        reading = Reading()
+        reading.leave(str(error), *plugin.columns)
+    _leave_what_is_not_finite(reading, plugin)
+    missing = [name for name in plugin.columns if name not in reading.values and name not in reading.absent]
+    if missing:
+        raise RuntimeError(f"measure '{plugin.name}' gave neither a value nor a reason for {', '.join(missing)}")
+    return reading
+
+
+def _leave_what_is_not_finite(reading: Reading, plugin: Measure) -> None:
+    """Make a column absent if its value is not finite; raise `RuntimeError` if a sample or a condition is not."""
+    for name, value in list(reading.values.items()):
+        if not math.isfinite(value):
+            del reading.values[name]
+            reading.reference.pop(name, None)
+            reading.leave(f"measure '{plugin.name}' gave {value}, which is not a finite number", name)
+    for name, value in list(reading.reference.items()):
+        if not math.isfinite(value):
+            del reading.reference[name]
+            reading.warn("reference-not-finite", f"{name} of the reference is {value}, so it is left out.")
+    place = not_finite({"samples": reading.samples, "conditions": reading.conditions})
+    if place is not None:
+        raise RuntimeError(f"measure '{plugin.name}' gave a number that is not finite: {place}")
+
+
+def _skipped(plugin: Measure) -> Reading:
+    """A reading without values: the setting leaves the measure out."""
+    reading = Reading()
+    reading.leave(f"left out: measuring.skip of the setting names '{plugin.name}'", *plugin.columns)
+    return reading
+
+
+def _account(reading: Reading, plugin: Measure, seconds: float, pair: Pair) -> None:
+    """Note how long a measure took beside its budget, which the suite may set.
+
+    Evaluating the splits, which several measures share, is in neither, and nor are probes in processes of their own.
+    """
+    budget = pair.setting.measuring.budgets_s.get(plugin.name, plugin.budget_s)
+    reading.conditions |= {"took_s": seconds, "budget_s": budget}
+    if seconds > budget:
+        reading.warn(
+            "over-budget",
+            f"measure {plugin.name} took {seconds:.0f} s, {budget:.0f} s are its budget. Measure less (`bench show "
+            f"{plugin.name}`), or raise measuring.budgets_s.{plugin.name}.",
+        )
+
+
+def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
+    cell, store = job.cell, Store(job.store)
+    reference_dir, artifact_dir = store.path(*cell.reference_place), store.path(*cell.artifact_place)
+    is_reference = artifact_dir == reference_dir
+    device = cell.conditions.device
+    reference, artifact = load(reference_dir, device=device), load(artifact_dir, device=device)
+    data = job.given()
+    foreign = [] if cell.task.trained_on is None else [f"the model was trained on {cell.task.trained_on}"]
+    evaluator = Evaluator(
+        task=cell.task,
+        data=data,
+        max_length=cell.suite.max_length(cell.task),
+        token_budget=cell.suite.setting.evaluation_tokens,
+        device=device,
+        known=job.known,
+    )
+    nothing = {"stages": [], "compress_s": 0.0, "compress_cpu_s": 0.0, "energy_kwh": 0.0}
+    made = nothing if is_reference else read_manifest(artifact_dir)
+    training = read_manifest(reference_dir)["training"]
+    if "cpu_s" in training:
+        made["epoch_cpu_s"] = training["cpu_s"] / training["epochs"]
+    pair = Pair(
+        task=cell.task,
+        setting=cell.suite.setting,
+        artifact=artifact,
+        reference=reference,
+        artifact_dir=artifact_dir,
+        reference_dir=reference_dir,
+        evaluator=evaluator,
+        device=device,
+        seed=cell.seed,
+        is_reference=is_reference,
+        made=made,
+        apart=_apart(job),
+        widened_bytes=cell.held.widened_bytes if cell.held else 0,
+    )
+    provenance = {
+        "data": {
+            "origin": data.origin,
+            "revision": data.revision,
+            "generated": data.generated,
+            "fingerprint": cell.data_fingerprint,
+            "notes": [*data.notes, *foreign],
+            "examples": {name: len(split) for name, split in data.splits.items()},
+        },
+        "model": {
+            "fingerprint": cell.model_fingerprint,
+            **({"held": asdict(cell.held)} if cell.held else {}),
+            **({"outputs": list(cell.conditions.outputs)} if cell.conditions.outputs else {}),
+        },
+        "reference": {"content_hash": reference.content_hash, "training": training},
+        "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
+    }
+    return pair, provenance
+
+
+def _apart(job: Job) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """What the probes gave, by measure and name: one result for each that was called."""
+    measuring = job.cell.suite.setting.measuring
+    return {
+        measure: {
+            name: tuple(job.probed[Probe(measure, name, places).id] for places in probed_places(job.cell, plugin))
+            for name in plugin.probes(measuring, job.cell.task.kind)
+        }
+        for measure, plugin in MEASURES.items()
+        if isinstance(plugin, ProbingMeasure) and measure not in measuring.skip
+    }

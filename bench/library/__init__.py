@@ -1,0 +1,1 @@
+"""What bench offers: suites, recipes, methods, measures and columns, by name."""

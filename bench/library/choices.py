@@ -1,0 +1,35 @@
+"""The registries behind the named arguments of methods and the parts of measures: all that a plug-in can add to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.base.registry import Registry
+from bench.measures.robustness.attacks.source import ATTACK_SOURCES
+from bench.methods.factorize.solver import SOLVERS
+from bench.methods.prune.penalty import PENALTIES
+from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.schedule import SCHEDULES
+from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.unit import UNITS
+from bench.methods.quantize.allocation import ALLOCATIONS
+from bench.methods.quantize.granularity import GRANULARITIES
+from bench.methods.quantize.grid import GRIDS
+from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.range import RANGES
+
+# Each with the method whose argument it is, or the measure that uses all of them.
+CHOICES: tuple[tuple[Registry[Any], str], ...] = (
+    (SOLVERS, "factorize"),
+    (UNITS, "prune"),
+    (SALIENCIES, "prune"),
+    (SELECTORS, "prune"),
+    (SCHEDULES, "prune"),
+    (PENALTIES, "prune"),
+    (GRIDS, "quantize"),
+    (GRANULARITIES, "quantize"),
+    (RANGES, "quantize"),
+    (ALLOCATIONS, "quantize"),
+    (MODES, "quantize"),
+    (ATTACK_SOURCES, "attack"),
+)

@@ -1,0 +1,1 @@
+"""How far artifact and reference agree."""

@@ -1,0 +1,90 @@
+"""Agreement of two language models on the next or a masked token: the same likeliest one, near distributions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.tasks.batching import IGNORED, collate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from bench.artifacts.artifact import Loaded
+    from bench.measures.base.measure import Pair, Reading
+    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.kinds.tokens import TokenKind
+
+    Array = np.ndarray[Any, Any]
+
+TABLE = "next_tokens"
+
+
+class NextTokens(NamedTuple):
+    """By predicted token of the sampled blocks: KL(reference || artifact) in nats, and whether both like the same."""
+
+    nats: Array
+    same: Array
+
+    def values(self) -> dict[str, float]:
+        """The agreement columns that these give."""
+        return {"label_loyalty": float(self.same.mean()), "fidelity_kl": float(self.nats.mean())}
+
+    def table(self) -> dict[str, list[Any]]:
+        """A row a token, for the record."""
+        return {"kl_nats": self.nats.tolist(), "same": self.same.tolist()}
+
+
+def from_table(table: dict[str, list[Any]]) -> NextTokens:
+    """What `NextTokens.table` wrote."""
+    import numpy as np
+
+    return NextTokens(np.array(table["kl_nats"], dtype=np.float64), np.array(table["same"], dtype=bool))
+
+
+def compare_next_tokens(reading: Reading, pair: Pair, kind: TokenKind) -> dict[str, float | str]:
+    """The columns that compare outputs, or why they are absent; the sampled tokens become a table of `reading`."""
+    found = next_tokens(pair, kind)
+    names = ("label_loyalty", "probability_loyalty", "fidelity_kl", "output_correlation")
+    if isinstance(found, str):
+        return dict.fromkeys(names, found)
+    reading.tables[TABLE] = found.table()
+    reading.conditions |= {
+        "label_loyalty": f"share of {kind.asked} tokens with the same likeliest one",
+        "next_tokens": f"{len(found.same)}, of the first {kind.compared} blocks of each split",
+    }
+    return {
+        **found.values(),
+        "probability_loyalty": "not computed over a vocabulary; fidelity_kl compares the same distributions",
+        "output_correlation": "a language model gives a token probabilities, no score",
+    }
+
+
+def next_tokens(pair: Pair, kind: TokenKind) -> NextTokens | str:
+    """Both models on the first blocks of each evaluation split, or why they cannot be compared."""
+    import numpy as np
+
+    if len(pair.artifact.tokenizer) != len(pair.reference.tokenizer):
+        return "the two models have different vocabularies, so their next tokens do not compare"
+    length = pair.task.max_length or pair.setting.max_length
+    nats, same = [], []
+    for split in pair.task.evaluate:
+        examples = pair.evaluator.examples(split)
+        features = kind.encode(examples, pair.reference.tokenizer, task=pair.task, max_length=length, training=True)
+        for row in range(min(kind.compared, len(features))):
+            batch = collate(features, pad_id=pair.reference.tokenizer.pad_token_id, rows=[row])
+            theirs, mine = (_log_probabilities(pair, kind, loaded, batch) for loaded in (pair.reference, pair.artifact))
+            nats.append((theirs.exp() * (theirs - mine)).sum(dim=-1).clamp(min=0).cpu().numpy())
+            same.append((theirs.argmax(dim=-1) == mine.argmax(dim=-1)).cpu().numpy())
+    return NextTokens(np.concatenate(nats), np.concatenate(same))
+
+
+def _log_probabilities(pair: Pair, kind: TokenKind, loaded: Loaded, batch: Batch) -> Tensor:
+    """Of every token of the vocabulary at every predicted place, [places, vocabulary] float64."""
+    import torch
+
+    inputs = {name: values.to(pair.device) for name, values in batch.inputs.items()}
+    with torch.inference_mode():
+        (logits,) = kind.logits(loaded.model(**inputs))
+    places = batch.targets["labels"][0] != IGNORED
+    return torch.log_softmax(logits[0, places.to(logits.device)].double(), dim=-1)

@@ -1,0 +1,1 @@
+"""What each stage claimed to save beside what it really did."""

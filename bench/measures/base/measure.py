@@ -1,0 +1,154 @@
+"""What a measure is, what it is given, and what it gives back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.base.registry import Registry
+from bench.columns import column
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.artifacts.artifact import Loaded
+    from bench.spec.setting import Measuring, Setting
+    from bench.spec.suite import Task
+    from bench.tasks.evaluate import Evaluator
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """What one measure found: for every column of the measure a value or the reason why it is absent.
+
+    `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
+    hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
+    `tables` hold what was seen example by example: table name -> column name -> one value a row, None where a row has
+    none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
+    """
+
+    values: dict[str, float | int] = field(default_factory=dict)
+    reference: dict[str, float | int] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    conditions: dict[str, Any] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    tables: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+
+    def give(self, name: str, value: float | int, *, reference: float | int | None = None) -> None:
+        """File the artifact's value of a column and, where measured beside it, the reference's."""
+        self.values[column(name).name] = value
+        if reference is not None:
+            self.reference[name] = reference
+
+    def leave(self, reason: str, *names: str) -> None:
+        """Mark columns as absent, with the one reason."""
+        for name in names:
+            self.absent[column(name).name] = reason
+
+    def warn(self, code: str, sentence: str) -> None:
+        """Store a coded warning: what happened and what to do."""
+        self.warnings.append((code, sentence))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An artifact beside its reference, both loaded from disk in this process, ready to be measured.
+
+    `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
+    directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
+    `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
+    is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
+    `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
+    reference, or a single one if it saw both together; the result of a probe that failed is its reason.
+    `widened_bytes` is by how much the reference is larger than the model's files held it, which had half precision.
+    """
+
+    task: Task
+    setting: Setting
+    artifact: Loaded
+    reference: Loaded
+    artifact_dir: Path
+    reference_dir: Path
+    evaluator: Evaluator
+    device: str
+    seed: int
+    is_reference: bool
+    made: dict[str, Any]
+    apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
+    widened_bytes: int = 0
+
+
+class Measure(ABC):
+    """A plug-in that yields columns.
+
+    Measures follow each other in one process on a loaded `Pair`. One that needs a process in which no model has been
+    loaded is a `ProbingMeasure`.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    says: ClassVar[str]
+    budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
+    optional: ClassVar[bool] = False  # a suite may leave it out
+
+    @abstractmethod
+    def read(self, pair: Pair) -> Reading:
+        """Measure the pair; every one of `columns` ends up in `values` or in `absent`."""
+
+    def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
+        """Columns that cannot be had on this machine whatever is measured, by the reason with what to do about it."""
+        del device
+        return {}
+
+
+class ProbingMeasure(Measure):
+    """A measure whose numbers come from `probe`, called in a fresh process for each of `probes`.
+
+    Each probe sees one model, so it is called for the artifact and for the reference, unless it is `together`: then it
+    is called once for both, which is how two models are compared in one process.
+    """
+
+    together: ClassVar[bool] = False
+
+    @abstractmethod
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """The names of the probes for a task of `kind`; none if the measure does not apply to it."""
+
+    @abstractmethod
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
+        """What the probe called `name` finds out, as a value that can be pickled.
+
+        Args:
+            name: one of `probes`.
+            directories: the model's artifact; those of artifact and reference, in this order, if `together`.
+            device: where the models run.
+            measuring: the conditions.
+
+        Raises a `BenchError` whose text becomes the reason why the columns are absent.
+        """
+
+    def probed(self, pair: Pair) -> dict[str, tuple[Any, ...]]:
+        """What each probe gave, by name: a result per model, or one for both; a failed one is its reason."""
+        return pair.apart[self.name]
+
+
+MEASURES: Registry[Measure] = Registry(
+    "measure",
+    modules=(
+        "bench.measures.timing.latency",
+        "bench.measures.timing.decoding",
+        "bench.measures.timing.start",
+        "bench.measures.quality.quality",
+        "bench.measures.agreement.agreement",
+        "bench.measures.robustness.robustness",
+        "bench.measures.robustness.attack",
+        "bench.measures.computation.computation",
+        "bench.measures.storage.parameters",
+        "bench.measures.storage.size",
+        "bench.measures.memory.memory",
+        "bench.measures.energy.carbon",
+    ),
+    group="bench.measures",
+)

@@ -1,0 +1,262 @@
+"""Energy and carbon: of a thousand inferences, and of making the artifact."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.measures.base.inputs import made_inputs
+from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.energy.inference import Inference, break_even, inference
+from bench.measures.energy.tracker import is_estimate
+from bench.measures.energy.windows import Session, Window, idle_power_w, joined, meter_models, window_count
+from bench.measures.timing import rounds
+
+if TYPE_CHECKING:
+    from bench.artifacts.artifact import Loaded
+    from bench.spec.setting import Measuring
+
+_WARM_UP = 3
+_INFERENCE = (
+    "energy_kwh",
+    "energy_kwh_low",
+    "energy_kwh_high",
+    "energy_net_kwh",
+    "power_w",
+    "power_idle_w",
+    "emissions_kgco2e",
+    "water_l",
+    "emissions_lacoste_kgco2e",
+    "energy_eit_kwh",
+)
+
+
+_NOTHING = "nothing was compressed"
+
+
+class Carbon(ProbingMeasure):
+    """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
+
+    One inference is one example of the stated length. An idle window comes first, then windows of artifact and
+    reference, each round in a fresh process and each window with a tracker of its own, so that the interval over
+    windows knows how processes differ; together a model's windows last `energy_seconds`. Energy is
+    gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
+    and water have. A window beside which other programs used more than a stated share of the processors does not count,
+    and if none counts all of this is absent with that reason; so is the energy of compressing. If the power is a model
+    of the load or a constant, the record says so in `power_source` and carries the warning `energy-estimated`.
+    """
+
+    name = "carbon"
+    together = True
+    columns = (
+        *_INFERENCE,
+        "compress_energy_kwh",
+        "compress_s",
+        "compress_cpu_s",
+        "compress_epochs",
+        "break_even_inferences",
+    )
+    says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
+    budget_s = 1.0  # metering itself is done in the probes' processes
+    optional = True
+
+    def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
+        """What needs a power meter that this machine does not have; the other columns are estimates without."""
+        from bench.measures.energy.evidence import nvidia_access, rapl_access
+
+        access = nvidia_access() if device.startswith("cuda") else rapl_access()
+        return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}
+
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """One process per round of windows."""
+        del kind
+        return rounds.names(window_count(measuring))
+
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Session:
+        """The round called `name`: a window of each model; of the one model if the artifact is the reference."""
+        from bench.artifacts.artifact import load
+
+        number = rounds.number_of(name)
+        with rounds.laid_out(number):
+            once = tuple(dict.fromkeys(directories))
+            models = rounds.load_apart(once, lambda path: load(path, device=device), seed=number)
+            named = dict(zip(("artifact", "reference"), models, strict=False))
+            return self.session(named, [number], device=device, measuring=measuring)
+
+    def session(
+        self, models: dict[str, Loaded], numbers: Sequence[int], *, device: str, measuring: Measuring
+    ) -> Session:
+        """The windows of these rounds, of every model."""
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(measuring.threads)
+        try:
+            with torch.inference_mode():
+                calls = {name: _call(loaded, device, measuring) for name, loaded in models.items()}
+                for call in calls.values():
+                    for _ in range(_WARM_UP):
+                        call()
+                return meter_models(calls, measuring=measuring, rounds=numbers)
+        finally:
+            torch.set_num_threads(threads)
+
+    def read(self, pair: Pair) -> Reading:
+        """Join the windows, take over what making the artifact cost, and set the one against the other."""
+        reading = Reading()
+        done, reasons = rounds.told([found for (found,) in self.probed(pair).values()])
+        if done:
+            _read_inference(reading, pair, joined(done))
+            if reasons:
+                count = f"{len(reasons)} of {len(done) + len(reasons)}"
+                reading.warn("lost-process", f"{count} metering processes gave nothing: {reasons[0]}")
+        else:
+            reading.leave(reasons[0], *_INFERENCE, "break_even_inferences")
+        _read_making(reading, pair.made)
+        _warn(reading)
+        return reading
+
+
+def _call(loaded: Loaded, device: str, measuring: Measuring) -> Callable[[], int]:
+    """One forward call, waited for, that returns its number of examples."""
+    import torch
+
+    inputs = made_inputs(
+        loaded.model,
+        loaded.tokenizer,
+        batch_size=measuring.batch_size,
+        length=measuring.length,
+        device=device,
+        seed=0,
+    )
+    gpu = device.startswith("cuda")
+
+    def call() -> int:
+        loaded.model(**inputs)
+        if gpu:
+            torch.cuda.synchronize(device)
+        return measuring.batch_size
+
+    return call
+
+
+def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
+    """File what the windows say of 1,000 inferences, or why they say nothing."""
+    artifact = session.models["artifact"]
+    if not artifact.windows:
+        reading.leave(artifact.reasons[-1], *_INFERENCE, "break_even_inferences")
+        return
+    beside = session.models.get("reference", artifact)
+    first = next(iter(artifact.windows.values())).energy
+    own = _inference_of(artifact.windows, pair, session)
+    reference = _inference_of(beside.windows, pair, session)
+    for name in _INFERENCE:
+        value, other = own.values.get(name), reference.values.get(name)
+        if value is None:
+            reading.leave(own.absent[name], name)
+        else:
+            reading.give(name, value, reference=other)
+    if pair.is_reference:
+        reading.leave(_NOTHING, "break_even_inferences")
+    else:
+        _read_break_even(reading, pair.made, own, reference, beside.reasons)
+    _keep(reading, session, own, reference, is_reference=pair.is_reference)
+    measuring = pair.setting.measuring
+    reading.conditions = {
+        **first.conditions(),
+        **own.conditions,
+        "windows": len(artifact.windows),
+        "windows_reference": len(beside.windows),
+        "windows_without_reading": len(artifact.reasons) + (0 if pair.is_reference else len(beside.reasons)),
+        "other_share": max(window.energy.load.other_share for window in artifact.windows.values()),
+        "samples": min(window.energy.samples for window in artifact.windows.values()),
+        "window_s": statistics.fmean(window.energy.seconds for window in artifact.windows.values()),
+        "inferences": sum(window.inferences for window in artifact.windows.values()),
+        "inferences_reference": sum(window.inferences for window in beside.windows.values()),
+        "batch_size": measuring.batch_size,
+        "length": measuring.length,
+        "threads": measuring.threads,
+        "device": pair.device,
+    }
+    if session.idle is not None and not isinstance(session.idle, str):
+        reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}
+
+
+def _inference_of(windows: Mapping[int, Window], pair: Pair, session: Session) -> Inference:
+    """What the windows of one model say, net of the idle machine if the idle window is a baseline for them."""
+    readings = [window.energy for window in windows.values()]
+    idle_w = idle_power_w(session.idle, readings) if readings else "no window has a reading"
+    return inference(windows, idle_w=idle_w, measuring=pair.setting.measuring, device=pair.device)
+
+
+def _read_break_even(
+    reading: Reading, made: dict[str, Any], own: Inference, reference: Inference, reasons: Sequence[str]
+) -> None:
+    """File after how many inferences compressing has paid for itself, or why that is not known."""
+    if made.get("energy_kwh") is None:
+        reason = f"energy of compressing: {made.get('energy_absent', 'nothing was compressed')}"
+    elif not reference.by_round:
+        reason = f"energy of the reference: {reasons[-1]}"
+    else:
+        found = break_even(made["energy_kwh"], own, reference)
+        if isinstance(found, int):
+            reading.give("break_even_inferences", found)
+            return
+        reason = found
+    reading.leave(reason, "break_even_inferences")
+
+
+def _keep(reading: Reading, session: Session, own: Inference, reference: Inference, *, is_reference: bool) -> None:
+    """Store the raw values: energy of every window, power between every two samples."""
+    for name, end, found in (("artifact", "", own), ("reference", "_reference", reference)):
+        if found.by_round and not (is_reference and end):
+            reading.samples[f"energy_window_kwh{end}"] = list(found.by_round.values())
+            windows = session.models[name].windows.values()
+            reading.samples[f"energy_power_w{end}"] = [watts for item in windows for watts in item.energy.power_w]
+    if session.idle is not None and not isinstance(session.idle, str):
+        reading.samples["energy_power_w_idle"] = list(session.idle.power_w)
+
+
+def _read_making(reading: Reading, made: dict[str, Any]) -> None:
+    """File what compressing cost, as the process that compressed has noted it; gross, like the inferences' energy."""
+    if "compress_s" in made:
+        reading.give("compress_s", made["compress_s"])
+    else:
+        reading.leave(_NOTHING, "compress_s")
+    _read_processor_time(reading, made)
+    if made.get("energy_kwh") is not None:
+        reading.give("compress_energy_kwh", made["energy_kwh"])
+        if made.get("power_source"):
+            reading.conditions["compress_power_source"] = made["power_source"]
+    else:
+        reading.leave(str(made.get("energy_absent", _NOTHING)), "compress_energy_kwh")
+
+
+def _read_processor_time(reading: Reading, made: dict[str, Any]) -> None:
+    """File the processor seconds of compressing, by themselves and in epochs of the reference's training."""
+    if "compress_cpu_s" not in made:
+        reason = "the artifact was made before processor time was counted" if "compress_s" in made else _NOTHING
+        reading.leave(reason, "compress_cpu_s", "compress_epochs")
+        return
+    reading.give("compress_cpu_s", made["compress_cpu_s"])
+    if made.get("epoch_cpu_s"):
+        reading.give("compress_epochs", made["compress_cpu_s"] / made["epoch_cpu_s"])
+    else:
+        reading.leave("the reference was trained before processor time was counted", "compress_epochs")
+
+
+def _warn(reading: Reading) -> None:
+    """Say once that the energy is an estimate, be it of inference or of compressing."""
+    found = [reading.conditions.get(key) for key in ("power_source", "compress_power_source")]
+    estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
+    if estimates:
+        sentence = (
+            f"energy is an estimate: its power comes from {', '.join(estimates)}. Compare it on this machine only, "
+            "or run where RAPL (Linux, readable by you) or NVML can be read."
+        )
+        reading.warn("energy-estimated", sentence)
+
+
+MEASURES.register("carbon")(Carbon())

@@ -1,0 +1,1 @@
+"""Task performance and its intervals."""

@@ -1,0 +1,171 @@
+"""Task performance: the official metrics, their mean, its drop against the reference, what is kept, calibration."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.base.errors import DataError
+from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.quality.calibration import BINS, expected_calibration_error
+from bench.measures.quality.quality_intervals import INTERVALS, give_intervals
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.metrics.metric import as_quality
+
+if TYPE_CHECKING:
+    from bench.artifacts.artifact import Loaded
+
+METRICS = ("accuracy", "f1", "mcc", "pearson", "spearman", "exact_match", "bleu", "perplexity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """The scores of one model: `metrics` are means over the splits, `splits` each split's own, both by metric."""
+
+    metrics: dict[str, float]
+    splits: dict[str, dict[str, float]]
+
+    @property
+    def quality(self) -> float:
+        """The mean over the metrics of their means over the splits, each as `as_quality` counts it."""
+        means = [
+            math.fsum(as_quality(metric, row[metric]) for row in self.splits.values()) / len(self.splits)
+            for metric in self.metrics
+        ]
+        return math.fsum(means) / len(means)
+
+
+def score_splits(pair: Pair, loaded: Loaded, splits: Sequence[str]) -> Scores | str:
+    """The task's metrics of one model, averaged over `splits` with equal weight (as GLUE averages MNLI's two).
+
+    Where labels are hidden or a metric is undefined on these predictions (a correlation of a constant), the reason.
+    """
+    try:
+        found = {split: pair.evaluator.score(loaded, split) for split in splits}
+    except DataError as error:
+        return str(error)
+    means = {metric: math.fsum(row[metric] for row in found.values()) / len(found) for metric in pair.task.metrics}
+    return Scores(metrics=means, splits=found)
+
+
+def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores | str]:
+    """`score_splits` of the artifact and of the reference."""
+    artifact = score_splits(pair, pair.artifact, splits)
+    return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
+
+
+class Quality(Measure):
+    """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
+
+    Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
+    mean of these; a board reports the first. Calibration is over the examples of all splits together. Perplexity, where
+    less is better, counts as 1 / perplexity, so that quality grows, and retention is the reference's perplexity over
+    the artifact's.
+    """
+
+    name = "quality"
+    columns = ("quality", *METRICS, "drop", "retention", *INTERVALS, "calibration_ece")
+    says = "official metrics on the evaluation splits, their mean, and how it compares with the reference's"
+    budget_s = 5.0
+
+    def read(self, pair: Pair) -> Reading:
+        """Score both models; every column is absent where the labels are hidden."""
+        reading = Reading()
+        reading.leave("not a metric of this task", *(metric for metric in METRICS if metric not in pair.task.metrics))
+        _calibrate(reading, pair)
+        artifact, reference = score_both(pair, pair.task.evaluate)
+        if isinstance(artifact, str):
+            reading.leave(artifact, "quality", *pair.task.metrics, "drop", "retention", *INTERVALS)
+            return reading
+        known = reference if isinstance(reference, Scores) else None
+        for metric, value in artifact.metrics.items():
+            reading.give(metric, value, reference=known.metrics[metric] if known else None)
+        reading.give("quality", artifact.quality, reference=known.quality if known else None)
+        _compare(reading, artifact, reference)
+        _warn_of_weak_reference(pair, reading)
+        counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
+        by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
+        reading.conditions |= _conditions(pair)
+        reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
+        give_intervals(reading, pair)
+        return reading
+
+
+def _conditions(pair: Pair) -> dict[str, Any]:
+    """What the kind says that the artifact's scores depend on, by split; nothing where it says nothing."""
+    kind, length = KINDS.get(pair.task.kind), pair.task.max_length or pair.setting.max_length
+    found = {
+        split: kind.conditions(
+            pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=length
+        )
+        for split in pair.task.evaluate
+    }
+    return {"scored": found} if any(found.values()) else {}
+
+
+def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:
+    """Give the drop against the reference and the share of it that is kept."""
+    if isinstance(reference, str):
+        reading.leave(f"the reference has no quality: {reference}", "drop", "retention")
+        return
+    reading.give("drop", reference.quality - artifact.quality, reference=0.0)
+    if reference.quality <= 0:
+        reason = f"the reference's quality is {reference.quality:.4g}; a share of it means nothing at or below 0"
+        reading.leave(reason, "retention")
+    else:
+        reading.give("retention", artifact.quality / reference.quality, reference=1.0)
+
+
+def _calibrate(reading: Reading, pair: Pair) -> None:
+    """Give the calibration error of both models."""
+    import numpy as np
+
+    if pair.task.kind != "classification":
+        reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
+        return
+    labels = [example.label for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
+    known = [int(label) for label in labels if label is not None]
+    if len(known) < len(labels):
+        reading.leave("the labels are hidden", "calibration_ece")
+        return
+    errors = [
+        expected_calibration_error(
+            np.concatenate([np.asarray(pair.evaluator.predict(loaded, split).logits) for split in pair.task.evaluate]),
+            known,
+        )
+        for loaded in (pair.artifact, pair.reference)
+    ]
+    reading.give("calibration_ece", errors[0], reference=errors[1])
+    reading.conditions["calibration"] = f"{BINS} bins of equal width, probability of the predicted class"
+
+
+def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
+    """Flag a classifier that is not clearly better than always answering the commonest label.
+
+    "Clearly" is two standard deviations of the binomial above the commonest label's share: below that, retention,
+    loyalty and robustness compare with chance.
+    """
+    if pair.task.kind != "classification":
+        return
+    right = commonest = total = 0
+    for split in pair.task.evaluate:
+        labels = [example.label for example in pair.evaluator.examples(split)]
+        logits = pair.evaluator.predict(pair.reference, split).logits
+        if logits is None or None in labels:
+            return
+        right += sum(int(said) == label for said, label in zip(logits.argmax(axis=1), labels, strict=True))
+        commonest += max(Counter(labels).values())
+        total += len(labels)
+    share = commonest / total
+    if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
+        reading.warn(
+            "weak-reference",
+            f"the reference gets {right / total:.1%} right where always answering the commonest label gets {share:.1%}:"
+            " ratios to it say little. Train it longer, or on more data.",
+        )
+
+
+MEASURES.register("quality")(Quality())

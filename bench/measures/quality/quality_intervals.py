@@ -1,0 +1,112 @@
+"""How sure a quality is: its interval, and the interval and the test of its drop against the reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.base.errors import UnavailableError
+from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
+from bench.records.tables import truths
+from bench.tasks.metrics.resampled import Scorer, quality_scorer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.artifacts.artifact import Loaded
+    from bench.measures.base.measure import Pair, Reading
+
+QUALITY = ("quality_low", "quality_high")
+DROP = ("drop_low", "drop_high")
+RETENTION = ("retention_low", "retention_high")
+INTERVALS = (*QUALITY, *DROP, "drop_p", *RETENTION)
+
+_RESAMPLES = 1000
+_UNDEFINED = f"fewer than two examples, or more than {UNDEFINED:.0%} of the resamples have no score"
+_ITSELF = "the recipe leaves the reference as it is, and a model does not differ from itself"
+
+
+def give_intervals(reading: Reading, pair: Pair) -> None:
+    """Every one of `INTERVALS`, for a reading that has the artifact's quality and, or why not, its drop and retention.
+
+    Every interval comes from the same resamples of the examples of all evaluation splits together.
+    """
+    try:
+        ours, theirs = _scorer(pair, pair.artifact), _scorer(pair, pair.reference)
+    except UnavailableError as error:
+        reading.leave(str(error), *INTERVALS)
+        return
+    count = sum(len(pair.evaluator.examples(split)) for split in pair.task.evaluate)
+    reading.conditions["interval"] = f"95 %, percentile bootstrap over the examples, {_RESAMPLES} resamples"
+
+    def interval(scorer: Scorer) -> Interval | None:
+        return score_interval(scorer, count, generator=_generator(pair), resamples=_RESAMPLES)
+
+    def retained(indices: Any) -> float:
+        whole = theirs(indices)
+        return ours(indices) / whole if whole > 0 else float("nan")
+
+    beside = interval(theirs) if "quality" in reading.reference else None
+    _give_ends(reading, QUALITY, interval(ours), beside)
+    for name, ends in (("drop", (*DROP, "drop_p")), ("retention", RETENTION)):
+        if pair.is_reference or name in reading.absent:
+            reading.leave(reading.absent.get(name, _ITSELF), *ends)
+    if "drop_p" not in reading.absent:
+        _test_drop(reading, pair, ours, theirs, count)
+    if RETENTION[0] not in reading.absent:
+        _give_ends(reading, RETENTION, interval(retained))
+
+
+def _test_drop(reading: Reading, pair: Pair, ours: Scorer, theirs: Scorer, count: int) -> None:
+    """The paired interval of the drop and its p, exact where all that counts is whether an example is right."""
+    found = paired_difference(theirs, ours, count, generator=_generator(pair), resamples=_RESAMPLES)
+    _give_ends(reading, DROP, found[0] if found else None)
+    if pair.task.kind == "classification" and pair.task.metrics == ("accuracy",):
+        counts = _discordant(pair)
+        reading.give("drop_p", mcnemar(*counts))
+        reading.conditions["drop_test"] = "exact McNemar over the examples of all splits together"
+        reading.conditions["right_by_one"] = dict(zip(("reference", "artifact"), counts, strict=True))
+    elif found is None:
+        reading.leave(_UNDEFINED, "drop_p")
+    else:
+        reading.give("drop_p", found[1])
+        reading.conditions["drop_test"] = f"paired bootstrap over the examples, {_RESAMPLES} resamples"
+
+
+def _discordant(pair: Pair) -> tuple[int, int]:
+    """How many examples only the reference has right, and how many only the artifact."""
+    only_reference = only_artifact = 0
+    for split in pair.task.evaluate:
+        labels = [example.label for example in pair.evaluator.examples(split)]
+        ours, theirs = (_right(pair, loaded, split, labels) for loaded in (pair.artifact, pair.reference))
+        only_reference += int((theirs & ~ours).sum())
+        only_artifact += int((ours & ~theirs).sum())
+    return only_reference, only_artifact
+
+
+def _right(pair: Pair, loaded: Loaded, split: str, labels: list[Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    return np.asarray(np.asarray(pair.evaluator.predict(loaded, split).logits).argmax(axis=1) == np.asarray(labels))
+
+
+def _scorer(pair: Pair, loaded: Loaded) -> Scorer:
+    """Quality of one model as a function of the examples of all evaluation splits."""
+    splits = pair.task.evaluate
+    parts = [(pair.evaluator.predict(loaded, split), truths(pair.evaluator.examples(split))) for split in splits]
+    return quality_scorer(parts, pair.task.metrics)
+
+
+def _give_ends(
+    reading: Reading, names: tuple[str, str], found: Interval | None, beside: Interval | None = None
+) -> None:
+    if found is None:
+        reading.leave(_UNDEFINED, *names)
+        return
+    reading.give(names[0], found.low, reference=beside.low if beside else None)
+    reading.give(names[1], found.high, reference=beside.high if beside else None)
+
+
+def _generator(pair: Pair) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng(pair.seed)

@@ -1,0 +1,1 @@
+"""Shifted data and attacks."""

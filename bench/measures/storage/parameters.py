@@ -1,0 +1,95 @@
+"""Numbers of stored parameters: each element once, however often it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
+
+
+def stored_parameters(model: nn.Module) -> list[Tensor]:
+    """Every weight and bias that the model stores, each tensor once.
+
+    Tied and shared tensors count once: by identity, and by storage, offset and shape where two names look at the same
+    memory. Packed layers keep their integer weights in buffers; buffers called `weight` or `bias` therefore count.
+    Scales and zero points are side data of the stored form, not parameters: they show in `size_bytes`.
+    """
+    return _unique([*model.parameters(), *_packed(model)])
+
+
+def embedding_parameters(model: nn.Module) -> list[Tensor]:
+    """The tables of every embedding (word, position, segment), each once; a tied output layer adds nothing."""
+    from torch import nn
+
+    from bench.layers.low_bit import LowBitEmbedding
+
+    packed = {id(module.weight): module for module in model.modules() if isinstance(module, LowBitEmbedding)}
+    stock = (module.weight for module in model.modules() if isinstance(module, nn.Embedding))
+    return _unique([*stock, *(module.dequantized() != 0 for module in packed.values())])
+
+
+def elements(tensors: Iterable[Tensor]) -> int:
+    """Elements of all `tensors` together."""
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def nonzero(tensors: Iterable[Tensor]) -> int:
+    """Elements of all `tensors` together that are not zero."""
+    return sum(int(tensor.count_nonzero()) for tensor in tensors)
+
+
+def _packed(model: nn.Module) -> list[Tensor]:
+    """Weights and biases that are buffers; of several weights in a byte, where they are not zero.
+
+    They are read from their module, since an int8 layer in use has its integers elsewhere until they are asked for.
+    """
+    from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
+
+    found: dict[int, Tensor] = {}
+    for module in model.modules():
+        for leaf in ("weight", "bias"):
+            if module._buffers.get(leaf) is None:
+                continue
+            tensor: Tensor = getattr(module, leaf)
+            if id(tensor) in found:
+                continue
+            if leaf == "weight" and isinstance(module, (LowBitLinear, LowBitEmbedding)):
+                found[id(tensor)] = module.dequantized() != 0
+            else:
+                found[id(tensor)] = tensor
+    return list(found.values())
+
+
+def _unique(tensors: Iterable[Tensor]) -> list[Tensor]:
+    seen: dict[tuple[object, ...], Tensor] = {}
+    for tensor in tensors:
+        address = tensor.untyped_storage().data_ptr() if tensor.device.type != "meta" else id(tensor)
+        seen.setdefault((address, tensor.storage_offset(), tuple(tensor.shape), tensor.dtype), tensor)
+    return list(seen.values())
+
+
+class Parameters(Measure):
+    """Counts stored elements of the artifact and of the reference."""
+
+    name = "parameters"
+    columns = ("params", "params_nonzero", "params_embedding")
+    says = "stored parameters: all, those that are not zero, and those of embedding tables"
+    budget_s = 1.0
+
+    def read(self, pair: Pair) -> Reading:
+        """Count both models; nothing can be absent."""
+        reading = Reading(conditions={"counted": "weights and biases, each once; without quantization scales"})
+        mine, theirs = stored_parameters(pair.artifact.model), stored_parameters(pair.reference.model)
+        reading.give("params", elements(mine), reference=elements(theirs))
+        reading.give("params_nonzero", nonzero(mine), reference=nonzero(theirs))
+        tables, reference_tables = (embedding_parameters(side.model) for side in (pair.artifact, pair.reference))
+        reading.give("params_embedding", elements(tables), reference=elements(reference_tables))
+        return reading
+
+
+MEASURES.register("parameters")(Parameters())

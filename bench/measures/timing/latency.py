@@ -1,0 +1,246 @@
+"""Latency, throughput and the speed-up as a paired ratio, artifact and reference interleaved in fresh processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.base.statistics import mad, median, percentile, samples_needed
+from bench.measures.base.inputs import made_inputs
+from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.timing import rounds
+from bench.measures.timing.calls import WarmUp, forward, pinned
+from bench.measures.timing.pairs import Pairs, SpeedUp, drift, laps_table, observed, pooled
+from bench.measures.timing.rounds import Round
+from bench.measures.timing.steady import UNCERTAIN, Clocks, Side, summary, time_steadily
+from bench.measures.timing.sweep import rows, sweep
+from bench.measures.timing.watch import Watch, joined
+
+if TYPE_CHECKING:
+    from bench.artifacts.artifact import Loaded
+    from bench.spec.setting import Measuring
+
+OUTLIER_MADS = 10.0  # in normalised MADs (1.4826 * MAD) above the median, as in hyperfine
+OUTLIERS_TOLERATED = 0.05
+DRIFT = 0.05  # common change of both floors from which a warning is stored
+
+
+@dataclass(frozen=True)
+class Latency(ProbingMeasure):
+    """Times the artifact beside its reference in several fresh processes, each with a memory layout of its own.
+
+    Inputs are made, without padding, and tokenisation is outside the clock; every call runs in `inference_mode`, on
+    pinned threads and processors, and ends when the device is idle. Tests replace the clocks.
+    """
+
+    clocks: Clocks = field(default_factory=Clocks)
+
+    name = "latency"
+    together = True
+    columns = (
+        "latency_p50_s",
+        "latency_p50_s_low",
+        "latency_p50_s_high",
+        "latency_p90_s",
+        "latency_p99_s",
+        "latency_mad_s",
+        "latency_undisturbed_s",
+        "throughput_eps",
+        "speedup",
+        "speedup_low",
+        "speedup_high",
+        "speedup_observed",
+    )
+    says = "seconds to answer steadily, at other lengths and batches too; throughput; the paired speed-up"
+    budget_s = 2.0  # the timing itself is done in the probes' processes
+    optional = True
+
+    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+        """One process per round."""
+        del kind
+        return rounds.names(measuring.processes)
+
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
+        """Time both models in this process."""
+        from bench.artifacts.artifact import load
+
+        number = rounds.number_of(name)
+        with rounds.laid_out(number):
+            models = rounds.load_apart(directories, lambda path: load(path, device=device), seed=number)
+            return self.round(models[0], models[1], number=number, device=device, measuring=measuring)
+
+    def round(self, artifact: Loaded, reference: Loaded, *, number: int, device: str, measuring: Measuring) -> Round:
+        """Interleaved pairs until the machine has settled; the first round has the points of the sweep too."""
+        import torch
+
+        clocks = self.clocks.on(device, measuring.threads)
+        plan = rounds.share_of(measuring)
+
+        def sides(batch_size: int, length: int) -> tuple[Side, Side]:
+            def side(loaded: Loaded) -> Side:
+                inputs = made_inputs(
+                    loaded.model, reference.tokenizer, batch_size=batch_size, length=length, device=device, seed=0
+                )
+                return Side(loaded.model, forward(loaded.model, inputs, device))
+
+            return side(artifact), side(reference)
+
+        with pinned(measuring.threads) as processors, torch.inference_mode():
+            with Watch() as watch:
+                steady = time_steadily(
+                    *sides(measuring.batch_size, measuring.length),
+                    pairs=plan.pairs,
+                    seconds=plan.seconds,
+                    patience_s=plan.patience_s,
+                    width=plan.width,
+                    seed=number,
+                    device=device,
+                    clocks=clocks,
+                )
+            found = sweep(sides, measuring, seed=number, device=device, clocks=clocks) if number == 0 else None
+        notes = {
+            "processors": list(processors),
+            "warm_up": (steady.artifact, steady.reference),
+            "blocks": steady.blocks,
+            "sweep": found,
+        }
+        return Round(steady.pairs, steady.result, watch.seen, notes)
+
+    def read(self, pair: Pair) -> Reading:
+        """What the rounds say together."""
+        return self.combine([found for (found,) in self.probed(pair).values()], pair)
+
+    def combine(self, found: Sequence[Round | str], pair: Pair) -> Reading:
+        """A reading of all rounds, each of them a reason if it could not be had."""
+        reading = Reading(conditions=_conditions(pair))
+        done, reasons = rounds.told(found)
+        if not done:
+            reading.leave(reasons[0], *self.columns)
+            return reading
+        if reasons:
+            reading.warn("lost-process", f"{len(reasons)} of {len(found)} timing processes gave nothing: {reasons[0]}")
+        seen = joined([each.seen for each in done])
+        first = done[0].notes
+        reading.conditions |= {"processors": first["processors"], "machine": seen.conditions()}
+        reading.conditions |= {"calls_a_block": first["blocks"][0], "reference_calls_a_block": first["blocks"][1]}
+        reading.warnings.extend(seen.warnings())
+        _give_steady(reading, done)
+        points = next((each.notes["sweep"] for each in done if each.notes["sweep"] is not None), None)
+        if points is None:
+            reading.leave(f"the first timing process gave nothing: {reasons[0]}", "throughput_eps")
+        else:
+            _give_sweep(reading, points, pair.setting.measuring.throughput_batch, pair.setting.measuring.length)
+        return reading
+
+
+def _conditions(pair: Pair) -> dict[str, Any]:
+    plan = pair.setting.measuring
+    keys = ("threads", "batch_size", "length", "throughput_batch", "processes", "pairs", "seconds", "patience_seconds")
+    return {
+        **{key: getattr(plan, key) for key in keys},
+        "device": pair.device,
+        "inputs": "random token ids without padding; tokenisation outside the clock",
+    }
+
+
+def _give_steady(reading: Reading, done: Sequence[Round]) -> None:
+    pairs = pooled([each.pairs for each in done])
+    result = rounds.together([each.result for each in done])
+    reading.samples["latency_s"] = pairs.artifact_s
+    reading.samples["reference_latency_s"] = pairs.reference_s
+    reading.samples["pair_ratio"] = pairs.ratios
+    reading.samples["process_speedup"] = [each.result.ratio.middle for each in done]
+    reading.tables["laps"] = laps_table([each.pairs for each in done])
+    reading.conditions |= summary(result)
+    for index, (side, times) in enumerate((("artifact", pairs.artifact_s), ("reference", pairs.reference_s))):
+        _warn_unsteady(reading, side, [each.notes["warm_up"][index] for each in done], times)
+    reading.give("latency_p50_s", median(pairs.artifact_s), reference=median(pairs.reference_s))
+    _give_middle_interval(reading, done)
+    reading.give("latency_mad_s", mad(pairs.artifact_s), reference=mad(pairs.reference_s))
+    for name, share in (("latency_p90_s", 0.90), ("latency_p99_s", 0.99)):
+        _give_percentile(reading, name, share, pairs)
+    _give_speedup(reading, result, observed(pairs))
+    moved = max((drift(each.pairs) for each in done), key=abs)
+    if abs(moved) > DRIFT:
+        reading.warn(
+            "drift",
+            f"both models' calls became {abs(moved):.0%} {'slower' if moved > 0 else 'faster'} while they were timed: "
+            "a clock rate that changed, or a neighbour on the same core. Absolute times are less sure than the ratio.",
+        )
+
+
+def _give_middle_interval(reading: Reading, done: Sequence[Round]) -> None:
+    """The t interval of the median call over processes."""
+    names = ("latency_p50_s_low", "latency_p50_s_high")
+    mine = rounds.spread([median(each.pairs.artifact_s) for each in done])
+    theirs = rounds.spread([median(each.pairs.reference_s) for each in done])
+    if mine is None or theirs is None:
+        reading.leave("an interval needs two processes: raise measuring.processes", *names)
+        return
+    middle, other = reading.values["latency_p50_s"], reading.reference["latency_p50_s"]
+    for name, factor, other_factor in ((names[0], 1 / mine, 1 / theirs), (names[1], mine, theirs)):
+        reading.give(name, middle * factor, reference=other * other_factor)
+
+
+def _give_percentile(reading: Reading, name: str, share: float, pairs: Pairs) -> None:
+    value = percentile(pairs.artifact_s, share)
+    if value is None:
+        reading.leave(f"{len(pairs.artifact_s)} samples; p{round(100 * share)} needs {samples_needed(share)}", name)
+    else:
+        reading.give(name, value, reference=percentile(pairs.reference_s, share))
+
+
+def _give_speedup(reading: Reading, result: SpeedUp, seen: float) -> None:
+    """File the ratio of floors, or why it is invalid; the raw ratio is always there beside it."""
+    reading.give("speedup_observed", seen, reference=1.0)
+    if result.invalid is not None:
+        names = ("speedup", "speedup_low", "speedup_high", "latency_undisturbed_s")
+        reading.leave(f"invalid: {result.invalid}", *names)
+        reading.warn("not-settled", f"no speed-up is given: {result.invalid}.")
+        return
+    reading.give("latency_undisturbed_s", result.artifact_s, reference=result.reference_s)
+    reading.give("speedup", result.ratio.middle, reference=1.0)
+    reading.give("speedup_low", result.ratio.low)
+    reading.give("speedup_high", result.ratio.high)
+    if result.ratio.relative_width > UNCERTAIN:
+        reading.warn(
+            "speedup-uncertain",
+            f"the speed-up's 95 % interval is {result.ratio.low:.2f} to {result.ratio.high:.2f} after "
+            f"{result.measured} pairs, wider than {UNCERTAIN:.0%} of it. Close other programs, or raise "
+            "measuring.processes, measuring.pairs or measuring.patience_seconds.",
+        )
+
+
+def _give_sweep(reading: Reading, found: dict[tuple[int, int], Any], batch: int, length: int) -> None:
+    """Keep every point; the throughput batch's is the throughput column."""
+    reading.conditions["sweep"] = rows(found)
+    pairs = found[batch, length]
+    if isinstance(pairs, str):
+        reading.leave(pairs, "throughput_eps")
+        return
+    reading.samples["throughput_call_s"] = pairs.artifact_s
+    reading.samples["reference_throughput_call_s"] = pairs.reference_s
+    reading.give("throughput_eps", batch / median(pairs.artifact_s), reference=batch / median(pairs.reference_s))
+
+
+def _warn_unsteady(reading: Reading, side: str, warm: Sequence[WarmUp], times: list[float]) -> None:
+    restless = [each for each in warm if not each.steady]
+    if restless:
+        reading.warn(
+            "not-steady",
+            f"calls of the {side} still became faster after {restless[0].calls} calls of warm-up in "
+            f"{len(restless)} of {len(warm)} processes. Close other programs on the machine.",
+        )
+    limit = median(times) + OUTLIER_MADS * 1.4826 * mad(times)
+    outliers = sum(time > limit for time in times)
+    if outliers > OUTLIERS_TOLERATED * len(times):
+        reading.warn(
+            "outliers",
+            f"{outliers} of {len(times)} calls of the {side} took more than {OUTLIER_MADS:.0f} normalised MADs above "
+            "the median. Close other programs on the machine.",
+        )
+
+
+MEASURES.register("latency")(Latency())

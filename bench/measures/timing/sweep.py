@@ -1,0 +1,61 @@
+"""Latency at other lengths and batch sizes: one short look each, for the curve and not for ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bench.base.errors import ModelError
+from bench.base.statistics import median
+from bench.measures.timing.pairs import Pairs, observed
+from bench.measures.timing.steady import Clocks, Side, time_briefly
+
+if TYPE_CHECKING:
+    from bench.spec.setting import Measuring
+
+Sides = Callable[[int, int], tuple[Side, Side]]
+
+
+def points(measuring: Measuring) -> list[tuple[int, int]]:
+    """(batch size, length) of every point, the throughput batch last, each once."""
+    found = [(measuring.batch_size, length) for length in measuring.sweep_lengths]
+    found += [(batch, measuring.length) for batch in measuring.sweep_batches]
+    return list(dict.fromkeys([*found, (measuring.throughput_batch, measuring.length)]))
+
+
+def sweep(sides: Sides, measuring: Measuring, *, seed: int, device: str, clocks: Clocks) -> dict[tuple[int, int], Any]:
+    """Pairs by point; where a model does not take the length, the reason.
+
+    Args:
+        sides: from batch size and length to artifact and reference, ready to be called.
+        measuring: names the points and their duration.
+        seed: of the order within pairs.
+        device: where the models run.
+        clocks: of the wall and of the processor.
+    """
+    found: dict[tuple[int, int], Pairs | str] = {}
+    for point in points(measuring):
+        try:
+            artifact, reference = sides(*point)
+        except ModelError as error:
+            found[point] = str(error)
+            continue
+        found[point] = time_briefly(
+            artifact, reference, seconds=measuring.sweep_seconds, seed=seed, device=device, clocks=clocks
+        )
+    return found
+
+
+def rows(found: dict[tuple[int, int], Any]) -> list[dict[str, Any]]:
+    """The sweep as a record keeps it: medians, examples a second and the median of the paired ratios, a point a row."""
+    kept = []
+    for (batch, length), pairs in found.items():
+        row: dict[str, Any] = {"batch_size": batch, "length": length}
+        if isinstance(pairs, str):
+            kept.append({**row, "absent": pairs})
+            continue
+        mine, theirs = median(pairs.artifact_s), median(pairs.reference_s)
+        row |= {"latency_p50_s": mine, "reference_latency_p50_s": theirs, "throughput_eps": batch / mine}
+        row |= {"speedup_observed": observed(pairs), "pairs": len(pairs)}
+        kept.append(row)
+    return kept

@@ -1,0 +1,37 @@
+"""How many layers a smaller model has, and whether it may start from other weights than the given ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.base.errors import MethodError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def student_depth(layers: int | None, depth: int, *, where: str) -> int:
+    """`layers`, or half of `depth` where it is None; raises `MethodError` where that is no smaller depth."""
+    chosen = depth // 2 if layers is None else layers
+    if not 1 <= chosen <= depth:
+        raise MethodError(
+            f"{where}: layers is {chosen}, and the given model has {depth}. Give layers from 1 to {depth}."
+        )
+    return chosen
+
+
+def refuse_lost_work(model: nn.Module, reference: nn.Module, *, where: str) -> None:
+    """Raise `MethodError` where `model` is no longer the reference: starting afresh would discard what changed it."""
+    if model is reference:
+        return
+    import torch
+
+    before, now = reference.state_dict(), model.state_dict()
+    same = before.keys() == now.keys() and all(
+        torch.equal(before[name].cpu(), now[name].cpu()) for name in before if isinstance(before[name], torch.Tensor)
+    )
+    if not same:
+        raise MethodError(
+            f"{where}: starts from other weights than the given model's, so the stages before it would be lost. "
+            "Make it the first stage."
+        )

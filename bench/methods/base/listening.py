@@ -1,0 +1,72 @@
+"""Running a model over training examples and hearing what its modules are given: calibration of every kind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.base.errors import MethodError
+
+if TYPE_CHECKING:
+    from bench.methods.base.method import Lab
+    from bench.tasks.kinds.kind import Batch
+
+Listener = Callable[[Tensor], None]
+
+
+def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
+    """Batches of `examples` training examples from position `skip` on, those of one length together, on the device.
+
+    Raises `MethodError` where there are none.
+    """
+    from bench.tasks.batching import collate
+    from bench.tasks.kinds.kind import Batch
+
+    chosen = list(lab.features[skip : skip + examples])
+    if not chosen:
+        raise MethodError("there are no training examples to calibrate with")
+
+    def lengths(feature: Any) -> list[int]:
+        return [len(values) for values in feature.inputs.values()]
+
+    batches = []
+    for _, group in itertools.groupby(sorted(chosen, key=lengths), key=lengths):
+        features = list(group)
+        for start in range(0, len(features), lab.plan.batch_size):
+            batch = collate(features[start : start + lab.plan.batch_size], pad_id=lab.tokenizer.pad_token_id)
+            inputs, targets = (
+                {name: tensor.to(lab.device) for name, tensor in part.items()} for part in (batch.inputs, batch.targets)
+            )
+            batches.append(Batch(inputs, targets, batch.rows))
+    return batches
+
+
+def run(model: nn.Module, batch: Batch) -> Any:
+    """The model's outputs for a batch, without gradients and in evaluation mode; its mode is put back."""
+    before = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return model(**batch.inputs)
+    finally:
+        model.train(before)
+
+
+@contextmanager
+def listening(listeners: dict[nn.Module, Listener]) -> Iterator[None]:
+    """Call each listener with the rows [rows, n] that its module is given, as long as the context is open."""
+
+    def hook(listener: Listener) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        return lambda module, inputs: listener(inputs[0].detach().reshape(-1, inputs[0].shape[-1]))
+
+    handles = [module.register_forward_pre_hook(hook(listener)) for module, listener in listeners.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,174 @@
+"""What a compression method is, and what it is given to work with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, SerializerFunctionWrapHandler, model_serializer
+from pydantic.fields import FieldInfo
+
+from bench.base.errors import MethodError, UnknownNameError
+from bench.base.registry import Registry
+from bench.base.schema import Frozen
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.spec.setting import Setting, Training
+    from bench.spec.suite import Task
+    from bench.training.hooks import Hook
+    from bench.training.loop import TrainingLog
+    from bench.training.objective import Objective
+
+
+def _listed(value: object) -> object:
+    return [part for part in value.split("+") if part] if isinstance(value, str) else value
+
+
+Listed = BeforeValidator(_listed)  # lets `query+key` stand for a list, since a list on a command line is a grid
+
+
+def known(registry: Registry[object]) -> AfterValidator:
+    """The check of an argument that names a plug-in of `registry`, or none; it suggests the nearest name."""
+
+    def check(name: str | None) -> str | None:
+        try:
+            if name is not None:
+                registry.get(name)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+    return AfterValidator(check)
+
+
+class Method(Frozen):
+    """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
+
+    `saves` is what the mechanism is meant to save on the model it is given; each stage is held to it. `later` are
+    arguments that were added after artifacts had been stored under keys without them. Subclasses keep torch out of
+    their module's top level, so that listing and validating stay instant.
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset()
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Name a later argument only where it is used, so that the keys of stored artifacts stay as they were."""
+        fields = type(self).model_fields
+        data: dict[str, Any] = handler(self)
+        return {key: value for key, value in data.items() if key not in self.later or value != fields[key].default}
+
+    @classmethod
+    def arguments(cls) -> dict[str, FieldInfo]:
+        """Everything that may be given to the method, by name."""
+        return dict(cls.model_fields)
+
+    def claims(self) -> frozenset[Saving]:
+        """What the mechanism is meant to save with these arguments: `saves`, or the part of it that they leave."""
+        return self.saves
+
+    def tasks(self) -> tuple[str, ...]:
+        """Other tasks of the suite whose training data are used; keys of artifacts then say which data these were."""
+        return ()
+
+    def scores(self) -> bool:
+        """Whether what is done depends on the task's metrics; keys of artifacts then name them."""
+        return False
+
+    def seeded(self) -> bool:
+        """Whether another seed may give another model of the same one: by training, a fresh start or draws of its own.
+
+        True unless a method says otherwise: differences between recipes of which one is seeded are not called on one
+        seed, see `bench.analysis.seeds`.
+        """
+        return True
+
+    @abstractmethod
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """A new, compressed model; the given one is left bit-equal.
+
+        Raises `MethodError` where the method makes no sense on this model.
+        """
+
+
+def _nowhere(name: str) -> Lab:
+    raise MethodError(f"task '{name}': there is no suite here whose other tasks could be used")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """What a method may use: the task's training data, the one training loop, the reference, a seed.
+
+    `reference` is the uncompressed model trained on the task (the teacher of distillation); it must not be changed.
+    `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
+    pretrained weights with layers spread evenly, or random ones where `pretrained` is False or the source has none.
+    `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
+    with that task's head there, and `reference` is one that was never trained.
+    """
+
+    task: Task
+    setting: Setting
+    plan: Training
+    seed: int
+    device: str
+    tokenizer: Any
+    features: Sequence[Any]  # encoded training examples, see bench.tasks.kinds.kind.Feature
+    reference: nn.Module
+    fresh: Callable[[int, bool], nn.Module]
+    progress: Callable[[str, float], None]
+    examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
+    elsewhere: Callable[[str], Lab] = _nowhere
+
+    def train(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float | None = None,
+        learning_rate: float | None = None,
+        objective: Objective | None = None,
+        hooks: Sequence[Hook] = (),
+    ) -> TrainingLog:
+        """Train `model` in place on the task with the suite's plan, or with another budget where given."""
+        from bench.tasks.kinds.kind import KINDS
+        from bench.training.loop import train
+
+        changes = {"epochs": epochs, "learning_rate": learning_rate}
+        plan = self.plan.model_copy(update={key: value for key, value in changes.items() if value is not None})
+        return train(
+            model,
+            self.features,
+            kind=KINDS.get(self.task.kind),
+            pad_id=self.tokenizer.pad_token_id,
+            plan=plan,
+            seed=self.seed,
+            device=self.device,
+            objective=objective,
+            hooks=hooks,
+            progress=self.progress,
+        )
+
+
+METHODS: Registry[type[Method]] = Registry(
+    "method",
+    modules=(
+        "bench.methods.prune.prune",
+        "bench.methods.factorize.factorize",
+        "bench.methods.quantize.quantize",
+        "bench.methods.quantize.integer",
+        "bench.methods.prune.sparsify",
+        "bench.methods.share.share",
+        "bench.methods.exit.halt",
+        "bench.methods.distill.distill",
+        "bench.methods.replace.replace",
+        "bench.methods.shrink.shallow",
+        "bench.methods.shrink.shrink",
+        "bench.methods.shrink.layerdrop",
+    ),
+    group="bench.methods",
+)

@@ -1,0 +1,105 @@
+"""Adaptive depth: each position of the input runs as many layers as it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bench.base.errors import MethodError
+from bench.methods.base.method import METHODS, Lab
+from bench.methods.base.tuned import GuidedMethod
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.models.adapter import Adapter
+    from bench.training.objective import Objective
+
+_START = 0.02  # standard deviation of the halting weights, BERT's own for new matrices
+
+
+@METHODS.register("halt")
+class Halt(GuidedMethod):
+    """Let every position of an encoder halt by itself (Universal Transformer: Dehghani et al. 2019, arXiv:1807.03819).
+
+    Over a stack of one shared layer this is the Universal Transformer, over any other stack adaptive computation time
+    (Graves 2016). See `HaltingStack` for the equations. Computation falls with the mean number of steps; a batch goes
+    on until its last position halts. Parameters grow by one vector.
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"macs", "time"})
+
+    steps: int | None = Field(
+        None, ge=1, le=1000, description="at most this many; None is the depth, another number needs one shared layer"
+    )
+    adaptive: bool = Field(True, description="False runs every step for every position")
+    epsilon: float = Field(0.01, gt=0, lt=1, description="a position halts when its probabilities exceed 1 - epsilon")
+    ponder: float = Field(0.01, ge=0, le=100, description="weight of the ponder cost in the objective")
+    bias: float = Field(1.0, ge=-20, le=20, description="start of the halting unit's bias; higher halts sooner")
+    coordinates: bool = Field(True, description="add sinusoids of position and step before each step")
+
+    def seeded(self) -> bool:
+        """See `Method`; the halting weights are drawn."""
+        return True
+
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """See `Method`.
+
+        Raises:
+            MethodError: more than an encoder, a stack that already halts, an architecture that does not loop over its
+                list of layers, or another number of steps over layers that are not one.
+        """
+        import torch
+
+        from bench.layers.halting import HaltingStack
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model, replace_module
+
+        halting = copy_model(model)
+        adapter = adapter_for(halting)
+        self._set_steps(halting, adapter)
+        width = adapter.hidden_size(halting)
+        stack = HaltingStack(width, epsilon=self.epsilon, adaptive=self.adaptive, coordinates=self.coordinates)
+        draws = torch.Generator().manual_seed(lab.seed)
+        with torch.no_grad():
+            stack.weight.copy_(torch.randn(1, width, generator=draws) * _START)
+            stack.bias.fill_(self.bias)
+        layers = adapter.layers(halting)
+        stack.adopt(layers).to(next(halting.parameters()).device)
+        replace_module(halting, adapter.stack_name(halting), stack)
+        self.tune(halting.eval(), lab)
+        return halting
+
+    def objective(self, lab: Lab) -> Objective | None:
+        """The objective of any guided method, and the ponder cost where positions may halt."""
+        given = super().objective(lab)
+        if not (self.adaptive and self.ponder):
+            return given
+        from bench.training.objective import Objective
+        from bench.training.ponder import PonderTerm
+
+        return Objective(terms=(*(given or Objective()).terms, (self.ponder, PonderTerm())))
+
+    def _set_steps(self, model: nn.Module, adapter: Adapter) -> None:
+        """Make the stack as deep as there may be steps, or say why it cannot halt."""
+        from bench.layers.stack import StoredStack
+
+        name = type(model).__name__
+        if adapter.stacks(model) != ("encoder",) or not adapter.iterates:
+            raise MethodError(
+                f"halt: {name} cannot halt: only an encoder that loops over a list of layers can. A decoder's "
+                "key-value cache holds every step of every position, and ALBERT and LSTMs have loops of their own."
+            )
+        if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
+            raise MethodError(f"halt: the layers of this {name} already halt; halt once")
+        layers = adapter.layers(model)
+        if self.steps is None or self.steps == len(layers):
+            return
+        if any(layer is not layers[0] for layer in layers):
+            raise MethodError(
+                f"halt: steps is {self.steps}, and the given model has {len(layers)} layers that are not one. "
+                "Leave steps out, or share all layers first (method share, map all)."
+            )
+        adapter.set_layers(model, [layers[0]] * self.steps)

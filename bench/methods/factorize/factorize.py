@@ -1,0 +1,122 @@
+"""Low-rank factorization: solver x rank policy x targets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from bench.base.registry import Registry
+from bench.methods.base.choosing import Choosing
+from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.roles import ROLES, Target
+from bench.methods.base.tuned import RefinedMethod
+from bench.methods.factorize.loss_budget import LossBudget
+from bench.methods.factorize.ranks import EnergyRank, FixedRank, ParameterBudget, RankPolicy
+from bench.methods.factorize.solver import SOLVERS, Work
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
+
+
+@METHODS.register("factorize")
+class Factorize(RefinedMethod, Choosing):
+    """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs a token instead of m n.
+
+    What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
+    `energy`, `parameters` and `loss`. The plain form is the truncated SVD (Eckart & Young 1936).
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
+
+    plugins: ClassVar[dict[str, Registry[Any]]] = {"solver": SOLVERS}
+
+    solver: Annotated[str, known(SOLVERS)] = Field("svd", description="how the two factors are found")
+    ratio: float | None = Field(None, gt=0, le=1, description="r as a share of the full rank min(m, n)")
+    rank: int | None = Field(None, ge=1, description="r itself, the same for every matrix")
+    energy: float | None = Field(None, gt=0, le=1, description="least share of the squared singular values to keep")
+    targets: Annotated[tuple[Target, ...], Listed] = Field(
+        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
+    )
+    budget: float = Field(1.0 / 3, ge=0, le=100, description="fine-tuning epochs as a share of the suite's; 0 is none")
+    parameters: float | None = Field(
+        None, gt=0, lt=1, description="most weights of all factors, as a share of the matrices that they replace"
+    )
+    loss: float | None = Field(
+        None, gt=0, le=10, description="most that the training loss may rise on the calibration examples, as a share"
+    )
+    calibration: int = Field(256, ge=1, description="training examples that drone and loss look at")
+    start: Literal["given", "fresh"] = Field(
+        "given", description="'fresh' factorizes a model of random weights, to train it from scratch in that form"
+    )
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("features", "attention", "feature_terms"),
+            *("parameters", "loss", "calibration", "start"),
+        }
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_set_the_rank(self) -> Factorize:
+        given = [name for name in _POLICIES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "give exactly one of ratio, rank and energy, or else of parameters and loss "
+                f"(found {', '.join(given) or 'none'})"
+            )
+        return self
+
+    def claims(self) -> frozenset[Saving]:
+        """See `Method`: a narrow embedding saves bytes, and costs a product that a table look-up does not have."""
+        return frozenset({"bytes"}) if set(self.targets) == {"embedding"} else self.saves
+
+    def seeded(self) -> bool:
+        """See `Method`; random weights are drawn."""
+        return super().seeded() or self.start == "fresh" or any(choice.seeded() for choice in self.made())
+
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """See `Method`.
+
+        Raises:
+            MethodError: a rank that would save nothing, a layer that is no plain matrix any more, targets that the
+                solver cannot replace, or a fresh start after another stage.
+            ModelError: a role that the architecture does not have.
+        """
+        smaller = self._begun(model, lab)
+        self.chosen(SOLVERS, self.solver).apply(self._work(smaller, model, lab))
+        self.tune(smaller, lab)
+        return smaller
+
+    def _work(self, model: nn.Module, given: nn.Module, lab: Lab) -> Work:
+        return Work(
+            model=model,
+            given=given,
+            lab=lab,
+            targets=self.targets,
+            ranks=self._policy(),
+            examples=self.calibration,
+        )
+
+    def _begun(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """The model to change: a copy, or one of the same form that has learnt nothing."""
+        from bench.methods.base.depth import refuse_lost_work
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model
+
+        if self.start == "given":
+            return copy_model(model)
+        refuse_lost_work(model, lab.reference, where="factorize: start = 'fresh'")
+        return lab.fresh(len(adapter_for(model).layers(model)), False)
+
+    def _policy(self) -> RankPolicy:
+        if self.energy is not None:
+            return EnergyRank(energy=self.energy)
+        if self.parameters is not None:
+            return ParameterBudget(parameters=self.parameters)
+        if self.loss is not None:
+            return LossBudget(loss=self.loss)
+        return FixedRank(rank=self.rank, ratio=self.ratio)

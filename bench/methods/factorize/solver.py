@@ -1,0 +1,111 @@
+"""What a solver of the factorizer is, and what it is given to work with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.base.errors import MethodError
+from bench.base.registry import Registry
+from bench.methods.base.choosing import Choice
+from bench.methods.base.roles import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.methods.base.method import Lab
+    from bench.methods.factorize.calibration import Moment
+    from bench.methods.factorize.ranks import RankPolicy
+    from bench.methods.factorize.sites import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One factorization: `model` is changed in place; the rest says what of it, and how far.
+
+    `given` is the model before, bit-equal afterwards; `examples` is how many training examples calibrate.
+    """
+
+    model: nn.Module
+    given: nn.Module
+    lab: Lab
+    targets: tuple[Target, ...]
+    ranks: RankPolicy
+    examples: int
+    moments: dict[str, Moment] = field(default_factory=dict)
+
+
+class Solver(Choice):
+    """Replaces the targets of a model by forms of fewer weights; fields are its arguments."""
+
+    @abstractmethod
+    def apply(self, work: Work) -> None:
+        """Change `work.model` in place; raises `MethodError` where the targets have no such form."""
+
+
+class MatrixSolver(Solver):
+    """A solver that takes one matrix W [m, n] at a time and gives `second` [m, rank] and `first` [rank, n].
+
+    `calibrated` says whether it needs the second moment of what W is applied to.
+    """
+
+    calibrated: ClassVar[bool] = False
+
+    @abstractmethod
+    def factors(self, weight: Tensor, rank: int, *, moment: Moment | None, seed: int) -> tuple[Tensor, Tensor]:
+        """`second` [m, rank] and `first` [rank, n], whose product stands for `weight` [m, n]."""
+
+    def values(self, weight: Tensor, *, moment: Moment | None) -> Tensor:
+        """In falling order, the numbers whose squares say how much of the error each further rank takes away.
+
+        Raises `MethodError` where the solver has no such order, so that no policy may build on it.
+        """
+        raise MethodError("factorize: this solver orders no ranks. Give rank or ratio.")
+
+    def apply(self, work: Work) -> None:
+        """See `Solver`: rank policy first, then each matrix by itself; raises `MethodError` where nothing is saved."""
+        from bench.methods.factorize.calibration import calibrate, held_out_errors
+        from bench.methods.factorize.sites import find_sites
+
+        sites = find_sites(work.model, work.targets)
+        if self.calibrated:
+            work.moments.update(calibrate(work.model, sites, work.lab, examples=work.examples))
+        ranks = work.ranks.ranks(work, sites, self)
+        changed = [site for site in sites if ranks[site.name] is not None]
+        if not changed:
+            raise MethodError(work.ranks.nothing_saved())
+        for number, site in enumerate(changed):
+            self.put(site, ranks[site.name] or 0, work, seed=work.lab.seed + number)
+        if self.calibrated:
+            text = held_out_errors(work.given, changed, work.lab, skip=work.examples)
+            work.lab.progress(text, 0.0)
+
+    def put(self, site: Site, rank: int, work: Work, *, seed: int) -> None:
+        """Solve one site at `rank` and put the factors in its place."""
+        moment = work.moments.get(site.name)
+        second, first = self.factors(site.weight.detach(), rank, moment=moment, seed=seed)
+        site.put(work.model, second.to(site.weight.dtype), first.to(site.weight.dtype))
+
+
+SOLVERS: Registry[type[Solver]] = Registry(
+    "solver",
+    modules=(
+        "bench.methods.factorize.svd",
+        "bench.methods.factorize.semi_nmf",
+        "bench.methods.factorize.drone",
+        "bench.methods.factorize.bottleneck",
+        "bench.methods.factorize.block_term",
+        "bench.methods.factorize.self_attentive",
+    ),
+    group="bench.solvers",
+)
+
+
+def only(targets: Iterable[Target], allowed: Iterable[Target], *, where: str) -> None:
+    """Raise `MethodError` where a target is not one of those that a solver can replace."""
+    known = tuple(allowed)
+    for target in targets:
+        if target not in known:
+            raise MethodError(f"{where}: target '{target}' has no such form. Give targets among: {', '.join(known)}.")

@@ -1,0 +1,200 @@
+"""Gates that train with the weights: multipliers that are in front of them during a step, and never between two."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from bench.base.errors import MethodError
+from bench.methods.prune.site import Piece, Site
+from bench.training.hooks import Hook, TrainState
+from bench.training.objective import Term
+from bench.training.optimizer import rate_at
+
+if TYPE_CHECKING:
+    from bench.methods.prune.run import Pruning
+    from bench.tasks.kinds.kind import Batch, TaskKind
+
+
+class Gates(ABC):
+    """One learned number a unit, its score, and the multipliers that scores make of it at each step.
+
+    Args:
+        sites: whose units they are.
+        start: every score before training.
+    """
+
+    def __init__(self, sites: Sequence[Site], *, start: float) -> None:
+        self.sites = tuple(sites)
+        self.scores = {site.name: nn.Parameter(_filled(site, start)) for site in sites}
+
+    @property
+    def learned(self) -> list[nn.Parameter]:
+        """Everything that the optimizer of the scores trains."""
+        return list(self.scores.values())
+
+    @abstractmethod
+    def multipliers(self, step: int, total: int) -> dict[str, Tensor]:
+        """What each unit is multiplied by at `step` of `total`, [count] by the site's name."""
+
+    @abstractmethod
+    def learn(self, name: str, gradient: Tensor) -> None:
+        """Take in the loss's gradient towards the last multipliers of the site `name`, [count]."""
+
+    def price(self) -> Tensor | None:
+        """What is added to the objective at this step, a scalar; None where nothing is."""
+        return None
+
+
+class StraightThrough(Gates):
+    """Gates of 0 or 1 whose gradient goes to the score as it is (straight-through; Bengio et al. 2013)."""
+
+    def learn(self, name: str, gradient: Tensor) -> None:
+        """See `Gates`."""
+        score = self.scores[name]
+        score.grad = gradient if score.grad is None else score.grad.add_(gradient)
+
+
+class GatePrice(Term):
+    """The price of gates as a term of the objective."""
+
+    def __init__(self, gates: Gates) -> None:
+        self._gates = gates
+
+    def loss(self, model: nn.Module, batch: Batch, outputs: object, kind: TaskKind) -> Tensor:
+        """See `Term`."""
+        price = self._gates.price()
+        return torch.zeros((), device=next(model.parameters()).device) if price is None else price
+
+
+def adam(scores: Sequence[nn.Parameter]) -> Optimizer:
+    """AdamW without decay, which would pull every score to its threshold."""
+    fused = all(score.device.type in ("cpu", "cuda") for score in scores)
+    return AdamW(scores, lr=1.0, weight_decay=0.0, fused=fused)
+
+
+class GateHook(Hook):
+    """Multiplies weights by their gates before each step, and gives both their gradients after it.
+
+    With W' = anchor + (W - anchor) z (anchor 0 without a task's change), autograd sees W' where W is stored, so that no
+    module, parameter or optimizer knows of the gates. Then dL/dW = dL/dW' z, and dL/dz is the sum of dL/dW' (W -
+    anchor) over the unit's cells at the pieces that act (Sanh et al. 2020, arXiv:2005.07683, eq. 4). Pieces that do not
+    act follow the final mask only. The scores have an optimizer of their own, and their gradients are not clipped.
+
+    Args:
+        gates: the scores and how they become multipliers.
+        rate: peak learning rate of the scores, with the warm-up and decay of the weights'.
+        warmup: share of the steps in which the rate rises.
+        anchors: by the parameter's name, what a closed gate leaves in place of zero.
+        optimizer: makes the optimizer of the scores; its learning rate is set at each step.
+    """
+
+    def __init__(
+        self,
+        gates: Gates,
+        *,
+        rate: float,
+        warmup: float,
+        anchors: Mapping[str, Tensor] | None = None,
+        optimizer: Callable[[Sequence[nn.Parameter]], Optimizer] = adam,
+    ) -> None:
+        _refuse_overlaps(gates.sites)
+        self._gates = gates
+        self._rate = rate
+        self._warmup = warmup
+        self._anchors = anchors or {}
+        self._optimizer = optimizer(gates.learned)
+        self._raw: dict[str, Tensor] = {}
+        self._standing: dict[str, Tensor] = {}  # the multipliers by site while they are in front of weights
+
+    @torch.no_grad()
+    def before_step(self, state: TrainState) -> None:
+        """Put the gates of this step in front of the weights."""
+        self._standing = self._gates.multipliers(state.step, state.total_steps)
+        for site in self._gates.sites:
+            for piece in site.acting:
+                if piece.name not in self._raw:
+                    self._raw[piece.name] = torch.empty_like(piece.parameter)
+                self._raw[piece.name].copy_(piece.parameter)
+        fold(self._gates.sites, self._standing, self._anchors)
+
+    @torch.no_grad()
+    def after_backward(self, state: TrainState) -> None:
+        """Turn the gradients towards gated weights into those of weights and scores, and train the scores."""
+        for site in self._gates.sites:
+            values = self._standing[site.name]
+            pulls = {piece.name: self._pull(piece) for piece in site.acting}
+            self._gates.learn(site.name, site.pooled(pulls, "sum", acting=True))
+            for piece in site.acting:
+                if piece.parameter.grad is not None:
+                    piece.parameter.grad.mul_(piece.expand(values))
+        self.lift()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate_at(state.step, state.total_steps, peak=self._rate, warmup=self._warmup)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def after_step(self, state: TrainState) -> None:
+        """Take the gates away where there was nothing to learn in this step."""
+        self.lift()
+
+    @torch.no_grad()
+    def lift(self) -> None:
+        """Put the weights behind the gates back; does nothing where none stands."""
+        if self._standing:
+            for site in self._gates.sites:
+                for piece in site.acting:
+                    piece.parameter.copy_(self._raw[piece.name])
+        self._standing = {}
+
+    def _pull(self, piece: Piece) -> Tensor:
+        """dL/dz of each element, before it is summed over a unit."""
+        raw, gradient = self._raw[piece.name], piece.parameter.grad
+        if gradient is None:
+            return torch.zeros_like(raw)
+        anchor = self._anchors.get(piece.name)
+        return gradient * (raw if anchor is None else raw - anchor)
+
+
+@torch.no_grad()
+def fold(sites: Sequence[Site], values: Mapping[str, Tensor], anchors: Mapping[str, Tensor]) -> None:
+    """Multiply in place what stands behind each gate by its value, [count] by site; closed gates leave the anchor."""
+    for site in sites:
+        for piece in site.acting:
+            wide, anchor = piece.expand(values[site.name]), anchors.get(piece.name)
+            if anchor is None:
+                piece.parameter.mul_(wide)
+            else:
+                piece.parameter.sub_(anchor).mul_(wide).add_(anchor)
+
+
+def train_gates(pruning: Pruning, gates: Gates, *, rate: float, share: float = 1.0) -> None:
+    """Train weights and gates, these at `rate`, for `share` of the budget; afterwards the weights are without gates."""
+    hook = GateHook(gates, rate=rate, warmup=pruning.lab.plan.warmup, anchors=pruning.anchors)
+    try:
+        pruning.train(share, hooks=[hook], terms=[(1.0, GatePrice(gates))], masked=False)
+    finally:
+        hook.lift()
+
+
+def _filled(site: Site, value: float) -> Tensor:
+    return torch.full((site.count,), value, device=site.pieces[0].parameter.device)
+
+
+def _refuse_overlaps(sites: Sequence[Site]) -> None:
+    owners: dict[int, str] = {}
+    for site in sites:
+        if not site.acting:
+            raise MethodError(f"prune: {site.name} has no tensor at which a gate acts, so its units cannot be learned")
+        for piece in site.acting:
+            owner = owners.setdefault(id(piece.parameter), site.name)
+            if owner != site.name:
+                raise MethodError(
+                    f"prune: gates of '{owner}' and of '{site.name}' both act on {piece.name}. Learn units that do not "
+                    "overlap, or prune them one after the other."
+                )

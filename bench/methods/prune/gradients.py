@@ -1,0 +1,48 @@
+"""Gradients of the task's loss on training examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bench.methods.base.listening import alike
+
+if TYPE_CHECKING:
+    from bench.methods.prune.saliency import Subject
+    from bench.methods.prune.site import Site
+    from bench.tasks.kinds.kind import Batch
+
+
+def parameters_of(sites: Sequence[Site], *, acting: bool = False) -> dict[str, nn.Parameter]:
+    """Every parameter that the sites have a piece of, by name; with `acting` only those at which a gate acts."""
+    return {piece.name: piece.parameter for site in sites for piece in (site.acting if acting else site.pieces)}
+
+
+def slopes(
+    subject: Subject, batch: Batch, parameters: Sequence[nn.Parameter], *, again: bool = False
+) -> tuple[Tensor, ...]:
+    """The gradients of the loss on a batch, zero for parameters without effect; with `again` they have a graph."""
+    from bench.tasks.kinds.kind import KINDS
+
+    loss = KINDS.get(subject.lab.task.kind).loss(subject.model(**batch.inputs), batch.targets)
+    return torch.autograd.grad(loss, list(parameters), create_graph=again, allow_unused=True, materialize_grads=True)
+
+
+def batches(subject: Subject, examples: int) -> list[Batch]:
+    """The first so many training examples, in batches of one length."""
+    return alike(subject.lab, examples=examples)
+
+
+def one_by_one(subject: Subject, examples: int) -> Iterator[Batch]:
+    """The same examples, each a batch of its own."""
+    from bench.tasks.kinds.kind import Batch
+
+    for batch in batches(subject, examples):
+        for row in range(len(batch.rows)):
+            inputs, targets = (
+                {name: tensor[row : row + 1] for name, tensor in part.items()} for part in (batch.inputs, batch.targets)
+            )
+            yield Batch(inputs, targets, batch.rows[row : row + 1])

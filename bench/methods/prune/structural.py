@@ -1,0 +1,144 @@
+"""Units that lie across several matrices: attention heads, feed-forward neurons, and whole feed-forward parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.base.errors import MethodError
+from bench.methods.prune.unit import UNITS, Unit, Where
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.methods.prune.site import Piece, Site
+    from bench.methods.shrink.groups import Group
+
+
+class Named(NamedTuple):
+    """A linear layer and its qualified name."""
+
+    name: str
+    layer: nn.Linear
+
+
+class _Head(Unit):
+    """One attention head: its rows of query, key and value with their biases, its columns of the output projection."""
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """See `Unit`; self-attention and cross-attention, every stored attention once."""
+        from bench.methods.prune.site import Site
+
+        found = []
+        for group in _groups(model, attention=True):
+            *inputs, output = _named(model, group)
+            pieces = [piece for each in inputs for piece in _rows(each, group.width)]
+            pieces.append(_columns(output, group.width))
+            found.append(Site(name=f"{group.name} heads", kind="head", pieces=tuple(pieces)))
+        return _some(found, model, "attention heads")
+
+
+class Neuron(Unit):
+    """One hidden neuron of a feed-forward part: its row of the first matrix with its bias, its column of the second."""
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """See `Unit`."""
+        from bench.methods.prune.site import Site
+
+        found = []
+        for group in _groups(model, attention=False):
+            inner, outer = _named(model, group)
+            pieces = (*_rows(inner, 1), _columns(outer, 1))
+            found.append(Site(name=f"{group.name} neurons", kind="neuron", pieces=pieces))
+        return _some(found, model, "feed-forward neurons")
+
+
+class _Mlp(Unit):
+    """A whole feed-forward part, its output's bias included, so that only the residual stream is left of it."""
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """See `Unit`."""
+        from bench.methods.prune.site import Site
+
+        found = []
+        for group in _groups(model, attention=False):
+            inner, outer = _named(model, group)
+            pieces = (*_whole(inner, acts=False), *_whole(outer, acts=True))
+            found.append(Site(name=f"{group.name} whole", kind="mlp", pieces=pieces))
+        return _some(found, model, "feed-forward parts")
+
+
+class _HeadAndMlp(Unit):
+    """Attention heads and whole feed-forward parts, two classes that are pruned side by side."""
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """See `Unit`."""
+        return [*_Head().sites(model, where), *_Mlp().sites(model, where)]
+
+
+def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
+    """The attentions or feed-forward parts of `model`, each stored one once, none of them tied to another."""
+    from bench.methods.shrink.groups import groups
+    from bench.models.adapter import adapter_for
+
+    found = [group for group in groups(model, adapter_for(model)) if (group.part != "ffn") == attention]
+    for group in found:
+        if not group.whole:
+            raise MethodError(
+                f"prune: some matrices of {group.name} are shared with another place, so its units cannot go by "
+                "themselves. Share whole layers or whole parts."
+            )
+    return found
+
+
+def _named(model: nn.Module, group: Group) -> list[Named]:
+    """The matrices of a group with their names; raises `MethodError` where one is no dense layer."""
+    from torch import nn
+
+    names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
+    found = []
+    for module in (*group.givers, group.taker):
+        if not isinstance(module, nn.Linear):
+            raise MethodError(
+                f"prune: {names[id(module)]} is a {type(module).__name__}; heads and neurons are cut out of dense "
+                "layers. Prune them before factorizing or quantizing."
+            )
+        found.append(Named(names[id(module)], module))
+    return found
+
+
+def _rows(named: Named, width: int) -> list[Piece]:
+    from bench.methods.prune.site import Piece
+
+    cells = {"weight": (width, named.layer.in_features), "bias": (width,)}
+    return [
+        Piece(name=f"{named.name}.{leaf}", parameter=parameter, cell=cells[leaf], acts=False)
+        for leaf, parameter in named.layer.named_parameters()
+    ]
+
+
+def _columns(named: Named, width: int) -> Piece:
+    from bench.methods.prune.site import Piece
+
+    inside = dict(named.layer.named_parameters())
+    return Piece(name=f"{named.name}.weight", parameter=inside["weight"], cell=(named.layer.out_features, width))
+
+
+def _whole(named: Named, *, acts: bool) -> list[Piece]:
+    from bench.methods.prune.site import Piece
+
+    return [
+        Piece(name=f"{named.name}.{leaf}", parameter=parameter, cell=tuple(parameter.shape), acts=acts)
+        for leaf, parameter in named.layer.named_parameters()
+    ]
+
+
+def _some(sites: list[Site], model: nn.Module, what: str) -> list[Site]:
+    if not sites:
+        raise MethodError(f"prune: {type(model).__name__} has no {what}")
+    return sites
+
+
+UNITS.register("head")(_Head)
+UNITS.register("neuron")(Neuron)
+UNITS.register("mlp")(_Mlp)
+UNITS.register("head+mlp")(_HeadAndMlp)

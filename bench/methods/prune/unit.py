@@ -1,0 +1,173 @@
+"""What a unit of pruning is, and the units that are cells of one matrix."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from bench.base.errors import MethodError
+from bench.base.registry import Registry
+from bench.methods.base.choosing import Choice
+from bench.methods.base.method import Listed
+from bench.methods.base.roles import Target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.methods.prune.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """What of a model is cut into units: `targets`, empty for every matrix inside the layers."""
+
+    targets: tuple[Target, ...] = ()
+    biases: bool = False
+
+
+class Unit(Choice):
+    """A way to cut a model into units; fields are its arguments."""
+
+    @abstractmethod
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """The sites of `model`; raises `MethodError` where it has no such units."""
+
+
+class Matrices(Unit):
+    """Units that are cells of the targeted matrices; subclasses say how large a cell of [m, n] is.
+
+    With `where.biases` the bias of a matrix whose cells are whole rows is pruned with them.
+    """
+
+    @abstractmethod
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of one unit in a matrix of `shape`."""
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """See `Unit`."""
+        from bench.methods.prune.site import Piece, Site
+
+        found = []
+        for matrix in matrices(model, where.targets):
+            rows, columns = matrix.weight.shape
+            cell = self.cell((rows, columns))
+            pieces = [Piece(name=matrix.name, parameter=matrix.weight, cell=cell)]
+            if where.biases and matrix.bias is not None and cell[1] == columns:
+                pieces.append(Piece(name=matrix.bias_name, parameter=matrix.bias, cell=cell[:1]))
+            found.append(Site(name=matrix.name, kind=matrix.kind, pieces=tuple(pieces)))
+        return found
+
+
+class Sided(Unit):
+    """A unit with blocks."""
+
+    block: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
+
+
+UNITS: Registry[type[Unit]] = Registry(
+    "unit",
+    modules=(
+        "bench.methods.prune.unit",
+        "bench.methods.prune.structural",
+        "bench.methods.prune.hybrid",
+        "bench.methods.prune.element",
+    ),
+    group="bench.units",
+)
+
+
+class _Weight(Matrices):
+    """One weight."""
+
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return (1, 1)
+
+
+class Block(Sided, Matrices):
+    """A rectangle of `block` rows and columns; the last of a row or column of blocks may be smaller."""
+
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """See `Matrices`."""
+        return (min(self.block[0], shape[0]), min(self.block[1], shape[1]))
+
+
+class _Row(Matrices):
+    """One row: the weights of one output."""
+
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return (1, shape[1])
+
+
+class _Column(Matrices):
+    """One column: the weights of one input."""
+
+    def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return (shape[0], 1)
+
+
+UNITS.register("weight")(_Weight)
+UNITS.register("block")(Block)
+UNITS.register("row")(_Row)
+UNITS.register("column")(_Column)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Matrix:
+    """One stored weight matrix with its class and its bias, which a factorized layer has on the second factor only."""
+
+    name: str
+    kind: str
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    bias_name: str
+
+
+def matrices(model: nn.Module, targets: Sequence[Target] = ()) -> list[Matrix]:
+    """Every stored weight matrix of the targets, each once; a factorized layer has two.
+
+    Raises `MethodError` for a layer without floating-point weights, `ModelError` for a role that the model lacks.
+    """
+    from bench.models.adapter import adapter_for
+
+    adapter = adapter_for(model)
+    roles = [role for role in targets if role != "embedding"] or (
+        [] if targets else [role for role in adapter.roles_of(model) if role != "softmax"]
+    )
+    found: list[Matrix] = []
+    for role in roles:
+        for name, module in adapter.linears(model, [role]).items():
+            found += _of_module(name, role, module)
+    if "embedding" in targets:
+        table = adapter.word_embedding(model)
+        for name, embedding in adapter.embeddings(model).items():
+            # Tables of positions that happen to be as long as the vocabulary are mostly sinusoids, which do not train.
+            words = embedding.num_embeddings == table.num_embeddings and embedding.weight.requires_grad
+            found += _of_module(name, "embedding", embedding) if words else []
+    once: dict[int, Matrix] = {}
+    for matrix in found:
+        once.setdefault(id(matrix.weight), matrix)
+    return list(once.values())
+
+
+def _of_module(name: str, kind: str, module: nn.Module) -> list[Matrix]:
+    inside = dict(module.named_parameters())
+    weights = [key for key, parameter in inside.items() if parameter.dim() == 2]
+    if not weights:
+        raise MethodError(
+            f"prune: {name} is a {type(module).__name__} without floating-point weights. Prune before quantizing."
+        )
+    bias = inside.get("bias")
+    return [
+        Matrix(
+            name=f"{name}.{key}",
+            kind=kind,
+            weight=inside[key],
+            bias=bias if bias is not None and bias.shape[:1] == inside[key].shape[:1] else None,
+            bias_name=f"{name}.bias",
+        )
+        for key in weights
+    ]

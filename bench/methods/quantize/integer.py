@@ -1,0 +1,207 @@
+"""Running an encoder's layers in integers only, after training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
+
+from pydantic import Field
+
+from bench.base.errors import MethodError
+from bench.methods.base.method import METHODS, Lab
+from bench.methods.base.tuned import RefinedMethod
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.layers.integer.convert import FloatLayer, Ranges
+    from bench.layers.integer.layer import Activation
+    from bench.methods.base.activation_ranges import Largest
+    from bench.models.adapter import Adapter
+    from bench.models.block import Block
+
+    Plain = TypeVar("Plain", bound=nn.Module)
+
+
+@METHODS.register("integer")
+class Integer(RefinedMethod):
+    """Run the layers of an encoder on integers, products, GELU, softmax and norms included (Kim et al. 2021, I-BERT).
+
+    Weights are symmetric with one scale an output channel; activations have one scale a tensor, found on training
+    examples (`activation_ranges`) and fixed. What a layer computes is said by `IntegerLayer`. Embeddings, pooler and
+    head stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`
+    the model is first trained on weights and inputs of its linear layers that are rounded to the same grids. It saves
+    no time on a CPU, where torch's integer product is slower than its float one and the functions between the products
+    are run one elementary operation at a time. arXiv:2101.01321.
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
+
+    bits: Literal[8] = Field(8, description="bits of weights and of the activations that are multiplied")
+    examples: int = Field(256, ge=1, description="training examples on which ranges are found")
+    budget: float = Field(0.0, ge=0, le=100, description="epochs on rounded numbers, as a share of the suite's")
+
+    later: ClassVar[frozenset[str]] = frozenset(RefinedMethod.model_fields)
+
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """See `Method`.
+
+        Raises:
+            MethodError: more than an encoder of post-norm layers in a list, a layer that is not dense and in floating
+                point, an activation other than GELU and ReLU, or no training examples.
+        """
+        from bench.layers.integer.convert import Weights, integer_layer, scale_of
+        from bench.layers.integer.stack import IntegerStack
+        from bench.methods.base.activation_ranges import activation_ranges
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model, replace_module
+
+        converted = copy_model(model).eval()
+        adapter = adapter_for(converted)
+        _refuse_other_stacks(converted, adapter)
+        parts = {block.module: _parts(block, adapter, converted) for block in adapter.blocks(converted)}
+        layers = adapter.layers(converted)
+        heard = dict.fromkeys([*parts, *(part for each in parts.values() for part in _modules(each))])
+        with self._tuned(converted, [part for each in parts.values() for part in _modules(each)], lab):
+            found = activation_ranges(converted, heard, lab, examples=self.examples)
+        boundaries = _boundaries(layers, found)
+        made: dict[nn.Module, nn.Module] = {}
+        weights = Weights()
+        for place, layer in enumerate(layers):
+            if layer not in made:
+                ranges = _ranges(parts[layer], found, boundaries[place], boundaries[place + 1])
+                made[layer] = integer_layer(parts[layer], ranges, weights)
+        stack = IntegerStack().to(next(converted.parameters()).device)
+        stack.first_scale.fill_(scale_of(boundaries[0]))
+        stack.last_scale.fill_(scale_of(boundaries[-1]))
+        replace_module(converted, adapter.stack_name(converted), stack.adopt([made[layer] for layer in layers]))
+        return converted.eval()
+
+    def _tuned(self, model: nn.Module, linears: Sequence[nn.Linear], lab: Lab) -> AbstractContextManager[None]:
+        """Train on rounded numbers for the budget; the model stands on them as long as the context is open."""
+        if not self.budget:
+            return nullcontext()
+        from torch import nn
+
+        from bench.layers.cells import Cells
+        from bench.methods.base.activation_ranges import MOMENTUM
+        from bench.methods.quantize.aware import AwareTraining, train_aware
+        from bench.methods.quantize.granularity import GRANULARITIES
+        from bench.methods.quantize.grids.even import Symmetric
+        from bench.methods.quantize.input_ranges import MovingInputs
+        from bench.methods.quantize.latent import Place
+        from bench.methods.quantize.quantizer import Quantizer
+        from bench.methods.quantize.ranges.min_max import MinMax
+
+        channels = Quantizer(grid=Symmetric(), granularity=GRANULARITIES.get("row")(), range=MinMax())
+        places = []
+        once = list(dict.fromkeys(linears))
+        for linear in once:
+            rows, columns = linear.weight.shape
+            cells = Cells(rows=rows, columns=columns, groups=rows, bucket=columns)
+            places.append(
+                Place(parameter=cast(nn.Parameter, linear.weight), quantizer=channels, cells=cells, bits=self.bits)
+            )
+        aware = AwareTraining(places, {linear: MovingInputs(self.bits, momentum=MOMENTUM) for linear in once})
+        train_aware(self, model, lab, aware)
+        return aware.standing()
+
+
+def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
+    from bench.layers.stack import StoredStack
+
+    name = type(model).__name__
+    if adapter.stacks(model) != ("encoder",) or not adapter.iterates:
+        raise MethodError(
+            f"integer: {name} cannot run in integers: only an encoder that loops over a list of layers can"
+        )
+    if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
+        raise MethodError(f"integer: the layers of this {name} already run in a stack of their own form")
+
+
+def _parts(block: Block, adapter: Adapter, model: nn.Module) -> FloatLayer:
+    """The parts of a layer by what they do; raises `MethodError` where it is not dense, post-norm and in float."""
+    from torch import nn
+
+    from bench.layers.integer.convert import FloatLayer
+    from bench.models.roles import ROLES
+
+    linears = {role: block.module.get_submodule(name) for role, name in block.names.items()}
+    norms = [block.module.get_submodule(name) for name in adapter.parts(block.module).get("norms", ())]
+    if set(linears) != set(ROLES) or len(norms) != 2:
+        raise MethodError(f"integer: {block.name} is no encoder layer of six matrices and two norms")
+    dense = {role: _plain(linear, nn.Linear, block) for role, linear in linears.items()}
+    return FloatLayer(
+        query=dense["query"],
+        key=dense["key"],
+        value=dense["value"],
+        attention_output=dense["attention_output"],
+        attention_norm=_plain(norms[0], nn.LayerNorm, block),
+        ffn_in=dense["ffn_in"],
+        ffn_out=dense["ffn_out"],
+        output_norm=_plain(norms[1], nn.LayerNorm, block),
+        activation=_activation(block, adapter),
+        head_width=adapter.head_width(model),
+    )
+
+
+def _plain(module: nn.Module, expected: type[Plain], block: Block) -> Plain:
+    """The module, which is of no other class than `expected`."""
+    if type(module) is not expected:
+        raise MethodError(
+            f"integer: {block.name} has a {type(module).__name__} where a plain {expected.__name__} was expected. "
+            "Only dense layers in float have an integer form."
+        )
+    return module
+
+
+def _activation(block: Block, adapter: Adapter) -> Activation:
+    """What the MLP applies; the forms of GELU differ by less than its polynomial does from each."""
+    found = type(block.module.get_submodule(adapter.activation or "")).__name__
+    if found in ("GELU", "GELUActivation", "GELUTanh", "NewGELUActivation", "FastGELUActivation"):
+        return "gelu"
+    if found == "ReLU":
+        return "relu"
+    raise MethodError(f"integer: {block.name} applies {found}; only GELU and ReLU have an integer form")
+
+
+def _modules(layer: FloatLayer) -> list[nn.Linear]:
+    return [layer.query, layer.key, layer.value, layer.attention_output, layer.ffn_in, layer.ffn_out]
+
+
+def _boundaries(layers: list[nn.Module], found: Largest) -> list[float]:
+    """The largest state before each layer and after the last; one number for those that shared layers tie together.
+
+    A layer has one scale for its inputs and one for its outputs wherever it runs, and hands its states on as they are.
+    """
+    group = list(range(len(layers) + 1))
+
+    def merge(one: int, other: int) -> None:
+        old, new = group[one], group[other]
+        group[:] = [new if each == old else each for each in group]
+
+    for place, layer in enumerate(layers):
+        first = layers.index(layer)
+        merge(place, first)
+        merge(place + 1, first + 1)
+    sizes = [found[layers[0], "input"]]
+    for layer, after in zip(layers, [*layers[1:], None], strict=True):
+        sizes.append(max(found[layer, "output"], found[after, "input"] if after is not None else 0.0))
+    return [max(size for size, other in zip(sizes, group, strict=True) if other == own) for own in group]
+
+
+def _ranges(layer: FloatLayer, found: Largest, before: float, after: float) -> Ranges:
+    from bench.layers.integer.convert import Ranges
+
+    return Ranges(
+        states=before,
+        query=found[layer.query, "output"],
+        key=found[layer.key, "output"],
+        value=found[layer.value, "output"],
+        context=found[layer.attention_output, "input"],
+        attended=found[layer.ffn_in, "input"],
+        activated=found[layer.ffn_out, "input"],
+        outputs=after,
+    )

@@ -1,0 +1,144 @@
+"""Parameter sharing over the positions of a model's layer stacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from bench.base.errors import MethodError
+from bench.methods.base.depth import refuse_lost_work
+from bench.methods.base.method import METHODS, Lab, Listed
+from bench.methods.base.tuned import GuidedMethod
+from bench.methods.share.maps import COUNTED, Map, share_map
+from bench.models.roles import Part
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.models.adapter import Adapter
+
+__all__ = ["Share", "share_map"]
+
+
+@METHODS.register("share")
+class Share(GuidedMethod):
+    """Run few stored layers in many positions, then tune them (ALBERT: Lan et al. 2020, arXiv:1909.11942, §3.1).
+
+    The depth, and so the MACs, stay as they were; only stored parameters fall. What is shared may be whole layers or
+    parts of them, in each stack by itself or between encoder and decoder. The stored layers start from those of the
+    given model. For a system that is trained from scratch `init` "fresh" is the faithful start, for one that is made
+    from a checkpoint "source".
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
+
+    map: Map = Field("all", description="which stored layer each position runs, see `share_map`")
+    unique: int = Field(1, ge=1, description="stored layers of sequence, cycle and cycle-rev")
+    init: Literal["first", "mean", "copy", "fresh", "source"] = Field(
+        "first",
+        description="a stored layer starts as the first it stands for, as the mean of all of them, as a copy of the "
+        "layer with its own number; as the first in a model of random weights (fresh) or as it was pretrained (source)",
+    )
+    budget: float = Field(2.0 / 3, ge=0, le=100, description="tuning epochs as a share of the suite's; 0 is none")
+    places: Annotated[tuple[int, ...], Listed] = Field(
+        (), description="map 'explicit': the stored layer of each position, from 0; 0+0+1+1 on a command line"
+    )
+    ratio: float | None = Field(
+        None, gt=0, lt=1, description="stored layers of sequence, cycle and cycle-rev as a share of the depth, rounded"
+    )
+    parts: Annotated[tuple[Part, ...], Listed] = Field(
+        (), description="what is shared of a layer, attention+ffn on a command line; empty is whole layers"
+    )
+    stacks: Annotated[tuple[Literal["encoder", "decoder"], ...], Listed] = Field(
+        (), description="the stacks that the map is for; empty is every one, each with stored layers of its own"
+    )
+    tie_stacks: bool = Field(False, description="encoder and decoder share: position i of both has one stored layer")
+    tie_cross: Literal["none", "self"] = Field(
+        "none", description="'self': cross-attention is also the self-attention of its layer"
+    )
+    embeddings: Literal["own", "joint"] = Field(
+        "own", description="'joint': source, target and softmax of a seq2seq model have one set of embeddings"
+    )
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"places", "ratio", "parts", "stacks", "tie_stacks", "tie_cross", "embeddings"}
+    )
+
+    @model_validator(mode="after")
+    def _arguments_fit_each_other(self) -> Share:
+        if self.map not in COUNTED and self.unique != 1:
+            stores = "stores one layer" if self.map == "all" else "says itself how many layers it stores"
+            raise ValueError(f"map '{self.map}' {stores} (found unique = {self.unique}); choose sequence or cycle")
+        if self.ratio is not None and (self.map not in COUNTED or self.unique != 1):
+            raise ValueError("ratio is another way to say unique, for the maps sequence, cycle and cycle-rev")
+        if (self.map == "explicit") != bool(self.places):
+            raise ValueError(f"map '{self.map}' with places = {list(self.places)}: 'explicit', and only it, has places")
+        if self.places and set(self.places) != set(range(max(self.places) + 1)):
+            raise ValueError(f"places = {list(self.places)}: stored layers are numbered from 0 without a gap")
+        if self.tie_cross == "self" and self.parts and not {"attention", "cross_attention"} <= set(self.parts):
+            raise ValueError("tie_cross = 'self' needs attention and cross_attention among the parts")
+        if self.tie_stacks and self.stacks:
+            raise ValueError("tie_stacks is for both stacks at once; leave stacks empty")
+        return self
+
+    def seeded(self) -> bool:
+        """See `Method`; a model that starts afresh has a new head at least."""
+        return super().seeded() or self.init in ("fresh", "source")
+
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """See `Method`.
+
+        Raises:
+            MethodError: a map that does not fit the depth, layers of unlike shape, stacks that the model lacks or that
+                differ in depth, or a fresh start after another stage.
+        """
+        from bench.methods.share.embeddings import join_embeddings
+        from bench.methods.share.places import ShareMap, apply_map
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model
+
+        adapter = adapter_for(model)
+        stacks = self._stacks(model, adapter)
+        anew = self.init in ("fresh", "source")
+        shared = _started_over(model, adapter, lab, init=self.init) if anew else copy_model(model)
+        places = {stack: self._places(len(adapter.layers(shared, stack))) for stack in stacks}
+        if self.embeddings == "joint":
+            join_embeddings(shared, adapter)
+        sharing = ShareMap(
+            places=places,
+            parts=self.parts,
+            tie_stacks=self.tie_stacks,
+            tie_cross=self.tie_cross == "self",
+            init=self.init if self.init in ("mean", "copy") else "first",
+        )
+        apply_map(shared, adapter, sharing)
+        self.tune(shared, lab)
+        return shared
+
+    def _places(self, depth: int) -> list[int]:
+        unique = self.unique if self.ratio is None else max(1, round(depth * self.ratio))
+        return share_map(self.map, depth=depth, unique=unique, explicit=self.places)
+
+    def _stacks(self, model: nn.Module, adapter: Adapter) -> tuple[str, ...]:
+        """The stacks that the map is for."""
+        has = adapter.stacks(model)
+        lacking = [stack for stack in self.stacks if stack not in has]
+        two = self.tie_stacks or self.tie_cross == "self" or self.embeddings == "joint"
+        if lacking or (two and set(has) != {"encoder", "decoder"}):
+            wanted = lacking[0] if lacking else "encoder and decoder"
+            raise MethodError(f"share: {type(model).__name__} has no {wanted} to share; it has {', '.join(has)}")
+        depths = {stack: len(adapter.layers(model, stack)) for stack in has}
+        if self.tie_stacks and len(set(depths.values())) > 1:
+            raise MethodError(f"share: tied stacks need one depth, found {depths}")
+        return self.stacks or has
+
+
+def _started_over(model: nn.Module, adapter: Adapter, lab: Lab, *, init: str) -> nn.Module:
+    """A model like the given one that has not seen the task; refused where an earlier stage would be lost."""
+    refuse_lost_work(model, lab.reference, where=f"share: init = '{init}'")
+    depths = {stack: len(adapter.layers(model, stack)) for stack in adapter.stacks(model)}
+    if len(set(depths.values())) > 1:
+        raise MethodError(f"share: init = '{init}' builds stacks of one depth, the given model has {depths}")
+    return lab.fresh(next(iter(depths.values())), init == "source")

@@ -1,0 +1,91 @@
+"""Taking what adds nothing out of a model, in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bench.base.errors import MethodError
+from bench.layers.cutting import Factors, through_columns, with_columns, with_rows, zero_columns
+from bench.layers.empty import EmptyAttention
+from bench.layers.replacing import replace_everywhere
+from bench.methods.shrink.groups import Group, groups
+from bench.methods.shrink.removable import dead_units
+
+if TYPE_CHECKING:
+    from bench.models.adapter import Adapter
+
+
+class Cut(NamedTuple):
+    """What went out of the stored layers."""
+
+    heads: int
+    neurons: int
+    attentions: int
+    mlps: int
+
+    def __str__(self) -> str:
+        counts = [f"{count} {what}" for what, count in zip(self._fields, self, strict=True) if count]
+        return ", ".join(counts) or "nothing that is fully masked"
+
+
+def cut(model: nn.Module, adapter: Adapter) -> Cut:
+    """Take every removable head and neuron out of `model`, in place; what is shared stays shared.
+
+    An attention that loses its last head and an MLP that loses its last neuron are among `attentions` and `mlps` too.
+
+    Raises:
+        MethodError: a matrix that is neither dense nor factorized in floating point, or one that shares weights with
+            matrices that are to stay.
+    """
+    heads = neurons = attentions = mlps = 0
+    with torch.no_grad():
+        for group in groups(model, adapter):
+            dead = dead_units(group)
+            gone, emptied = int(dead.sum()), bool(dead.all())
+            if not gone:
+                continue
+            if not group.whole:
+                raise MethodError(
+                    f"shrink: {group.name} shares some of its weights with other matrices, which would have to lose "
+                    "the same heads or neurons. Share whole layers or whole parts, or shrink before sharing."
+                )
+            _cut_group(model, adapter, group, dead)
+            if group.part == "ffn":
+                neurons, mlps = neurons + gone, mlps + emptied
+            else:
+                heads, attentions = heads + gone, attentions + emptied
+    return Cut(heads, neurons, attentions, mlps)
+
+
+def _cut_group(model: nn.Module, adapter: Adapter, group: Group, dead: Tensor) -> None:
+    kept = (~dead).repeat_interleave(group.width).nonzero().flatten()
+    given, taken = group.given(), group.taken()
+    added = _constant(group, given[0], taken, dead) if group.part == "ffn" else None
+    replace_everywhere(model, group.taker, with_columns(taken, kept, added))
+    if len(kept) or group.part == "ffn":
+        for module, giver in dict(zip(group.givers, given, strict=True)).items():
+            replace_everywhere(model, module, with_rows(giver, kept))
+        return
+    for holder in group.holders:
+        empty = EmptyAttention.in_place_of(
+            holder.module, len(taken.left), output=holder.output, tail=adapter.attention_tail, cross=holder.cross
+        )
+        replace_everywhere(model, holder.module, empty)
+
+
+def _constant(group: Group, given: Factors, taken: Factors, dead: Tensor) -> Tensor | None:
+    """What the neurons with zero rows add to every output, [width]; None where it is nothing."""
+    folded = (dead & ~zero_columns(taken)).nonzero().flatten()
+    if not len(folded):
+        return None
+    if group.activation is None:
+        raise MethodError(
+            f"shrink: the adapter does not say which activation {group.name} has, so what its constant neurons add is "
+            "not known. Give the adapter an `activation`."
+        )
+    bias = taken.left.new_zeros(len(folded)) if given.bias is None else given.bias[folded]
+    added = through_columns(taken, folded, group.activation(bias))
+    return added if bool(added.any()) else None

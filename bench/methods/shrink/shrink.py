@@ -1,0 +1,104 @@
+"""Physical removal of what is fully masked, and of layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from bench.base.errors import MethodError
+from bench.methods.base.method import METHODS, Lab, Listed, Method
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.models.adapter import Adapter
+
+
+@METHODS.register("shrink")
+class Shrink(Method):
+    """Take out the heads and neurons whose weights are all zero, and layers on demand; nothing is trained.
+
+    A removed head takes its rows of query, key and value with their biases and its columns of the output map along, a
+    removed neuron its row, its bias and its column; an attention or MLP that loses all of them leaves its output bias.
+    Outputs stay those of the masked model up to rounding, unless layers are left out. A model without anything masked
+    comes back as it is. Which units count as masked: `bench.methods.shrink.removable.dead_units`.
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
+
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed] = Field(
+        (), description="numbers, from 0, of the layers that stay, in order (0+2+4 on a command line); empty is all"
+    )
+    depth: int | None = Field(
+        None, ge=1, description="how many layers stay, the others left out at even steps (LayerDrop's every-other rule)"
+    )
+    stacks: Annotated[tuple[Literal["encoder", "decoder"], ...], Listed] = Field(
+        (), description="stacks that `layers` or `depth` is for; empty is the first"
+    )
+
+    @model_validator(mode="after")
+    def _one_choice_of_layers(self) -> Shrink:
+        if self.layers and self.depth is not None:
+            raise ValueError("give layers (which stay) or depth (how many stay), not both")
+        if list(self.layers) != sorted(set(self.layers)):
+            raise ValueError(f"layers {list(self.layers)}: give each layer once, in the order in which they run")
+        if self.stacks and not self.layers and self.depth is None:
+            raise ValueError("stacks says where layers are left out: give layers or depth as well")
+        return self
+
+    def seeded(self) -> bool:
+        """See `Method`; nothing is trained or drawn."""
+        return False
+
+    def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """See `Method`.
+
+        Raises:
+            MethodError: layers or stacks that the model lacks, a model that has neither heads nor neurons to remove,
+                layers that are quantized already, or masked weights that are shared with others that are not masked.
+        """
+        from bench.methods.shrink.cut import cut
+        from bench.methods.shrink.layers import keep_layers
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model
+
+        adapter = adapter_for(model)
+        kept = self._kept(model, adapter)
+        _refuse_without_units(model, adapter, layers=bool(kept))
+        shrunk = copy_model(model)
+        for stack, numbers in kept.items():
+            keep_layers(shrunk, adapter, stack, numbers)
+        lab.progress(f"removed {cut(shrunk, adapter)}", 1.0)
+        return shrunk.eval()
+
+    def _kept(self, model: nn.Module, adapter: Adapter) -> dict[str, list[int]]:
+        """The numbers of the layers that stay, by stack; empty where all stay."""
+        from bench.methods.shrink.layers import every_other
+
+        if not self.layers and self.depth is None:
+            return {}
+        has = adapter.stacks(model)
+        lacking = [stack for stack in self.stacks if stack not in has]
+        if lacking:
+            raise MethodError(f"shrink: {type(model).__name__} has no {lacking[0]}; it has {', '.join(has)}")
+        kept = {}
+        for stack in self.stacks or has[:1]:
+            count = adapter.depth(model, stack)
+            if self.depth is not None and self.depth > count:
+                raise MethodError(
+                    f"shrink: depth is {self.depth}, and the {stack} of the given model has {count} layers. "
+                    f"Give a depth from 1 to {count}."
+                )
+            kept[stack] = list(self.layers) if self.depth is None else every_other(count, self.depth)
+        return kept
+
+
+def _refuse_without_units(model: nn.Module, adapter: Adapter, *, layers: bool) -> None:
+    """Raise `MethodError` where an architecture has no heads and neurons, and no layers are asked for either."""
+    if not layers and "ffn_in" not in adapter.roles_of(model):
+        raise MethodError(
+            f"shrink: {type(model).__name__} has neither attention heads nor MLP neurons. The units of an LSTM are as "
+            "wide as its state, which all its layers share, so none is removed. Give layers or depth to remove layers."
+        )

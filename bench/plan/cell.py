@@ -1,0 +1,298 @@
+"""A cell: one task x model x recipe x seed of a suite, with the keys under which its parts are filed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.artifacts.store import Kind
+from bench.base.errors import ModelError, SuiteError
+from bench.models.source import ModelSource, open_source
+from bench.models.stored import Held
+from bench.plan.fit import Fit, examine
+from bench.spec.recipe import Recipe
+from bench.spec.suite import Suite, Task, fingerprint
+from bench.tasks.data import load_data
+from bench.tasks.examples import TaskData
+from bench.tasks.kinds.kind import KINDS
+
+PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
+LONGEST = 220  # characters of a file's name without its ending; file systems take 255 bytes with it
+NAME = r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,99}"  # of a model, as the user gives it
+MEASURED_BY = 3  # raised whenever the same artifact would give other numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a run is given besides suite, tasks, models and recipes.
+
+    `outputs` are what the user calls the outputs of the model's head, see `ModelSource`; none leave it to the model.
+    """
+
+    device: str = "cpu"
+    data_dir: Path | None = None
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """The unit of work, of resuming and of distribution.
+
+    `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
+    `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
+    by name what other tasks are made from whose training data the recipe uses. `given_name` is the model's name in
+    records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
+    files hold, None for a built-in model.
+    """
+
+    suite: Suite
+    task: Task
+    train_task: Task
+    model: str
+    recipe: Recipe
+    seed: int
+    conditions: Conditions
+    data_fingerprint: str
+    model_fingerprint: str
+    reference_key: str
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    given_name: str | None = None
+    fit: Fit | None = None
+    held: Held | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model as a record names it; see `model_name`."""
+        return model_name(self.model, self.given_name)
+
+    @property
+    def stage_keys(self) -> tuple[str, ...]:
+        """One key a stage, each of everything that led to it."""
+        keys, last = [], self.reference_key
+        for stage, method in zip(self.recipe.stages, self.recipe.methods(), strict=True):
+            more: list[Any] = [self.elsewhere[name] for name in method.tasks()]
+            if method.scores():
+                more.append(self.train_task.metrics)
+            last = fingerprint([last, stage.method, stage.arguments, *more], 16)
+            keys.append(last)
+        return tuple(keys)
+
+    @property
+    def reference_place(self) -> tuple[Kind, str]:
+        """Where the store keeps the reference."""
+        return "references", self.reference_key
+
+    @property
+    def artifact_place(self) -> tuple[Kind, str]:
+        """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
+        return ("artifacts", self.stage_keys[-1]) if self.recipe.stages else self.reference_place
+
+    def beginning(self, count: int) -> Cell:
+        """The cell with the first `count` stages of its recipe only, for a child to file what they make."""
+        name = f"{self.recipe.name}, {count} of {len(self.recipe.stages)} stages"
+        recipe = self.recipe.model_copy(update={"name": name, "stages": self.recipe.stages[:count]})
+        return replace(self, recipe=recipe)
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits of all that the record depends on."""
+        parts = [MEASURED_BY, self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
+        stages = [stage.model_dump() for stage in self.recipe.stages]
+        more: list[Any] = [sorted(self.elsewhere.items())] if self.elsewhere else []
+        if self.suite.setting.measuring.skip:
+            more.append(sorted(self.suite.setting.measuring.skip))
+        if self.held is not None and self.held.widened_bytes:  # `compression` is against what the files held
+            more.append(["widened", self.held.widened_bytes])
+        return fingerprint([*parts, self.recipe.name, stages, *more], 16)
+
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """Cells of one group share a reference."""
+        return (self.train_task.name, self.model, self.seed)
+
+    @property
+    def title(self) -> str:
+        """The cell in words, for progress and messages."""
+        seed = f" seed {self.seed}" if len(self.suite.seeds) > 1 else ""
+        return f"{self.task.name} · {self.recipe.name}{seed}"
+
+    @property
+    def slug(self) -> str:
+        """The cell as a file name of letters, digits, dots and dashes, `LONGEST` at most: the longest words are cut."""
+        model = self.given_name or (Path(self.model).name if self.model else "model")
+        words = (self.task.name, model, self.recipe.name, f"seed{self.seed}", self.key[:8])
+        plain = [re.sub(r"[^A-Za-z0-9.=_]+", "-", word).strip("-.") for word in words]
+        while len("--".join(plain)) > LONGEST:
+            longest = max(range(len(plain)), key=lambda index: len(plain[index]))
+            plain[longest] = plain[longest][:-1]
+        return "--".join(plain)
+
+
+class Probe(NamedTuple):
+    """One call of a measure's probe called `name` on one stored model, or on two beside each other."""
+
+    measure: str
+    name: str
+    places: tuple[tuple[Kind, str], ...]
+
+    @property
+    def id(self) -> str:
+        """A name that differs for every probe of a run."""
+        return " ".join(["probe", self.measure, self.name, *(f"{kind} {key}" for kind, key in self.places)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell with what its child needs to know of the run.
+
+    `threads` is the child's share of the processor; `alone` is False while other children compute, in which case
+    energy cannot be told apart and stays absent. `data` are the training task's training split for a child that trains,
+    everything for one that measures: reading them once for all children is cheaper than once in each. `known` are the
+    reference's predictions, once a child has made them. `probe` is what a probing child is to do, `probed` what the
+    probes that a measuring child builds on gave, by id.
+    """
+
+    cell: Cell
+    store: Path
+    threads: int
+    alone: bool
+    data: TaskData | None = None
+    known: dict[Any, Any] = field(default_factory=dict)
+    probe: Probe | None = None
+    probed: dict[str, Any] = field(default_factory=dict)
+
+    def given(self) -> TaskData:
+        """The data; `ValueError` for a child that was given none."""
+        if self.data is None:
+            raise ValueError("a child that trains or measures was given no data")
+        return self.data
+
+
+def model_name(model: str, given: str | None) -> str:
+    """The model as a record names it: as the user does, else by its folder without the path, else by its id."""
+    if given is not None:
+        return given
+    return (Path(model).resolve().name or "model") if Path(model).is_dir() else model
+
+
+def training_part(data: TaskData, task: Task) -> TaskData:
+    """The data with nothing but the training split."""
+    return replace(data, splits={task.train: data.splits[task.train]})
+
+
+def plan(
+    suite: Suite,
+    *,
+    tasks: Iterable[Task],
+    model: str,
+    recipes: Iterable[Recipe],
+    seeds: Iterable[int],
+    conditions: Conditions,
+    name: str | None = None,
+) -> list[Cell]:
+    """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
+
+    `name` is the model's in records, file names and boards; None is its folder's or its id.
+    Raises `DataError` or `ModelError` at once where something is missing or does not fit, before anything is trained.
+    """
+    if name is not None and not re.fullmatch(NAME, name):
+        raise ModelError(
+            f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
+            "plus signs, underscores or slashes"
+        )
+    source = open_source(model, outputs=conditions.outputs)
+    model_fingerprint = source.fingerprint()
+    held = _held(source)
+    recipes, seeds, cells = list(recipes), list(seeds), []
+    elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
+    for task in tasks:
+        train_task = suite.task(task.trained_on) if task.trained_on else task
+        data = load_data(task, data_dir=conditions.data_dir)
+        train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
+        data_fingerprint = data.fingerprint()
+        training_fingerprint = training_part(train_data, train_task).fingerprint()
+        others = [suite.task(each) for recipe in recipes for method in recipe.methods() for each in method.tasks()]
+        read = [(task, data)] if train_task is task else [(train_task, train_data), (task, data)]
+        fit = examine(source, suite, read, also=others, called=model_name(model, name))
+        for seed in seeds:
+            made_from = [
+                PROCEDURE,
+                model_fingerprint,
+                *_trained_on(suite, train_task, training_fingerprint),
+                seed,
+                conditions.device,
+                [version("torch"), version("transformers")],
+                *(["segment ids added"] if fit.segments == "added" else []),
+                *([["outputs", *conditions.outputs]] if conditions.outputs else []),
+                *_changed_head(held(train_task)),
+            ]
+            cells += [
+                Cell(
+                    suite=suite,
+                    task=task,
+                    train_task=train_task,
+                    model=model,
+                    recipe=recipe,
+                    seed=seed,
+                    conditions=conditions,
+                    data_fingerprint=data_fingerprint,
+                    model_fingerprint=model_fingerprint,
+                    reference_key=fingerprint(made_from, 16),
+                    elsewhere=uses,
+                    given_name=name,
+                    fit=fit,
+                    held=held(train_task),
+                )
+                for recipe, uses in zip(recipes, elsewhere, strict=True)
+            ]
+    return cells
+
+
+def _held(source: ModelSource) -> Callable[[Task], Held | None]:
+    """What the model's files hold for a task; it is built once for all tasks of one head and the same labels."""
+    known: dict[tuple[str, tuple[str, ...]], Held | None] = {}
+
+    def of(task: Task) -> Held | None:
+        wanted = (KINDS.get(task.kind).head, task.labels)
+        if wanted not in known:
+            known[wanted] = source.held(head=wanted[0], labels=task.labels or None)
+        return known[wanted]
+
+    return of
+
+
+def _changed_head(held: Held | None) -> list[Any]:
+    """What a key is made of besides, if the stored head is not used as it was stored."""
+    return [["head", held.order, held.set_aside]] if held and (held.order or held.set_aside) else []
+
+
+def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:
+    """Everything of a task that training on it depends on."""
+    return [
+        training_fingerprint,
+        [task.kind, task.labels],
+        suite.training(task).model_dump(),
+        suite.max_length(task),
+    ]
+
+
+def _elsewhere(suite: Suite, recipe: Recipe, conditions: Conditions) -> dict[str, str]:
+    """By name, a fingerprint of each other task whose training data the recipe uses.
+
+    Raises `UnknownNameError` for one that the suite lacks, `SuiteError` for one without training data of its own.
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(name for method in recipe.methods() for name in method.tasks()):
+        task = suite.task(name, where=recipe.name)
+        if task.trained_on is not None:
+            raise SuiteError(
+                f"{recipe.name}: task {name} has no training data of its own. Name {task.trained_on}, on which its "
+                "models are trained."
+            )
+        data = training_part(load_data(task, data_dir=conditions.data_dir), task)
+        found[name] = fingerprint(_trained_on(suite, task, data.fingerprint()), 16)
+    return found

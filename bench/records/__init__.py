@@ -1,0 +1,1 @@
+"""Records of cells: their schema, their history, and what is stored beside them."""

@@ -1,0 +1,190 @@
+"""What was seen example by example: Parquet files beside a record, written before it and checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.base.errors import RecordError
+from bench.records.record import read_record, write_bytes
+from bench.tasks.kinds.kind import Predictions
+
+if TYPE_CHECKING:
+    from bench.measures.base.measure import Pair, Reading
+    from bench.tasks.examples import Example
+
+TABLE = "predictions"
+COLUMNS = ("split", "uid", "truth", "artifact", "reference")
+
+Table = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What both models said of the examples of one split, in the order of the data.
+
+    `truth` holds one class index, score, list of accepted answers or target text an example, None where it is hidden
+    and where, as in language modelling, the text itself is what is predicted.
+    """
+
+    uids: tuple[str, ...]
+    truth: tuple[Any, ...]
+    artifact: Predictions
+    reference: Predictions
+
+
+def prediction_table(pair: Pair, splits: Sequence[tuple[str, int | None]]) -> Table:
+    """Both models' predictions on `splits`, each with how many of its first examples (None for all), as a table.
+
+    Columns: `split`, `uid`, `truth` (as in `Seen`), and `artifact` and `reference`: the logits, the score, the answer
+    or written text, or the `nats` and the number of `tokens` of the text.
+    """
+    table: Table = {name: [] for name in COLUMNS}
+    for split, limit in splits:
+        examples = pair.evaluator.examples(split)[:limit]
+        table["split"] += [split] * len(examples)
+        table["uid"] += [example.uid for example in examples]
+        table["truth"] += [_truth(example) for example in examples]
+        table["artifact"] += _listed(pair.evaluator.predict(pair.artifact, split, limit))
+        table["reference"] += _listed(pair.evaluator.predict(pair.reference, split, limit))
+    return table
+
+
+def table_path(record_path: Path, name: str) -> Path:
+    """The file of the table `name` of the record at `record_path`, whether written or not."""
+    return record_path.with_name(f"{record_path.stem}.{name}.parquet")
+
+
+def write_tables(record_path: Path, readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
+    """Write every table of `readings` beside the record that is about to be written to `record_path`.
+
+    A file left by a run that died before its record is overwritten; one that belongs to a record never is. Numbers are
+    kept in 32 bits where that loses nothing, as with what a model gives.
+
+    Returns:
+        By table, what `read_table` finds in the record's provenance: `file`, `sha256` and `rows`.
+
+    Raises:
+        RecordError: the record exists already, or a file cannot be written.
+    """
+    if record_path.exists():
+        raise RecordError(f"{record_path}: a record exists already, and neither it nor its tables are ever edited")
+    written: dict[str, dict[str, Any]] = {}
+    for reading in readings:
+        for name, table in reading.tables.items():
+            if name in written:
+                raise ValueError(f"two measures gave a table named '{name}'")
+            path = table_path(record_path, name)
+            digest = _write(path, table)
+            written[name] = {"file": path.name, "sha256": digest, "rows": len(next(iter(table.values()), []))}
+    return written
+
+
+def read_table(record_path: Path, name: str) -> Table:
+    """The table `name` of the record at `record_path`, column by column.
+
+    Raises:
+        RecordError: the record cannot be read or names no such table; the file is missing or is not the one that was
+            written with the record.
+    """
+    from pyarrow import BufferReader, parquet
+
+    known = read_record(record_path).provenance.get("tables", {})
+    if name not in known:
+        found = ", ".join(sorted(known)) or "none"
+        raise RecordError(f"{record_path}: no table '{name}' was stored with this record. Stored: {found}.")
+    path = record_path.with_name(known[name]["file"])
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be read: {error.strerror}. It belongs beside {record_path.name}; copy both together."
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != known[name]["sha256"]:
+        raise RecordError(
+            f"{path}: is not the file that {record_path.name} was written with: SHA-256 {digest[:12]}…, "
+            f"expected {known[name]['sha256'][:12]}…. Take it from where the record came from, or run the cell again."
+        )
+    table: Table = parquet.read_table(BufferReader(content)).to_pydict()
+    return table
+
+
+def read_predictions(record_path: Path, name: str = TABLE) -> dict[str, Seen]:
+    """What both models said, by split, from a table made by `prediction_table`; errors as in `read_table`."""
+    table = read_table(record_path, name)
+    absent = [column for column in COLUMNS if column not in table]
+    if absent:
+        raise RecordError(f"{table_path(record_path, name)}: holds no predictions: no column {', '.join(absent)}")
+    places: dict[str, list[int]] = {}
+    for row, split in enumerate(table["split"]):
+        places.setdefault(split, []).append(row)
+    return {
+        split: Seen(
+            uids=tuple(table["uid"][row] for row in rows),
+            truth=tuple(table["truth"][row] for row in rows),
+            artifact=_predictions([table["artifact"][row] for row in rows]),
+            reference=_predictions([table["reference"][row] for row in rows]),
+        )
+        for split, rows in places.items()
+    }
+
+
+def truths(examples: Sequence[Example]) -> tuple[Any, ...]:
+    """The truth of every example, as in `Seen`."""
+    return tuple(_truth(example) for example in examples)
+
+
+def _truth(example: Example) -> Any:
+    if example.answers:
+        return [answer.text for answer in example.answers]
+    return example.label if example.target is None else example.target
+
+
+def _listed(said: Predictions) -> list[Any]:
+    """One value an example: a list of logits, a score, a string, or nats with tokens."""
+    if said.logits is not None:
+        return list(said.logits.tolist())
+    if said.losses is not None:
+        return [{"nats": nats, "tokens": tokens} for nats, tokens in said.losses.tolist()]
+    return list(said.answers or ()) if said.values is None else list(said.values.tolist())
+
+
+def _predictions(listed: list[Any]) -> Predictions:
+    import numpy as np
+
+    if isinstance(listed[0], str):
+        return Predictions(answers=tuple(listed))
+    if isinstance(listed[0], dict):
+        return Predictions(losses=np.array([(one["nats"], one["tokens"]) for one in listed], dtype=np.float64))
+    numbers = np.asarray(listed, dtype=np.float64)  # [examples, classes] or [examples]
+    return Predictions(logits=numbers) if numbers.ndim == 2 else Predictions(values=numbers)
+
+
+def _write(path: Path, table: Table) -> str:
+    """Write one table in one step, so that after a crash the whole file is there or nothing; returns its SHA-256."""
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {name: _narrowed(pyarrow.array(values)) for name, values in table.items()}
+    sink = pyarrow.BufferOutputStream()
+    texts = [name for name, values in columns.items() if pyarrow.types.is_string(values.type)]
+    parquet.write_table(pyarrow.table(columns), sink, compression="zstd", use_dictionary=texts)
+    content = sink.getvalue().to_pybytes()
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _narrowed(values: Any) -> Any:
+    """Numbers of 64 bits, alone or in lists, in 32 bits where every one of them stays equal."""
+    import pyarrow
+
+    wide, narrow = pyarrow.float64(), pyarrow.float32()
+    for before, after in ((wide, narrow), (pyarrow.list_(wide), pyarrow.list_(narrow))):
+        if values.type == before:
+            small = values.cast(after)
+            return small if small.cast(before).equals(values) else values
+    return values

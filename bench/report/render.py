@@ -1,0 +1,201 @@
+"""A table as text for a terminal, Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.analysis.fit import Grid, drawn, paragraph, room
+from bench.analysis.marks import Marks, notes_of, plain
+from bench.analysis.numbers import both, heading, written
+from bench.analysis.seeds import NOT_CALLED
+from bench.analysis.spread import NOT_SIGNIFICANT
+from bench.analysis.table import Absent, BySeed, Cell, Shown, Table
+from bench.base.errors import unknown
+from bench.columns import COLUMNS, Column
+
+_ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
+_QUALITY = "quality:"  # before a task's name: the quality on that task
+_UNSURE = f"n.s.: not significant, the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
+
+
+def render(table: Table, form: str = "table", *, width: int = 100) -> str:
+    """The table in one of FORMATS, ending with a line break.
+
+    `table` fits the columns into `width` characters and names those that found no room; `md` is GitHub Markdown with
+    all of them; `csv` and `json` hold values unrounded under the columns' own names, which say the unit (shares are
+    0 to 1), with the reason of every absent value. Raises `UnknownNameError` for another format.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    return FORMATS[form](table, width)
+
+
+def _text(table: Table, width: int) -> str:
+    names, constant = _shown(table)
+    kept = room(_grid(table, names, Marks()), width)
+    marks = Marks()
+    grid = _grid(table, names[:kept], marks)
+    lines = [*paragraph(plain(f"{table.title} {constant}"), width), "", *drawn(grid, width)]
+    if kept < len(names):
+        left = ", ".join(_heading(name).rstrip("↑↓ ") for name in names[kept:])
+        hint = f"No room for: {left}. A wider terminal or --format md shows them."
+        lines += ["", *paragraph(hint, width)]
+    notes = [line for note in [*notes_of(table), *marks.lines()] for line in paragraph(note, width)]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def _markdown(table: Table, width: int) -> str:
+    del width
+    marks = Marks()
+    names, constant = _shown(table)
+    grid = _grid(table, names, marks)
+    lines = [f"**{_escaped(plain(table.title))}** {_escaped(plain(constant))}".rstrip(), ""]
+    lines += [_markdown_row(list(map(_escaped, grid.headings)))]
+    lines += [_markdown_row(["---:" if number else "---" for number in grid.numeric])]
+    lines += [_markdown_row(list(map(_escaped, row))) for row in grid.rows]
+    notes = [_escaped(note) for note in [*notes_of(table), *marks.lines()]]
+    return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
+
+
+def _csv(table: Table, width: int) -> str:
+    """One row a row; the last column names every absent value with its reason."""
+    del width
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*table.columns, "generated", "absent"])
+    for row in table.rows:
+        cells = ["" if isinstance(row[name], Absent) else _bare(row[name]) for name in table.columns]
+        reasons = _absent(table, row)
+        gaps = [
+            f"{', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
+            for reason in dict.fromkeys(reasons.values())
+        ]
+        writer.writerow([*cells, str(table.generated).lower(), "; ".join(gaps)])
+    return stream.getvalue()
+
+
+def _json(table: Table, width: int) -> str:
+    del width
+    rows = [
+        {
+            "values": {name: _bare(row[name]) for name in table.columns if not isinstance(row[name], Absent)},
+            "absent": _absent(table, row),
+        }
+        for row in table.rows
+    ]
+    data = {
+        "title": table.title,
+        "generated": table.generated,
+        "columns": [_described(name) for name in table.columns],
+        "rows": rows,
+        "notes": list(table.notes),
+        "flags": table.flags,
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Table, int], str]] = {"table": _text, "md": _markdown, "csv": _csv, "json": _json}
+
+
+def _shown(table: Table) -> tuple[list[str], str]:
+    """The columns people see, and what is the same in every row and therefore said once, after the title."""
+    names = [name for name in table.columns if name != "flags" and not _is_end(name, table.columns)]
+    same = {name: {str(row[name]) for row in table.rows} for name in names if name in _ONCE}
+    constant = [name for name, values in same.items() if len(values) == 1]
+    said = ", ".join(f"{name} {min(same[name])}" for name in constant)
+    return [name for name in names if name not in constant], f"({said})" if said else ""
+
+
+def _grid(table: Table, names: Sequence[str], marks: Marks) -> Grid:
+    return Grid(
+        headings=tuple(map(_heading, names)),
+        rows=tuple(tuple(_cell(table, row, name, marks) for name in names) for row in table.rows),
+        numeric=tuple(
+            name in ("rank", "seed", "seeds")
+            or _column(name) is not None
+            or any(isinstance(row[name], Shown) for row in table.rows)
+            for name in names
+        ),
+    )
+
+
+def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
+    value = row[name]
+    if isinstance(value, Absent):
+        return marks.missing(value)
+    if isinstance(value, Shown):
+        return value.text
+    column = _column(name)
+    if column is None or isinstance(value, str):
+        text = plain(str(value))
+        return marks.flagged(text, row.get("flags", ""), table.flags) if name == "recipe" else text
+    number = value.value if isinstance(value, BySeed) else value
+    return written(column, number) + _spread(table, row, name, column) + _tested(table, row, name, marks)
+
+
+def _spread(table: Table, row: dict[str, Cell], name: str, column: Column) -> str:
+    """The interval behind a value in square brackets, or in round ones the values of two seeds."""
+    value, low, high = (row.get(key) for key in (name, f"{name}_low", f"{name}_high"))
+    if isinstance(value, BySeed) and len(value.seeds) == 2:
+        return f" {both(column, value.seeds)}"
+    if isinstance(low, int | float) and isinstance(high, int | float) and f"{name}_low" in table.columns:
+        return f" [{written(column, low).rstrip('x%')}, {written(column, high).rstrip('x%')}]"
+    return ""
+
+
+def _tested(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
+    """What the value's test leaves open: not significant, or not called at all."""
+    p = row.get(f"{name}_p") if f"{name}_p" in table.columns else None
+    if isinstance(p, Absent) and p.reason == NOT_CALLED:
+        return f" one seed{marks.mark(NOT_CALLED)}"
+    return f" n.s.{marks.mark(_UNSURE)}" if isinstance(p, int | float) and p > NOT_SIGNIFICANT else ""
+
+
+def _bare(cell: Cell) -> str | int | float:
+    """The cell's value without how it is shown."""
+    if isinstance(cell, Absent):
+        raise TypeError("an absent cell has no value")
+    return cell.value if isinstance(cell, Shown | BySeed) else cell
+
+
+def _is_end(name: str, columns: Sequence[str]) -> bool:
+    stem, _, part = name.rpartition("_")
+    return part in ("low", "high", "p", "least") and stem in columns
+
+
+def _column(name: str) -> Column | None:
+    return COLUMNS["quality"] if name.startswith(_QUALITY) else COLUMNS.get(name)
+
+
+def _heading(name: str) -> str:
+    if name.startswith(_QUALITY):
+        return plain(name.removeprefix(_QUALITY)) + " ↑"
+    column = COLUMNS.get(name)
+    return heading(column) if column else name.replace("_", " ")
+
+
+def _absent(table: Table, row: dict[str, Cell]) -> dict[str, str]:
+    cells = {name: row[name] for name in table.columns}
+    return {name: value.reason for name, value in cells.items() if isinstance(value, Absent)}
+
+
+def _described(name: str) -> dict[str, Any]:
+    column = _column(name)
+    if column is None:
+        return {"name": name}
+    return {"name": name, "unit": column.unit, "better": column.better, "says": column.says}
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """`text` with what Markdown would read as a cell border, emphasis, code, HTML or a link taken literally."""
+    for letter in "\\|*`":
+        text = text.replace(letter, f"\\{letter}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")

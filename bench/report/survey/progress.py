@@ -1,0 +1,137 @@
+"""What became of each row of the survey: its recipes, where they ran, and tables that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from bench.analysis.table import Absent, Cell, Table, value_of, with_ends
+from bench.report.survey.rows import Family, Row
+from bench.report.survey.sets import ResultSet
+from bench.spec.recipe import RecipeFile
+
+Status = Literal["run", "run in part", "tested, not run", "not tested, not run", "not there"]
+Recipes = Mapping[str, RecipeFile]
+
+TITLES: dict[Family, str] = {
+    "metric": "Metrics",
+    "benchmark": "Benchmarks",
+    "weight-sharing": "Weight sharing",
+    "low-rank": "Low-rank factorization",
+    "pruning": "Pruning",
+    "quantization": "Quantization",
+    "distillation": "Distillation",
+    "supporting": "Supporting systems",
+    "direction": "Future directions",
+}
+SHORT = ("retention", "speedup", "compression")
+
+
+class Progress(NamedTuple):
+    """A row with the recipes that stand for it, the result sets that hold it, and whether all of it is here.
+
+    `whole` is False where the row says that a part is missing, or where what ran are mechanisms alone.
+    """
+
+    row: Row
+    recipes: tuple[str, ...]
+    sets: tuple[ResultSet, ...]
+    whole: bool
+
+    @property
+    def status(self) -> Status:
+        """Run only where records are; tested where the row names a test."""
+        if self.sets:
+            return "run" if self.whole else "run in part"
+        if self.row.all_tests():
+            return "tested, not run"
+        return "not tested, not run" if self.recipes or self.row.suites else "not there"
+
+
+def progress(rows: Sequence[Row], recipes: Recipes, sets: Sequence[ResultSet]) -> tuple[Progress, ...]:
+    """Each row with its recipes and with the sets in which a recipe, a column or a suite of it has a record."""
+    found = []
+    for row in rows:
+        own = tuple(name for name, file in recipes.items() if row.id in file.rows)
+        holding = tuple(each for each in sets if _holds(each, row, own))
+        ran = [name for name in own if any(each.runs(name) for each in holding)]
+        mechanisms = [name for name in ran if recipes[name].status == "mechanism"]
+        found.append(Progress(row, own, holding, not row.missing and (not ran or mechanisms != ran)))
+    return tuple(found)
+
+
+def counts(found: Sequence[Progress]) -> Table:
+    """How many rows of each family have runs, only tests, or nothing."""
+    names = tuple(name for name in get_args(Status) if any(each.status == name for each in found))
+    lines: list[dict[str, Cell]] = []
+    for family, title in TITLES.items():
+        own = [each.status for each in found if each.row.family == family]
+        lines.append({"family": title, "rows": len(own), **{name: own.count(name) for name in names}})
+    return Table(title="Rows by family", columns=("family", "rows", *names), rows=tuple(lines))
+
+
+def family_table(family: Family, found: Sequence[Progress], recipes: Recipes) -> Table:
+    """The rows of one family: metrics with their columns, benchmarks with their suites, all else with its recipes."""
+    own = [each for each in found if each.row.family == family]
+    run = sum(bool(each.sets) for each in own)
+    title = f"{TITLES[family]}: {run} of {len(own)} rows have runs."
+    if family == "metric":
+        return _table(title, ("row", "name", "status", "columns", "records", "in no record"), map(_metric, own))
+    if family == "benchmark":
+        return _table(title, ("row", "name", "status", "suites", "records", "result sets"), map(_benchmark, own))
+    columns = ("row", "name", "status", "recipe", "result set", *with_ends(SHORT))
+    return _table(title, columns, (line for each in own for line in _system(each, recipes)))
+
+
+def _holds(found: ResultSet, row: Row, recipes: Sequence[str]) -> bool:
+    if found.suite.name in row.suites or set(recipes) & set(found.recipes().values()):
+        return True
+    return any(name in item.record.values for item in found.items for name in row.columns)
+
+
+def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, Cell]]) -> Table:
+    return Table(title=title, columns=columns, rows=tuple(lines))
+
+
+def _metric(each: Progress) -> dict[str, Cell]:
+    records = [item.record for found in each.sets for item in found.items]
+    never = [name for name in each.row.columns if all(isinstance(value_of(item, name), Absent) for item in records)]
+    holding = sum(any(name in record.values for name in each.row.columns) for record in records)
+    return {
+        **_head(each),
+        "columns": ", ".join(each.row.columns),
+        "records": holding,
+        "in no record": ", ".join(never),
+    }
+
+
+def _benchmark(each: Progress) -> dict[str, Cell]:
+    labels = [f"{found.label}: {', '.join(found.standings.counted)}" for found in each.sets]
+    return {
+        **_head(each),
+        "suites": ", ".join(each.row.suites),
+        "records": sum(len(found.items) for found in each.sets),
+        "result sets": "; ".join(labels),
+    }
+
+
+def _system(each: Progress, recipes: Recipes) -> list[dict[str, Cell]]:
+    """A line for each recipe and result set, and one for a recipe without a run or a row without a recipe."""
+    lines: list[dict[str, Cell]] = []
+    for name in each.recipes:
+        kind = " (mechanism)" if recipes[name].status == "mechanism" else ""
+        runs = [(found, row) for found in each.sets for row in found.runs(name)]
+        for found, row in runs:
+            values: dict[str, Cell] = {column: row.shown(column) for column in with_ends(SHORT)}
+            lines.append({**_head(each), "recipe": row.recipe + kind, "result set": found.label, **values})
+        if not runs:
+            lines.append({**_head(each), "recipe": name + kind, **_nothing("no run")})
+    return lines or [{**_head(each), "recipe": "", **_nothing("no recipe")}]
+
+
+def _head(each: Progress) -> dict[str, Cell]:
+    return {"row": each.row.id, "name": each.row.name, "status": each.status}
+
+
+def _nothing(reason: str) -> dict[str, Cell]:
+    return {"result set": "", **{column: Absent(reason) for column in with_ends(SHORT)}}

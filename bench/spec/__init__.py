@@ -1,0 +1,1 @@
+"""What a user writes down: suites with their tasks and setting, and recipes."""

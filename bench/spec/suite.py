@@ -1,0 +1,228 @@
+"""A suite: its tasks, its frozen setting, its recipes, tracks and findings, read from one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.base.errors import SuiteError, unknown
+from bench.base.schema import Frozen, read_toml, validated
+from bench.columns import column
+from bench.spec.setting import Setting, Training
+
+_PACKAGE = Path(__file__).parent.parent
+# A wheel carries the suites inside the package; in a checkout they stand beside it.
+SUITES_DIR = next(path for path in (_PACKAGE / "suites", _PACKAGE.parent / "suites") if path.is_dir())
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
+
+
+class Source(Frozen):
+    """Where a task's data come from: a registered source and the name of the subset in it."""
+
+    source: str
+    subset: str
+    seed: int = 0
+
+
+class Task(Frozen):
+    """A data set with its splits, its kind and its official metrics."""
+
+    name: str = Field(pattern=NAME)
+    title: str = ""
+    version: int = 1
+    kind: str
+    labels: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = Field(min_length=1)
+    data: Source
+    train: str = "train"
+    evaluate: tuple[str, ...] = Field(("validation",), min_length=1)
+    ood: tuple[str, ...] = ()
+    trained_on: str | None = Field(None, description="another task of the suite whose model is evaluated here")
+    train_examples: int | None = Field(None, ge=1, description="training subsample; None is the full set")
+    evaluate_examples: int | None = Field(None, ge=1, description="evaluation subsample; None is the full set")
+    max_length: int | None = Field(None, ge=4, le=8192)
+    training: dict[str, float | int] = Field({}, description="keys of setting.training that this task changes")
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_are_columns(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for metric in metrics:
+            column(metric)
+        return metrics
+
+    @model_validator(mode="after")
+    def _labels_fit_the_kind(self) -> Task:
+        if self.kind == "classification" and len(self.labels) < 2:
+            raise ValueError("a classification task needs at least two labels")
+        if self.kind != "classification" and self.labels:
+            raise ValueError(f"a {self.kind} task has no labels")
+        return self
+
+
+class Condition(Frozen):
+    """A bound on one column that a row must meet to be eligible for a track."""
+
+    column: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @field_validator("column")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        return column(name).name
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Condition:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("give at_most, at_least or both")
+        return self
+
+
+class Track(Frozen):
+    """An eligibility rule plus a ranking rule; a row whose eligibility cannot be decided is left out by name."""
+
+    name: str = Field(pattern=NAME)
+    title: str = ""
+    where: tuple[Condition, ...] = ()
+    rank: str = "quality"
+
+    @field_validator("rank")
+    @classmethod
+    def _ranks_by_a_directed_column(cls, name: str) -> str:
+        if column(name).better is None:
+            raise ValueError(f"column '{name}' has no better direction, so it cannot rank")
+        return name
+
+
+class Finding(Frozen):
+    """A table of what the suite asks: arguments of recipes down and across, a column in the cells (`bench pivot`)."""
+
+    title: str
+    rows: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = Field(min_length=1)
+    value: str = "quality"
+    where: dict[str, str] = Field({}, description="only records with these arguments, as they stand in the table")
+
+    @field_validator("value")
+    @classmethod
+    def _is_a_column(cls, name: str) -> str:
+        return column(name).name
+
+
+class Choice(Frozen):
+    """A recipe of the suite; each list in `set` is a grid, expanded into every combination."""
+
+    recipe: str
+    set: dict[str, Any] = Field({})
+
+
+class Suite(Frozen):
+    """Tasks, setting, recipes, tracks and findings under one name and version."""
+
+    name: str = Field(pattern=NAME)
+    title: str
+    version: int = 1
+    generated: bool = Field(False, description="True where the data are generated, which every page then says")
+    model: str | None = Field(None, description="the default model")
+    seeds: tuple[int, ...] = (0,)
+    recipes: tuple[str | Choice, ...] = ("none",)
+    setting: Setting
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    tracks: tuple[Track, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    macro_excludes: tuple[str, ...] = Field((), description="tasks that the macro average leaves out")
+    task_changes: tuple[str, ...] = Field((), description="keys of tasks that this run changed, as TASK.KEY=VALUE")
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_known(self) -> Suite:
+        names = [task.name for task in self.tasks]
+        for kind, group in (("task", names), ("track", [track.name for track in self.tracks])):
+            twice = {name for name in group if group.count(name) > 1}
+            if twice:
+                raise ValueError(f"{kind} named twice: {', '.join(sorted(twice))}")
+        for task in self.tasks:
+            if task.trained_on is not None and task.trained_on not in names:
+                raise ValueError(str(unknown("task", task.trained_on, names, where=f"{task.name}.trained_on")))
+        return self
+
+    def task(self, name: str, *, where: str | None = None) -> Task:
+        """The task called `name`; raises `UnknownNameError` that suggests the nearest name."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise unknown("task", name, [task.name for task in self.tasks], where=where)
+
+    def max_length(self, task: Task) -> int:
+        """Tokens an example of `task` may have."""
+        return task.max_length or self.setting.max_length
+
+    def training(self, task: Task) -> Training:
+        """The setting's training plan with the task's own changes; raises `SuiteError` on a bad key or value."""
+        where = f"suite {self.name}: tasks.{task.name}.training"
+        return validated(Training, {**self.setting.training.model_dump(), **task.training}, where=where)
+
+    @property
+    def setting_id(self) -> str:
+        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version).
+
+        Skipped measures change no number that is there, so they are not in it. One process is how every record was
+        timed before there could be several.
+        """
+        without = {"skip"} | ({"processes"} if self.setting.measuring.processes == 1 else set())
+        setting = self.setting.model_dump(exclude={"measuring": without})
+        return fingerprint([self.name, self.version, setting, sorted(self.task_changes)])
+
+
+def fingerprint(data: Any, digits: int = 8) -> str:
+    """The first hex `digits` of the SHA-256 of `data` as canonical JSON."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def suite_names() -> list[str]:
+    """The suites that travel with the package."""
+    return sorted(path.stem for path in SUITES_DIR.glob("*.toml"))
+
+
+def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite:
+    """The suite called `name`, or the one in the TOML file at the path `name`.
+
+    Args:
+        name: a suite of the package, or a path that ends in `.toml`.
+        overrides: dotted keys below `setting`, or below a task's name, with their new values, for example
+            `("training.epochs", 1)` or `("sst2.train_examples", 5000)`.
+
+    Raises:
+        UnknownNameError: no such suite. SuiteError: the file or an override is not valid.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+    elif name in suite_names():
+        path = SUITES_DIR / f"{name}.toml"
+    else:
+        raise unknown("suite", name, suite_names())
+    data = read_toml(path)
+    where = str(path) if name.endswith(".toml") else f"suites/{path.name}"
+    for key, value in overrides:
+        _override(data, key, value)
+    return validated(Suite, data, where=where)
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    tasks = {task.get("name"): task for task in data.get("tasks", ())}
+    if sections and sections[0] in tasks:
+        table = tasks[sections.pop(0)]
+        data["task_changes"] = [*data.get("task_changes", ()), f"{key}={value}"]
+    else:
+        table = data.setdefault("setting", {})
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise SuiteError(f"--set {key}: '{section}' is a value, not a section of the setting")
+    table[last] = value

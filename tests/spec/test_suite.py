@@ -1,0 +1,97 @@
+"""Suites read from files: every one that travels with the package is sound, and bad ones say what is wrong."""
+
+import pytest
+
+from bench.base.errors import SuiteError, UnknownNameError
+from bench.spec.recipe import expand
+from bench.spec.suite import load_suite, suite_names
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.sources.source import SOURCES
+
+SMALL = """
+name = "small"
+title = "A small suite"
+recipes = ["none"]
+[setting.measuring]
+country = "USA"
+[[tasks]]
+name = "sentiment"
+kind = "classification"
+labels = ["negative", "positive"]
+metrics = ["accuracy"]
+data = { source = "generated", subset = "sentiment" }
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "small.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_of_the_package_is_sound(name):
+    suite = load_suite(name)
+    assert suite.name == name
+    for task in suite.tasks:
+        KINDS.get(task.kind)
+        SOURCES.get(task.data.source)
+        suite.training(task)
+    for choice in suite.recipes:
+        assert expand(choice)
+
+
+def test_the_same_file_gives_the_same_setting_id_and_another_setting_another(written):
+    path = written(SMALL)
+    assert load_suite(path).setting_id == load_suite(path).setting_id
+    changed = load_suite(path, overrides=[("training.epochs", 1)])
+    assert changed.setting.training.epochs == 1
+    assert changed.setting_id != load_suite(path).setting_id
+
+
+def test_skipped_measures_leave_rows_comparable(written):
+    path = written(SMALL)
+    fewer = load_suite(path, overrides=[("measuring.skip", ["latency"])])
+    assert fewer.setting.measuring.skip == ("latency",)
+    assert fewer.setting_id == load_suite(path).setting_id
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('metrics = ["accuracy"]', 'metrics = ["acuracy"]', "Did you mean 'accuracy'"),
+        ('title = "A small suite"', 'titel = "A small suite"', "Did you mean 'title'"),
+        ('country = "USA"', 'country = "USA"\nthreads = 0', r"setting.measuring.threads.*greater than or equal to 1"),
+        ('country = "USA"', "", r"setting.measuring"),
+        ('country = "USA"', 'country = "USA"\nskip = ["latancy"]', "Did you mean 'latency'"),
+        ('country = "USA"', 'country = "USA"\nskip = ["quality"]', "belongs to every record.*latency"),
+        ('labels = ["negative", "positive"]', 'labels = ["one"]', "at least two labels"),
+        ('title = "A small suite"', 'title = "A small', "not valid TOML.*line 3"),
+        ('name = "sentiment"', 'name = "../evil"', "tasks.*name"),
+    ],
+)
+def test_a_bad_suite_is_refused_with_the_place(written, old, new, message):
+    assert old in SMALL
+    with pytest.raises(SuiteError, match=message) as error:
+        load_suite(written(SMALL.replace(old, new)))
+    assert "small.toml" in str(error.value)
+
+
+def test_an_unknown_suite_suggests_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'demo'"):
+        load_suite("dmo")
+
+
+def test_an_override_of_no_key_suggests_the_nearest(written):
+    with pytest.raises(SuiteError, match="Did you mean 'epochs'"):
+        load_suite(written(SMALL), overrides=[("training.epoch", 1)])
+
+
+def test_a_track_needs_a_column_with_a_direction(written):
+    track = '[[tracks]]\nname = "t"\nrank = "flops_coverage"\n'
+    with pytest.raises(SuiteError, match="cannot rank"):
+        load_suite(written(SMALL + track))
