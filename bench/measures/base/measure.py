@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.base.registry import Registry
 from bench.columns import column
+from bench.records.tables import SplitPredictions
+from bench.tasks.kinds.kind import KINDS, TaskKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +81,26 @@ class Pair:
     apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
     widened_bytes: int = 0
 
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of the task."""
+        return KINDS.get(self.task.kind)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that an example of the task may have."""
+        return self.task.max_length or self.setting.max_length
+
+    def said(self, split: str, limit: int | None = None) -> SplitPredictions:
+        """What both models say of the examples of `split`, or of its first `limit`."""
+        examples = self.evaluator.examples(split)[:limit]
+        return SplitPredictions(
+            uids=tuple(example.uid for example in examples),
+            truth=tuple(self.kind.truth(example) for example in examples),
+            artifact=self.evaluator.predict(self.artifact, split, limit),
+            reference=self.evaluator.predict(self.reference, split, limit),
+        )
+
 
 class Measure(ABC):
     """A plug-in that yields columns.
@@ -113,8 +135,8 @@ class ProbingMeasure(Measure):
     together: ClassVar[bool] = False
 
     @abstractmethod
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
-        """The names of the probes for a task of `kind`; none if the measure does not apply to it."""
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
+        """The names of the probes for a task of that kind; none if the measure does not apply to it."""
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
