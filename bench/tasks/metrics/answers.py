@@ -39,12 +39,14 @@ class ExactMatch(Metric):
     name = "exact_match"
     column = Column(
         "exact_match",
-        "",
-        "higher",
-        "percent",
-        "share of answers equal to a reference after SQuAD normalisation",
+        says="share of answers equal to a reference after SQuAD normalisation",
+        kind="score",
+        show="percent",
+        better="higher",
         source=_SQUAD,
         oracle="tasks/test_metrics.py::test_the_best_reference_counts_and_exact_match_is_never_above_f1",
+        scale="share",
+        in_quality="share",
     )
     takes = WrittenAnswers
 
@@ -82,12 +84,14 @@ class Bleu(Metric):
     name = "bleu"
     column = Column(
         "bleu",
-        "",
-        "higher",
-        "percent",
-        "corpus BLEU by sacreBLEU, of greedy decoding; the signature is in the record",
+        says="corpus BLEU by sacreBLEU, of greedy decoding; the signature is in the record",
+        kind="score",
+        show="percent",
+        better="higher",
         source="Papineni et al. 2002, doi:10.3115/1073083.1073135; Post 2018 (sacreBLEU), arXiv:1804.08771",
         oracle="tasks/test_sequence_metrics.py::test_bleu_by_hand_on_two_sentences",
+        scale="share",
+        in_quality="share",
     )
     takes = WrittenAnswers
 
@@ -185,6 +189,8 @@ def _scorer(*, effective_order: bool = False) -> BLEU:
 
     return BLEU(force=True, effective_order=effective_order)
 
+
+COLUMNS = (ExactMatch.column, Bleu.column)
 
 for _metric in (ExactMatch(), TokenF1(), Bleu()):
     METRICS.register(_metric.name)(_metric)

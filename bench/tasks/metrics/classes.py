@@ -28,12 +28,14 @@ class Accuracy(Metric):
     name = "accuracy"
     column = Column(
         "accuracy",
-        "",
-        "higher",
-        "percent",
-        "share of examples whose predicted label is right",
+        says="share of examples whose predicted label is right",
+        kind="score",
+        show="percent",
+        better="higher",
         source="Wang et al. 2018 (GLUE), arXiv:1804.07461",
         oracle=_ORACLE,
+        scale="share",
+        in_quality="share",
     )
     takes = ClassLogits
 
@@ -64,13 +66,15 @@ class F1(Metric):
     name = "f1"
     column = Column(
         "f1",
-        "",
-        "higher",
-        "percent",
-        "F1 of the positive class; for span QA token F1, the best over the answers",
+        says="F1 of the positive class; for span QA token F1, the best over the answers",
+        kind="score",
+        show="percent",
+        better="higher",
         source="van Rijsbergen 1979, Information Retrieval; for span QA Rajpurkar et al. 2016 (SQuAD), "
         "arXiv:1606.05250, section 6.1",
         oracle=_ORACLE,
+        scale="share",
+        in_quality="share",
     )
     takes = ClassLogits
 
@@ -114,12 +118,14 @@ class MatthewsCorrelation(Metric):
     name = "mcc"
     column = Column(
         "mcc",
-        "",
-        "higher",
-        "percent",
-        "Matthews correlation coefficient",
+        says="Matthews correlation coefficient",
+        kind="score",
+        show="percent",
+        better="higher",
         source="Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006",
         oracle=_ORACLE,
+        scale="correlation",
+        in_quality="correlation",
     )
     takes = ClassLogits
 
@@ -153,6 +159,8 @@ def _arrays(predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Arra
 
     return np.asarray(predictions, dtype=np.int64), np.asarray(references, dtype=np.int64)
 
+
+COLUMNS = (Accuracy.column, F1.column, MatthewsCorrelation.column)
 
 for _metric in (Accuracy(), F1(), MatthewsCorrelation()):
     METRICS.register(_metric.name)(_metric)

@@ -28,12 +28,14 @@ class Pearson(Metric):
     name = "pearson"
     column = Column(
         "pearson",
-        "",
-        "higher",
-        "percent",
-        "Pearson correlation of predicted and true score",
+        says="Pearson correlation of predicted and true score",
+        kind="score",
+        show="percent",
+        better="higher",
         source="Pearson 1895, doi:10.1098/rspl.1895.0041",
         oracle=_ORACLE,
+        scale="correlation",
+        in_quality="correlation",
     )
     takes = ScoreValues
 
@@ -56,12 +58,14 @@ class Spearman(Metric):
     name = "spearman"
     column = Column(
         "spearman",
-        "",
-        "higher",
-        "percent",
-        "Spearman rank correlation of predicted and true score",
+        says="Spearman rank correlation of predicted and true score",
+        kind="score",
+        show="percent",
+        better="higher",
         source="Spearman 1904, doi:10.2307/1412159",
         oracle=_ORACLE,
+        scale="correlation",
+        in_quality="correlation",
     )
     takes = ScoreValues
 
@@ -109,6 +113,8 @@ def _correlation(one: Array, other: Array) -> float:
     one, other = one - one.mean(), other - other.mean()
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
 
+
+COLUMNS = (Pearson.column, Spearman.column)
 
 for _metric in (Pearson(), Spearman()):
     METRICS.register(_metric.name)(_metric)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.base.errors import DataError, UnavailableError
+from typing_extensions import override
+
+from bench.base.errors import BenchError, DataError, UnavailableError
 from bench.base.registry import Registry
 from bench.columns import COLUMNS, Column
 from bench.tasks.predictions import Predictions
@@ -93,7 +95,25 @@ class Metric(ABC):
         return Official(**options)
 
 
-METRICS: Registry[Metric] = Registry(
+class Metrics(Registry[Metric]):
+    """The metrics by name; with a metric of another package its column is registered, if it is a new one."""
+
+    @override
+    def register(self, name: str) -> Callable[[Metric], Metric]:
+        file = super().register(name)
+
+        def with_column(metric: Metric) -> Metric:
+            if metric.column.in_quality is None:
+                raise BenchError(f"metric '{name}': its column needs `in_quality`, the scale on which it counts there")
+            built_in = type(metric).__module__ in self._modules  # whose columns `bench.columns` lists
+            if not built_in and COLUMNS.get(metric.column.name) != metric.column:
+                COLUMNS.register(metric.column)
+            return file(metric)
+
+        return with_column
+
+
+METRICS = Metrics(
     "metric",
     modules=(
         "bench.tasks.metrics.classes",
@@ -112,8 +132,7 @@ def metrics_of(form: type[Predictions]) -> dict[str, Metric]:
 
 def metric_columns() -> tuple[str, ...]:
     """The columns of all metrics, each once, in the order of `COLUMNS`."""
-    own = {metric.column.name for _, metric in METRICS.items()}
-    return tuple(name for name in COLUMNS if name in own)
+    return tuple(name for name, column in COLUMNS.items() if column.in_quality is not None)
 
 
 def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:

@@ -34,12 +34,13 @@ class Perplexity(Metric):
     name = "perplexity"
     column = Column(
         "perplexity",
-        "",
-        "lower",
-        "number",
-        "exp of the mean negative log-likelihood of all predicted tokens; the vocabulary is in the record",
+        says="exp of the mean negative log-likelihood of all predicted tokens; the vocabulary is in the record",
+        kind="score",
+        show="number",
+        better="lower",
         source="Jelinek et al. 1977, doi:10.1121/1.2016299; it counts in quality as 1 / perplexity",
         oracle="tasks/test_sequence_metrics.py::test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary",
+        in_quality="share",
     )
     takes = TextLosses
 
@@ -71,5 +72,7 @@ class Perplexity(Metric):
     def as_quality(self, value: float) -> float:
         return 1 / value
 
+
+COLUMNS = (Perplexity.column,)
 
 METRICS.register(Perplexity.name)(Perplexity())
