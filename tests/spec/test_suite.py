@@ -68,7 +68,7 @@ def test_skipped_measures_leave_rows_comparable(written):
         (
             'country = "USA"',
             'country = "USA"\nthreads = 0',
-            r"measuring.threads: expected a number of at least 1, found 0",
+            "expected a number of at least 1, found 0",
         ),
         ('country = "USA"', "", r"setting.measuring"),
         ('country = "USA"', 'country = "USA"\nskip = ["latancy"]', "Did you mean 'latency'"),
