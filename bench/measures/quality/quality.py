@@ -75,7 +75,7 @@ class Quality(Measure):
         return ("quality", *metric_columns(), "drop", "retention", *INTERVALS, "calibration_ece")
 
     def read(self, pair: Pair) -> Reading:
-        """Score both models; every column is absent where the labels are hidden."""
+        """Score both models; every column is absent if the labels are hidden."""
         reading = Reading()
         reading.leave(
             "not a metric of this task", *(metric for metric in metric_columns() if metric not in pair.task.metrics)
@@ -100,7 +100,7 @@ class Quality(Measure):
 
 
 def _conditions(pair: Pair) -> dict[str, Any]:
-    """What the kind says that the artifact's scores depend on, by split; nothing where it says nothing."""
+    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
     found = {
         split: pair.kind.conditions(
             pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=pair.max_length

@@ -57,7 +57,7 @@ def give_intervals(reading: Reading, pair: Pair) -> None:
 
 
 def _test_drop(reading: Reading, pair: Pair, ours: Score, theirs: Score, count: int) -> None:
-    """The paired interval of the drop and its p, exact where all that counts is whether an example is right."""
+    """The paired interval of the drop and its p, exact if all that counts is whether an example is right."""
     found = paired_difference(theirs, ours, count, generator=_generator(pair), resamples=_RESAMPLES)
     _give_ends(reading, DROP, found[0] if found else None)
     counts = _discordant(pair)

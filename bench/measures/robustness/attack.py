@@ -75,7 +75,7 @@ class Attack(Measure):
     optional = True
 
     def read(self, pair: Pair) -> Reading:
-        """Attack both models on one sample; absent for tasks other than classification and where labels are hidden."""
+        """Attack both models on one sample; absent for tasks that do not classify, and if labels are hidden."""
         reading = Reading()
         if not pair.kind.classifies:
             reading.leave(f"an attack flips a label, and a {pair.task.kind} task has none", *self.columns)
@@ -119,7 +119,7 @@ def _sample(pair: Pair) -> Sample:
 
 
 def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
-    """One model's attack, from the evaluator's memory where the same model was attacked before in the same way."""
+    """One model's attack, from the evaluator's memory if the same model was attacked before in the same way."""
     measuring = pair.setting.measuring
     told = (VERSION, *ATTACK_SOURCES.names(), measuring.attack_examples, measuring.attack_queries)
     key = (loaded.content_hash, "attack", pair.seed, *told)

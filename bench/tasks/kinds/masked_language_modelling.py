@@ -41,7 +41,7 @@ class MaskedLanguageModelling(TokenKind):
         """Every text with its special tokens, a longer one in pieces of `max_length` that share no word.
 
         All have targets, as what is evaluated is chosen here. With `training`, pieces that hold no word are left out.
-        Raises `DataError` where the tokenizer has no mask token.
+        Raises `DataError` if the tokenizer has no mask token.
         """
         if tokenizer.mask_token_id is None:
             raise DataError(
