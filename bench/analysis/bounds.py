@@ -7,14 +7,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bench.columns import column
+from bench.columns import COLUMNS, Column
+from bench.columns.column import Scale
 from bench.records.record import Record
 
-_SHARES = ("accuracy", "f1", "exact_match", "bleu", "perplexity")  # perplexity counts in quality as its inverse
-_CORRELATIONS = ("mcc", "pearson", "spearman")
 
-
-class Bounds(NamedTuple):
+class ScoreRange(NamedTuple):
     """The least and the most that a score can be, and the scale between them on which its errors are even.
 
     The scale is logit((x - least) / (most - least)): that of shares for 0 and 1, and for -1 and 1 twice Fisher's
@@ -47,41 +45,40 @@ class Bounds(NamedTuple):
         return self.least + (self.most - self.least) * share
 
 
-UNBOUNDED = Bounds(-math.inf, math.inf)
+UNBOUNDED = ScoreRange(-math.inf, math.inf)
+_FIXED: dict[Scale, ScoreRange] = {"share": ScoreRange(0.0, 1.0), "correlation": ScoreRange(-1.0, 1.0)}
 
 
-def bounds_of(name: str, tasks: Sequence[Iterable[Record]]) -> Bounds:
-    """The bounds of the mean of a score with an interval over tasks, of which each has its records.
+def range_of(score: Column, tasks: Sequence[Iterable[Record]]) -> ScoreRange:
+    """The range of the mean of a score over tasks, of which each has its records.
 
     A quality is between 0 and 1 but for correlations, which are from -1 on; a record that names no metric may have
-    any. A drop is the difference of two qualities. A retention is one over the references' mean, which is taken as
-    it is, and must be positive.
+    any. A ratio of qualities is one over the references' mean, which is taken as it is, and must be positive.
     """
+    if score.scale is None:
+        return UNBOUNDED
+    if score.scale in _FIXED:
+        return _FIXED[score.scale]
     records = [list(own) for own in tasks]
     least = statistics.fmean(_least_quality(record) for own in records for record in own)
-    if name == "quality":
-        return Bounds(least, 1.0)
-    if name == "drop":
-        return Bounds(least - 1.0, 1.0 - least)
-    if name == "retention":
-        whole = statistics.fmean(statistics.fmean(each.reference["quality"] for each in own) for own in records)
-        return Bounds(least / whole, 1.0 / whole)
-    return Bounds(0.0, 1.0)
+    if score.scale == "difference of qualities":
+        return ScoreRange(least - 1.0, 1.0 - least)
+    if score.scale == "ratio of qualities":
+        whole = statistics.fmean(statistics.fmean(each.reference[score.of] for each in own) for own in records)
+        return ScoreRange(least / whole, 1.0 / whole)
+    return ScoreRange(least, 1.0)
 
 
-def difference_of(name: str, tasks: Sequence[Iterable[Record]]) -> Bounds:
-    """The bounds of the mean difference of any score between two sides over tasks, of which each has its records."""
-    if column(name).show != "percent":
+def difference_of(score: Column, tasks: Sequence[Iterable[Record]]) -> ScoreRange:
+    """The range of the mean difference of a score between two sides over tasks, of which each has its records."""
+    own = range_of(score, tasks)
+    if own == UNBOUNDED:
         return UNBOUNDED
-    reach = 2.0 if name in (*_CORRELATIONS, "output_correlation") else 1.0
-    if name in ("quality", "ood_quality", "drop", "ood_gap"):
-        reach -= statistics.fmean(_least_quality(record) for own in tasks for record in own)
-    if name in ("drop", "ood_gap"):
-        reach *= 2
-    return Bounds(-reach, reach)
+    reach = own.most - own.least
+    return ScoreRange(-reach, reach)
 
 
 def _least_quality(record: Record) -> float:
     """The least that the mean of the record's metrics can be."""
-    signed, shares = (sum(metric in record.values for metric in names) for names in (_CORRELATIONS, _SHARES))
-    return -signed / (signed + shares) if signed or shares else -1.0
+    metrics = [item.in_quality for item in COLUMNS.values() if item.in_quality and item.name in record.values]
+    return -metrics.count("correlation") / len(metrics) if metrics else -1.0

@@ -13,11 +13,10 @@ from bench.analysis.means import mean_of
 from bench.analysis.names import content_of
 from bench.analysis.paired import Measured
 from bench.analysis.seeds import compared, trains, uncalled
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, flags_of
 from bench.analysis.verdict import change_of_difference, change_of_ratio
 from bench.base.errors import RecordError
-from bench.columns import COLUMNS, column
+from bench.columns import COLUMNS, Column, column
 
 DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_kwh")
 RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives
@@ -131,9 +130,14 @@ def _flagged(side: Side) -> list[str]:
 
 
 def _directed(name: str) -> None:
-    if column(name).better is None or name == "retention":
-        directed = ", ".join(item.name for item in COLUMNS.values() if item.better and item.name != "retention")
+    if not _comparable(column(name)):
+        directed = ", ".join(item.name for item in COLUMNS.values() if _comparable(item))
         raise RecordError(f"column {name} cannot be compared. Choose of: {directed}.")
+
+
+def _comparable(item: Column) -> bool:
+    """Whether two sides may be compared by it: a direction, and no quotient of means whose parts say the same."""
+    return item.better is not None and item.mean != "ratio of means"
 
 
 def _tasks(cells: Cells) -> list[str]:
@@ -182,7 +186,7 @@ def _line(
         first=values[0],
         second=values[1],
         change=change,
-        threshold=thresholds[1] if is_score(name) else thresholds[0],
+        threshold=thresholds[1] if column(name).is_score else thresholds[0],
         verdict=Absent(unsure) if unsure else _verdict(name, change, estimates, *thresholds),
     )
 

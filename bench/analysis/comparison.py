@@ -10,9 +10,10 @@ from bench.analysis.changes import Change
 from bench.analysis.numbers import significant, written
 from bench.analysis.table import Absent, Cell, Shown, Table
 from bench.base.statistics import Interval
-from bench.columns import column
+from bench.columns import Ends, column
 
 OVERALL = "overall"
+_CHANGE, _LEAST = Ends.of("change", tested=True), "change_least"
 
 Judgement = Literal["better", "worse", "no change"]
 
@@ -82,12 +83,12 @@ class Comparison:
     def table(self) -> Table:
         """One row a line."""
         identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
-        ends = ("change_low", "change_high", "change_p", "change_least")
         return Table(
             title=self.title,
-            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "verdict", "test"),
+            columns=(*identity, "task", "column", "A", "B", "kind", "change", *_CHANGE, _LEAST, "verdict", "test"),
             rows=tuple(_cells(line, identity) for line in self.lines),
             notes=self.notes,
+            hidden=frozenset([*_CHANGE, _LEAST]),
             flags=self.flags,
             generated=self.generated,
         )
@@ -96,18 +97,18 @@ class Comparison:
 def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
     cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
-    cells["change_least"] = line.threshold
+    cells[_LEAST] = line.threshold
     for name, value in (("A", line.first), ("B", line.second)):
         cells[name] = value if isinstance(value, Absent) else Shown(value, written(column(line.column), value))
     if isinstance(line.change, Absent):
         return {
             **cells,
-            **dict.fromkeys(("kind", "change", "change_low", "change_high", "change_p", "test"), line.change),
+            **dict.fromkeys(("kind", "change", *_CHANGE, "test"), line.change),
         }
     change = line.change
     low, high = (change.interval, change.interval) if isinstance(change.interval, Absent) else change.interval[1:]
     cells |= {"kind": change.kind, "change": Shown(change.middle, _text(line.column, change))}
-    return {**cells, "change_low": low, "change_high": high, "change_p": change.p, "test": change.test}
+    return {**cells, _CHANGE.low: low, _CHANGE.high: high, _CHANGE.p: change.p, "test": change.test}
 
 
 def _text(name: str, change: Change) -> str:

@@ -11,7 +11,6 @@ from bench.analysis.axis import axis_for
 from bench.analysis.grid import REFERENCE, Entry, Grid, Label
 from bench.analysis.numbers import heading
 from bench.analysis.seeds import bars
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError
 from bench.report import picture
@@ -71,7 +70,7 @@ def figure_of_curves(grid: Grid) -> Figure:
         if one:
             axes.axhline(next(iter(levels.values())) / up.factor, color=picture.INK, **_DASHED)
         entries.append((Line2D([], [], color=picture.INK if one else picture.PALE, **_DASHED), REFERENCE))
-    if is_score(grid.column.name) and any(point.ends for points in curves.values() for point in points):
+    if grid.column.is_score and any(point.ends for points in curves.values() for point in points):
         entries.append((picture.bar(), bars(grid.seeds)))
     picture.draw_legend(axes, entries)
     said = [f"{heading(grid.column)} by {grid.axes.rows[0]}", *grid.models, *grid.notes[:1]]

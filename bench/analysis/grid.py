@@ -11,10 +11,9 @@ from bench.analysis.comparable import comparable
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, failure_note
 from bench.base.errors import RecordError, unknown
-from bench.columns import COLUMNS, Column, column
+from bench.columns import Column, column
 from bench.records.record import Failure, Record
 from bench.spec.suite import Finding, Suite
 
@@ -211,10 +210,10 @@ def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> Entry:
     if lacking:
         return Entry(Absent(f"no record of {'; '.join(lacking)}"))
     mean = mean_of(shown.name, own, counted, seeds)
-    if f"{shown.name}_low" not in COLUMNS:
+    if shown.interval is None:
         return Entry(mean)
-    low, high = (mean_of(f"{shown.name}_{end}", own, counted, seeds) for end in ("low", "high"))
-    each = by_seed(shown.name, own, counted, seeds) if is_score(shown.name) and len(seeds) > 1 else ()
+    low, high = (mean_of(end, own, counted, seeds) for end in shown.interval[:2])
+    each = by_seed(shown.name, own, counted, seeds) if shown.is_score and len(seeds) > 1 else ()
     ends = None if isinstance(low, Absent) or isinstance(high, Absent) else (low, high)
     return Entry(mean, ends, () if isinstance(each, Absent) else each)
 
@@ -251,7 +250,7 @@ def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes, shown: Colum
         if name not in sides
     ]
     said = [f"Means over {' and '.join(over)}, on machine {kept[0].machine_id}."] if over else []
-    if is_score(shown.name):
+    if shown.is_score:
         seeds = sorted({record.seed for record in kept})
         said.append(known(seeds[:1] if "seed" in sides else seeds, map(trains, kept)))
     return [*said, *([f"Without a place here: {', '.join(left)}."] if left else [])]

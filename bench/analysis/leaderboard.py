@@ -6,20 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, Table, with_ends
+from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, Table
 from bench.base.errors import RecordError, unknown
-from bench.columns import column
+from bench.columns import Column, column, with_intervals
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite, Track
 
-_POWER = ("power_source",)
-_ENERGY = {  # by column, the conditions of a record that name where its power comes from
-    **dict.fromkeys(("energy_kwh", "energy_kwh_low", "energy_kwh_high", "energy_net_kwh", "energy_eit_kwh"), _POWER),
-    **dict.fromkeys(("emissions_kgco2e", "water_l"), _POWER),
-    "emissions_lacoste_kgco2e": ("lacoste_power_source",),
-    "compress_energy_kwh": ("compress_power_source",),
-    "break_even_inferences": ("power_source", "compress_power_source"),
-}
 _METERS = frozenset({"wall meter", "rapl", "nvml", "amdsmi", "pmic", "power gadget"})  # all else is an estimate
 _DIGITS = 12  # values equal to this many significant digits are a tie: their difference is rounding
 
@@ -44,7 +36,7 @@ class Board:
         """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
         suite = self.standings.suite
         wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
-        columns = with_ends(dict.fromkeys([*wanted, *DEFAULT_COLUMNS]))
+        columns = with_intervals(*wanted, *DEFAULT_COLUMNS)
         tasks = [f"quality:{task.name}" for task in suite.tasks]
         track = f", track {self.track.name}" if self.track else ""
         return Table(
@@ -87,7 +79,7 @@ def leaderboard(
         together, or a track by energy where the energy is an estimate.
     """
     rule = _track(suite, track) if track is not None else None
-    if rule is not None and rule.rank in _ENERGY:
+    if rule is not None and column(rule.rank).power:
         _refuse_estimates(rule, records)
     everyone = standings(suite, records, failures, tasks)
     name = rule.rank if rule else "quality"
@@ -106,12 +98,14 @@ def leaderboard(
 
 def estimate_source(record: Record, name: str) -> str | None:
     """Where the record's power comes from if its column `name` is an energy that was estimated, else None."""
-    if name not in _ENERGY or name not in record.values:
-        return None
-    key = "compress_power_source" if name == "compress_energy_kwh" else "power_source"
-    found = [str(part[key]) for part in record.conditions.values() if key in part]
-    source = found[0] if found else "not stated"
-    return None if _METERS.issuperset(source.split(" + ")) else source
+    source = _power_source(record, column(name)) if column(name).power and name in record.values else None
+    return None if source is None or _METERS.issuperset(source.split(" + ")) else source
+
+
+def _power_source(record: Record, shown: Column) -> str:
+    """Where the power behind an energy comes from, as the record's conditions say, several with a + between."""
+    found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in shown.power]
+    return " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
 
 
 def _track(suite: Suite, name: str) -> Track:
@@ -123,9 +117,8 @@ def _track(suite: Suite, name: str) -> Track:
 
 def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
     for record in records:
-        found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in _ENERGY[track.rank]]
-        source = " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
-        if track.rank in record.values and not _METERS.issuperset(source.split(" + ")):
+        source = estimate_source(record, track.rank)
+        if source is not None:
             raise RecordError(
                 f"track {track.name} ranks by {track.rank}, but the power source of record {record.key} is: {source}. "
                 f"An estimate never ranks an energy track: run the suite where a wall meter, RAPL or NVML can be read "

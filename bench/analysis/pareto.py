@@ -9,12 +9,11 @@ from typing import Literal
 from bench.analysis.dominance import dominated
 from bench.analysis.hypervolume import Cover, cover
 from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
-from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
+from bench.analysis.table import Absent, Cell, Shown, Table
 from bench.base.errors import RecordError
 from bench.base.statistics import Interval
-from bench.columns import COLUMNS, column
+from bench.columns import COLUMNS, column, with_intervals
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite
 
@@ -41,7 +40,7 @@ class Front:
 
     def table(self) -> Table:
         """Front rows first, best in the first column first, then the dominated rows; the left out ones as notes."""
-        columns = with_ends(self.columns)
+        columns = with_intervals(*self.columns)
         order = sorted(range(len(self.rows)), key=lambda index: (index not in self.members, self._rank(index)))
         rows: list[dict[str, Cell]] = []
         for index in order:
@@ -88,7 +87,7 @@ class Front:
                 f"On front: share of {draws:,} draws{fewer} of every value within its 95 % interval in which no row "
                 f"beats this one{exact}."
             )
-            seeded = any(row.trains for row in self.rows) and any(map(is_score, self.columns))
+            seeded = any(row.trains for row in self.rows) and any(column(name).is_score for name in self.columns)
             if seeded and len(self.standings.seeds) == 1:
                 said[-1] += " It knows one seed: how sure the front is over other seeds is not said."
         elif self.rows:
@@ -176,12 +175,10 @@ def pareto(
 
 def _interval(row: Standing, name: str) -> Interval:
     """The row's value with the ends of its interval, which are the value itself where it has none."""
-    value, low, high = (row.values.get(key, Absent("no such column")) for key in (name, f"{name}_low", f"{name}_high"))
+    value = row.values[name]
     if isinstance(value, Absent):
         raise TypeError(f"{row.recipe} is on a front without a value of {name}")
-    if isinstance(low, Absent) or isinstance(high, Absent):
-        return Interval(float(value), float(value), float(value))
-    return Interval(float(value), float(low), float(high))
+    return Interval(float(value), *(row.ends(name) or (float(value), float(value))))
 
 
 def front(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.analysis.grid import Grid, Label
 from bench.analysis.numbers import both, heading, written
 from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.columns import Ends
 
 
 def pivot(grid: Grid) -> Table:
@@ -15,6 +16,7 @@ def pivot(grid: Grid) -> Table:
         columns=(*axes.rows, *(name for label in grid.across for name in _names(grid, label))),
         rows=tuple(_row(grid, row) for row in grid.rows),
         notes=grid.notes,
+        hidden=frozenset(end for label in grid.across for end in Ends.of(grid.name(label))[:2]),
         generated=grid.generated,
     )
 
@@ -23,22 +25,25 @@ def _names(grid: Grid, label: Label) -> list[str]:
     """The table's columns for one label: its values and, where it has intervals, their ends."""
     title = grid.name(label)
     ends = any(grid.at(row, label).ends for row in grid.rows)
-    return [title, *((f"{title}_low", f"{title}_high") if ends else ())]
+    return [title, *(Ends.of(title).names() if ends else ())]
 
 
 def _row(grid: Grid, row: Label) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(grid.axes.rows, row, strict=True))
     for label in grid.across:
         title = grid.name(label)
+        low, high = Ends.of(title).names()
         value, ends, seeds = grid.at(row, label)
         if isinstance(value, Absent):
-            cells |= dict.fromkeys((title, f"{title}_low", f"{title}_high"), value)
+            cells |= dict.fromkeys((title, low, high), value)
             continue
-        low, high = ends or (Absent("no interval"),) * 2
         text = written(grid.column, value)
         if len(seeds) == 2:
             text += f" {both(grid.column, seeds)}"
         elif ends:
             text += " [{}, {}]".format(*(written(grid.column, end).rstrip("x%") for end in ends))
-        cells |= {title: Shown(value, text), f"{title}_low": low, f"{title}_high": high}
+        cells |= {
+            title: Shown(value, text),
+            **dict(zip((low, high), ends or (Absent("no interval"),) * 2, strict=True)),
+        }
     return cells

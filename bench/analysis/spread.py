@@ -1,4 +1,8 @@
-"""The interval of a score averaged over tasks and seeds, and how surely such a mean is not zero."""
+"""The interval of a score averaged over tasks and seeds, and how surely such a mean is not zero.
+
+Only of scores, whose errors are independent from task to task. Times and energies are measured on one machine, whose
+drift and neighbours tasks share: for them the mean of the ends is kept, which holds however much tasks err together.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,17 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from bench.analysis.bounds import Bounds
+from bench.analysis.bounds import ScoreRange
 from bench.base.statistics import Interval, over_seeds
-from bench.columns import agreement, quality, robustness
 
 NOT_SIGNIFICANT = 0.05  # a drop whose test has a larger p is marked
-_SCORES = frozenset(column.name for group in (quality, agreement, robustness) for column in group.COLUMNS)
 _NORMAL = 1.959963984540054  # standard deviations from the middle of a normal distribution to its 97.5 % quantile
-
-
-def is_score(name: str) -> bool:
-    """Whether the column's interval is over examples, whose errors are independent from task to task.
-
-    Times and energies are measured on one machine, whose drift and neighbours tasks share: for them the mean of the
-    ends is kept, which holds however much the tasks err together.
-    """
-    return name in _SCORES
 
 
 def score_over_cells(
     values: Sequence[Sequence[float]],
     ends: Sequence[Sequence[tuple[float, float]]] | None,
-    bounds: Bounds,
+    bounds: ScoreRange,
     *,
     means: Sequence[float] | None = None,
 ) -> Interval | None:
@@ -61,7 +54,7 @@ def score_over_cells(
     return examples if seeds is None else _with_seeds(examples, seeds.high - seeds.middle, bounds)
 
 
-def _with_seeds(examples: Interval, between: float, bounds: Bounds) -> Interval:
+def _with_seeds(examples: Interval, between: float, bounds: ScoreRange) -> Interval:
     """The interval over examples widened by the half-width `between` seeds, on the scale of `bounds`."""
     mean = examples.middle
     if not bounds.least < mean < bounds.most:  # every seed is at the bound

@@ -10,10 +10,9 @@ from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, BySeed, Cell, flags_of
 from bench.base.errors import RecordError, SuiteError
-from bench.columns import COLUMNS
+from bench.columns import COLUMNS, column
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite
 
@@ -58,7 +57,14 @@ class Standing:
         seeds = self.by_seed.get(name, ())
         if len(seeds) == 2:
             return min(seeds), max(seeds)
-        low, high = (self.values.get(f"{name}_{end}", Absent("no such column")) for end in ("low", "high"))
+        return self.ends(name)
+
+    def ends(self, name: str) -> tuple[float, float] | None:
+        """The ends of the interval of a value; None if it has none."""
+        interval = column(name).interval
+        if interval is None:
+            return None
+        low, high = self.values[interval.low], self.values[interval.high]
         return None if isinstance(low, Absent) or isinstance(high, Absent) else (float(low), float(high))
 
 
@@ -213,7 +219,7 @@ def _standing(
 def _by_seed(
     own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]
 ) -> dict[str, tuple[float, ...]]:
-    names = [name for name in COLUMNS if is_score(name) and f"{name}_low" in COLUMNS]
+    names = [name for name, item in COLUMNS.items() if item.is_score and item.interval]
     found = {name: by_seed(name, own, counted, seeds) for name in names}
     return {name: values for name, values in found.items() if not isinstance(values, Absent)}
 

@@ -25,4 +25,13 @@ def column(name: str, *, where: str | None = None) -> Column:
     return COLUMNS.named(name, where=where)
 
 
-__all__ = ["COLUMNS", "Column", "Columns", "Ends", "PValue", "Part", "column"]
+def with_intervals(*names: str) -> tuple[str, ...]:
+    """`names`, each followed by the columns of its interval if it has one: no value stands without."""
+    found: list[str] = []
+    for name in names:
+        own = COLUMNS.get(name)
+        found += [name, *(own.interval.names() if own is not None and own.interval else ())]
+    return tuple(dict.fromkeys(found))
+
+
+__all__ = ["COLUMNS", "Column", "Columns", "Ends", "PValue", "Part", "column", "with_intervals"]

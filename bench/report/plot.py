@@ -12,7 +12,6 @@ from bench.analysis.axis import Axis, axis_for
 from bench.analysis.marks import plain
 from bench.analysis.pareto import Front
 from bench.analysis.seeds import bars
-from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError
@@ -144,7 +143,7 @@ def _draw_legend(axes: Axes, front: Front, *, with_line: bool) -> None:
     ]
     entries.append((picture.mark("o", picture.PALE, picture.PALE, 7), "filled: on the front"))
     entries.append((picture.mark("o", "white", picture.PALE, 7), "hollow: dominated"))
-    if any(is_score(name) and row.bar(name) for name in front.columns[:2] for row in front.rows):
+    if any(column(name).is_score and row.bar(name) for name in front.columns[:2] for row in front.rows):
         entries.append((picture.bar(), bars(len(front.standings.seeds))))
     if with_line:
         entries.append((Line2D([], [], color=picture.INK, linewidth=1.1), "front"))

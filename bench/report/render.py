@@ -15,7 +15,7 @@ from bench.analysis.seeds import NOT_CALLED
 from bench.analysis.spread import NOT_SIGNIFICANT
 from bench.analysis.table import Absent, BySeed, Cell, Shown, Table
 from bench.base.errors import unknown
-from bench.columns import COLUMNS, Column
+from bench.columns import COLUMNS, Column, Ends
 
 _ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
 _QUALITY = "quality:"  # before a task's name: the quality on that task
@@ -103,7 +103,7 @@ FORMATS: dict[str, Callable[[Table, int], str]] = {"table": _text, "md": _markdo
 
 def _shown(table: Table) -> tuple[list[str], str]:
     """The columns people see, and what is the same in every row and therefore said once, after the title."""
-    names = [name for name in table.columns if name != "flags" and not _is_end(name, table.columns)]
+    names = [name for name in table.columns if name != "flags" and not _behind(name, table)]
     same = {name: {str(row[name]) for row in table.rows} for name in names if name in _ONCE}
     constant = [name for name, values in same.items() if len(values) == 1]
     said = ", ".join(f"{name} {min(same[name])}" for name in constant)
@@ -139,20 +139,28 @@ def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
 
 def _spread(table: Table, row: dict[str, Cell], name: str, column: Column) -> str:
     """The interval behind a value in square brackets, or in round ones the values of two seeds."""
-    value, low, high = (row.get(key) for key in (name, f"{name}_low", f"{name}_high"))
+    value, ends = row[name], _ends(name)
     if isinstance(value, BySeed) and len(value.seeds) == 2:
         return f" {both(column, value.seeds)}"
-    if isinstance(low, int | float) and isinstance(high, int | float) and f"{name}_low" in table.columns:
+    if ends is None or ends.low not in table.columns:
+        return ""
+    low, high = row.get(ends.low), row.get(ends.high)
+    if isinstance(low, int | float) and isinstance(high, int | float):
         return f" [{written(column, low).rstrip('x%')}, {written(column, high).rstrip('x%')}]"
     return ""
 
 
 def _tested(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
     """What the value's test leaves open: not significant, or not called at all."""
-    p = row.get(f"{name}_p") if f"{name}_p" in table.columns else None
+    ends = _ends(name)
+    p = row.get(ends.p) if ends is not None and ends.p in table.columns else None
     if isinstance(p, Absent) and p.reason == NOT_CALLED:
         return f" one seed{marks.mark(NOT_CALLED)}"
     return f" n.s.{marks.mark(_UNSURE)}" if isinstance(p, int | float) and p > NOT_SIGNIFICANT else ""
+
+
+def _ends(name: str) -> Ends | None:
+    return COLUMNS[name].interval if name in COLUMNS else None
 
 
 def _bare(cell: Cell) -> str | int | float:
@@ -162,9 +170,10 @@ def _bare(cell: Cell) -> str | int | float:
     return cell.value if isinstance(cell, Shown | BySeed) else cell
 
 
-def _is_end(name: str, columns: Sequence[str]) -> bool:
-    stem, _, part = name.rpartition("_")
-    return part in ("low", "high", "p", "least") and stem in columns
+def _behind(name: str, table: Table) -> bool:
+    """Whether a column is not shown by itself: a part of an interval stands behind its value."""
+    part = COLUMNS[name].part if name in COLUMNS else None
+    return name in table.hidden or (part is not None and part.of in table.columns)
 
 
 def _column(name: str) -> Column | None:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.analysis.aggregate import aggregate
-from bench.columns import COLUMNS
+from bench.analysis.means import aggregate
+from bench.columns import COLUMNS, column
 from bench.layers.cells import Cells
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.saliency import SALIENCIES
@@ -91,4 +91,4 @@ def test_the_measures_page_names_only_columns_that_exist():
     ("name", "mean"), [("speedup", 2.0), ("memory_peak_bytes", 4), ("compress_s", 5), ("macs", 2.5)]
 )
 def test_means_follow_the_rules_of_the_page(name, mean):
-    assert aggregate(name, [[1.0], [4.0]]) == pytest.approx(mean)
+    assert aggregate(column(name), [[1.0], [4.0]]) == pytest.approx(mean)

@@ -6,18 +6,16 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.changes import change_of
 from bench.analysis.compare import RATIO_THRESHOLD
-from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
 from bench.analysis.verdict import change_of_ratio
 from bench.base.statistics import Interval
+from bench.columns import COLUMNS, Column
+from bench.columns import column as column_named
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import Expectation, Published
 
 Judgement = Literal["as published", "not as published", "not judged"]
-
-_RELATIVE = {"quality": "retention", "retention": "retention", "speedup": "speedup", "compression": "compression"}
-_EXACT = frozenset({"compression"})  # a quotient of counted bytes has no interval
 
 
 class Relative(NamedTuple):
@@ -38,11 +36,12 @@ def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
     """
     if row.missing is not None:
         return Absent(row.missing)
-    if column in _RELATIVE:
-        whole = _of_row(row, _RELATIVE[column])
-        seeded = is_score(_RELATIVE[column]) and row.trains and len(found.standings.seeds) == 1
+    told = _relative_to(column_named(column))
+    if told is not None:
+        whole = _of_row(row, told)
+        seeded = told.is_score and row.trains and len(found.standings.seeds) == 1
         return whole._replace(called=False) if seeded and isinstance(whole, Relative) else whole
-    if is_score(column):
+    if column_named(column).is_score:
         return Absent(f"{column} is a score, and scores are compared through quality alone")
     tasks, seeds = found.standings.counted, found.standings.seeds
     reference, own = found.cells("none"), found.cells(row.recipe)
@@ -81,16 +80,21 @@ def said(claim: Published, measured: Relative | Absent) -> str:
     return f"{published}, {measured.ratio:.2f}x{ends} measured{direction}"
 
 
-def _of_row(row: Standing, column: str) -> Relative | Absent:
-    value = row.values[column]
+def _relative_to(shown: Column) -> Column | None:
+    """The column that tells `shown` relative to the reference: itself, or the ratio of its means; None without any."""
+    if shown.relative == "ratio":
+        return shown
+    return next((each for each in COLUMNS.values() if each.mean == "ratio of means" and each.of == shown.name), None)
+
+
+def _of_row(row: Standing, told: Column) -> Relative | Absent:
+    value = row.values[told.name]
     if isinstance(value, Absent):
         return value
-    if column in _EXACT:
+    if told.kind == "count":
         return Relative(value, Interval(value, value, value))
-    low, high = row.values[f"{column}_low"], row.values[f"{column}_high"]
-    if isinstance(low, Absent) or isinstance(high, Absent):
-        return Relative(value, None)
-    return Relative(value, Interval(value, low, high))
+    ends = row.ends(told.name)
+    return Relative(value, Interval(value, *ends) if ends else None)
 
 
 def _agrees(expect: Expectation, interval: Interval) -> bool | None:

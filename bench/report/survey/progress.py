@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from bench.analysis.table import Absent, Cell, Table, value_of, with_ends
+from bench.analysis.table import Absent, Cell, Table, value_of
+from bench.columns import with_intervals
 from bench.report.survey.rows import Family, Row
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import RecipeFile
@@ -79,7 +80,7 @@ def family_table(family: Family, found: Sequence[Progress], recipes: Recipes) ->
         return _table(title, ("row", "name", "status", "columns", "records", "in no record"), map(_metric, own))
     if family == "benchmark":
         return _table(title, ("row", "name", "status", "suites", "records", "result sets"), map(_benchmark, own))
-    columns = ("row", "name", "status", "recipe", "result set", *with_ends(SHORT))
+    columns = ("row", "name", "status", "recipe", "result set", *with_intervals(*SHORT))
     return _table(title, columns, (line for each in own for line in _system(each, recipes)))
 
 
@@ -122,7 +123,7 @@ def _system(each: Progress, recipes: Recipes) -> list[dict[str, Cell]]:
         kind = " (mechanism)" if recipes[name].status == "mechanism" else ""
         runs = [(found, row) for found in each.sets for row in found.runs(name)]
         for found, row in runs:
-            values: dict[str, Cell] = {column: row.shown(column) for column in with_ends(SHORT)}
+            values: dict[str, Cell] = {column: row.shown(column) for column in with_intervals(*SHORT)}
             lines.append({**_head(each), "recipe": row.recipe + kind, "result set": found.label, **values})
         if not runs:
             lines.append({**_head(each), "recipe": name + kind, **_nothing("no run")})
@@ -134,4 +135,4 @@ def _head(each: Progress) -> dict[str, Cell]:
 
 
 def _nothing(reason: str) -> dict[str, Cell]:
-    return {"result set": "", **{column: Absent(reason) for column in with_ends(SHORT)}}
+    return {"result set": "", **{column: Absent(reason) for column in with_intervals(*SHORT)}}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.standings import Standing
-from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
+from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.columns import with_intervals
 from bench.report.survey.claims import relative, said
 from bench.report.survey.notes import Notes
 from bench.report.survey.progress import Recipes
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import Published, RecipeFile
 
-MEASURED = with_ends(("drop", "compression", "speedup", "compress_epochs"))
+MEASURED = with_intervals("drop", "compression", "speedup", "compress_epochs")
 COLUMNS = ("recipe", "result set", "published", *MEASURED, "macs ratio", "direction and size", "why")
 
 
