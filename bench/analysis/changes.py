@@ -1,4 +1,8 @@
-"""How one column changed from one set of records to another: a difference of scores, a ratio of all else."""
+"""How one column changed from one set of records to another, and when that is called a change.
+
+Scores change by a difference, all else by a ratio. A change is called if its interval excludes "no change" and it
+exceeds a stated threshold.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from bench.analysis.bounds import difference_of
 from bench.analysis.paired import SCORERS, Measured, paired_change
-from bench.analysis.spread import p_of_zero, score_over_cells
+from bench.analysis.spread import difference_of, p_of_zero, score_over_cells
 from bench.analysis.table import Absent, value_of
 from bench.base.statistics import Interval
 from bench.columns import COLUMNS, Column, column
 
 Cell = tuple[str, int]  # task and seed
 Cells = Mapping[Cell, Measured]
+Went = Literal["more", "less", "no change"]
 
 
 class Change(NamedTuple):
@@ -149,3 +153,25 @@ def _drop(side: Measured, drop: Column) -> tuple[Interval, float] | None:
     found = [values.get(name) for name in (drop.name, *drop.ends)]
     numbers = [float(value) for value in found if value is not None]
     return (Interval(*numbers[:3]), numbers[3]) if len(numbers) == 4 else None
+
+
+def change_of_ratio(ratio: Interval, threshold: float) -> Went:
+    """Which way the ratio changed: its interval excludes 1, and it is beyond 1 + threshold or 1 / (1 + threshold).
+
+    The bound below is the reciprocal, so that swapping the two sides swaps the answer. `threshold` is a share, at
+    least 0.
+    """
+    if ratio.low > 1 and ratio.middle > 1 + threshold:
+        return "more"
+    if ratio.high < 1 and ratio.middle < 1 / (1 + threshold):
+        return "less"
+    return "no change"
+
+
+def change_of_difference(difference: Interval, threshold: float) -> Went:
+    """Which way the difference goes: its interval excludes 0, and it is larger than `threshold`, in its own unit."""
+    if difference.low > 0 and difference.middle > threshold:
+        return "more"
+    if difference.high < 0 and difference.middle < -threshold:
+        return "less"
+    return "no change"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.changes import Change, change_of
+from bench.analysis.changes import Change, change_of, change_of_difference, change_of_ratio
 from bench.analysis.comparable import comparable, same_conditions
 from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
 from bench.analysis.leaderboard import estimate_source
@@ -14,7 +14,6 @@ from bench.analysis.names import content_of
 from bench.analysis.paired import Measured
 from bench.analysis.seeds import compared, trains, uncalled
 from bench.analysis.table import Absent, flags_of
-from bench.analysis.verdict import change_of_difference, change_of_ratio
 from bench.base.errors import RecordError
 from bench.columns import COLUMNS, Column, column
 
@@ -26,14 +25,14 @@ Cells = dict[tuple[str, int], Measured]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class ComparedSide:
     """One side of a comparison: its name, and its records by what they are paired on (model, and recipe in folders)."""
 
     name: str
     rows: Mapping[tuple[str, ...], Cells]
 
 
-def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> Side:
+def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> ComparedSide:
     """A side of these records, paired on the model and, for folders of many recipes, on the recipe too.
 
     Raises `RecordError` where there are none, or two of the same cell.
@@ -45,12 +44,12 @@ def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> Side:
     for item in found:
         row = (item.record.model, item.record.recipe) if with_recipe else (item.record.model,)
         rows.setdefault(row, {})[item.record.task, item.record.seed] = item
-    return Side(name=name, rows=rows)
+    return ComparedSide(name=name, rows=rows)
 
 
 def compare(
-    first: Side,
-    second: Side,
+    first: ComparedSide,
+    second: ComparedSide,
     columns: Sequence[str] = DEFAULT,
     *,
     title: str,
@@ -124,7 +123,7 @@ def _other_content(model: str, before: Cells, after: Cells) -> list[str]:
     return [f"The model {model} is not the same on both sides: its content is {found[0]} in A and {found[1]} in B."]
 
 
-def _flagged(side: Side) -> list[str]:
+def _flagged(side: ComparedSide) -> list[str]:
     records = [item.record for cells in side.rows.values() for item in cells.values()]
     return [f"Flag of {side.name}: {said}" for said in flags_of(records).values()]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.analysis.changes import Change
-from bench.analysis.numbers import significant, written
-from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.analysis.table import Absent, Cell, ResultTable, Shown
 from bench.base.statistics import Interval
-from bench.columns import Ends, column
+from bench.columns import IntervalNames, column
+from bench.columns.numbers import significant, written
 
 OVERALL = "overall"
-_CHANGE, _LEAST = Ends.of("change", tested=True), "change_least"
+_CHANGE, _LEAST = IntervalNames.of("change", tested=True), "change_least"
 
 Judgement = Literal["better", "worse", "no change"]
 
@@ -80,10 +80,10 @@ class Comparison:
                 found.append(f"{line.place}: no value of {' and '.join(gaps)}: {reasons}")
         return found
 
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """One row a line."""
         identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
-        return Table(
+        return ResultTable(
             title=self.title,
             columns=(*identity, "task", "column", "A", "B", "kind", "change", *_CHANGE, _LEAST, "verdict", "test"),
             rows=tuple(_cells(line, identity) for line in self.lines),

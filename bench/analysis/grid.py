@@ -30,7 +30,7 @@ class Axes(NamedTuple):
     columns: tuple[str, ...]
 
 
-class Entry(NamedTuple):
+class GridCell(NamedTuple):
     """One cell: its value, the ends of its interval where it has one, and the values of its seeds, if several."""
 
     value: float | Absent
@@ -42,11 +42,11 @@ class Entry(NamedTuple):
         return (min(self.seeds), max(self.seeds)) if len(self.seeds) == 2 else self.ends
 
 
-Body = dict[tuple[Label, Label], Entry]
+Body = dict[tuple[Label, Label], GridCell]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class RecipeGrid:
     """A column over a grid of recipes: `rows` down, `across` the top, and `body` with what falls into each cell.
 
     The reference, which has no arguments, is the first row, or the first column where `task` is one of the rows: each
@@ -65,9 +65,9 @@ class Grid:
     notes: tuple[str, ...]
     generated: bool
 
-    def at(self, row: Label, label: Label) -> Entry:
+    def at(self, row: Label, label: Label) -> GridCell:
         """What stands in a cell."""
-        return self.body.get((row, label), Entry(_EMPTY))
+        return self.body.get((row, label), GridCell(_EMPTY))
 
     def name(self, label: Label) -> str:
         """What a label across the top is called."""
@@ -86,7 +86,7 @@ def grid_of(
     where: Mapping[str, str] | None = None,
     failures: Sequence[Failure] = (),
     title: str | None = None,
-) -> Grid:
+) -> RecipeGrid:
     """One column over a grid of recipes.
 
     A cell is the mean over the seeds, and over the tasks that were run where `task` is no axis, by the column's own
@@ -123,7 +123,7 @@ def grid_of(
     references = [record for record in records if record.recipe_base == "none"]
     if references:
         rows, across = _with_reference(suite, references, axes, shown, where or {}, body, rows, across)
-    return Grid(
+    return RecipeGrid(
         title=title or suite.title,
         axes=axes,
         column=shown,
@@ -139,7 +139,7 @@ def grid_of(
 
 def grid_of_finding(
     suite: Suite, records: Sequence[Record], finding: Finding, failures: Sequence[Failure] = ()
-) -> Grid:
+) -> RecipeGrid:
     """The grid that a suite says shows what it asks; raises what `grid_of` raises."""
     return grid_of(
         suite,
@@ -196,26 +196,26 @@ def _number(part: str) -> float:
         return float("inf")
 
 
-def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> Entry:
+def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> GridCell:
     """The mean of the records of one cell."""
     recipes = dict.fromkeys((record.model, record.recipe) for record in records)
     if len(recipes) > 1:
         names = ", ".join(recipe for _, recipe in recipes)
-        return Entry(Absent(f"{len(recipes)} recipes fall here ({names}): narrow them with a condition or an axis"))
+        return GridCell(Absent(f"{len(recipes)} recipes fall here ({names}): narrow them with a condition or an axis"))
     own = {(record.task, record.seed): record for record in records}
     tasks = [task.name for task in suite.tasks if any(task.name == name for name, _ in own)]
     counted = [name for name in tasks if name not in suite.macro_excludes] or tasks
     seeds = sorted({seed for _, seed in own})
     lacking = [f"{task}, seed {seed}" for task in counted for seed in seeds if (task, seed) not in own]
     if lacking:
-        return Entry(Absent(f"no record of {'; '.join(lacking)}"))
+        return GridCell(Absent(f"no record of {'; '.join(lacking)}"))
     mean = mean_of(shown.name, own, counted, seeds)
     if shown.interval is None:
-        return Entry(mean)
+        return GridCell(mean)
     low, high = (mean_of(end, own, counted, seeds) for end in shown.interval[:2])
     each = by_seed(shown.name, own, counted, seeds) if shown.is_score and len(seeds) > 1 else ()
     ends = None if isinstance(low, Absent) or isinstance(high, Absent) else (low, high)
-    return Entry(mean, ends, () if isinstance(each, Absent) else each)
+    return GridCell(mean, ends, () if isinstance(each, Absent) else each)
 
 
 def _with_reference(

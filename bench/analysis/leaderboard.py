@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, Table
+from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, ResultTable
 from bench.base.errors import RecordError, unknown
 from bench.columns import Column, column, with_intervals
 from bench.records.record import Failure, Record
@@ -17,7 +17,7 @@ _DIGITS = 12  # values equal to this many significant digits are a tie: their di
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RankedRow:
     """A recipe's row with its rank, or with the reason why it has none."""
 
     rank: int | Absent
@@ -30,16 +30,16 @@ class Board:
 
     standings: Standings
     track: Track | None
-    places: tuple[Place, ...]
+    places: tuple[RankedRow, ...]
 
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
         suite = self.standings.suite
         wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
         columns = with_intervals(*wanted, *DEFAULT_COLUMNS)
         tasks = [f"quality:{task.name}" for task in suite.tasks]
         track = f", track {self.track.name}" if self.track else ""
-        return Table(
+        return ResultTable(
             title=f"{suite.title}{track}",
             columns=(
                 "rank",
@@ -87,9 +87,9 @@ def leaderboard(
     ranked = [(row, _key(row, name)) for row, reason in zip(everyone.rows, reasons, strict=True) if reason is None]
     ranked.sort(key=lambda pair: pair[1])
     keys = [key for _, key in ranked]
-    places = [Place(rank=keys.index(key) + 1, standing=row) for row, key in ranked]
+    places = [RankedRow(rank=keys.index(key) + 1, standing=row) for row, key in ranked]
     places += [
-        Place(rank=Absent(reason), standing=row)
+        RankedRow(rank=Absent(reason), standing=row)
         for row, reason in zip(everyone.rows, reasons, strict=True)
         if reason is not None
     ]
@@ -147,7 +147,7 @@ def _key(row: Standing, name: str) -> float:
     return -value if column(name).better == "higher" else value
 
 
-def _row(place: Place, columns: Sequence[str]) -> dict[str, Cell]:
+def _row(place: RankedRow, columns: Sequence[str]) -> dict[str, Cell]:
     row = place.standing
     cells: dict[str, Cell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
     cells.update({name: row.shown(name) for name in columns})

@@ -6,9 +6,8 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.analysis.bounds import range_of
 from bench.analysis.seeds import NOT_CALLED, trains
-from bench.analysis.spread import p_of_zero, score_over_cells
+from bench.analysis.spread import p_of_zero, range_of, score_over_cells
 from bench.analysis.table import Absent, called_of, value_of
 from bench.base.statistics import Interval
 from bench.columns import Column, Part, column

@@ -10,7 +10,7 @@ from bench.analysis.dominance import dominated
 from bench.analysis.hypervolume import Cover, cover
 from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.analysis.table import Absent, Cell, ResultTable, Shown
 from bench.base.errors import RecordError
 from bench.base.statistics import Interval
 from bench.columns import COLUMNS, column, with_intervals
@@ -38,7 +38,7 @@ class Front:
     exact: tuple[str, ...]
     cover: Cover | None
 
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """Front rows first, best in the first column first, then the dominated rows; the left out ones as notes."""
         columns = with_intervals(*self.columns)
         order = sorted(range(len(self.rows)), key=lambda index: (index not in self.members, self._rank(index)))
@@ -54,7 +54,7 @@ class Front:
             cells["seeds"] = len(self.standings.seeds)
             rows.append({**cells, "flags": ", ".join(row.flags)})
         flags = self.standings.flags
-        return Table(
+        return ResultTable(
             title=f"{self.standings.suite.title}: front over {', '.join(self.columns)}",
             columns=(
                 "front",

@@ -68,7 +68,7 @@ Cell = str | int | float | Absent | Shown | BySeed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class ResultTable:
     """Rows under columns, not yet formatted.
 
     `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
@@ -88,7 +88,7 @@ class Table:
 
 def table_of(
     records: Sequence[Record], columns: Sequence[str] | None = None, failures: Sequence[Failure] = ()
-) -> Table:
+) -> ResultTable:
     """One row a record; records of several suites, machines or settings may stand together, in columns that say so.
 
     Args:
@@ -104,7 +104,7 @@ def table_of(
     records, failures, shared = told_apart(records, failures)
     chosen = with_intervals(*_checked(DEFAULT_COLUMNS if columns is None else columns))
     flags = flags_of(records)
-    return Table(
+    return ResultTable(
         title="Records",
         columns=(
             *(name for name in _IDENTITY if name in _ALWAYS or name in chosen),

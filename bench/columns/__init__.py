@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.columns.column import Column, Ends, Part, PValue
+from bench.columns.column import Column, IntervalNames, Part, PValue
 from bench.columns.registry import Columns
 
 COLUMNS = Columns(
@@ -34,4 +34,4 @@ def with_intervals(*names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-__all__ = ["COLUMNS", "Column", "Columns", "Ends", "PValue", "Part", "column", "with_intervals"]
+__all__ = ["COLUMNS", "Column", "Columns", "IntervalNames", "PValue", "Part", "column", "with_intervals"]

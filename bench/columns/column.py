@@ -11,7 +11,7 @@ Mean = Literal["arithmetic", "geometric", "largest", "sum", "ratio of means", "n
 Scale = Literal["share", "correlation", "quality", "difference of qualities", "ratio of qualities"]
 
 
-class Ends(NamedTuple):
+class IntervalNames(NamedTuple):
     """The names under which a value's interval stands: its two ends, and its p, empty if the value is not tested."""
 
     low: str
@@ -19,7 +19,7 @@ class Ends(NamedTuple):
     p: str = ""
 
     @classmethod
-    def of(cls, name: str, *, tested: bool = False) -> Ends:
+    def of(cls, name: str, *, tested: bool = False) -> IntervalNames:
         """The names for the value `name`; nothing else in the project builds such a name."""
         return cls(f"{name}_low", f"{name}_high", f"{name}_p" if tested else "")
 
@@ -89,7 +89,7 @@ class Column:
     scale: Scale | None = None
     in_quality: Literal["share", "correlation"] | None = None
     power: tuple[str, ...] = ()
-    interval: Ends | None = None
+    interval: IntervalNames | None = None
     part: Part | None = None
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Column:
         return self.kind == "score"
 
     @property
-    def ends(self) -> Ends:
+    def ends(self) -> IntervalNames:
         """The columns of its interval; raises `ValueError` if it has none."""
         if self.interval is None:
             raise ValueError(f"column {self.name} has no interval")
@@ -129,7 +129,7 @@ class Column:
             Columns to register, this one first. Ends of scores have no better direction; those of measurements have
             that of the value, so that a board may rank by what is certain.
         """
-        ends = Ends.of(self.name, tested=p is not None)
+        ends = IntervalNames.of(self.name, tested=p is not None)
         end = replace(
             self,
             better=None if self.kind == "score" else self.better,

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.annotate import Name, Segment, annotate
-from bench.analysis.axis import Axis, axis_for
-from bench.analysis.marks import plain
 from bench.analysis.pareto import Front
 from bench.analysis.seeds import bars
 from bench.analysis.standings import Standing
@@ -17,6 +14,9 @@ from bench.analysis.table import Absent
 from bench.base.errors import RecordError
 from bench.columns import column
 from bench.report import picture
+from bench.report.axis import Axis, axis_for
+from bench.report.footnotes import plain
+from bench.report.labels import Name, Segment, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

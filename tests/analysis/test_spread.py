@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bench.analysis.bounds import UNBOUNDED, ScoreRange
-from bench.analysis.spread import p_of_zero, score_over_cells
+from bench.analysis.spread import UNBOUNDED, ScoreRange, p_of_zero, score_over_cells
 from bench.columns import column
 
 SHARE = ScoreRange(0.0, 1.0)

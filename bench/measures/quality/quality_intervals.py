@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import UnavailableError
 from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
-from bench.columns import Ends, column
+from bench.columns import IntervalNames, column
 from bench.records.tables import truths
 from bench.tasks.metrics.resampled import Scorer, quality_scorer
 
@@ -95,7 +95,7 @@ def _scorer(pair: Pair, loaded: Loaded) -> Scorer:
     return quality_scorer(parts, pair.task.metrics)
 
 
-def _give_ends(reading: Reading, ends: Ends, found: Interval | None, beside: Interval | None = None) -> None:
+def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:
     if found is None:
         reading.leave(_UNDEFINED, ends.low, ends.high)
         return

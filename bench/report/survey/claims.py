@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from bench.analysis.changes import change_of
+from bench.analysis.changes import change_of, change_of_ratio
 from bench.analysis.compare import RATIO_THRESHOLD
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
-from bench.analysis.verdict import change_of_ratio
 from bench.base.statistics import Interval
-from bench.columns import COLUMNS, Column
-from bench.columns import column as column_named
+from bench.columns import COLUMNS, Column, column
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import Expectation, Published
 
@@ -29,25 +27,25 @@ class Relative(NamedTuple):
     called: bool = True
 
 
-def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
-    """The row's `column` over the reference's, or the reason why there is no such number.
+def relative(found: ResultSet, row: Standing, name: str) -> Relative | Absent:
+    """The row's column `name` over the reference's, or the reason why there is no such number.
 
     Quality is told by retention; speed-up, compression and retention are relative already and stay as they are.
     """
     if row.missing is not None:
         return Absent(row.missing)
-    told = _relative_to(column_named(column))
+    told = _relative_to(column(name))
     if told is not None:
         whole = _of_row(row, told)
         seeded = told.is_score and row.trains and len(found.standings.seeds) == 1
         return whole._replace(called=False) if seeded and isinstance(whole, Relative) else whole
-    if column_named(column).is_score:
-        return Absent(f"{column} is a score, and scores are compared through quality alone")
+    if column(name).is_score:
+        return Absent(f"{name} is a score, and scores are compared through quality alone")
     tasks, seeds = found.standings.counted, found.standings.seeds
     reference, own = found.cells("none"), found.cells(row.recipe)
     if any((task, seed) not in reference for task in tasks for seed in seeds):
         return Absent("the reference has no record in some cell")
-    change = change_of(column, reference, own, tasks, seeds)
+    change = change_of(name, reference, own, tasks, seeds)
     if isinstance(change, Absent):
         return change
     return Relative(change.middle, None if isinstance(change.interval, Absent) else change.interval)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.analysis.compare import RATIO_THRESHOLD
 from bench.analysis.seeds import known_briefly
-from bench.analysis.table import Table
+from bench.analysis.table import ResultTable
 from bench.base.errors import unknown
 from bench.report.render import FORMATS, render
 from bench.report.survey.findings import findings
@@ -32,10 +32,10 @@ class Page(NamedTuple):
     found: tuple[Progress, ...]
     sets: tuple[ResultSet, ...]
     recipes: Recipes
-    counts: Table
-    rows: tuple[Table, ...]
-    findings: tuple[Table, ...]
-    published: tuple[Table, ...]
+    counts: ResultTable
+    rows: tuple[ResultTable, ...]
+    findings: tuple[ResultTable, ...]
+    published: tuple[ResultTable, ...]
 
 
 def page_of(root: Path, suites: Mapping[str, Suite] | None = None) -> Page:

@@ -26,7 +26,7 @@ Family = Literal[
 ]
 
 
-class Row(Frozen):
+class SurveyRow(Frozen):
     """One metric, benchmark, system or direction of the survey."""
 
     id: str = Field(pattern=ID)
@@ -48,7 +48,7 @@ class Row(Frozen):
 
 
 class _Rows(Frozen):
-    rows: tuple[Row, ...] = Field(min_length=1)
+    rows: tuple[SurveyRow, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> _Rows:
@@ -59,6 +59,6 @@ class _Rows(Frozen):
         return self
 
 
-def survey_rows(path: Path = PATH) -> tuple[Row, ...]:
+def survey_rows(path: Path = PATH) -> tuple[SurveyRow, ...]:
     """Every row in the survey's order; raises `SuiteError` where the file at `path` is not valid."""
     return validated(_Rows, read_toml(path), where=path.name).rows

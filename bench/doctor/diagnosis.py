@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """What was looked at, what was found, and what to do about it, if anything.
 
     `level` is `ok`, `note` where something cannot be measured or is worth knowing, and `problem` where numbers made
