@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, ResultTable
+from bench.analysis.table import Absent, Cell, ResultTable, default_columns
 from bench.base.errors import RecordError, unknown
 from bench.columns import Column, column, with_intervals
 from bench.records.record import Failure, Record
@@ -26,17 +26,21 @@ class RankedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Ranked rows first, then those without a rank; rows that tie share the better rank and the next one is skipped."""
+    """Ranked rows first, then those without a rank; rows that tie share the better rank and the next one is skipped.
+
+    `shown` are the columns of its table beside those of the track.
+    """
 
     standings: Standings
     track: Track | None
     places: tuple[RankedRow, ...]
+    shown: tuple[str, ...]
 
     def table(self) -> ResultTable:
         """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
         suite = self.standings.suite
         wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
-        columns = with_intervals(*wanted, *DEFAULT_COLUMNS)
+        columns = with_intervals(*wanted, *self.shown)
         tasks = [f"quality:{task.name}" for task in suite.tasks]
         track = f", track {self.track.name}" if self.track else ""
         return ResultTable(
@@ -93,7 +97,7 @@ def leaderboard(
         for row, reason in zip(everyone.rows, reasons, strict=True)
         if reason is not None
     ]
-    return Board(standings=everyone, track=rule, places=tuple(places))
+    return Board(standings=everyone, track=rule, places=tuple(places), shown=default_columns(records))
 
 
 def estimate_source(record: Record, name: str) -> str | None:

@@ -93,7 +93,7 @@ def table_of(
 
     Args:
         records: what to list, in any order.
-        columns: result columns, and extra ones of what a row is (`family`, `created`); None is DEFAULT_COLUMNS.
+        columns: result columns, and extra ones of what a row is (`family`, `created`); None is `default_columns`.
         failures: cells without a record, each named in a note.
 
     Raises:
@@ -102,7 +102,7 @@ def table_of(
     if not records and not failures:
         raise RecordError("there are no records to show. Make some with `bench run SUITE`.")
     records, failures, shared = told_apart(records, failures)
-    chosen = with_intervals(*_checked(DEFAULT_COLUMNS if columns is None else columns))
+    chosen = with_intervals(*_checked(default_columns(records) if columns is None else columns))
     flags = flags_of(records)
     return ResultTable(
         title="Records",
@@ -116,6 +116,13 @@ def table_of(
         flags=flags,
         generated=any(record.generated for record in records),
     )
+
+
+def default_columns(records: Iterable[Record]) -> tuple[str, ...]:
+    """What a table shows unless it is asked for more: `DEFAULT_COLUMNS`, and what other packages gave the records."""
+    given = {name for record in records for name in record.values}
+    more = [name for name in COLUMNS.of_others() if name in given and column(name).part is None]
+    return (*DEFAULT_COLUMNS, *more)
 
 
 def value_of(record: Record, name: str) -> float | int | Absent:

@@ -12,6 +12,7 @@ import pytest
 
 import bench
 from bench.analysis.leaderboard import leaderboard
+from bench.analysis.table import table_of
 from bench.base.errors import BenchError, UnknownNameError
 from bench.columns import COLUMNS, Column, PValue, column, with_intervals
 from bench.report.render import render
@@ -130,6 +131,17 @@ def test_an_outside_column_ranks_a_track_and_stands_in_its_table_with_unit_direc
     assert "4.00 [3.00, 5.00]" in render(board.table(), "md")
     described = json.loads(render(board.table(), "json"))["columns"]
     assert {"name": "joules", "unit": "J", "better": "lower", "says": "of another package"} in described
+
+
+def test_what_another_package_measured_stands_on_the_board_and_in_the_table_without_being_asked_for(others, row, suite):
+    before = leaderboard(suite, row("none", 0.8, 0.8, 0.8)).table().columns
+    others.register(*with_ends(outside("joules")), outside("never"))
+    records = row("none", 0.8, 0.8, 0.8, values={"joules": 8, "joules_low": 7, "joules_high": 9})
+    for table in (leaderboard(suite, records).table(), table_of(records)):
+        at = table.columns.index("joules")
+        assert table.columns[at : at + 3] == ("joules", "joules_low", "joules_high")
+        assert "never" not in table.columns
+    assert leaderboard(suite, row("none", 0.8, 0.8, 0.8)).table().columns == before
 
 
 def test_power_that_an_outside_column_names_must_be_metered_to_rank(others, row, suite_with):
