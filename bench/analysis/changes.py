@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
     `kind` says what `interval` holds: second - first, or second / first. `p` is two-sided and of differences only.
     `test` says where the interval comes from. Without one, `interval` is absent and `middle` is all there is. `seeds`
-    holds the difference of each seed where there are several.
+    holds the difference of each seed if there are several.
     """
 
     kind: Literal["difference", "ratio"]
@@ -42,7 +42,7 @@ def change_of(name: str, first: Cells, second: Cells, tasks: Sequence[str], seed
     """The change of a column over `tasks` and `seeds`, of which both sides have every cell.
 
     Scores are subtracted, cell by cell, and their differences averaged; all else is divided, and the ratios averaged
-    geometrically. Absent where a value is, or where a ratio is not of positive numbers.
+    geometrically. Absent if a value is absent, or if a ratio is not of positive numbers.
     """
     shown = column(name)
     for task in tasks:
@@ -140,7 +140,7 @@ def _own(shown: Column, side: Measured) -> tuple[float, tuple[float, float] | No
 
 
 def _span(side: Measured, shown: Column) -> tuple[float, float] | None:
-    """The ends of the record's interval of a column, where it has both."""
+    """The ends of the record's interval of a column, if it has both."""
     if shown.interval is None:
         return None
     low, high = (side.record.values.get(end) for end in shown.interval[:2])
@@ -148,7 +148,7 @@ def _span(side: Measured, shown: Column) -> tuple[float, float] | None:
 
 
 def _drop(side: Measured, drop: Column) -> tuple[Interval, float] | None:
-    """The record's drop against the reference with its interval and p, where it has all of them."""
+    """The record's drop against the reference with its interval and p, if it has all of them."""
     values = side.record.values
     found = [values.get(name) for name in (drop.name, *drop.ends)]
     numbers = [float(value) for value in found if value is not None]

@@ -35,7 +35,7 @@ class ComparedSide:
 def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> ComparedSide:
     """A side of these records, paired on the model and, for folders of many recipes, on the recipe too.
 
-    Raises `RecordError` where there are none, or two of the same cell.
+    Raises `RecordError` if there are none, or two of the same cell.
     """
     if not found:
         raise RecordError(f"{name}: no records are left to compare")

@@ -112,7 +112,7 @@ def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
 
 
 def _text(name: str, change: Change) -> str:
-    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets where there is no interval or it has no width.
+    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets if there is no interval or it has no width.
 
     Two seeds stand with the difference of each, +1.2 points (+0.9, +1.5), in place of an interval.
     """

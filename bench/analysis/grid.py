@@ -31,7 +31,7 @@ class Axes(NamedTuple):
 
 
 class GridCell(NamedTuple):
-    """One cell: its value, the ends of its interval where it has one, and the values of its seeds, if several."""
+    """One cell: its value, the ends of its interval if it has one, and the values of its seeds, if several."""
 
     value: float | Absent
     ends: tuple[float, float] | None = None
@@ -49,7 +49,7 @@ Body = dict[tuple[Label, Label], GridCell]
 class RecipeGrid:
     """A column over a grid of recipes: `rows` down, `across` the top, and `body` with what falls into each cell.
 
-    The reference, which has no arguments, is the first row, or the first column where `task` is one of the rows: each
+    The reference, which has no arguments, is the first row, or the first column if `task` is one of the rows: each
     of its label's words is `REFERENCE`. `seeds` is how many each value is a mean over; `notes` say what the values are
     means over, what their intervals know, and what has no place.
     """
@@ -89,8 +89,8 @@ def grid_of(
 ) -> RecipeGrid:
     """One column over a grid of recipes.
 
-    A cell is the mean over the seeds, and over the tasks that were run where `task` is no axis, by the column's own
-    rule, with its interval where it has one. A cell that several recipes fall into has no value and names them.
+    A cell is the mean over the seeds, and over the tasks that were run if `task` is no axis, by the column's own
+    rule, with its interval if it has one. A cell that several recipes fall into has no value and names them.
 
     Args:
         suite: which the records are of.

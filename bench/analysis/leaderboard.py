@@ -80,7 +80,7 @@ def leaderboard(
 
     Raises:
         UnknownNameError: no such track or task. RecordError: nothing to rank, records that may not be ranked
-        together, or a track by energy where the energy is an estimate.
+        together, or a track by energy if the energy is an estimate.
     """
     rule = _track(suite, track) if track is not None else None
     if rule is not None and column(rule.rank).power:

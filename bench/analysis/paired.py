@@ -31,7 +31,7 @@ class Measured:
 def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interval, float] | Absent:
     """The difference `second` - `first` of a column of `SCORERS`: its paired-bootstrap interval and p.
 
-    Absent where a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` where
+    Absent if a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` if
     predictions that a record names are missing or altered.
     """
     import numpy as np

@@ -25,7 +25,7 @@ class Front:
     """A suite's recipes over chosen columns: which are not dominated, and which could not be compared.
 
     `members` are indices into `rows`; `left_out` pairs each row that has no value in some column with the reason.
-    `certainty` is each row's share of draws in which it is on the front, empty where no value has an interval; `exact`
+    `certainty` is each row's share of draws in which it is on the front, empty if no value has an interval; `exact`
     says which values have none. `cover` is None for a front without rows.
     """
 
@@ -174,7 +174,7 @@ def pareto(
 
 
 def _interval(row: Standing, name: str) -> Interval:
-    """The row's value with the ends of its interval, which are the value itself where it has none."""
+    """The row's value with the ends of its interval, which are the value itself if it has none."""
     value = row.values[name]
     if isinstance(value, Absent):
         raise TypeError(f"{row.recipe} is on a front without a value of {name}")
@@ -205,7 +205,7 @@ def front(
 
 
 def direction(name: str) -> Direction:
-    """Which way the column is better; raises `RecordError` where it has no direction."""
+    """Which way the column is better; raises `RecordError` if it has no direction."""
     better = column(name).better
     if better is None:
         directed = ", ".join(item.name for item in COLUMNS.values() if item.better is not None)

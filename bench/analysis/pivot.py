@@ -22,7 +22,7 @@ def pivot(grid: RecipeGrid) -> ResultTable:
 
 
 def _names(grid: RecipeGrid, label: Label) -> list[str]:
-    """The table's columns for one label: its values and, where it has intervals, their ends."""
+    """The table's columns for one label: its values and, if it has intervals, their ends."""
     title = grid.name(label)
     ends = any(grid.at(row, label).ends for row in grid.rows)
     return [title, *(IntervalNames.of(title).names() if ends else ())]

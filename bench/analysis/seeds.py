@@ -26,7 +26,7 @@ def trains(record: Record) -> bool:
 
 
 def uncalled(name: str, sides: Iterable[Mapping[tuple[str, int], Record]], tasks: Sequence[str]) -> str | None:
-    """Why a difference in a column between two sides of one seed is not called; None where it may be.
+    """Why a difference in a column between two sides of one seed is not called; None if it may be.
 
     Only scores differ from seed to seed so much that this matters: costs follow from the form that a recipe asks for.
     Two sides may be compared on one seed if they are one trained model: nothing was trained or drawn after the same

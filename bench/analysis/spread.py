@@ -110,9 +110,9 @@ def score_over_cells(
 
     Args:
         values: [tasks][seeds], as many seeds for every task.
-        ends: the low and high end of every value's own 95 % interval over examples; None where there are none.
+        ends: the low and high end of every value's own 95 % interval over examples; None if there are none.
         bounds: the least and the most that the mean can be.
-        means: [seeds], where a seed's mean over tasks is not that of its values.
+        means: [seeds], if a seed's mean over tasks is not that of its values.
 
     Returns:
         None for a single seed without ends.
@@ -143,7 +143,7 @@ def _with_seeds(examples: Interval, between: float, bounds: ScoreRange) -> Inter
 
 
 def p_of_zero(interval: Interval) -> float:
-    """Two-sided p of a normal test that the middle is zero; 0.05 where an end of the 95 % interval is zero."""
+    """Two-sided p of a normal test that the middle is zero; 0.05 if an end of the 95 % interval is zero."""
     middle, low, high = interval
     half = middle - low if middle > 0 else high - middle
     if middle == 0 or half <= 0:

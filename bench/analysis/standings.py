@@ -32,7 +32,7 @@ class Standing:
     `missing` says why some cell of the row is not there; then every value is absent for that reason, since a mean over
     fewer tasks is another number. `tasks` holds the mean quality over the seeds by task, excluded tasks among them.
     `trains` says whether another seed may give another artifact of the same reference; `by_seed` holds the values of
-    each seed, of scores with intervals, and nothing where there is one seed only.
+    each seed, of scores with intervals, and nothing if there is one seed only.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Standing:
     by_seed: dict[str, tuple[float, ...]]
 
     def shown(self, name: str) -> Cell:
-        """The value of a column for a table, with the values of its seeds where it has some."""
+        """The value of a column for a table, with the values of its seeds if it has some."""
         value = self.values[name]
         seeds = self.by_seed.get(name)
         return value if seeds is None or isinstance(value, Absent) else BySeed(float(value), seeds)

@@ -74,7 +74,7 @@ class ResultTable:
     `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
     (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each means.
     `hidden` are columns that only files show, beside the ends of intervals, which stand behind their value.
-    `notes` are sentences for under the table; `generated` is True where any row rests on generated data.
+    `notes` are sentences for under the table; `generated` is True if any row rests on generated data.
     """
 
     title: str

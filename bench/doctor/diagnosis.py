@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 class Diagnosis(NamedTuple):
     """What was looked at, what was found, and what to do about it, if anything.
 
-    `level` is `ok`, `note` where something cannot be measured or is worth knowing, and `problem` where numbers made
+    `level` is `ok`, `note` if something cannot be measured or is worth knowing, and `problem` if numbers made
     here now would not hold.
     """
 

@@ -25,7 +25,7 @@ _REACH = 0.05  # of the axis beyond its outermost numbers
 
 
 class Point(NamedTuple):
-    """One cell on a curve: where it is, its value, and the ends of its bar where it has one."""
+    """One cell on a curve: where it is, its value, and the ends of its bar if it has one."""
 
     x: float
     y: float
@@ -35,8 +35,8 @@ class Point(NamedTuple):
 def draw_curves(grid: RecipeGrid, path: Path) -> None:
     """Draw a grid with one argument down, all of whose values are numbers, into a PNG or SVG file.
 
-    The reference is a dashed line, of the colour of its curve where every curve has another one. Raises `RecordError`
-    for another ending, for a grid that has no such axis, and where no cell has a value.
+    The reference is a dashed line, of the colour of its curve if every curve has another one. Raises `RecordError`
+    for another ending, for a grid that has no such axis, and if no cell has a value.
     """
     picture.save_picture(path, lambda: figure_of_curves(grid))
 
@@ -110,7 +110,7 @@ def _references(grid: RecipeGrid, labels: Sequence[Label]) -> dict[Label, float]
 
 
 def _set_across(axes: Axes, grid: RecipeGrid, numbers: Sequence[float]) -> None:
-    """The lower side: the argument's own values, where they do not crowd."""
+    """The lower side: the argument's own values, if they do not crowd."""
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     least, most = min(numbers), max(numbers)

@@ -35,7 +35,7 @@ class Box(NamedTuple):
     high: float
 
     def overlap(self, other: Box) -> float:
-        """The area that both cover; 0 where they only touch."""
+        """The area that both cover; 0 if they only touch."""
         wide = min(self.right, other.right) - max(self.left, other.left)
         tall = min(self.high, other.high) - max(self.low, other.low)
         return wide * tall if wide > 0 and tall > 0 else 0.0
@@ -176,10 +176,10 @@ def annotate(
 
     Args:
         axes: the axes, with their final scales and limits, on an Agg canvas.
-        names: one label a point; text with brackets breaks before them where it is long.
+        names: one label a point; text with brackets breaks before them if it is long.
         points: positions in axis units.
         bars: lines that no name covers, in axis units.
-        steps: corners of a line that names cover only where there is no better place, in axis units.
+        steps: corners of a line that names cover only if there is no better place, in axis units.
     """
     from matplotlib.patheffects import withStroke
 

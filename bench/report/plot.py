@@ -30,14 +30,14 @@ def draw_front(front: Front, path: Path) -> None:
 
     With more than two columns, membership still counts all of them, so no line is drawn. Of more than `NAMED` rows only
     the reference and, if they are no more than that, those on the front are named. The same front gives the same bytes
-    of SVG. Raises `RecordError` for another ending, where no recipe has both values, and where the file cannot
+    of SVG. Raises `RecordError` for another ending, if no recipe has both values, and if the file cannot
     be written.
     """
     picture.save_picture(path, lambda: figure_of(front))
 
 
 def figure_of(front: Front) -> Figure:
-    """The figure of a front; raises `RecordError` where it has no row."""
+    """The figure of a front; raises `RecordError` if it has no row."""
     if not front.rows:
         reasons = "; ".join(dict.fromkeys(f"{row.recipe}: {why}" for row, why in front.left_out))
         raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe is left out: {reasons}")
@@ -123,7 +123,7 @@ def _draw_points(
 
 
 def _named(front: Front) -> list[Name]:
-    """Each row's label: the recipe, with the model where there are several."""
+    """Each row's label: the recipe, with the model if there are several."""
     several = len({row.model for row in front.rows}) > 1
     names = []
     for row in front.rows:

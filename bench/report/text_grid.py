@@ -47,7 +47,7 @@ def room(grid: TextGrid, width: int) -> int:
 
 
 def drawn(grid: TextGrid, width: int) -> list[str]:
-    """The lines of the grid; the widest text column is folded where the grid is wider than `width`."""
+    """The lines of the grid; the widest text column is folded if the grid is wider than `width`."""
     widths = grid.widths()
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
     texts = [index for index, number in enumerate(grid.numeric) if not number]

@@ -17,7 +17,7 @@ Judgement = Literal["as published", "not as published", "not judged"]
 
 
 class Relative(NamedTuple):
-    """The artifact's figure relative to the reference's; `interval` is None where it has none.
+    """The artifact's figure relative to the reference's; `interval` is None if it has none.
 
     `called` is false for a score of one seed whose recipe trains: its interval does not say what another would give.
     """
@@ -52,7 +52,7 @@ def relative(found: ResultSet, row: Standing, name: str) -> Relative | Absent:
 
 
 def judged(claim: Published, measured: Relative | Absent) -> Judgement:
-    """Whether the measured direction is the published one; "not judged" where the interval or one seed leaves it open.
+    """Whether the measured direction is the published one; "not judged" if the interval or one seed leaves it open.
 
     Higher and lower: the interval excludes 1 and the ratio is beyond the threshold. Same: the whole interval is within
     the threshold (equivalence by two one-sided tests, Schuirmann 1987, doi:10.1007/BF01068419). Not lower: the whole
@@ -96,7 +96,7 @@ def _of_row(row: Standing, told: Column) -> Relative | Absent:
 
 
 def _agrees(expect: Expectation, interval: Interval) -> bool | None:
-    """Whether the interval of a ratio bears out the direction; None where it leaves both open."""
+    """Whether the interval of a ratio bears out the direction; None if it leaves both open."""
     change = change_of_ratio(interval, RATIO_THRESHOLD)
     not_lower, not_higher = interval.low >= 1 / (1 + RATIO_THRESHOLD), interval.high <= 1 + RATIO_THRESHOLD
     yes, no = {

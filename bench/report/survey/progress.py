@@ -31,7 +31,7 @@ SHORT = ("retention", "speedup", "compression")
 class Progress(NamedTuple):
     """A row with the recipes that stand for it, the result sets that hold it, and whether all of it is here.
 
-    `whole` is False where the row says that a part is missing, or where what ran are mechanisms alone.
+    `whole` is False if the row says that a part is missing, or if what ran are mechanisms alone.
     """
 
     row: SurveyRow
@@ -41,7 +41,7 @@ class Progress(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """Run only where records are; tested where the row names a test."""
+        """Run only if records are; tested if the row names a test."""
         if self.sets:
             return "run" if self.whole else "run in part"
         if self.row.all_tests():

@@ -18,7 +18,7 @@ COLUMNS = ("recipe", "result set", "published", *MEASURED, "macs ratio", "direct
 
 
 def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], notes: Notes) -> ResultTable | None:
-    """The recipes of one family; None where it has no recipe. Recipes without a run are named under the table."""
+    """The recipes of one family; None if it has no recipe. Recipes without a run are named under the table."""
     own = {name: file for name, file in recipes.items() if file.family == family}
     if not own:
         return None

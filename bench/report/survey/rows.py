@@ -35,7 +35,7 @@ class SurveyRow(Frozen):
     columns: tuple[str, ...] = Field((), description="result columns that are this metric")
     suites: tuple[str, ...] = Field((), description="suites of the package that are this benchmark")
     tests: tuple[str, ...] = Field((), description="faithfulness tests, `file::test` below tests/")
-    missing: str = Field("", description="what the row has that is not here, where a part of it is")
+    missing: str = Field("", description="what the row has that is not here, if a part of it is")
 
     @field_validator("columns")
     @classmethod
@@ -60,5 +60,5 @@ class _Rows(Frozen):
 
 
 def survey_rows(path: Path = PATH) -> tuple[SurveyRow, ...]:
-    """Every row in the survey's order; raises `SuiteError` where the file at `path` is not valid."""
+    """Every row in the survey's order; raises `SuiteError` if the file at `path` is not valid."""
     return validated(_Rows, read_toml(path), where=path.name).rows
