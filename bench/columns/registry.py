@@ -26,6 +26,7 @@ class Columns(Mapping[str, Column]):
         self._groups = groups
         self._columns: dict[str, Column] = {}
         self._own = False
+        self._count = 0  # of our own
         self._others = False
         self._broken: list[str] = []
 
@@ -33,6 +34,11 @@ class Columns(Mapping[str, Column]):
         """File columns under their names; a name taken twice raises `BenchError` and files none of them."""
         self._load_own()
         self._file(columns)
+
+    def of_others(self) -> tuple[str, ...]:
+        """The names that other packages registered, in that order."""
+        self._load_others()
+        return tuple(self._columns)[self._count :]
 
     def named(self, name: str, *, where: str | None = None) -> Column:
         """The column called `name`; raises `UnknownNameError` that suggests the nearest and names broken plug-ins."""
@@ -78,6 +84,7 @@ class Columns(Mapping[str, Column]):
             self._own = True
             for module in self._modules:
                 self._file(importlib.import_module(module).COLUMNS)
+            self._count = len(self._columns)
 
     def _load_others(self) -> None:
         self._load_own()
