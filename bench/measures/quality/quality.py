@@ -128,7 +128,7 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
     if not pair.kind.classifies:
         reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
         return
-    labels = [example.label for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
+    labels = [pair.kind.truth(example) for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
     known = [int(label) for label in labels if label is not None]
     if len(known) < len(labels):
         reading.leave("the labels are hidden", "calibration_ece")
@@ -150,7 +150,7 @@ def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
     """
     right = commonest = total = 0
     for split in pair.task.evaluate:
-        labels = [example.label for example in pair.evaluator.examples(split)]
+        labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
         said = pair.evaluator.predict(pair.reference, split)
         if not isinstance(said, ClassLogits) or None in labels:
             return

@@ -82,7 +82,7 @@ class Attack(Measure):
             return reading
         sample = _sample(pair)
         examples = [example for _, example in sample]
-        if any(example.label is None for example in examples):
+        if any(pair.kind.truth(example) is None for example in examples):
             reading.leave("the labels are hidden", *self.columns)
             return reading
         reference = _attacked(pair, pair.reference, examples)
@@ -129,7 +129,7 @@ def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attack
 def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
     """Attack one model on every example that it has right."""
     clean = _probabilities(pair, loaded, examples)
-    right = [number for number, example in enumerate(examples) if clean[number].argmax() == example.label]
+    right = [number for number, example in enumerate(examples) if clean[number].argmax() == pair.kind.truth(example)]
     known = known_words(pair.reference.tokenizer)
     ground = Ground(
         model=loaded.model, tokenizer=loaded.tokenizer, device=pair.device, seed=pair.seed, known_words=known
@@ -163,7 +163,9 @@ def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example])
         return AttackedSide(own=own, withstands={})
     changed = [pair.kind.with_text(examples[number], outcome.text) for number, outcome in replayed.items()]
     said = _probabilities(pair, pair.artifact, changed).argmax(axis=1)
-    withstands = {number: bool(label == examples[number].label) for number, label in zip(replayed, said, strict=True)}
+    withstands = {
+        number: bool(label == pair.kind.truth(examples[number])) for number, label in zip(replayed, said, strict=True)
+    }
     return AttackedSide(own=own, withstands=withstands)
 
 
