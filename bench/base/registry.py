@@ -1,22 +1,87 @@
-"""Names to plug-ins: built-in modules, third parties' entry points, and errors that suggest the name you meant."""
+"""Names to plug-ins: built-in modules, entry points of other packages, and errors that suggest the name you meant."""
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
-from bench.base.errors import BenchError, unknown
+from bench.base.errors import PluginError, unknown
 
 T = TypeVar("T")
+
+_REGISTRIES: weakref.WeakSet[Registry[Any]] = weakref.WeakSet()
+_BROKEN: dict[tuple[str, str, str], Broken] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A plug-in of another package that cannot be used: its entry point, or one of its files, and the cause."""
+
+    name: str
+    group: str
+    value: str
+    package: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"plug-in '{self.name}' of package {self.package} ({self.group}: {self.value}) failed: {self.cause}"
+
+
+def broken_plugins() -> list[Broken]:
+    """The broken plug-ins among all that were looked for in this process, by group and name."""
+    return [_BROKEN[key] for key in sorted(_BROKEN)]
+
+
+def report_broken(point: EntryPoint, cause: Exception | str, *, name: str | None = None) -> None:
+    """File an entry point as broken, or only what it holds under `name`: it is skipped, and fatal if it is used."""
+    if isinstance(cause, Exception):
+        cause = str(cause) if isinstance(cause, PluginError) else f"{type(cause).__name__}: {cause}"
+    package = point.dist.name if point.dist else point.module
+    broken = Broken(name=name or point.name, group=point.group, value=point.value, package=package, cause=cause)
+    _BROKEN[broken.group, broken.name, broken.value] = broken
+
+
+def missing_plugin(kind: str, name: str, known: Iterable[str], *, group: str, where: str | None) -> Exception:
+    """The error for a name that was not found: of the plug-in that broke under it, or of a name that is unknown.
+
+    Args:
+        kind: what was asked for ("method").
+        name: its name.
+        known: the names that can be had.
+        group: the entry-point group that adds to them.
+        where: file and key that hold the name.
+    """
+    broken = [each for each in broken_plugins() if each.group == group]
+    mine = [each for each in broken if each.name == name]
+    if mine:
+        return PluginError(f"{where}: {mine[0]}" if where else str(mine[0]))
+    error = unknown(kind, name, known, where=where)
+    return type(error)(" ".join([str(error), *(f"The {each}." for each in broken)])) if broken else error
+
+
+@functools.cache
+def _points() -> Any:  # which class depends on the version of Python
+    """Every entry point of every installed package, read once: it takes a look into each package's folder."""
+    return entry_points()
+
+
+def points_of(group: str) -> list[EntryPoint]:
+    """The entry points of a group, by name and value."""
+    return sorted(_points().select(group=group), key=lambda point: (point.name, point.value))
 
 
 class Registry(Generic[T]):
     """Plug-ins of one kind by the name that suites and recipes use.
 
-    Built-in modules are imported on the first look-up, then every entry point of the group; a plug-in that fails to
-    import raises, it is never skipped.
+    Built-in modules are imported on the first look-up, then every entry point of the group. An entry point that cannot
+    be loaded is one of `broken_plugins`; looking up its name raises. A name that two modules register raises when it is
+    looked up.
 
     Args:
         kind: what one plug-in is, in one or two words ("method"), for messages.
@@ -26,27 +91,45 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, *, modules: tuple[str, ...], group: str) -> None:
         self.kind = kind
+        self.group = group
         self._modules = modules
-        self._group = group
         self._plugins: dict[str, T] = {}
-        self._loaded = False
+        self._origins: dict[str, str] = {}  # the module that registered each name
+        self._contested: dict[str, str] = {}
+        self._built_in = self._complete = False
+        _REGISTRIES.add(self)
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files a plug-in under `name`; a name taken twice raises `BenchError`."""
+        """Decorator that files a plug-in under `name`; a name taken already raises `PluginError`."""
+        origin = str(sys._getframe(1).f_globals.get("__name__", "?"))
+        if _package(origin) != _package(__name__):
+            self._load_built_in()  # so that a clash is found in the other package and not in bench
 
         def file(plugin: T) -> T:
             if name in self._plugins:
-                raise BenchError(f"a {self.kind} named '{name}' is registered already: {self._plugins[name]!r}")
+                first = self._origins[name]
+                problem = f"{self.kind} '{name}' is registered twice: by {first} and by {origin}"
+                if first != origin:
+                    self._contested[name] = problem
+                raise PluginError(problem)
             self._plugins[name] = plugin
+            self._origins[name] = origin
             return plugin
 
         return file
 
     def get(self, name: str, *, where: str | None = None) -> T:
-        """The plug-in filed under `name`; raises `UnknownNameError` that suggests the nearest name."""
+        """The plug-in filed under `name`.
+
+        Raises:
+            UnknownNameError: there is none; the message suggests the nearest name.
+            PluginError: the plug-in is broken, or two modules registered the name.
+        """
         self._load()
+        if name in self._contested:
+            raise PluginError(f"{where}: {self._contested[name]}" if where else self._contested[name])
         if name not in self._plugins:
-            raise unknown(self.kind, name, self._plugins, where=where)
+            raise missing_plugin(self.kind, name, self._plugins, group=self.group, where=where)
         return self._plugins[name]
 
     def names(self) -> list[str]:
@@ -59,16 +142,42 @@ class Registry(Generic[T]):
         return ((name, self._plugins[name]) for name in self.names())
 
     def _load(self) -> None:
-        if self._loaded:
+        self._load_built_in()
+        if self._complete:
             return
-        self._loaded = True
-        for module in self._modules:
-            importlib.import_module(module)
-        for point in entry_points(group=self._group):
-            try:
-                point.load()
-            except Exception as error:
-                self._loaded = False
-                raise BenchError(
-                    f"plug-in '{point.name}' ({point.value}) of group {self._group} failed: {error}"
-                ) from error
+        self._complete = True
+        for point in points_of(self.group):
+            self._plug_in(point)
+
+    def _load_built_in(self) -> None:
+        if self._built_in:
+            return
+        self._built_in = True
+        try:
+            for module in self._modules:
+                importlib.import_module(module)
+        except BaseException:
+            self._built_in = False
+            raise
+
+    def _plug_in(self, point: EntryPoint) -> None:
+        package, before = _package(point.module), len(self._plugins)
+        try:
+            point.load()
+            if len(self._plugins) == before and package not in map(_package, self._origins.values()):
+                raise PluginError(f"it registers no {self.kind}")
+        except Exception as error:  # whatever another package does, what does not use it goes on
+            for registry in _REGISTRIES:
+                registry._forget_lost(package)
+            report_broken(point, error)
+
+    def _forget_lost(self, package: str) -> None:
+        """Drop what modules of `package` registered before their import failed."""
+        lost = [name for name, origin in self._origins.items() if _package(origin) == package]
+        for name in lost:
+            if self._origins[name] not in sys.modules:
+                del self._plugins[name], self._origins[name]
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]

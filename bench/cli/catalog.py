@@ -18,6 +18,7 @@ def list_(
     from bench.library.catalog import listing
 
     rows = listing(kind, full=format_ != "table")
+    _warn_of_broken_plugins()
     if format_ == "table":
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
@@ -36,6 +37,7 @@ def show(
     from bench.library.catalog import describe
 
     found = describe(name)
+    _warn_of_broken_plugins()
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))
         return
@@ -73,6 +75,14 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
         f"{chosen.name} is sound: {len(chosen.tasks)} tasks x {len(recipes)} recipes x {len(chosen.seeds)} seeds"
         f" = {cells} cells, {len(MEASURES.names())} measures, setting {chosen.setting_id}"
     )
+
+
+def _warn_of_broken_plugins() -> None:
+    """One line on stderr for each plug-in that was skipped."""
+    from bench.base.registry import broken_plugins
+
+    for broken in broken_plugins():
+        typer.echo(f"bench: skipped: {broken}", err=True)
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

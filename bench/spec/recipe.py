@@ -10,12 +10,14 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import SuiteError, unknown
 from bench.base.schema import Frozen, read_toml, validated
+from bench.base.shelf import Shelf
 from bench.columns import column
 from bench.methods.base.method import METHODS, Method
 from bench.spec.saving import Saving
 from bench.spec.suite import NAME, Choice
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+RECIPES = Shelf("recipe", folder=RECIPES_DIR, group="bench.recipes")
 
 Status = Literal["faithful", "mechanism"]
 Expectation = Literal["lower", "same", "higher", "not lower"]
@@ -103,21 +105,21 @@ class Recipe(Frozen):
 
 
 def recipe_names() -> list[str]:
-    """Every recipe that travels with the package."""
-    return sorted(path.stem for path in RECIPES_DIR.glob("*/*.toml"))
+    """The recipes of bench and of installed packages."""
+    return RECIPES.names()
 
 
 def read_recipe(name: str) -> RecipeFile:
     """The file of the recipe called `name`; raises `UnknownNameError` that suggests the nearest name."""
     path = _path(name)
-    return validated(RecipeFile, read_toml(path), where=f"recipes/{path.parent.name}/{path.name}")
+    return validated(RecipeFile, read_toml(path), where=RECIPES.shown(path))
 
 
 def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: str | None = None) -> Recipe:
     """The recipe called `name`, or at the path `name` ending in `.toml`, with `overrides` applied.
 
     Args:
-        name: a recipe of the package or a path to a TOML file.
+        name: a recipe of bench or of an installed package, or a path to a TOML file.
         overrides: argument to value. `sparsity` goes to the one stage that has it; `2.bits` to the second stage.
         where: what asked for the recipe, for messages.
 
@@ -125,7 +127,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
         UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range.
     """
     path = _path(name, where=where)
-    source = f"recipes/{path.parent.name}/{path.name}"
+    source = RECIPES.shown(path)
     file = validated(RecipeFile, read_toml(path), where=source)
     tables = [dict(table) for table in file.stages]
     applied = [_apply(tables, key, value, recipe=path.stem) for key, value in (overrides or {}).items()]
@@ -147,12 +149,7 @@ def expand(choice: str | Choice, extra: dict[str, Any] | None = None, *, where: 
 
 
 def _path(name: str, *, where: str | None = None) -> Path:
-    if name.endswith(".toml"):
-        return Path(name)
-    for path in RECIPES_DIR.glob("*/*.toml"):
-        if path.stem == name:
-            return path
-    raise unknown("recipe", name, recipe_names(), where=where)
+    return Path(name) if name.endswith(".toml") else RECIPES.path(name, where=where)
 
 
 def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -> str:
