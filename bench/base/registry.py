@@ -8,10 +8,12 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bench.base.errors import PluginError, unknown
+from bench.base.errors import BenchError, PluginError, unknown
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -41,7 +43,8 @@ def broken_plugins() -> list[Broken]:
 def report_broken(point: EntryPoint, cause: Exception | str, *, name: str | None = None) -> None:
     """File an entry point as broken, or only what it holds under `name`: it is skipped, and fatal if it is used."""
     if isinstance(cause, Exception):
-        cause = str(cause) if isinstance(cause, PluginError) else f"{type(cause).__name__}: {cause}"
+        problem = str(cause) if isinstance(cause, BenchError) else f"{type(cause).__name__}: {cause}"
+        cause = problem.partition("\n")[0]
     package = point.dist.name if point.dist else point.module
     broken = Broken(name=name or point.name, group=point.group, value=point.value, package=package, cause=cause)
     _BROKEN[broken.group, broken.name, broken.value] = broken
@@ -68,6 +71,8 @@ def missing_plugin(kind: str, name: str, known: Iterable[str], *, group: str, wh
 @functools.cache
 def _points() -> Any:  # which class depends on the version of Python
     """Every entry point of every installed package, read once: it takes a look into each package's folder."""
+    from importlib.metadata import entry_points
+
     return entry_points()
 
 

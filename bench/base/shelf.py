@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.base.errors import PluginError
 from bench.base.registry import missing_plugin, points_of, report_broken
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Filed(NamedTuple):

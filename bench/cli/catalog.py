@@ -18,7 +18,6 @@ def list_(
     from bench.library.catalog import listing
 
     rows = listing(kind, full=format_ != "table")
-    _warn_of_broken_plugins()
     if format_ == "table":
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
@@ -37,7 +36,6 @@ def show(
     from bench.library.catalog import describe
 
     found = describe(name)
-    _warn_of_broken_plugins()
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))
         return
@@ -50,7 +48,7 @@ def show(
 def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML file.")) -> None:
     """Validate a suite, its recipes and every argument without running anything."""
     from bench.analysis.arguments import check_finding
-    from bench.measures.base.measure import MEASURES
+    from bench.measures.base.measure import MEASURES, check_measures
     from bench.spec.recipe import expand
     from bench.spec.suite import load_suite
     from bench.tasks.kinds.kind import KINDS
@@ -61,6 +59,7 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
         KINDS.get(task.kind, where=f"{suite}: tasks[{index}].kind")
         SOURCES.get(task.data.source, where=f"{suite}: tasks[{index}].data.source")
         chosen.training(task)
+    check_measures(skip=chosen.setting.measuring.skip)
     for name in chosen.setting.measuring.budgets_s:
         MEASURES.get(name, where=f"{suite}: setting.measuring.budgets_s")
     recipes = [
@@ -75,14 +74,6 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
         f"{chosen.name} is sound: {len(chosen.tasks)} tasks x {len(recipes)} recipes x {len(chosen.seeds)} seeds"
         f" = {cells} cells, {len(MEASURES.names())} measures, setting {chosen.setting_id}"
     )
-
-
-def _warn_of_broken_plugins() -> None:
-    """One line on stderr for each plug-in that was skipped."""
-    from bench.base.registry import broken_plugins
-
-    for broken in broken_plugins():
-        typer.echo(f"bench: skipped: {broken}", err=True)
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

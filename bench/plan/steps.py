@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.artifacts.store import Kind, Store
-from bench.measures.base.measure import MEASURES, ProbingMeasure
+from bench.measures.base.measure import MEASURES, ProbingMeasure, check_measures
 from bench.plan.cell import Cell, Probe
 
 Phase = Literal["reference", "compress", "probe", "measure"]
@@ -30,9 +30,11 @@ def steps_of(cells: Sequence[Cell], store: Store, *, jobs: int) -> list[Step]:
     """Every step that the store does not make needless, in the order to start them.
 
     With one job each cell is finished before the next is begun; with several, everything is trained and compressed
-    first, because measuring must have the machine to itself.
+    first, because measuring must have the machine to itself. Raises as `check_measures` does.
     """
     steps: dict[str, Step] = {}
+    for skip in {cell.suite.setting.measuring.skip for cell in cells}:
+        check_measures(skip=skip)
     shared = _shared_beginnings(cells, store)
     for cell in cells:
         needs = _reference(cell, store, steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -152,3 +153,15 @@ MEASURES: Registry[Measure] = Registry(
     ),
     group="bench.measures",
 )
+
+
+def check_measures(*, skip: Collection[str] = ()) -> None:
+    """Raise if a measure cannot be used that a suite does not `skip`.
+
+    Raises:
+        PluginError: two modules registered it. UnknownNameError: it has a column that nobody declared.
+    """
+    for name in MEASURES.names():
+        if name not in skip:
+            for each in MEASURES.get(name).columns:
+                column(each, where=f"measure '{name}'")
