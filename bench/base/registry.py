@@ -6,7 +6,7 @@ import functools
 import importlib
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -50,17 +50,19 @@ def report_broken(point: EntryPoint, cause: Exception | str, *, name: str | None
     _BROKEN[broken.group, broken.name, broken.value] = broken
 
 
-def missing_plugin(kind: str, name: str, known: Iterable[str], *, group: str, where: str | None) -> Exception:
+def missing_plugin(
+    kind: str, name: str, known: Iterable[str], *, groups: Collection[str], where: str | None
+) -> Exception:
     """The error for a name that was not found: of the plug-in that broke under it, or of a name that is unknown.
 
     Args:
         kind: what was asked for ("method").
         name: its name.
         known: the names that can be had.
-        group: the entry-point group that adds to them.
+        groups: the entry-point groups that add to them.
         where: file and key that hold the name.
     """
-    broken = [each for each in broken_plugins() if each.group == group]
+    broken = [each for each in broken_plugins() if each.group in groups]
     mine = [each for each in broken if each.name == name]
     if mine:
         return PluginError(f"{where}: {mine[0]}" if where else str(mine[0]))
@@ -92,11 +94,13 @@ class Registry(Generic[T]):
         kind: what one plug-in is, in one or two words ("method"), for messages.
         modules: the built-in modules that register plug-ins when imported; they must not import torch at the top.
         group: the entry-point group through which other packages add plug-ins (`bench.methods`).
+        also: further groups whose modules may register plug-ins here beside their own.
     """
 
-    def __init__(self, kind: str, *, modules: tuple[str, ...], group: str) -> None:
+    def __init__(self, kind: str, *, modules: tuple[str, ...], group: str, also: tuple[str, ...] = ()) -> None:
         self.kind = kind
         self.group = group
+        self._also = also
         self._modules = modules
         self._plugins: dict[str, T] = {}
         self._origins: dict[str, str] = {}  # the module that registered each name
@@ -106,22 +110,26 @@ class Registry(Generic[T]):
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that files a plug-in under `name`; a name taken already raises `PluginError`."""
-        origin = str(sys._getframe(1).f_globals.get("__name__", "?"))
-        if _package(origin) != _package(__name__):
-            self._load_built_in()  # so that a clash is found in the other package and not in bench
+        origin = calling_module()
 
         def file(plugin: T) -> T:
-            if name in self._plugins:
-                first = self._origins[name]
-                problem = f"{self.kind} '{name}' is registered twice: by {first} and by {origin}"
-                if first != origin:
-                    self._contested[name] = problem
-                raise PluginError(problem)
-            self._plugins[name] = plugin
-            self._origins[name] = origin
+            self.file(name, plugin, origin=origin)
             return plugin
 
         return file
+
+    def file(self, name: str, plugin: T, *, origin: str) -> None:
+        """File a plug-in of the module `origin`; a name taken already raises `PluginError` that names both modules."""
+        if _package(origin) != _package(__name__):
+            self._load_built_in()  # so that a clash is found in the other package and not in bench
+        if name in self._plugins:
+            first = self._origins[name]
+            problem = f"{self.kind} '{name}' is registered twice: by {first} and by {origin}"
+            if first != origin:
+                self._contested[name] = problem
+            raise PluginError(problem)
+        self._plugins[name] = plugin
+        self._origins[name] = origin
 
     def get(self, name: str, *, where: str | None = None) -> T:
         """The plug-in filed under `name`.
@@ -134,7 +142,7 @@ class Registry(Generic[T]):
         if name in self._contested:
             raise PluginError(f"{where}: {self._contested[name]}" if where else self._contested[name])
         if name not in self._plugins:
-            raise missing_plugin(self.kind, name, self._plugins, group=self.group, where=where)
+            raise missing_plugin(self.kind, name, self._plugins, groups=(self.group, *self._also), where=where)
         return self._plugins[name]
 
     def names(self) -> list[str]:
@@ -151,8 +159,9 @@ class Registry(Generic[T]):
         if self._complete:
             return
         self._complete = True
-        for point in points_of(self.group):
-            self._plug_in(point)
+        for group in (self.group, *self._also):
+            for point in points_of(group):
+                self._plug_in(point, must_register=group == self.group)
 
     def _load_built_in(self) -> None:
         if self._built_in:
@@ -165,11 +174,11 @@ class Registry(Generic[T]):
             self._built_in = False
             raise
 
-    def _plug_in(self, point: EntryPoint) -> None:
+    def _plug_in(self, point: EntryPoint, *, must_register: bool) -> None:
         package, before = _package(point.module), len(self._plugins)
         try:
             point.load()
-            if len(self._plugins) == before and package not in map(_package, self._origins.values()):
+            if must_register and len(self._plugins) == before and package not in map(_package, self._origins.values()):
                 raise PluginError(f"it registers no {self.kind}")
         except Exception as error:  # whatever another package does, what does not use it goes on
             for registry in _REGISTRIES:
@@ -182,6 +191,11 @@ class Registry(Generic[T]):
         for name in lost:
             if self._origins[name] not in sys.modules:
                 del self._plugins[name], self._origins[name]
+
+
+def calling_module() -> str:
+    """The module that called the caller of this function."""
+    return str(sys._getframe(2).f_globals.get("__name__", "?"))
 
 
 def _package(module: str) -> str:

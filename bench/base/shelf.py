@@ -52,7 +52,7 @@ class Shelf:
         """
         found = self._files.get(name)
         if not found:
-            raise missing_plugin(self.kind, name, self._files, group=self.group, where=where)
+            raise missing_plugin(self.kind, name, self._files, groups=(self.group,), where=where)
         if len(found) > 1:
             problem = self._clash(name, found)
             raise PluginError(f"{where}: {problem}" if where else problem)

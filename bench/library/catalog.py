@@ -240,7 +240,7 @@ def _measure_parts(name: str) -> dict[str, Any]:
         columns = {each: COLUMNS[each].says if each in COLUMNS else _UNDECLARED for each in measure.columns}
         found["measure"] = {"says": measure.says, "budget_s": measure.budget_s, "columns": columns}
     if name in COLUMNS:
-        found["column"] = COLUMNS[name]._asdict()
+        found["column"] = {key: value for key, value in vars(COLUMNS[name]).items() if value}
     return found
 
 
