@@ -14,7 +14,7 @@ from bench.records.record import Record
 
 if TYPE_CHECKING:
     from bench.base.statistics import Score
-    from bench.records.tables import Seen
+    from bench.records.tables import SplitPredictions
 
 PAIRED = ("quality", "label_loyalty")
 RESAMPLES = 1000
@@ -37,7 +37,7 @@ def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interva
     import numpy as np
 
     splits = _splits(first.record)
-    sides: list[Mapping[str, Seen]] = []
+    sides: list[Mapping[str, SplitPredictions]] = []
     for side in (first, second):
         seen = _seen(side, splits)
         if isinstance(seen, Absent):
@@ -60,7 +60,7 @@ def _splits(record: Record) -> list[str]:
     return [str(split) for split in found]
 
 
-def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
+def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
     from bench.records.tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
@@ -71,22 +71,23 @@ def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
     return seen
 
 
-def _score(name: str, record: Record, parts: Sequence[Seen]) -> Score:
+def _score(name: str, record: Record, parts: Sequence[SplitPredictions]) -> Score:
     """The column as a function of the examples; raises `UnavailableError` where it has no such form."""
     import numpy as np
 
     if name == "label_loyalty":
-        from bench.measures.agreement.loyalty import joined, same_label
-
-        same = same_label(joined([part.reference for part in parts]), joined([part.artifact for part in parts]))
+        form = type(parts[0].reference)
+        reference, artifact = (
+            form.joined([getattr(part, side) for part in parts]) for side in ("reference", "artifact")
+        )
+        same = reference.same(artifact)
         if same is None:
             raise UnavailableError("a regression output is not a label")
         agrees = np.asarray(same, dtype=np.float64)  # [examples]
         return lambda indices: float(agrees[indices].mean())
-    from bench.measures.quality.quality import METRICS
-    from bench.tasks.metrics.resampled import quality_scorer
+    from bench.tasks.metrics.metric import metric_columns, quality_scorer
 
     if any(truth is None for part in parts for truth in part.truth):
         raise UnavailableError("the labels are hidden")
-    metrics = [metric for metric in METRICS if metric in record.values]
+    metrics = [metric for metric in metric_columns() if metric in record.values]
     return quality_scorer([(part.artifact, part.truth) for part in parts], metrics)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.artifacts.store import Kind, Store
-from bench.measures.base.measure import MEASURES, ProbingMeasure, check_measures
+from bench.measures.base.measure import MEASURES, ProbingMeasure
 from bench.plan.cell import Cell, Probe
+from bench.tasks.kinds.kind import KINDS
 
 Phase = Literal["reference", "compress", "probe", "measure"]
 
@@ -30,11 +31,9 @@ def steps_of(cells: Sequence[Cell], store: Store, *, jobs: int) -> list[Step]:
     """Every step that the store does not make needless, in the order to start them.
 
     With one job each cell is finished before the next is begun; with several, everything is trained and compressed
-    first, because measuring must have the machine to itself. Raises as `check_measures` does.
+    first, because measuring must have the machine to itself.
     """
     steps: dict[str, Step] = {}
-    for skip in {cell.suite.setting.measuring.skip for cell in cells}:
-        check_measures(skip=skip)
     shared = _shared_beginnings(cells, store)
     for cell in cells:
         needs = _reference(cell, store, steps)
@@ -73,7 +72,7 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
         (order, Probe(measure, name, places))
         for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure) and measure not in cell.suite.setting.measuring.skip
-        for order, name in enumerate(plugin.probes(cell.suite.setting.measuring, cell.task.kind))
+        for order, name in enumerate(plugin.probes(cell.suite.setting.measuring, KINDS.get(cell.task.kind)))
         for places in probed_places(cell, plugin)
     ]
     probes = [probe for _, probe in sorted(wanted, key=lambda item: item[0])]

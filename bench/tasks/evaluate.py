@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
+from bench.tasks.kinds.kind import KINDS, Batch, Feature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.spec.suite import Task
     from bench.tasks.examples import Example, TaskData
+    from bench.tasks.predictions import Predictions
 
 T = TypeVar("T")
 Known = dict[tuple[Hashable, ...], Any]  # by the model's content hash and what was asked of the model

@@ -30,7 +30,7 @@ class Robustness(Measure):
             reading.leave("the task has no shifted split", *self.columns)
             return reading
         shifted, reference_shifted = score_both(pair, pair.task.ood)
-        reading.tables["shifted"] = prediction_table(pair, [(split, None) for split in pair.task.ood])
+        reading.tables["shifted"] = prediction_table({split: pair.said(split) for split in pair.task.ood})
         usual, reference_usual = score_both(pair, pair.task.evaluate)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.ood}
         by_split = {

@@ -10,7 +10,7 @@ from bench.spec.suite import Task
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.hub import REPOSITORY, REVISION, hub_rows
 from bench.tasks.sources.local import find_file, read_file
-from bench.tasks.sources.rows import Row, class_index, score
+from bench.tasks.sources.rows import RawRow, class_index, score
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
 from bench.tasks.sources.tables import SUBSETS, Subset
 
@@ -64,7 +64,7 @@ def _load_local(task: Task, subset: Subset, wanted: Iterable[str], data_dir: Pat
     )
 
 
-def _examples(rows: Iterable[Row], split: str, *, subset: Subset, task: Task) -> tuple[Example, ...]:
+def _examples(rows: Iterable[RawRow], split: str, *, subset: Subset, task: Task) -> tuple[Example, ...]:
     return tuple(
         Example(
             uid=f"{split}-{index}",

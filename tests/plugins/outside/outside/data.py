@@ -1,13 +1,16 @@
-"""A task kind, a data source and a generator."""
+"""A task kind, a metric with its column, a data source and a generator."""
 
 from __future__ import annotations
 
 import random
 
+from bench.columns import COLUMNS, Column
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.generated.generator import GENERATORS, Generator
 from bench.tasks.kinds.classification import Classification
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.metrics.metric import METRICS, Metric
+from bench.tasks.predictions import ClassLogits
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
 
 SUBJECTS = ("the film", "the plot", "the actor", "the ending", "the music")
@@ -28,6 +31,32 @@ class Stars(Classification):
     """Classification of reviews by their stars."""
 
     name = "stars"
+
+
+class BalancedAccuracy(Metric):
+    """The mean over the classes of the share of their examples that are right."""
+
+    name = "balanced_accuracy"
+    column = Column(
+        "balanced_accuracy",
+        says="mean over the classes of the share of their examples that are right",
+        kind="score",
+        show="percent",
+        better="higher",
+        source="the package outside",
+        oracle="tests of the package outside",
+        scale="share",
+        in_quality="share",
+    )
+    takes = ClassLogits
+
+    def compute(self, predictions, references):
+        classes = sorted(set(references))
+        rows = [
+            [said == true for said, true in zip(predictions, references, strict=True) if true == each]
+            for each in classes
+        ]
+        return sum(sum(row) / len(row) for row in rows) / len(rows)
 
 
 class Reviews(DataSource):
@@ -51,6 +80,8 @@ class Clips(Generator):
         return reviews(split, 32, seed)
 
 
+COLUMNS.register(BalancedAccuracy.column)
+METRICS.register(BalancedAccuracy.name)(BalancedAccuracy())
 KINDS.register(Stars.name)(Stars())
 SOURCES.register(Reviews.name)(Reviews())
 GENERATORS.register(Clips.name)(Clips())
