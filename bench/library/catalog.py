@@ -74,13 +74,14 @@ def _recipes() -> list[Row]:
 
 def _all_recipes() -> list[Row]:
     """Every recipe with all there is to say; one of another package that is not valid is skipped."""
+    from bench.plan.recipes import saves_of
     from bench.spec.recipe import RECIPES, read_recipe, recipe_names
 
     rows = []
     for name in recipe_names():
         try:
             file = read_recipe(name)
-            saves = ", ".join(file.saves) or "-"
+            saves = ", ".join(saves_of(file)) or "-"
         except BenchError as error:
             if not RECIPES.skip(name, error):
                 raise
@@ -110,7 +111,8 @@ def _choices() -> list[Row]:
     from bench.library.choices import CHOICES
 
     return [
-        {"name": name, "choice": registry.kind, "of": method, "says": _first_sentence(_words(plugin))}
+        {"name": name, "choice": registry.kind, "of": method, "arguments": ", ".join(_own_arguments(plugin)) or "-"}
+        | {"says": _first_sentence(_words(plugin))}
         for registry, method in CHOICES
         for name, plugin in registry.items()
     ]
@@ -199,7 +201,8 @@ def _suite_parts(name: str) -> dict[str, Any]:
 
 def _recipe_parts(name: str) -> dict[str, Any]:
     """A recipe file's keys, what it is meant to save, and its stages with every argument at its value."""
-    from bench.spec.recipe import RECIPES, load_recipe, read_recipe, recipe_names
+    from bench.plan.recipes import load_recipe, saves_of
+    from bench.spec.recipe import RECIPES, read_recipe, recipe_names
 
     if name not in recipe_names():
         return {}
@@ -207,7 +210,7 @@ def _recipe_parts(name: str) -> dict[str, Any]:
     whole = {
         "file": RECIPES.shown(RECIPES.path(name)),
         **file.model_dump(exclude={"stages", "published"}),
-        "saves": file.saves,
+        "saves": saves_of(file),
         "published": [figure.model_dump() for figure in file.published],
         "stages": [{"method": stage.method, **stage.arguments} for stage in stages],
     }
@@ -255,13 +258,11 @@ _UNDECLARED = "not declared: the package that has the measure must register it a
 
 
 def _not_found(name: str) -> BenchError:
-    broken = [str(each) for each in broken_plugins() if each.name == name]
     known = {row["name"] for rows in CATALOG.values() for row in rows()}
-    return (
-        PluginError(broken[0])
-        if broken
-        else unknown("suite, recipe, task, method, choice, measure, model or column", name, known)
-    )
+    for broken in broken_plugins():
+        if broken.name == name:
+            return PluginError(str(broken))
+    return unknown("suite, recipe, task, method, choice, measure, model or column", name, known)
 
 
 def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:
@@ -279,7 +280,7 @@ def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:
 
 def _own_arguments(plugin: object) -> dict[str, str]:
     """The arguments of one plug-in, which are few or none."""
-    from bench.methods.base.choosing import Choice
+    from bench.methods.base.choice import Choice
 
     return _described(plugin.model_fields) if isinstance(plugin, type) and issubclass(plugin, Choice) else {}
 
@@ -290,9 +291,14 @@ def _described(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _argument(field: Any) -> str:
-    default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+    from bench.methods.base.choice import Choice, registry_of
+
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    default = default.table(stated=True) if isinstance(default, Choice) else default
+    registry = registry_of(field)
+    kind = _type(field.annotation) if registry is None else f"name or table of a {registry.kind}"
     says = f": {field.description}" if field.description else ""
-    return f"{_type(field.annotation)}, {default}{says}"
+    return f"{kind}, {'required' if field.is_required() else f'default {default!r}'}{says}"
 
 
 def _type(annotation: Any) -> str:
