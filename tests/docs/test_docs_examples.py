@@ -13,8 +13,8 @@ from bench.analysis.aggregate import aggregate
 from bench.columns import COLUMNS
 from bench.layers.cells import Cells
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.saliency import SALIENCIES
-from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.saliencies import SALIENCIES
+from bench.methods.prune.selectors import SELECTORS
 from bench.methods.prune.site import Piece, Site
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.range import RANGES, Ranged

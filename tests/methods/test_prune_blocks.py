@@ -9,7 +9,6 @@ from made_pruning import lab_of, made, prune, sites_of
 from torch import nn
 
 from bench.methods.prune.proximal import Shrinking, shrink
-from bench.methods.prune.prune import Prune
 from bench.methods.prune.site import Piece, Site
 from bench.models.adapter import adapter_for
 
@@ -95,7 +94,7 @@ def test_the_penalty_alone_brings_blocks_to_exactly_zero_and_more_of_it_more(mak
         model = made("bench-lstm-lm")
         lab = lab_of("bench-lstm-lm", make_lab, model=model, epochs=2.0)
         arguments = {"unit": "block", "budget": 1.0, "penalty": "group-lasso", "penalty__weight": weight}
-        pruned = Prune(sparsity=0.0, **arguments).compress(model, lab)
+        pruned = prune(sparsity=0.0, **arguments).compress(model, lab)
         cells = [
             cell for module in adapter_for(pruned).linears(pruned).values() for cell in blocks(module.weight.detach())
         ]
@@ -106,7 +105,7 @@ def test_the_penalty_alone_brings_blocks_to_exactly_zero_and_more_of_it_more(mak
 def test_the_threshold_of_larger_blocks_is_higher_by_the_fourth_root_of_their_elements(make_lab):
     from made_pruning import pruning_of
 
-    from bench.methods.prune.schedules.ramp import ends
+    from bench.methods.prune.ramp import ends
 
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model)

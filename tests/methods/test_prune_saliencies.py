@@ -5,10 +5,9 @@ import torch
 from made_pruning import lab_of, made, prune, pruning_of, sites_of, subject_of
 from torch import nn
 
+from bench.methods.prune import curvature
 from bench.methods.prune.gradients import batches, one_by_one, parameters_of, slopes
-from bench.methods.prune.saliencies import curvature
-from bench.methods.prune.saliencies.gate_gradient import gate_gradients
-from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.saliencies import SALIENCIES, gate_gradients
 from bench.methods.prune.site import Piece, Site
 from bench.models.adapter import adapter_for
 from bench.models.differentiable import differentiable
@@ -120,7 +119,7 @@ def test_scoring_works_on_every_architecture_and_leaves_no_trace(make_lab, name,
     model = made(name).train()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     sites = sites_of(model, "weight")
-    options = {"saliency__probes": 1} if saliency == "obd" else {}
+    options = {"probes": 1} if saliency == "obd" else {}
     found = SALIENCIES.get(saliency)(examples=12, **options).scores(sites, subject_of(name, make_lab, model=model))
     assert all(torch.isfinite(score).all() and (score >= 0).all() for score in found.values())
     assert torch.cat([*found.values()]).unique().numel() > 1000
