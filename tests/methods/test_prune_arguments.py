@@ -11,12 +11,12 @@ from pydantic import Field
 
 from bench.base.errors import SuiteError, UnknownNameError
 from bench.library.catalog import describe, listing
-from bench.methods.prune.penalty import PENALTIES
+from bench.methods.prune.penalties import PENALTIES
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.saliency import SALIENCIES, Elementwise
-from bench.methods.prune.schedule import SCHEDULES
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.unit import UNITS
+from bench.methods.prune.saliencies import SALIENCIES, Elementwise
+from bench.methods.prune.schedules import SCHEDULES
+from bench.methods.prune.selectors import SELECTORS
+from bench.methods.prune.units import UNITS
 from bench.plan.recipes import load_recipe, methods_of
 
 
@@ -177,7 +177,7 @@ def test_what_is_shown_of_pruning_names_each_argument_below_its_choice():
     assert describe("obd")["saliency of prune"]["arguments"] == shown["arguments of saliency 'obd'"]
     assert shown["arguments of unit 'block'"]["size"].endswith("default (4, 4): rows and columns of a block, 4+4")
     listed = {(row["choice"], row["name"]): row["arguments"] for row in listing("choices")}
-    assert listed["saliency", "obd"] == "examples, pooling, probes"
+    assert listed["saliency", "obd"] == "pooling, examples, probes"
     assert listed["saliency", "random"] == "-"
 
 

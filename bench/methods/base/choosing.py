@@ -41,7 +41,7 @@ class Choosing(Method):
 
     @classmethod
     def arguments(cls) -> dict[str, FieldInfo]:
-        """See `Method`; a name that several choices have stands for one of them."""
+        """A name that several choices have stands for one of them."""
         plugins = [plugin for registry in cls.plugins.values() for _, plugin in registry.items()]
         own = {name: field for plugin in plugins for name, field in plugin.model_fields.items()}
         return own | dict(cls.model_fields)
