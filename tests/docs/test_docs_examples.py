@@ -17,7 +17,7 @@ from bench.methods.prune.saliency import SALIENCIES
 from bench.methods.prune.selector import SELECTORS
 from bench.methods.prune.site import Piece, Site
 from bench.methods.quantize.quantize import Quantize
-from bench.methods.quantize.range import RANGES, Ranged
+from bench.methods.quantize.ranges import RANGES, RangeInput
 from bench.spec.recipe import load_recipe
 from bench.spec.suite import load_suite
 
@@ -65,12 +65,12 @@ def test_the_range_of_the_page_covers_what_it_says(monkeypatch):
     exec(blocks("quantization.md", "python")[0], {})
     values = torch.tensor([[1.0, -1.0, 3.0, 3.0]])
     cells = Cells(rows=1, columns=4, groups=1, bucket=2)
-    ranged = Ranged(values=values, cells=cells, rounded=lambda bounds: values)
-    low, high = RANGES.get("deviations")().bounds(ranged)
+    given = RangeInput(values=values, cells=cells, rounded=lambda bounds: values)
+    low, high = RANGES.get("deviations")().bounds(given)
     assert high.tolist() == [[3.0, 9.0]]
     assert torch.equal(low, -high)
     method = Quantize(scheme="weights", range="deviations", deviations=4.0)
-    assert method.chosen(RANGES, method.range).bounds(ranged).high.tolist() == [[4.0, 12.0]]
+    assert method.chosen(RANGES, method.range).bounds(given).high.tolist() == [[4.0, 12.0]]
     assert "deviations" not in Quantize(scheme="weights", range="deviations").model_extra
 
 
