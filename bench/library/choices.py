@@ -7,11 +7,11 @@ from typing import Any
 from bench.base.registry import Registry
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES
 from bench.methods.factorize.solver import SOLVERS
-from bench.methods.prune.penalty import PENALTIES
-from bench.methods.prune.saliency import SALIENCIES
-from bench.methods.prune.schedule import SCHEDULES
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.unit import UNITS
+from bench.methods.prune.penalties import PENALTIES
+from bench.methods.prune.saliencies import SALIENCIES
+from bench.methods.prune.schedules import SCHEDULES
+from bench.methods.prune.selectors import SELECTORS
+from bench.methods.prune.units import UNITS
 from bench.methods.quantize.allocation import ALLOCATIONS
 from bench.methods.quantize.granularity import GRANULARITIES
 from bench.methods.quantize.grid import GRIDS

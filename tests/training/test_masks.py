@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.selectors import SELECTORS
 from bench.methods.prune.site import Piece, Site
 from bench.training.hooks import TrainState
 from bench.training.masks import MaskHook, apply_masks

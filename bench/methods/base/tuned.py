@@ -25,7 +25,7 @@ class TunedMethod(Method):
     learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None is the suite's")
 
     def seeded(self) -> bool:
-        """See `Method`; without a budget nothing is trained."""
+        """Without a budget nothing is trained."""
         return self.budget > 0
 
     def tune(
@@ -109,7 +109,7 @@ class RefinedMethod(GuidedMethod):
         hooks: Sequence[Hook] = (),
         terms: Sequence[tuple[float, Term]] = (),
     ) -> None:
-        """See `TunedMethod`; with `features` above 0 the objective is a sum of both kinds of terms."""
+        """With `features` above 0 the objective is a sum of both kinds of terms."""
         if not self.features:
             super().tune(model, lab, share=share, hooks=hooks, terms=terms)
             return

@@ -45,7 +45,7 @@ class Distill(GuidedMethod):
         return layers
 
     @override
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """A student with all layers saves nothing by itself."""
         return frozenset() if self.layers == "all" else self.saves
 

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.factorize.ranks import EnergyRank, FixedRank, LossBudget, ParameterBudget
@@ -71,7 +71,7 @@ class Factorize(RefinedMethod, Choosing):
         return self
 
     @override
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """A narrow embedding saves bytes, and costs a product that a table look-up does not have."""
         return frozenset({"bytes"}) if set(self.targets) == {"embedding"} else self.saves
 

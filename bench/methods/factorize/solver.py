@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 from bench.methods.base.roles import Target
 
 if TYPE_CHECKING:

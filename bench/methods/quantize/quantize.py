@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.quantize.allocation import ALLOCATIONS
@@ -95,7 +95,7 @@ class Quantize(RefinedMethod, Choosing):
         return self
 
     @override
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """Packed weights whose products stay in float claim no time."""
         return SCHEMES.get(self.scheme).saves
 

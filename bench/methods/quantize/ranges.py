@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 from bench.methods.quantize.grid import CellBounds
 
 if TYPE_CHECKING:

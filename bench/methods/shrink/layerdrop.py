@@ -36,7 +36,7 @@ class LayerDrop(GuidedMethod):
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` for models in which a layer cannot be left out."""
+        """Raises `MethodError` for models in which a layer cannot be left out."""
         import torch
 
         from bench.models.adapter import adapter_for

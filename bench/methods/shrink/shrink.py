@@ -49,11 +49,11 @@ class Shrink(Method):
         return self
 
     def seeded(self) -> bool:
-        """See `Method`; nothing is trained or drawn."""
+        """Nothing is trained or drawn."""
         return False
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Take masked units and unwanted layers out of a copy of the model.
 
         Raises:
             MethodError: layers or stacks that the model lacks, a model that has neither heads nor neurons to remove,

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
+from typing_extensions import override
 
-from bench.methods.prune.saliency import SALIENCIES, DataAware, Elementwise, Subject
+from bench.methods.prune.saliencies import SALIENCIES, DataAware, Elementwise
+from bench.methods.prune.site import Subject
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _FLOOR = 1e-6  # of the mean magnitude of all curvatures
 
 
+@SALIENCIES.register("obd")
 class Damage(DataAware, Elementwise):
     """1/2 h w^2 (LeCun et al. 1989, Optimal Brain Damage, eq. 5) with h the diagonal of the loss's Hessian.
 
@@ -30,23 +33,24 @@ class Damage(DataAware, Elementwise):
     probes: int = Field(4, ge=1, description="random vectors for each batch of examples")
 
     def seeded(self) -> bool:
-        """See `Choice`; the signs are drawn."""
+        """The signs are drawn."""
         return True
 
+    @override
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
-        """See `Elementwise`."""
         curvature = hessian_diagonal(sites, subject, examples=self.examples, probes=self.probes)
         return _damage(sites, subject, curvature)
 
 
+@SALIENCIES.register("fisher")
 class Fisher(DataAware, Elementwise):
     """1/2 F w^2 with F the diagonal of the empirical Fisher information in place of the Hessian's.
 
     F is the mean over examples of the squared gradient of the loss on one example, which is never negative.
     """
 
+    @override
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
-        """See `Elementwise`."""
         import torch
 
         from bench.methods.prune.gradients import one_by_one, parameters_of, slopes
@@ -119,7 +123,3 @@ def _damage(sites: Sequence[Site], subject: Subject, curvature: Mapping[str, Ten
         for site in sites
         for piece in site.pieces
     }
-
-
-SALIENCIES.register("obd")(Damage)
-SALIENCIES.register("fisher")(Fisher)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bench.base.errors import MethodError
-from bench.methods.prune.saliency import SALIENCIES, DataAware, Elementwise, Subject
+from bench.methods.prune.saliencies import SALIENCIES, DataAware, Elementwise
+from bench.methods.prune.site import Subject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,6 +18,7 @@ STEPS = 4  # of the end of the sequence, as in the paper's §4
 _FLOOR = 1e-6  # of the mean magnitude of all normalisers
 
 
+@SALIENCIES.register("jacobian")
 class Jacobian(DataAware, Elementwise):
     """|theta dchi/dtheta| over the expected size of theta's gradient of h, chi = ||J 1||_2 with J = dh_T/dh_(T-4).
 
@@ -28,7 +30,7 @@ class Jacobian(DataAware, Elementwise):
     """
 
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
-        """See `Elementwise`; raises `MethodError` for anything but the gates of a recurrent model."""
+        """Raises `MethodError` for anything but the gates of a recurrent model."""
         import torch
 
         from bench.methods.prune.gradients import batches, parameters_of
@@ -59,7 +61,7 @@ class Jacobian(DataAware, Elementwise):
         }
 
 
-class Run(NamedTuple):
+class LayerRun(NamedTuple):
     """The last steps of one layer: its inputs there [batch, steps, width], and the state before [batch, width]."""
 
     layer: nn.Module
@@ -73,10 +75,10 @@ class Run(NamedTuple):
 
         return lambda hidden: self.layer(self.inputs, torch.stack([hidden, self.cell], dim=1))[1][:, 0]
 
-    def only(self, row: int) -> Run:
+    def only(self, row: int) -> LayerRun:
         """The run of one example."""
         inputs, hidden, cell = (tensor[row : row + 1] for tensor in (self.inputs, self.hidden, self.cell))
-        return Run(self.layer, inputs, hidden, cell)
+        return LayerRun(self.layer, inputs, hidden, cell)
 
 
 def norms(roll: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ def norms(roll: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
     return found
 
 
-def _runs(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Run]:
+def _runs(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[LayerRun]:
     """What every recurrent layer did for a batch without padding, once for each time it ran."""
     import torch
 
@@ -119,7 +121,7 @@ def _runs(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Run]:
             first = values.new_zeros(len(values), 2, layer.width) if state is None else state
             before = values[:, :-STEPS]
             start = layer(before, first)[1] if before.size(1) else first
-            found.append(Run(layer, values[:, -STEPS:], start[:, 0], start[:, 1]))
+            found.append(LayerRun(layer, values[:, -STEPS:], start[:, 0], start[:, 1]))
     return found
 
 
@@ -145,6 +147,3 @@ def _refuse_others(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> 
                 f"prune: saliency 'jacobian' scores the gates of recurrent layers, and {name} of "
                 f"{type(model).__name__} is none. Prune the gates of an LSTM, or give another saliency."
             )
-
-
-SALIENCIES.register("jacobian")(Jacobian)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from bench.base.errors import DataError, MethodError
-from bench.methods.prune.schedule import SCHEDULES, Stepwise
+from bench.methods.prune.schedules import SCHEDULES, Stepwise
 
 if TYPE_CHECKING:
     from bench.methods.base.method import Lab
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.tasks.examples import Example
 
 
+@SCHEDULES.register("until")
 class Until(Stepwise):
     """Remove `step` of the units at a time, scored anew each time, while quality stays at `floor` or above.
 
@@ -39,19 +40,19 @@ class Until(Stepwise):
     )
 
     def seeded(self) -> bool:
-        """See `Choice`; which examples are held out is drawn."""
+        """Which examples are held out is drawn."""
         return True
 
     def scores(self) -> bool:
-        """See `Method`; it stops by the task's quality."""
+        """It stops by the task's quality."""
         return True
 
     def run(self, pruning: Pruning) -> None:
-        """See `Schedule`; raises `MethodError` for too few examples or a model whose quality is not above 0."""
+        """Raises `MethodError` for too few examples or a model whose quality is not above 0."""
         from bench.methods.prune.picking import picked
 
         method, everything = pruning.method, pruning.lab
-        begins = method.start != "given" and method.before
+        begins = method.start != "given" and self.before
         share = 1.0 / (1 + begins)
         start = pruning.snapshot()
         pruning.lab, held = divided(everything, self.hold_out)
@@ -141,6 +142,3 @@ def quality(pruning: Pruning, examples: list[Example]) -> float | None:
     except DataError:  # such as the correlation of a constant, which a pruned model may well give
         return None
     return sum(as_quality(metric, found[metric]) for metric in lab.task.metrics) / len(lab.task.metrics)
-
-
-SCHEDULES.register("until")(Until)

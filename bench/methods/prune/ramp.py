@@ -6,19 +6,21 @@ import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field
+from typing_extensions import override
 
-from bench.methods.prune.saliency import SALIENCIES, Elementwise
-from bench.methods.prune.schedule import SCHEDULES, Continuous
-from bench.methods.prune.selector import group_of
+from bench.methods.prune.arguments import PruneArguments
+from bench.methods.prune.saliencies import Magnitude
+from bench.methods.prune.schedules import SCHEDULES, Continuous
+from bench.methods.prune.selectors import group_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.methods.prune.prune import Prune
     from bench.methods.prune.run import Pruning
     from bench.methods.prune.site import Site
 
 
+@SCHEDULES.register("ramp")
 class Ramp(Continuous):
     """Every `every` steps the units whose largest |w| is below a threshold go, for good (Narang et al. 2017).
 
@@ -32,11 +34,11 @@ class Ramp(Continuous):
 
     ramp_share: float = Field(0.25, gt=0, lt=1, description="share of the steps before the threshold gets steeper")
 
-    def fits(self, method: Prune) -> None:
-        """See `Choice`."""
-        saliency = method.chosen(SALIENCIES, method.saliency)
-        largest = isinstance(saliency, Elementwise) and (method.unit == "weight" or saliency.pooling == "max")
-        if method.saliency != "magnitude" or not largest or method.delta:
+    @override
+    def fits(self, method: PruneArguments) -> None:
+        saliency = method.saliency
+        largest = isinstance(saliency, Magnitude) and (method.unit.called == "weight" or saliency.pooling == "max")
+        if not largest or method.delta:
             raise ValueError(
                 "schedule 'ramp' compares |w| with a threshold: give saliency 'magnitude', pooling 'max' for units "
                 "larger than a weight, and no delta"
@@ -48,11 +50,13 @@ class Ramp(Continuous):
                 "ramp_share lies between warmup_share, where the ramp starts, and 1 - settle_share, its end"
             )
 
+    @override
     def run(self, pruning: Pruning) -> None:
-        """See `Schedule`."""
         from bench.methods.prune.cutting import Rising
 
-        pruning.train(1.0, hooks=[Rising(pruning, self, ends(pruning))], masked=False)
+        shares = (self.warmup_share, self.ramp_share, 1.0 - self.settle_share)
+        rising = Rising(pruning, ends(pruning), shares=shares, every=self.every)
+        pruning.train(1.0, hooks=[rising], masked=False)
         pruning.apply()
 
 
@@ -82,6 +86,3 @@ def _dense(pruning: Pruning) -> dict[str, nn.Parameter]:
         return pruning.parameters
     reference = dict(pruning.lab.reference.named_parameters(remove_duplicate=False))
     return {name: reference[name] for name in pruning.parameters}
-
-
-SCHEDULES.register("ramp")(Ramp)

@@ -1,4 +1,4 @@
-"""What a unit of pruning is, and the units that are cells of one matrix."""
+"""What a unit of pruning is, the units that are cells of one matrix, and single elements of every tensor."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.method import Listed
 from bench.methods.base.roles import Target
+from bench.methods.prune.site import Site, SitePiece
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from bench.methods.prune.site import Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +36,11 @@ class Unit(Choice):
         """The sites of `model`; raises `MethodError` where it has no such units."""
 
 
+UNITS: Choices[Unit] = Choices(
+    "unit", modules=("bench.methods.prune.units", "bench.methods.prune.structural"), group="bench.units"
+)
+
+
 class Matrices(Unit):
     """Units that are cells of the targeted matrices; subclasses say how large a cell of [m, n] is.
 
@@ -47,17 +51,15 @@ class Matrices(Unit):
     def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of one unit in a matrix of `shape`."""
 
+    @override
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """See `Unit`."""
-        from bench.methods.prune.site import Piece, Site
-
         found = []
         for matrix in matrices(model, where.targets):
             rows, columns = matrix.weight.shape
             cell = self.cell((rows, columns))
-            pieces = [Piece(name=matrix.name, parameter=matrix.weight, cell=cell)]
+            pieces = [SitePiece(name=matrix.name, parameter=matrix.weight, cell=cell)]
             if where.biases and matrix.bias is not None and cell[1] == columns:
-                pieces.append(Piece(name=matrix.bias_name, parameter=matrix.bias, cell=cell[:1]))
+                pieces.append(SitePiece(name=matrix.bias_name, parameter=matrix.bias, cell=cell[:1]))
             found.append(Site(name=matrix.name, kind=matrix.kind, pieces=tuple(pieces)))
         return found
 
@@ -65,54 +67,43 @@ class Matrices(Unit):
 class Sided(Unit):
     """A unit with blocks."""
 
-    block: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
+    size: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
 
 
-UNITS: Registry[type[Unit]] = Registry(
-    "unit",
-    modules=(
-        "bench.methods.prune.unit",
-        "bench.methods.prune.structural",
-        "bench.methods.prune.hybrid",
-        "bench.methods.prune.element",
-    ),
-    group="bench.units",
-)
-
-
-class _Weight(Matrices):
+@UNITS.register("weight")
+class WeightUnit(Matrices):
     """One weight."""
 
+    @override
     def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         return (1, 1)
 
 
-class Block(Sided, Matrices):
-    """A rectangle of `block` rows and columns; the last of a row or column of blocks may be smaller."""
+@UNITS.register("block")
+class BlockUnit(Sided, Matrices):
+    """A rectangle of `size` rows and columns; the last of a row or column of blocks may be smaller."""
 
+    @override
     def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """See `Matrices`."""
-        return (min(self.block[0], shape[0]), min(self.block[1], shape[1]))
+        return (min(self.size[0], shape[0]), min(self.size[1], shape[1]))
 
 
-class _Row(Matrices):
+@UNITS.register("row")
+class RowUnit(Matrices):
     """One row: the weights of one output."""
 
+    @override
     def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         return (1, shape[1])
 
 
-class _Column(Matrices):
+@UNITS.register("column")
+class ColumnUnit(Matrices):
     """One column: the weights of one input."""
 
+    @override
     def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         return (shape[0], 1)
-
-
-UNITS.register("weight")(_Weight)
-UNITS.register("block")(Block)
-UNITS.register("row")(_Row)
-UNITS.register("column")(_Column)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,3 +162,22 @@ def _of_module(name: str, kind: str, module: nn.Module) -> list[Matrix]:
         )
         for key in weights
     ]
+
+
+@UNITS.register("element")
+class ElementUnit(Unit):
+    """One number of any tensor below the head: embeddings, matrices, biases and norms; `targets` does not apply.
+
+    What diff pruning prunes, the change of the whole pretrained model (Guo et al. 2021, arXiv:2012.07463).
+    """
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """One site for each stored tensor that trains."""
+        prefix = str(getattr(model, "base_model_prefix", ""))
+        inside = f"{prefix}." if prefix and hasattr(model, prefix) else ""
+        found = []
+        for name, parameter in model.named_parameters():
+            if name.startswith(inside) and parameter.requires_grad:
+                piece = SitePiece(name=name, parameter=parameter, cell=(1,) * parameter.dim())
+                found.append(Site(name=name, kind=name.rpartition(".")[2], pieces=(piece,)))
+        return found
