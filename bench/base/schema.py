@@ -21,7 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 class Frozen(BaseModel):
     """Immutable data that accepts no unknown key and no silent conversion between kinds of value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, protected_namespaces=(), defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, protected_namespaces=())
 
 
 def read_toml(path: Path) -> dict[str, Any]:

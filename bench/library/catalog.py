@@ -8,10 +8,8 @@ from typing import Any, Union, get_args, get_origin
 
 from bench.base.errors import BenchError, PluginError, SuiteError, unknown
 from bench.base.registry import broken_plugins
-from bench.base.schema import read_toml
-from bench.spec.suite import SUITES, load_suite, suite_names
 
-# Registries are imported where they are read, so that a listing costs no more than what it lists.
+# All else is imported where it is read, so that a listing costs no more than what it lists.
 
 Row = dict[str, str]
 Table = dict[str, Any]
@@ -23,6 +21,9 @@ def _first_sentence(text: str | None) -> str:
 
 def _suite_tables() -> Iterator[tuple[str, Table, list[Table]]]:
     """Name, table and task tables of every suite, not validated; a malformed one of another package is skipped."""
+    from bench.base.schema import read_toml
+    from bench.spec.suite import SUITES, suite_names
+
     for name in suite_names():
         try:
             path = SUITES.path(name)
@@ -188,6 +189,8 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _suite_parts(name: str) -> dict[str, Any]:
+    from bench.spec.suite import SUITES, load_suite, suite_names
+
     found = {"suite": load_suite(name).model_dump(exclude_defaults=False)} if name in suite_names() else {}
     for suite, _, tasks in _suite_tables():
         if any(task.get("name") == name for task in tasks):

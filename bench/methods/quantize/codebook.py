@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from typing_extensions import override
+
 from bench.base.errors import MethodError
-from bench.methods.quantize.grid import GRIDS, Asked, Coded, Grid
+from bench.methods.quantize.grid import GRIDS, Coded, Grid, GridInput
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,40 +30,40 @@ class Codebook(Grid):
     widths: ClassVar[range] = range(1, 9)
     keeps_zero: ClassVar[bool] = False
 
-    def code(self, asked: Asked) -> Coded:
-        """See `Grid`."""
+    @override
+    def code(self, given: GridInput) -> Coded:
         import torch
 
         from bench.layers.coding import Coding
 
-        cells, values = asked.cells, asked.values
-        least, most = self._inner(asked)
+        cells, values = given.cells, given.values
+        least, most = self._inner(given)
         outside = (values < cells.whole(least)) | (values > cells.whole(most))
         books = []
         for cell, out in zip(cells.split(values), cells.split(outside), strict=True):
-            books.append(centroids(cell[~out], asked.bits).book)
+            books.append(centroids(cell[~out], given.bits).book)
         book = torch.stack(books).view(*cells.shape, -1)
         places = outside.view(-1).nonzero()[:, 0]
-        coding = Coding(form="codebook", bits=asked.bits, cells=cells, outliers=len(places))
+        coding = Coding(form="codebook", bits=given.bits, cells=cells, outliers=len(places))
         side = {"codebook": book}
         if len(places):
             side |= {"outlier_places": places.int(), "outlier_values": values.reshape(-1)[places].clone()}
-        return Coded(coding=coding, codes=self._nearest(asked, (book[..., 1:] + book[..., :-1]) / 2), side=side)
+        return Coded(coding=coding, codes=self._nearest(given, (book[..., 1:] + book[..., :-1]) / 2), side=side)
 
-    def _nearest(self, asked: Asked, middles: Tensor) -> Tensor:
+    def _nearest(self, given: GridInput, middles: Tensor) -> Tensor:
         """How many of its cell's `middles` [groups, buckets, 2^bits - 1] each value is above."""
         import torch
 
         if middles.shape[:2] == (1, 1):
-            return torch.bucketize(asked.values, middles.flatten(), out_int32=True).to(torch.uint8)
-        codes = torch.zeros(asked.values.shape, dtype=torch.uint8, device=asked.values.device)
+            return torch.bucketize(given.values, middles.flatten(), out_int32=True).to(torch.uint8)
+        codes = torch.zeros(given.values.shape, dtype=torch.uint8, device=given.values.device)
         for middle in middles.unbind(-1):
-            codes += asked.values > asked.cells.whole(middle)
+            codes += given.values > given.cells.whole(middle)
         return codes
 
-    def _inner(self, asked: Asked) -> tuple[Tensor, Tensor]:
+    def _inner(self, given: GridInput) -> tuple[Tensor, Tensor]:
         """The ends, one pair a cell, between which a weight is no outlier."""
-        cells, values = asked.cells, asked.values
+        cells, values = given.cells, given.values
         count = cells.sizes().to(values.device)
         mean = cells.reduce(values, "sum") / count
         variance = cells.reduce((values - cells.whole(mean)).square(), "sum") / count
