@@ -37,6 +37,8 @@ class Broken:
 
 def broken_plugins() -> list[Broken]:
     """The broken plug-ins among all that were looked for in this process, by group and name."""
+    for registry in _REGISTRIES:
+        registry._report_idle()
     return [_BROKEN[key] for key in sorted(_BROKEN)]
 
 
@@ -105,6 +107,7 @@ class Registry(Generic[T]):
         self._plugins: dict[str, T] = {}
         self._origins: dict[str, str] = {}  # the module that registered each name
         self._contested: dict[str, str] = {}
+        self._loaded: list[EntryPoint] = []
         self._built_in = self._complete = False
         _REGISTRIES.add(self)
 
@@ -161,7 +164,7 @@ class Registry(Generic[T]):
         self._complete = True
         for group in (self.group, *self._also):
             for point in points_of(group):
-                self._plug_in(point, must_register=group == self.group)
+                self._plug_in(point)
 
     def _load_built_in(self) -> None:
         if self._built_in:
@@ -174,16 +177,22 @@ class Registry(Generic[T]):
             self._built_in = False
             raise
 
-    def _plug_in(self, point: EntryPoint, *, must_register: bool) -> None:
-        package, before = _package(point.module), len(self._plugins)
+    def _plug_in(self, point: EntryPoint) -> None:
         try:
             point.load()
-            if must_register and len(self._plugins) == before and package not in map(_package, self._origins.values()):
-                raise PluginError(f"it registers no {self.kind}")
         except Exception as error:  # whatever another package does, what does not use it goes on
             for registry in _REGISTRIES:
-                registry._forget_lost(package)
+                registry._forget_lost(_package(point.module))
             report_broken(point, error)
+        else:
+            self._loaded.append(point)
+
+    def _report_idle(self) -> None:
+        """File entry points of the own group as broken whose packages registered nothing."""
+        packages = {_package(origin) for origin in self._origins.values()}
+        for point in self._loaded:
+            if point.group == self.group and _package(point.module) not in packages:
+                report_broken(point, f"it registers no {self.kind}")
 
     def _forget_lost(self, package: str) -> None:
         """Drop what modules of `package` registered before their import failed."""

@@ -143,6 +143,7 @@ def test_what_a_plug_in_registered_before_it_failed_is_dropped(installed, names)
 def test_a_plug_in_that_registers_nothing_is_broken(installed, names):
     installed("theirs", "")
     assert names.names() == ["ours"]
+    assert len(registry.broken_plugins()) == 1
     with pytest.raises(PluginError, match="it registers no method"):
         names.get("theirs")
 
