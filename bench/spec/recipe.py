@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import unknown
-from bench.base.schema import Frozen, read_toml, validated
+from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.columns import column
-from bench.spec.suite import NAME
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 
