@@ -93,7 +93,7 @@ def test_an_argument_that_must_be_given_is_asked_for(registered, recipe):
         power: float
 
     registered("strict", Strict)
-    with pytest.raises(SuiteError, match=r"stage 1: saliency.power: missing"):
+    with pytest.raises(SuiteError, match=r"stage 1: saliency: missing\. Add power = …"):
         recipe('saliency = "strict"')
     stage = recipe('saliency = { name = "strict", power = 1.0 }').stages[0]
     assert stage.arguments["saliency"] == {"name": "strict", "pooling": "sum", "power": 1.0}
