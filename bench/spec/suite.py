@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import SuiteError, unknown
-from bench.base.schema import Frozen, read_toml, validated
+from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.base.shelf import Shelf
 from bench.columns import column
 from bench.spec.setting import Setting, Training
@@ -20,7 +20,6 @@ _PACKAGE = Path(__file__).parent.parent
 # A wheel carries the suites inside the package; in a checkout they stand beside it.
 SUITES_DIR = next(path for path in (_PACKAGE / "suites", _PACKAGE.parent / "suites") if path.is_dir())
 SUITES = Shelf("suite", folder=SUITES_DIR, group="bench.suites")
-NAME = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class Source(Frozen):

@@ -56,7 +56,7 @@ def test_the_rows_of_the_recipes_page_are_a_grid_under_the_names_that_it_says():
 
 def test_the_choice_of_the_methods_page_takes_a_name_or_a_table():
     names = {}
-    exec(blocks("methods.md", "python")[1], names)
+    exec(compile(blocks("methods.md", "python")[1], "methods.md", "exec", dont_inherit=True), names)
     assert names["DropSome"]().order.numbers(3) == [2, 1, 0]
     method = names["DropSome"](order={"name": "from-the-top", "spare": 1})
     assert method.order.numbers(3) == [1, 0]

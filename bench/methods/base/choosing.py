@@ -49,7 +49,7 @@ class Choosing(Method):
     def chosen(self, registry: Registry[type[C]], name: str) -> C:
         """The plug-in `name` of `registry` with those of the given arguments that are its own.
 
-        Raises `MethodError` where it declares an argument that the method has.
+        Raises `MethodError` if it declares an argument that the method has.
         """
         plugin = registry.get(name)
         clash = sorted(plugin.model_fields.keys() & type(self).model_fields.keys())
