@@ -44,9 +44,14 @@ class Columns(Mapping[str, Column]):
     def __init__(self, modules: tuple[str, ...], *, group: str, also: tuple[str, ...]) -> None:
         self._register = _Register("column", modules=modules, group=group, also=also)
 
-    def register(self, *columns: Column) -> None:
-        """File columns under their names; a name taken already raises `PluginError` that names both modules."""
-        origin = calling_module()
+    def register(self, *columns: Column, origin: str | None = None) -> None:
+        """File columns under their names; a name taken already raises `PluginError` that names both modules.
+
+        Args:
+            columns: what to file.
+            origin: the module whose columns they are; None is the one that calls.
+        """
+        origin = origin or calling_module()
         for column in columns:
             self._register.file(column.name, column, origin=origin)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from bench.columns import COLUMNS, Column
+from bench.columns import Column
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.generated.generator import GENERATORS, Generator
 from bench.tasks.kinds.classification import Classification
@@ -80,7 +80,6 @@ class Clips(Generator):
         return reviews(split, 32, seed)
 
 
-COLUMNS.register(BalancedAccuracy.column)
 METRICS.register(BalancedAccuracy.name)(BalancedAccuracy())
 KINDS.register(Stars.name)(Stars())
 SOURCES.register(Reviews.name)(Reviews())
