@@ -3,17 +3,39 @@
 import csv
 import io
 import json
+import re
+import sys
+from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
 BELONGS_TO = {
     "suites": ["outside"],
-    "recipes": ["drop-one", "halved", "kept-rows"],
+    "recipes": ["drop-one", "halved", "kept-rows", "thinned"],
     "methods": ["drop-last", "halve"],
-    "choices": ["rows", "shouting"],
+    "choices": ["rows", "inner", "share-of-row", "shouting"],
     "measures": ["depth"],
     "columns": ["balanced_accuracy", "layers_run"],
 }
+
+
+def test_the_page_on_plug_ins_has_every_group_and_the_package_one_plug_in_of_each_row():
+    sources = [path.read_text("utf-8") for path in (ROOT / "bench").rglob("*.py")]
+    there = {group for source in sources for group in re.findall(r'group="(bench\.\w+)"', source)}
+    page = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    rows = [re.findall(r"`(bench\.\w+)`", line.split("|")[2]) for line in page.splitlines() if line.startswith("|")]
+    assert {group for row in rows for group in row} == there
+    used = tomllib.loads((HERE / "outside" / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    assert used.keys() <= there
+    assert all(used.keys() & set(row) for row in rows if row)
 
 
 @pytest.mark.parametrize("kind", BELONGS_TO)
@@ -36,7 +58,7 @@ def test_the_page_of_columns_says_all_that_the_package_declares(outside):
 def test_its_suite_is_sound(outside):
     done = outside("check", "outside")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "outside is sound: 1 tasks x 4 recipes" in done.stdout
+    assert "outside is sound: 1 tasks x 5 recipes" in done.stdout
 
 
 def test_its_names_are_suggested(outside):
@@ -62,7 +84,7 @@ def test_its_suite_runs_to_a_board_that_its_column_ranks(outside, ran):
     assert "drop-one" in ran
     board = rows_of(outside("leaderboard", "outside", "--track", "shallow", "--format", "csv"))
     assert board[0]["recipe"] == "drop-one"
-    assert {row["recipe"] for row in board} == {"none", "drop-one", "kept-rows", "halved"}
+    assert {row["recipe"] for row in board} == {"none", "drop-one", "kept-rows", "halved", "thinned"}
 
 
 @pytest.mark.slow
@@ -70,7 +92,7 @@ def test_its_columns_are_in_the_table(outside, ran):
     columns = ["--column", "layers_run", "--column", "balanced_accuracy", "--column", "size_bytes"]
     rows = {row["recipe"]: row for row in rows_of(outside("table", "outside", *columns, "--format", "csv"))}
     assert {name: float(row["layers_run"]) for name, row in rows.items()} == {
-        **dict.fromkeys(["none", "kept-rows", "halved"], 4.0),
+        **dict.fromkeys(["none", "kept-rows", "halved", "thinned"], 4.0),
         "drop-one": 3.0,
     }
     assert all(0 <= float(row["balanced_accuracy"]) <= 1 for row in rows.values())
@@ -94,7 +116,10 @@ def test_an_architecture_of_the_package_is_compressed_by_a_method_of_bench(outsi
     from transformers import ErnieConfig, ErnieForSequenceClassification
 
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-    model = ErnieForSequenceClassification(ErnieConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes))
+    labels = {"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 0, "good": 1}}
+    model = ErnieForSequenceClassification(
+        ErnieConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **labels)
+    )
     model.save_pretrained(outside.folder / "ernie")
     tokenizer.save_pretrained(outside.folder / "ernie")
     done = outside(

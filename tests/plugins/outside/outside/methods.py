@@ -1,4 +1,4 @@
-"""Two methods, and a solver of the method `factorize`."""
+"""Two methods, and choices of three methods of bench."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pydantic import Field
 
 from bench.methods.base.method import METHODS, Lab, Method
 from bench.methods.factorize.solver import SOLVERS, MatrixSolver
+from bench.methods.prune.saliencies import SALIENCIES, Elementwise
+from bench.methods.quantize.grid import CellBounds
+from bench.methods.quantize.ranges import RANGES, MinMax
 
 
 @METHODS.register("drop-last")
@@ -55,3 +58,28 @@ class Rows(MatrixSolver):
 
         kept = weight[weight.norm(dim=1).topk(rank).indices]
         return torch.linalg.lstsq(kept.T.double(), weight.T.double()).solution.T.to(weight.dtype), kept
+
+
+@SALIENCIES.register("share-of-row")
+class ShareOfRow(Elementwise):
+    """|w| over the largest of its row, to a power."""
+
+    power: float = Field(1.0, gt=0, description="the power")
+
+    def elements(self, sites, subject):
+        weights = {piece.name: subject.change(piece).abs() for site in sites for piece in site.pieces}
+        return {
+            name: (weight / weight.amax(-1, keepdim=True).clamp_min(1e-12)) ** self.power
+            for name, weight in weights.items()
+        }
+
+
+@RANGES.register("inner")
+class Inner(MinMax):
+    """A share of the range from the least to the largest value."""
+
+    share: float = Field(0.9, gt=0, le=1, description="the share")
+
+    def bounds(self, given):
+        full = super().bounds(given)
+        return CellBounds(full.low * self.share, full.high * self.share)
