@@ -122,7 +122,13 @@ class Registry(Generic[T]):
         return file
 
     def file(self, name: str, plugin: T, *, origin: str) -> None:
-        """File a plug-in of the module `origin`; a name taken already raises `PluginError` that names both modules."""
+        """File a plug-in of the module `origin`; raises as `refuse_taken` does."""
+        self.refuse_taken(name, origin=origin)
+        self._plugins[name] = plugin
+        self._origins[name] = origin
+
+    def refuse_taken(self, name: str, *, origin: str) -> None:
+        """Raise `PluginError` that names both modules if `name`, which the module `origin` wants, is taken."""
         if _package(origin) != _package(__name__):
             self._load_built_in()  # so that a clash is found in the other package and not in bench
         if name in self._plugins:
@@ -131,8 +137,6 @@ class Registry(Generic[T]):
             if first != origin:
                 self._contested[name] = problem
             raise PluginError(problem)
-        self._plugins[name] = plugin
-        self._origins[name] = origin
 
     def get(self, name: str, *, where: str | None = None) -> T:
         """The plug-in filed under `name`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.columns.column import Column, Ends, Part, PValue
+from bench.columns.column import Column, IntervalNames, Part, PValue
 from bench.columns.registry import Columns
 
 COLUMNS = Columns(
@@ -31,4 +31,13 @@ def column(name: str, *, where: str | None = None) -> Column:
     return COLUMNS.named(name, where=where)
 
 
-__all__ = ["COLUMNS", "Column", "Columns", "Ends", "PValue", "Part", "column"]
+def with_intervals(*names: str) -> tuple[str, ...]:
+    """`names`, each followed by the columns of its interval if it has one: no value stands without."""
+    found: list[str] = []
+    for name in names:
+        own = COLUMNS.get(name)
+        found += [name, *(own.interval.names() if own is not None and own.interval else ())]
+    return tuple(dict.fromkeys(found))
+
+
+__all__ = ["COLUMNS", "Column", "Columns", "IntervalNames", "PValue", "Part", "column", "with_intervals"]

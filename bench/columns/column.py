@@ -11,21 +11,21 @@ Mean = Literal["arithmetic", "geometric", "largest", "sum", "ratio of means", "n
 Scale = Literal["share", "correlation", "quality", "difference of qualities", "ratio of qualities"]
 
 
-class Ends(NamedTuple):
-    """The names under which a value's interval stands: its two ends and, if the value is tested, its p."""
+class IntervalNames(NamedTuple):
+    """The names under which a value's interval stands: its two ends, and its p, empty if the value is not tested."""
 
     low: str
     high: str
-    p: str | None = None
+    p: str = ""
 
     @classmethod
-    def of(cls, name: str, *, tested: bool = False) -> Ends:
+    def of(cls, name: str, *, tested: bool = False) -> IntervalNames:
         """The names for the value `name`; nothing else in the project builds such a name."""
-        return cls(f"{name}_low", f"{name}_high", f"{name}_p" if tested else None)
+        return cls(f"{name}_low", f"{name}_high", f"{name}_p" if tested else "")
 
     def names(self) -> tuple[str, ...]:
         """Those that there are."""
-        return (self.low, self.high) if self.p is None else (self.low, self.high, self.p)
+        return (self.low, self.high, self.p) if self.p else (self.low, self.high)
 
 
 class Part(NamedTuple):
@@ -89,7 +89,7 @@ class Column:
     scale: Scale | None = None
     in_quality: Literal["share", "correlation"] | None = None
     power: tuple[str, ...] = ()
-    interval: Ends | None = None
+    interval: IntervalNames | None = None
     part: Part | None = None
 
     def __post_init__(self) -> None:
@@ -100,6 +100,18 @@ class Column:
     def least(self) -> float | None:
         """The least value there can be: 0 of counts, bytes and seconds; None if there is no such bound."""
         return 0.0 if self.show in ("count", "bytes", "seconds") else None
+
+    @property
+    def is_score(self) -> bool:
+        """Whether its kind is `score`."""
+        return self.kind == "score"
+
+    @property
+    def ends(self) -> IntervalNames:
+        """The columns of its interval; raises `ValueError` if it has none."""
+        if self.interval is None:
+            raise ValueError(f"column {self.name} has no interval")
+        return self.interval
 
     def with_interval(
         self, says: str, *, source: str, oracle: str, p: PValue | None = None, mean: Mean | None = None
@@ -117,7 +129,7 @@ class Column:
             Columns to register, this one first. Ends of scores have no better direction; those of measurements have
             that of the value, so that a board may rank by what is certain.
         """
-        ends = Ends.of(self.name, tested=p is not None)
+        ends = IntervalNames.of(self.name, tested=p is not None)
         end = replace(
             self,
             better=None if self.kind == "score" else self.better,
@@ -131,7 +143,7 @@ class Column:
         low = replace(end, name=ends.low, says=f"lower end of the {says}", part=Part(self.name, "low"))
         high = replace(end, name=ends.high, says=f"upper end of the {says}", part=Part(self.name, "high"))
         found = (replace(self, interval=ends), low, high)
-        if p is None or ends.p is None:
+        if p is None:
             return found
         tested = Column(
             ends.p,

@@ -2,7 +2,7 @@
 
 from bench.columns.column import Column
 
-_FORM = "ours: what fvcore calls a flop, with operators of our own where fvcore has none or counts element by element"
+_FORM = "ours: what fvcore calls a flop, with operators of our own if fvcore has none or counts element by element"
 _TRACE, _DEPTH = "measures/test_trace.py", "measures/test_dynamic_depth.py"
 
 COLUMNS = (

@@ -57,7 +57,7 @@ COLUMNS = (
     ),
     Column(
         "macs_decoder_token",
-        says="multiply-adds of all but the encoder for a target of the stated length, by token",
+        says="multiply-adds of all but the encoder for a target of the stated length, per token",
         kind="count",
         show="count",
         unit="MAC",

@@ -44,7 +44,7 @@ COLUMNS = (
         kind="measurement",
         show="number",
         unit="W",
-        source="ours: measuring.md, section 4; absent where other work had over 10 % of the processor time",
+        source="ours: measuring.md, section 4; absent if other work had over 10 % of the processor time",
         oracle="measures/test_energy_windows.py::test_the_idle_window_comes_first_and_runs_nothing",
     ),
     Column(
@@ -60,7 +60,7 @@ COLUMNS = (
     ),
     Column(
         "water_l",
-        says="water of energy_kwh: times the setting's PUE and its WUE; absent where the setting states no WUE",
+        says="water of energy_kwh: times the setting's PUE and its WUE; absent if the setting states no WUE",
         kind="measurement",
         show="number",
         unit="L",

@@ -24,6 +24,11 @@ class _Register(Registry[Column]):
         self._load() if all_packages else self._load_built_in()
         return self._plugins
 
+    def of_others(self) -> tuple[str, ...]:
+        """The names that modules beside the built-in ones filed."""
+        known = self.known(all_packages=True)
+        return tuple(name for name in known if self._origins[name] not in self._modules)
+
     def contested(self, name: str) -> bool:
         """Whether two modules filed a column under `name`."""
         return name in self._contested
@@ -42,10 +47,10 @@ class Columns(Mapping[str, Column]):
     """
 
     def __init__(self, modules: tuple[str, ...], *, group: str, also: tuple[str, ...]) -> None:
-        self._register = _Register("column", modules=modules, group=group, also=also)
+        self._registry = _Register("column", modules=modules, group=group, also=also)
 
     def register(self, *columns: Column, origin: str | None = None) -> None:
-        """File columns under their names; a name taken already raises `PluginError` that names both modules.
+        """File columns under their names; if one is taken already, `PluginError` names both modules and none is filed.
 
         Args:
             columns: what to file.
@@ -53,23 +58,29 @@ class Columns(Mapping[str, Column]):
         """
         origin = origin or calling_module()
         for column in columns:
-            self._register.file(column.name, column, origin=origin)
+            self._registry.refuse_taken(column.name, origin=origin)
+        for column in columns:
+            self._registry.file(column.name, column, origin=origin)
+
+    def of_others(self) -> tuple[str, ...]:
+        """The names that other packages registered, in that order."""
+        return self._registry.of_others()
 
     def named(self, name: str, *, where: str | None = None) -> Column:
         """The column called `name`; raises as `Registry.get`."""
-        sound = name in self and not self._register.contested(name)
-        return self[name] if sound else self._register.get(name, where=where)
+        sound = name in self and not self._registry.contested(name)
+        return self[name] if sound else self._registry.get(name, where=where)
 
     def __getitem__(self, name: str) -> Column:
         if name not in self:
             raise KeyError(name)
-        return self._register.known(all_packages=False)[name]
+        return self._registry.known(all_packages=False)[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._register.known(all_packages=False) or name in self._register.known(all_packages=True)
+        return name in self._registry.known(all_packages=False) or name in self._registry.known(all_packages=True)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._register.known(all_packages=True))
+        return iter(self._registry.known(all_packages=True))
 
     def __len__(self) -> int:
-        return len(self._register.known(all_packages=True))
+        return len(self._registry.known(all_packages=True))

@@ -117,7 +117,7 @@ COLUMNS = (
     ),
     Column(
         "attack_transfer_success",
-        says="share of the texts that flip the reference that flip this model too, where it was right before",
+        says="of the texts that flip the reference, the share that flips this model too, if it was right before",
         kind="score",
         show="percent",
         better="lower",

@@ -12,7 +12,7 @@ _KNOWN = "measures/test_timing_pairs.py::test_the_interval_of_a_known_ratio_cont
 COLUMNS = (
     *Column(
         "latency_p50_s",
-        says="median seconds a batch of the stated size, after warm-up",
+        says="median seconds per batch of the stated size, after warm-up",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -55,7 +55,7 @@ COLUMNS = (
     ),
     Column(
         "latency_undisturbed_s",
-        says="seconds a batch without the machine's other users: sum over laps of each lap's 3 % quantile",
+        says="seconds per batch without the machine's other users: sum over laps of each lap's 3 % quantile",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -85,7 +85,7 @@ COLUMNS = (
     ),
     Column(
         "throughput_eps",
-        says="examples a second at the stated throughput batch",
+        says="examples per second at the stated throughput batch",
         kind="measurement",
         show="number",
         unit="examples/s",

@@ -58,7 +58,7 @@ def write_tables(record_path: Path, readings: Iterable[Mapping[str, Table]]) -> 
     """Write the tables of every reading, by name, beside the record that is about to be written to `record_path`.
 
     A file left by a run that died before its record is overwritten; one that belongs to a record never is. Numbers are
-    kept in 32 bits where that loses nothing, as with what a model gives.
+    kept in 32 bits if that loses nothing, as with what a model gives.
 
     Returns:
         By table, what `read_table` finds in the record's provenance: `file`, `sha256` and `rows`.
@@ -151,7 +151,7 @@ def _write(path: Path, table: Table) -> str:
 
 
 def _narrowed(values: Any) -> Any:
-    """Numbers of 64 bits, alone or in lists, in 32 bits where every one of them stays equal."""
+    """Numbers of 64 bits, alone or in lists, in 32 bits if every one of them stays equal."""
     import pyarrow
 
     wide, narrow = pyarrow.float64(), pyarrow.float32()

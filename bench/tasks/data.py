@@ -1,4 +1,4 @@
-"""The data of a task, ready to use: read from its source, subsampled where the suite says so, and checked."""
+"""The data of a task, ready to use: read from its source, subsampled if the suite says so, and checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
-    """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" where they were.
+    """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" if they were.
 
     A subsample keeps the order of the data, and a larger one of the same seed holds the smaller one.
 

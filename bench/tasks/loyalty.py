@@ -50,7 +50,7 @@ def fidelity_kl(reference: Array, artifact: Array) -> float:
 
 
 def output_correlation(reference: Array, artifact: Array) -> float | None:
-    """Pearson correlation of two regression outputs [examples]; None where one of them is constant."""
+    """Pearson correlation of two regression outputs [examples]; None if one of them is constant."""
     import numpy as np
 
     if len(reference) < 2 or np.ptp(reference) == 0 or np.ptp(artifact) == 0:

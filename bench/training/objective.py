@@ -59,7 +59,7 @@ class DistillationTerm(Term):
 
 
 def _predicted(batch: Batch) -> Tensor | None:
-    """Which tokens of a batch have a target, [batch, length]; None where examples have one, and not their tokens."""
+    """Which tokens of a batch have a target, [batch, length]; None if examples have one, and not their tokens."""
     labels = batch.targets.get("labels")
     return None if labels is None or labels.dim() != 2 else labels != IGNORED
 

@@ -30,7 +30,7 @@ class NextTokens(NamedTuple):
         return {"label_loyalty": float(self.same.mean()), "fidelity_kl": float(self.nats.mean())}
 
     def table(self) -> dict[str, list[Any]]:
-        """A row a token, for the record."""
+        """A row per token, for the record."""
         return {"kl_nats": self.nats.tolist(), "same": self.same.tolist()}
 
 

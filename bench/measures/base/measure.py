@@ -26,7 +26,7 @@ class Reading:
 
     `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
     hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
-    `tables` hold what was seen example by example: table name -> column name -> one value a row, None where a row has
+    `tables` hold what was seen example by example: table name -> column name -> one value per row, None if a row has
     none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
     """
 

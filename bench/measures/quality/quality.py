@@ -75,7 +75,7 @@ class Quality(Measure):
         return ("quality", *metric_columns(), "drop", "retention", *INTERVALS, "calibration_ece")
 
     def read(self, pair: Pair) -> Reading:
-        """Score both models; every column is absent where the labels are hidden."""
+        """Score both models; every column is absent if the labels are hidden."""
         reading = Reading()
         reading.leave(
             "not a metric of this task", *(metric for metric in metric_columns() if metric not in pair.task.metrics)
@@ -100,7 +100,7 @@ class Quality(Measure):
 
 
 def _conditions(pair: Pair) -> dict[str, Any]:
-    """What the kind says that the artifact's scores depend on, by split; nothing where it says nothing."""
+    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
     found = {
         split: pair.kind.conditions(
             pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=pair.max_length
@@ -128,7 +128,7 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
     if not pair.kind.classifies:
         reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
         return
-    labels = [example.label for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
+    labels = [pair.kind.truth(example) for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
     known = [int(label) for label in labels if label is not None]
     if len(known) < len(labels):
         reading.leave("the labels are hidden", "calibration_ece")
@@ -150,7 +150,7 @@ def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
     """
     right = commonest = total = 0
     for split in pair.task.evaluate:
-        labels = [example.label for example in pair.evaluator.examples(split)]
+        labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
         said = pair.evaluator.predict(pair.reference, split)
         if not isinstance(said, ClassLogits) or None in labels:
             return

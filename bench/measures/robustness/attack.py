@@ -75,14 +75,14 @@ class Attack(Measure):
     optional = True
 
     def read(self, pair: Pair) -> Reading:
-        """Attack both models on one sample; absent for tasks other than classification and where labels are hidden."""
+        """Attack both models on one sample; absent for tasks that do not classify, and if labels are hidden."""
         reading = Reading()
         if not pair.kind.classifies:
             reading.leave(f"an attack flips a label, and a {pair.task.kind} task has none", *self.columns)
             return reading
         sample = _sample(pair)
         examples = [example for _, example in sample]
-        if any(example.label is None for example in examples):
+        if any(pair.kind.truth(example) is None for example in examples):
             reading.leave("the labels are hidden", *self.columns)
             return reading
         reference = _attacked(pair, pair.reference, examples)
@@ -119,7 +119,7 @@ def _sample(pair: Pair) -> Sample:
 
 
 def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
-    """One model's attack, from the evaluator's memory where the same model was attacked before in the same way."""
+    """One model's attack, from the evaluator's memory if the same model was attacked before in the same way."""
     measuring = pair.setting.measuring
     told = (VERSION, *ATTACK_SOURCES.names(), measuring.attack_examples, measuring.attack_queries)
     key = (loaded.content_hash, "attack", pair.seed, *told)
@@ -129,7 +129,7 @@ def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attack
 def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
     """Attack one model on every example that it has right."""
     clean = _probabilities(pair, loaded, examples)
-    right = [number for number, example in enumerate(examples) if clean[number].argmax() == example.label]
+    right = [number for number, example in enumerate(examples) if clean[number].argmax() == pair.kind.truth(example)]
     known = known_words(pair.reference.tokenizer)
     ground = Ground(
         model=loaded.model, tokenizer=loaded.tokenizer, device=pair.device, seed=pair.seed, known_words=known
@@ -163,7 +163,9 @@ def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example])
         return AttackedSide(own=own, withstands={})
     changed = [pair.kind.with_text(examples[number], outcome.text) for number, outcome in replayed.items()]
     said = _probabilities(pair, pair.artifact, changed).argmax(axis=1)
-    withstands = {number: bool(label == examples[number].label) for number, label in zip(replayed, said, strict=True)}
+    withstands = {
+        number: bool(label == pair.kind.truth(examples[number])) for number, label in zip(replayed, said, strict=True)
+    }
     return AttackedSide(own=own, withstands=withstands)
 
 

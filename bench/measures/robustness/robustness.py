@@ -24,7 +24,7 @@ class Robustness(Measure):
     budget_s = 5.0
 
     def read(self, pair: Pair) -> Reading:
-        """Score both models on the shifted splits; absent where the task has none or hides its labels."""
+        """Score both models on the shifted splits; absent if the task has none or hides its labels."""
         reading = Reading()
         if not pair.task.ood:
             reading.leave("the task has no shifted split", *self.columns)

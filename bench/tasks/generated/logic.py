@@ -57,7 +57,7 @@ def satisfiable(first: Statement, second: Statement) -> bool:
     """Whether some world makes both true.
 
     "Every A is B" forbids the kinds in A but not B, "no A is B" those in both; what is not forbidden may exist. So
-    the two, and the existence of their nouns, hold together exactly where each demand for an individual leaves a
+    the two, and the existence of their nouns, hold together exactly if each demand for an individual leaves a
     kind that is not forbidden.
     """
     kinds = _kinds(first, second)

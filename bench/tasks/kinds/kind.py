@@ -39,7 +39,7 @@ class Maskable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Feature:
-    """One model input made from one example (span QA makes several, one a window).
+    """One model input made from one example (span QA makes several, one per window).
 
     `inputs` are lists of token ids and masks (`input_ids`, `attention_mask`, perhaps `token_type_ids` or
     `decoder_input_ids`), unpadded: all that the model is called with; `targets` what the loss needs (`labels`, a number

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, TaskKind
 from bench.tasks.kinds.marks import end_id
-from bench.tasks.kinds.tokens import TokenKind
 from bench.tasks.predictions import TextLosses
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from bench.spec.suite import Task
 
 
-class LanguageModelling(TokenKind):
+class LanguageModelling(TaskKind):
     """A causal model over the texts of all examples joined, an end token before the first and after each.
 
     The stream is cut into blocks of `max_length` tokens that overlap by one, so that every token but the first is
@@ -28,8 +27,10 @@ class LanguageModelling(TokenKind):
 
     name = "language_modelling"
     head = "causal-language-modelling"
+    predicts = TextLosses
+    per_token = True
     asked = "next"
-    tokens_compared = 16
+    tokens_compared = 16  # more would take too long: there is a distribution over the vocabulary per token
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.base.errors import DataError
 from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Maskable
+from bench.tasks.kinds.kind import KINDS, Batch, Feature, Maskable, TaskKind
 from bench.tasks.kinds.masking import CHOSEN, MASKED, RANDOM, masked
-from bench.tasks.kinds.tokens import TokenKind
 from bench.tasks.predictions import TextLosses
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from bench.spec.suite import Task
 
 
-class MaskedLanguageModelling(TokenKind):
+class MaskedLanguageModelling(TaskKind):
     """BERT's own task (Devlin et al. 2019, arXiv:1810.04805, §3.1) on one text at a time.
 
     Which tokens are predicted, and what a model reads in their places, is chosen anew each time a text is trained on
@@ -32,6 +31,8 @@ class MaskedLanguageModelling(TokenKind):
 
     name = "masked_language_modelling"
     head = "masked-language-modelling"
+    predicts = TextLosses
+    per_token = True
     asked = "chosen"
     tokens_compared = 128  # only about one token in seven is predicted
 
@@ -41,7 +42,7 @@ class MaskedLanguageModelling(TokenKind):
         """Every text with its special tokens, a longer one in pieces of `max_length` that share no word.
 
         All have targets, as what is evaluated is chosen here. With `training`, pieces that hold no word are left out.
-        Raises `DataError` where the tokenizer has no mask token.
+        Raises `DataError` if the tokenizer has no mask token.
         """
         if tokenizer.mask_token_id is None:
             raise DataError(

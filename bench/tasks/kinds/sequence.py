@@ -29,9 +29,9 @@ class SequenceKind(TaskKind):
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
     ) -> list[Feature]:
-        """One feature an example; the longer text of a pair is cut first.
+        """One feature per example; the longer text of a pair is cut first.
 
-        Raises `DataError` where some examples are pairs and others not, or where a training label is hidden.
+        Raises `DataError` if some examples are pairs and others not, or if a training label is hidden.
         """
         if not examples:
             return []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SpanQA(TaskKind):
-    """A start and an end score a token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
+    """A start and an end score per token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
 
     name = "span_qa"
     head = "question-answering"

@@ -38,10 +38,10 @@ class Translation(TaskKind):
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
     ) -> list[Feature]:
-        """One feature an example; source and target are cut to `max_length` tokens each, the target's end included.
+        """One feature per example; source and target are cut to `max_length` tokens each, the target's end included.
 
-        Without `training` the decoder's input is its start token alone. Raises `DataError` where a training target is
-        hidden, or where the tokenizer has nothing that ends a text.
+        Without `training` the decoder's input is its start token alone. Raises `DataError` if a training target is
+        hidden, or if the tokenizer has nothing that ends a text.
         """
         if not examples:
             return []
@@ -117,7 +117,7 @@ class Translation(TaskKind):
     @override
     def check(self, example: Example, task: Task, *, where: str) -> None:
         if example.target is not None and not example.target.strip():
-            raise DataError(f"{where}: the target is empty; leave it out where it is hidden")
+            raise DataError(f"{where}: the target is empty; leave it out if it is hidden")
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """Also BLEU of the artifact's texts with the reference's as targets."""

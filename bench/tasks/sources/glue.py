@@ -21,7 +21,7 @@ class GlueSource(DataSource):
     name = "glue"
 
     def load(self, task: Task, *, data_dir: Path | None) -> TaskData:
-        """Every split the task names, from `data_dir` where one is given and from the hub otherwise.
+        """Every split the task names, from `data_dir` if one is given and from the hub otherwise.
 
         Labels become indices into `task.labels`, whatever their order in the source. Raises `DataError` for data that
         is missing or malformed, and for a task whose labels or splits are not those of the data set.

@@ -15,7 +15,7 @@ REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # Parquet files, so no lo
 def hub_rows(subset: Subset, config: str, split: str) -> Iterator[RawRow]:
     """The rows of one split of the hub's configuration `config`.
 
-    Raises `DataError` where the hub cannot be reached, or holds other labels or columns than expected.
+    Raises `DataError` if the hub cannot be reached, or holds other labels or columns than expected.
     """
     import datasets
 

@@ -52,7 +52,7 @@ def read_file(path: Path, subset: Subset, *, split: str) -> ReadFile:
         headerless = subset.headerless if needs_label else ()
         table = _table_rows(path, subset, headerless=headerless, needs_label=needs_label)
     if not table.rows:
-        raise DataError(f"{path}: no rows; expected one example a line")
+        raise DataError(f"{path}: no rows; expected one example per line")
     return table
 
 

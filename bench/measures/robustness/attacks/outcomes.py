@@ -1,4 +1,4 @@
-"""What the attacks on a model and on its reference amount to: shares with their intervals, and a row an example."""
+"""What the attacks on a model and on its reference amount to: shares with their intervals, and a row per example."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rate(NamedTuple):
 
     @property
     def value(self) -> float | None:
-        """The share from 0 to 1; None where there are no examples."""
+        """The share from 0 to 1; None if there are no examples."""
         return self.hits / self.total if self.total else None
 
     def interval(self) -> Interval:
@@ -116,10 +116,10 @@ class AttackedSide:
 def rows_of(
     side: str, model: AttackedSide, reference: Attacked, sample: Sequence[tuple[str, Example]]
 ) -> list[dict[str, Any]]:
-    """One row a sampled (split, example): what happened to it, None where it was not attacked.
+    """One row per sampled (split, example): what happened to it, None if it was not attacked.
 
-    `transfer_right` says whether the model is right on the text that the reference's attack left, None where the
-    reference was not attacked; `transferred` whether that text flips this model, None where it did not flip the
+    `transfer_right` says whether the model is right on the text that the reference's attack left, None if the
+    reference was not attacked; `transferred` whether that text flips this model, None if it did not flip the
     reference or this model was wrong before. `text` is the text where the model's own attack ended, as it is: data from
     outside, to be escaped wherever it is shown. `word_text` and `typing_text` are where the attack of each kind ended,
     `word_flipped` and `typing_flipped` whether it flipped the label.
@@ -145,7 +145,7 @@ def _ending(outcome: Ending | None) -> dict[str, Any]:
 
 
 def _by_kind(attacked: Attacked, number: int) -> dict[str, Any]:
-    """Whether each kind of edit flipped the example and the text where it ended; None where it was not tried."""
+    """Whether each kind of edit flipped the example and the text where it ended; None if it was not tried."""
     found: dict[str, Any] = {}
     for kind in KINDS:
         outcome = attacked.kinds.get(kind, {}).get(number)
