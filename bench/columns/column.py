@@ -113,9 +113,7 @@ class Column:
             raise ValueError(f"column {self.name} has no interval")
         return self.interval
 
-    def with_interval(
-        self, says: str, *, source: str, oracle: str, p: PValue | None = None, mean: Mean | None = None
-    ) -> tuple[Column, ...]:
+    def with_interval(self, says: str, *, source: str, oracle: str, p: PValue | None = None) -> tuple[Column, ...]:
         """This column, followed by those of its interval's ends and, if it is tested, of its p.
 
         Args:
@@ -123,19 +121,19 @@ class Column:
             source: where the interval's definition comes from.
             oracle: the test of the interval.
             p: the p of the value's test, which is a column of its own.
-            mean: how the ends are averaged; by default as the value. A score's ends are not: see `kind`.
 
         Returns:
-            Columns to register, this one first. Ends of scores have no better direction; those of measurements have
+            Columns to register, this one first. Ends are averaged as the value is, but for those of scores, whose
+            interval is found anew for every mean. Ends of scores have no better direction; those of measurements have
             that of the value, so that a board may rank by what is certain.
         """
         ends = IntervalNames.of(self.name, tested=p is not None)
         end = replace(
             self,
-            better=None if self.kind == "score" else self.better,
+            better=None if self.is_score else self.better,
             source=source,
             oracle=oracle,
-            mean=mean or ("arithmetic" if self.mean == "ratio of means" else self.mean),
+            mean="arithmetic" if self.is_score else self.mean,
             relative=None,
             of="",
             in_quality=None,

@@ -92,7 +92,6 @@ COLUMNS = (
         "95 % t interval of memory_inference_bytes over processes",
         source=_PROCESSES,
         oracle=_MEMORY_INTERVAL,
-        mean="arithmetic",
     ),
     *Column(
         "memory_peak_bytes",
@@ -108,7 +107,6 @@ COLUMNS = (
         "95 % t interval of memory_peak_bytes over processes",
         source=_PROCESSES,
         oracle=_MEMORY_INTERVAL,
-        mean="arithmetic",
     ),
     Column(
         "memory_device_bytes",
