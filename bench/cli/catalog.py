@@ -50,7 +50,7 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
     from bench.analysis.arguments import check_finding
     from bench.measures.base.measure import MEASURES
     from bench.plan.check import check_suite
-    from bench.spec.recipe import expand
+    from bench.plan.recipes import expand
     from bench.spec.suite import load_suite
 
     chosen = load_suite(suite)

@@ -21,7 +21,8 @@ COLUMNS = Columns(
         "bench.columns.storage",
         "bench.columns.energy",
     ),
-    groups=("bench.columns", "bench.metrics", "bench.measures"),
+    group="bench.columns",
+    also=("bench.metrics", "bench.measures"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.base.errors import SuiteError
+from bench.columns import column
 from bench.measures.base.measure import MEASURES
 from bench.spec.suite import Suite, Task
 from bench.tasks.kinds.kind import KINDS
@@ -19,7 +20,8 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
     Raises:
         SuiteError: labels that do not fit a task's kind, a key of a task's training that there is not, or a measure
             that belongs to every record and is skipped. UnknownNameError: a name that nothing is registered under; a
-            metric must be one of the predictions of the task's kind.
+            metric must be one of the predictions of the task's kind, and the columns of a measure must be declared.
+        PluginError: a plug-in that is named is broken, or a name is registered twice.
     """
     file = suite.name if where is None else where
     for index, task in enumerate(suite.tasks):
@@ -33,6 +35,10 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
         if not MEASURES.get(name, where=place).optional:
             may = ", ".join(other for other, measure in MEASURES.items() if measure.optional)
             raise SuiteError(f"{place}: measure '{name}' belongs to every record; those that may be skipped: {may}")
+    for name in MEASURES.names():
+        if name not in measuring.skip:
+            for each in MEASURES.get(name).columns:
+                column(each, where=f"measure '{name}'")
 
 
 def _check_task(task: Task, *, where: str) -> None:

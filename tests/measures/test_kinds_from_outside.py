@@ -143,12 +143,9 @@ def overlap(said, true):
 
 
 @pytest.fixture
-def outside(monkeypatch):
+def outside(restored):
     """A task kind and two metrics as another package registers them, for the time of one test."""
-    COLUMNS.named("quality")
-    for registry, part in ((KINDS, "_plugins"), (METRICS, "_plugins"), (COLUMNS, "_columns")):
-        len(registry.names() if registry is not COLUMNS else registry)
-        monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
+    restored(KINDS, METRICS, COLUMNS)
     KINDS.register("tagging")(Tagging())
     METRICS.register("jaccard")(Jaccard())
     METRICS.register("few_tags")(FewTags())

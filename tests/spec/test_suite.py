@@ -4,7 +4,7 @@ import pytest
 
 from bench.base.errors import SuiteError, UnknownNameError
 from bench.plan.check import check_suite
-from bench.spec.recipe import expand
+from bench.plan.recipes import expand
 from bench.spec.suite import load_suite, suite_names
 
 SMALL = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
@@ -99,18 +99,13 @@ class Metrics(Registry[Metric]):
     """The metrics by name; with a metric of another package its column is registered, if it is a new one."""
 
     @override
-    def register(self, name: str) -> Callable[[Metric], Metric]:
-        file = super().register(name)
-
-        def with_column(metric: Metric) -> Metric:
-            if metric.column.in_quality is None:
-                raise BenchError(f"metric '{name}': its column needs `in_quality`, the scale on which it counts there")
-            built_in = type(metric).__module__ in self._modules  # whose columns `bench.columns` lists
-            if not built_in and COLUMNS.get(metric.column.name) != metric.column:
-                COLUMNS.register(metric.column)
-            return file(metric)
-
-        return with_column
+    def file(self, name: str, plugin: Metric, *, origin: str) -> None:
+        if plugin.column.in_quality is None:
+            raise BenchError(f"metric '{name}': its column needs `in_quality`, the scale on which it counts there")
+        built_in = origin in self._modules  # whose columns `bench.columns` lists
+        if not built_in and COLUMNS.get(plugin.column.name) != plugin.column:
+            COLUMNS.register(plugin.column, origin=origin)
+        super().file(name, plugin, origin=origin)
 
 
 METRICS = Metrics(
