@@ -21,7 +21,7 @@ def normal(*shape, seed=0, scale=0.04):
 
 
 def quantizer(**changes):
-    return make_quantizer(**{"groups": 7, "bucket": 10, "percentile": 99.0, "clip": 0.05, **changes})
+    return make_quantizer(**{"count": 7, "size": 10, "percent": 99.0, "end": 0.05, **changes})
 
 
 def coded(values, bits, **changes):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.roles import Target
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class MatrixSolver(Solver):
         site.put(work.model, second.to(site.weight.dtype), first.to(site.weight.dtype))
 
 
-SOLVERS: Registry[type[Solver]] = Registry(
+SOLVERS: Choices[Solver] = Choices(
     "solver",
     modules=(
         "bench.methods.factorize.matrix_solvers",

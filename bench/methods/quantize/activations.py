@@ -73,7 +73,7 @@ def activation_bounds(
     """
     chosen = work.activation_range
     if isinstance(chosen, MovingAverage):
-        return _moving_averages(layers, work, momentum=chosen.activation_momentum)
+        return _moving_averages(layers, work, momentum=chosen.momentum)
     draws = torch.Generator().manual_seed(work.lab.seed)
     observers = {name: Observer(draws) for name in layers}
     with listening({module: observers[name].add for name, module in layers.items()}):
@@ -273,11 +273,11 @@ def rounded_inputs(
         return {}
     linears, chosen = multiplied(sites), work.activation_range
     if span != "fixed":
-        clip = chosen.clip if isinstance(chosen, Clip) else None
+        clip = chosen.end if isinstance(chosen, Clip) else None
         return {linear: InputRounding(bits, grid, span, clip) for linear in linears.values()}
     if chosen.learned:
         return {linear: LearnedInputs(bits) for linear in linears.values()}
     if isinstance(chosen, MovingAverage) and work.training.budget:
-        return {linear: MovingInputs(bits, grid, momentum=chosen.activation_momentum) for linear in linears.values()}
+        return {linear: MovingInputs(bits, grid, momentum=chosen.momentum) for linear in linears.values()}
     ends = activation_bounds(linears, work, bits=bits, grid=grid)
     return {linear: InputRounding.fixed(*ends[name], bits=bits, grid=grid) for name, linear in linears.items()}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from bench.methods.quantize.site import WeightSite
@@ -27,7 +26,7 @@ class Allocation(Choice):
         """
 
 
-ALLOCATIONS: Registry[type[Allocation]] = Registry(
+ALLOCATIONS: Choices[Allocation] = Choices(
     "bit allocation",
     modules=("bench.methods.quantize.hessian",),
     group="bench.allocations",

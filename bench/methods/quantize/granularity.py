@@ -10,8 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from bench.layers.cells import Cells
@@ -39,7 +38,7 @@ class Granularity(Choice):
         """The cells of one matrix; raises `MethodError` where it cannot be cut so."""
 
 
-GRANULARITIES: Registry[type[Granularity]] = Registry("granularity", modules=(), group="bench.granularities")
+GRANULARITIES: Choices[Granularity] = Choices("granularity", modules=(), group="bench.granularities")
 
 
 @GRANULARITIES.register("tensor")
@@ -62,13 +61,13 @@ class PerRow(Granularity):
 
 @GRANULARITIES.register("groups")
 class PerGroup(Granularity):
-    """`groups` contiguous runs of output rows, which need not divide them (Q-BERT); at most one per row."""
+    """`count` contiguous runs of output rows, which need not divide them (Q-BERT); at most one per row."""
 
-    groups: int = Field(128, ge=1, description="runs of output rows per matrix")
+    count: int = Field(128, ge=1, description="runs of output rows per matrix")
 
     @override
     def cells(self, matrix: MatrixShape) -> Cells:
-        return _cells(matrix, min(self.groups, matrix.rows), matrix.columns)
+        return _cells(matrix, min(self.count, matrix.rows), matrix.columns)
 
 
 @GRANULARITIES.register("head")
@@ -92,13 +91,13 @@ class PerHead(Granularity):
 
 @GRANULARITIES.register("bucket")
 class PerBucket(Granularity):
-    """`bucket` neighbours of a row; the last bucket of a row may be shorter."""
+    """`size` neighbours of a row; the last bucket of a row may be shorter."""
 
-    bucket: int = Field(64, ge=1, description="neighbours in a row")
+    size: int = Field(64, ge=1, description="neighbours in a row")
 
     @override
     def cells(self, matrix: MatrixShape) -> Cells:
-        return _cells(matrix, matrix.rows, min(self.bucket, matrix.columns))
+        return _cells(matrix, matrix.rows, min(self.size, matrix.columns))
 
 
 def _cells(matrix: MatrixShape, groups: int, bucket: int) -> Cells:

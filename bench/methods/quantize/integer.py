@@ -44,8 +44,6 @@ class Integer(RefinedMethod):
     examples: int = Field(256, ge=1, description="training examples on which ranges are found")
     budget: float = Field(0.0, ge=0, le=100, description="epochs on rounded numbers, as a share of the suite's")
 
-    later: ClassVar[frozenset[str]] = frozenset(RefinedMethod.model_fields)
-
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` for what has no integer form, or without training examples.

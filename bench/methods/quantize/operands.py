@@ -205,7 +205,7 @@ def operand_training(
         work.model,
         [site.multiplies for site in sites if site.multiplies is not None],
         bits=activation_bits,
-        momentum=chosen.activation_momentum,
+        momentum=chosen.momentum,
     )
     aware = OperandTraining(_rounded(work, sites, bits, masks), operands, delay=delay)
     if work.training.budget:

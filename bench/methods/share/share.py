@@ -64,10 +64,6 @@ class Share(GuidedMethod):
         "own", description="'joint': source, target and softmax of a seq2seq model have one set of embeddings"
     )
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"places", "ratio", "parts", "stacks", "tie_stacks", "tie_cross", "embeddings"}
-    )
-
     @model_validator(mode="after")
     def _arguments_fit_each_other(self) -> Share:
         if self.map not in COUNTED and self.unique != 1:
