@@ -219,7 +219,7 @@ def test_solvers_of_a_form_of_their_own_name_their_targets_and_need_a_width(make
 
 
 def test_an_argument_of_another_solver_is_refused():
-    with pytest.raises(ValidationError, match="named 'cores'.*It is an argument of solver 'block-term'"):
+    with pytest.raises(ValidationError, match=r"named 'cores'.*It is an argument of solver 'block-term'"):
         Factorize(rank=4, solver={"name": "svd", "cores": 3})
 
 
