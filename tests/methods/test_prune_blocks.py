@@ -9,7 +9,7 @@ from made_pruning import lab_of, made, prune, sites_of
 from torch import nn
 
 from bench.methods.prune.proximal import Shrinking, shrink
-from bench.methods.prune.site import Piece, Site
+from bench.methods.prune.site import Site, SitePiece
 from bench.models.adapter import adapter_for
 
 
@@ -23,7 +23,7 @@ def test_the_proximal_step_zeroes_exactly_the_blocks_shorter_than_it():
     torch.manual_seed(0)
     before = torch.randn(10, 6)
     weight = nn.Parameter(before.clone())
-    shrink(Site(name="s", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(4, 4)),)), 2.5)
+    shrink(Site(name="s", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(4, 4)),)), 2.5)
     lengths = [float(block.norm()) for block in blocks(before)]
     assert min(lengths) < 2.5 < max(lengths)
     for old, new in zip(blocks(before), blocks(weight.detach()), strict=True):
@@ -39,14 +39,14 @@ def test_the_proximal_step_zeroes_exactly_the_blocks_shorter_than_it():
 def test_a_penalty_of_length_zero_changes_nothing():
     before = torch.randn(8, 8)
     weight = nn.Parameter(before.clone())
-    site = Site(name="s", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(4, 4)),))
+    site = Site(name="s", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(4, 4)),))
     shrink(site, 0.0)
     assert torch.equal(weight, before)
 
 
 def test_the_step_is_as_long_as_the_learning_rate_times_the_weight_of_the_penalty():
     weight = nn.Parameter(torch.ones(4, 4))  # of norm 4
-    site = Site(name="s", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(4, 4)),))
+    site = Site(name="s", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(4, 4)),))
     hook = Shrinking([site], 10.0)
     hook.after_step(SimpleNamespace(optimizer=SimpleNamespace(param_groups=[{"lr": 0.1}])))
     assert float(weight.detach().norm()) == pytest.approx(3.0)

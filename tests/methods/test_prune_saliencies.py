@@ -8,7 +8,7 @@ from torch import nn
 from bench.methods.prune import curvature
 from bench.methods.prune.gradients import batches, one_by_one, parameters_of, slopes
 from bench.methods.prune.saliencies import SALIENCIES, gate_gradients
-from bench.methods.prune.site import Piece, Site
+from bench.methods.prune.site import Site, SitePiece
 from bench.models.adapter import adapter_for
 from bench.models.differentiable import differentiable
 
@@ -32,7 +32,7 @@ def test_on_a_separable_quadratic_the_saliency_is_the_exact_increase_of_the_loss
 
     (diagonal,) = hutchinson(loss(weight), [weight], probes=1)
     monkeypatch.setattr(curvature, "hessian_diagonal", lambda sites, subject, **more: {"w": diagonal})
-    site = Site(name="w", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(1, 1)),))
+    site = Site(name="w", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(1, 1)),))
     found = SALIENCIES.get("obd")().scores([site], subject_of("bert", make_lab, model=made("bert")))["w"]
     increases = []
     for place in range(20):
@@ -107,7 +107,7 @@ def test_weights_without_curvature_go_first_in_the_order_of_their_magnitude(make
     weight = nn.Parameter(torch.tensor([[3.0, 1.0, 2.0, 0.5]]))
     bends = torch.tensor([[-1.0, -2.0, -0.1, 1.0]])
     monkeypatch.setattr(curvature, "hessian_diagonal", lambda sites, subject, **more: {"w": bends})
-    site = Site(name="w", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(1, 1)),))
+    site = Site(name="w", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(1, 1)),))
     found = SALIENCIES.get("obd")().scores([site], subject_of("bert", make_lab, model=made("bert")))["w"]
     assert found.argsort().tolist() == [1, 2, 0, 3]
     assert found[3] == 0.125

@@ -101,7 +101,7 @@ class ConcreteGates(Gates):
     def price(self) -> Tensor | None:
         """lambda times the sum over gates of P(z > 0), over the number of units; less what may stay for nothing.
 
-        Where a sparsity is asked for, only what is open beyond it costs, so that gates stop closing once it is reached.
+        If a sparsity is asked for, only what is open beyond it costs, so that gates stop closing once it is reached.
         """
         if not self._weight:
             return None

@@ -47,7 +47,7 @@ class Cutting(Holding):
         self._every = every
 
     def before_step(self, state: TrainState) -> None:
-        """Cut where it is time to."""
+        """Cut if it is time to."""
         wanted = self._curve(state.step, state.total_steps)
         if wanted > self._pruning.sparsity and state.step % self._every == 0:
             self._pruning.cut(wanted)
@@ -97,7 +97,7 @@ class Rising(Holding):
         self._every = every
 
     def before_step(self, state: TrainState) -> None:
-        """Cut where it is time to: at every so many steps, and at the last one of the ramp."""
+        """Cut if it is time to: at every so many steps, and at the last one of the ramp."""
         start, ramp, end = (round(share * state.total_steps) for share in self._shares)
         if not start <= state.step <= end or (state.step % self._every and state.step != end):
             return

@@ -51,7 +51,7 @@ class Gates(ABC):
         """Take in the loss's gradient towards the last multipliers of the site `name`, [count]."""
 
     def price(self) -> Tensor | None:
-        """What is added to the objective at this step, a scalar; None where nothing is."""
+        """What is added to the objective at this step, a scalar; None if nothing is."""
         return None
 
 
@@ -144,12 +144,12 @@ class GateHook(Hook):
         self._optimizer.zero_grad(set_to_none=True)
 
     def after_step(self, state: TrainState) -> None:
-        """Take the gates away where there was nothing to learn in this step."""
+        """Take the gates away if there was nothing to learn in this step."""
         self.lift()
 
     @torch.no_grad()
     def lift(self) -> None:
-        """Put the weights behind the gates back; does nothing where none stands."""
+        """Put the weights behind the gates back; does nothing if none stands."""
         if self._standing:
             for site in self._gates.sites:
                 for piece in site.acting:
@@ -226,7 +226,7 @@ class TopScores(StraightGates):
         return self.masks(self._target * self._curve(step, total))
 
     def masks(self, sparsity: float) -> dict[str, Tensor]:
-        """Which units stay where `sparsity` of them go, bool [count] by site."""
+        """Which units stay if `sparsity` of them go, bool [count] by site."""
         scores = {name: score.detach() for name, score in self.scores.items()}
         return self._select(scores, sparsity)
 

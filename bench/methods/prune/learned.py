@@ -88,11 +88,11 @@ class Movement(Learned):
 
 @SALIENCIES.register("soft-movement")
 class SoftMovement(Learned):
-    """A unit stays where sigmoid(S) > tau (Sanh et al. 2020, arXiv:2005.07683, §4; Lagunas et al. 2021 for blocks).
+    """A unit stays if sigmoid(S) > tau (Sanh et al. 2020, arXiv:2005.07683, §4; Lagunas et al. 2021 for blocks).
 
     tau rises from 0 to `threshold` along the curve; to the loss is added lambda tau_t / tau times the mean over sites
     of mean sigmoid(S), with `penalty_weight` as lambda. Of each site the share `least` stays in any case. How much goes
-    depends on lambda. Where `sparsity` is given as well, scores cost nothing in steps in which so many are gone; they
+    depends on lambda. If `sparsity` is given as well, scores cost nothing in steps in which so many are gone; they
     train for all but `settle_share` of the budget; then exactly so many go, those of lowest score within `scope`,
     and the rest of the budget trains with fixed masks.
     """
@@ -134,7 +134,7 @@ class HardConcreteGates(Learned):
 
     To the loss is added lambda times the mean over all units of P(gate is not 0), with `penalty_weight` as lambda; the
     papers' sums are that times the number of units. At the end a unit's weights are multiplied by its gate without
-    noise, and units whose gate is then 0 are gone. Where `sparsity` is given, only gates open beyond it are priced, and
+    noise, and units whose gate is then 0 are gone. If `sparsity` is given, only gates open beyond it are priced, and
     at the end at least so many go: those closed and then those whose gates are nearest to it, or with `delta` the
     smallest changes, which is diff pruning's projection (Guo et al. 2021, arXiv:2012.07463, §3.3). The last
     `settle_share` of the budget trains with fixed masks. The price is there from the first step on: there is no

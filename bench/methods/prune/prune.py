@@ -49,7 +49,7 @@ class Prune(GuidedMethod):
     targets: Annotated[tuple[Target, ...], Listed] = Field(
         (), description="which matrices, by role; empty is all inside the layers"
     )
-    biases: bool = Field(False, description="where a whole row goes, its bias goes as well")
+    biases: bool = Field(False, description="if a whole row goes, its bias goes as well")
     saliency: Annotated[Saliency, Chosen(SALIENCIES)] = Field(
         default_factory=SALIENCIES.default("magnitude"), description="what a unit is worth"
     )
@@ -76,7 +76,7 @@ class Prune(GuidedMethod):
 
     @property
     def target(self) -> float:
-        """The share of the units to remove; raises `MethodError` where none was asked for."""
+        """The share of the units to remove; raises `MethodError` if none was asked for."""
         if self.sparsity is None:
             raise MethodError(
                 f"prune: schedule '{self.schedule.called}' with saliency '{self.saliency.called}' needs a sparsity"

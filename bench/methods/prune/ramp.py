@@ -26,7 +26,7 @@ class Ramp(Continuous):
 
     The threshold rises from `warmup_share` of the steps on, faster from `ramp_share` on, and stops `settle_share` of
     them before the end (arXiv:1704.05119, Alg. 1 and eq. 1). It ends at q, the quantile `sparsity` of |w| of the dense
-    trained model: the given one, or the reference where training starts from others. There is one q for everything,
+    trained model: the given one, or the reference if training starts from others. There is one q for everything,
     for each class of matrices or for each matrix, as `scope` says. The sparsity reached is near the asked one as far as
     the weights are then distributed as the dense model's. For units of n weights the threshold is n^(1/4) times as
     high (block pruning: Narang et al. 2017, arXiv:1711.02782, §3.1).

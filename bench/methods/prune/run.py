@@ -103,7 +103,7 @@ class Pruning:
 
     @cached_property
     def _with_bias(self) -> list[Matrix]:
-        """The matrices whose bias goes where a whole row of weights does, though it belongs to no unit."""
+        """The matrices whose bias goes if a whole row of weights does, though it belongs to no unit."""
         if not self.method.biases:
             return []
         named = {piece.name for site in self.sites for piece in site.pieces}
@@ -135,7 +135,7 @@ class Pruning:
         self.keep(self.select(self.scores(), sparsity))
 
     def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        """Which units stay where the share `sparsity` of all goes, by their scores."""
+        """Which units stay if the share `sparsity` of all goes, by their scores."""
         selector = self.method.selector or SELECTORS.made(self.method.scope)
         return selector.select(self.sites, scores, sparsity)
 
@@ -149,7 +149,7 @@ class Pruning:
         apply_masks(self.parameters, self.element_masks(), anchors=self.anchors)
 
     def element_masks(self) -> dict[str, Tensor]:
-        """The masks over weights by the parameter's name, True where the weight stays."""
+        """The masks over weights by the parameter's name, True if the weight stays."""
         masks = element_masks(self.sites, self.masks)
         return masks | {each.bias_name: masks[each.name].any(1) for each in self._with_bias}
 
@@ -190,7 +190,7 @@ class Pruning:
 
 @contextmanager
 def _still(model: nn.Module, frozen: bool) -> Iterator[None]:
-    """Inside, the embedding tables of `model` do not train where `frozen` is true."""
+    """Inside, the embedding tables of `model` do not train if `frozen` is true."""
     from bench.models.adapter import adapter_for
 
     tables = [table.weight for table in adapter_for(model).embeddings(model).values()] if frozen else []

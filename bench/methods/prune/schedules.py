@@ -225,7 +225,7 @@ def cubic(final: float, *, warmup: float, settle: float) -> Curve:
 
 
 def check_transfer(argument: str, method: PruneArguments) -> None:
-    """Raise `ValueError` where something that `argument` asks of another task cannot be had or has no place here."""
+    """Raise `ValueError` if something that `argument` asks of another task cannot be had or has no place here."""
     if method.start == "given":
         raise ValueError(f"{argument} begins anew, on the other task and on this one: give start 'source' or 'fresh'")
     if method.alpha or method.delta:

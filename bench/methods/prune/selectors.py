@@ -21,7 +21,7 @@ class Selector(Choice):
 
     @abstractmethod
     def select(self, sites: Sequence[Site], scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        """Masks over units by site, bool [count], True where the unit stays.
+        """Masks over units by site, bool [count], True if the unit stays.
 
         Units with a score of -inf are gone already and never stay.
 
@@ -116,7 +116,7 @@ class Smallest(Largest):
 
 @SELECTORS.register("deviation")
 class Deviation(Selector):
-    """A unit goes where its score is below L sigma, sigma the standard deviation of the weights of its group.
+    """A unit goes if its score is below L sigma, sigma the standard deviation of the weights of its group.
 
     The one factor L is the quantile of score / sigma at which the asked share of all units goes, so that the thresholds
     of two groups are as their deviations. Groups whose weights are all alike have no deviation, which is a

@@ -20,7 +20,7 @@ class SitePiece:
     """One tensor of a site and the cell of it that each unit takes.
 
     The axes are cut into steps of `cell` elements, the last one of an axis possibly shorter; the cells in row-major
-    order belong to the units 0, 1, 2 and so on. Where `acts` is true, multiplying this piece by z multiplies the
+    order belong to the units 0, 1, 2 and so on. If `acts` is true, multiplying this piece by z multiplies the
     unit's whole contribution to the model's output by z (the columns of the attention's output projection, for a
     head), so that a gate sits here and nowhere else.
     """
@@ -125,7 +125,7 @@ class Subject:
 
 
 def element_masks(sites: Iterable[Site], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Masks over units, by site, to masks over elements by the parameter's name; True where the weight stays.
+    """Masks over units, by site, to masks over elements by the parameter's name; True if the weight stays.
 
     A parameter of which several sites have pieces keeps what all of them keep.
     """

@@ -93,7 +93,7 @@ def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
 
 
 def _named(model: nn.Module, group: Group) -> list[Named]:
-    """The matrices of a group with their names; raises `MethodError` where one is no dense layer."""
+    """The matrices of a group with their names; raises `MethodError` if one is no dense layer."""
     from torch import nn
 
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
@@ -144,7 +144,7 @@ class HybridUnit(Sided):
     """
 
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """Raises `MethodError` where `targets` are given, or where a model lacks one of the two parts."""
+        """Raises `MethodError` if `targets` are given, or if a model lacks one of the two parts."""
         from bench.models.adapter import adapter_for
 
         if where.targets:

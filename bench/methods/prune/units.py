@@ -33,7 +33,7 @@ class Unit(Choice):
 
     @abstractmethod
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """The sites of `model`; raises `MethodError` where it has no such units."""
+        """The sites of `model`; raises `MethodError` if it has no such units."""
 
 
 UNITS: Choices[Unit] = Choices(

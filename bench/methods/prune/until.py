@@ -122,7 +122,7 @@ def divided(lab: Lab, share: float) -> tuple[Lab, list[Example]]:
 
 
 def quality(pruning: Pruning, examples: list[Example]) -> float | None:
-    """The mean of the task's metrics on `examples`, as its quality counts them; None where one is undefined."""
+    """The mean of the task's metrics on `examples`, as its quality counts them; None if one is undefined."""
     from bench.tasks.evaluate import predict
     from bench.tasks.kinds.kind import KINDS
     from bench.tasks.metrics.metric import as_quality

@@ -62,7 +62,7 @@ class LayerDrop(GuidedMethod):
 
 
 def _refuse_others(model: nn.Module, adapter: Adapter) -> None:
-    """Raise `MethodError` where the architecture does not loop over a list of layers with one hidden state."""
+    """Raise `MethodError` if the architecture does not loop over a list of layers with one hidden state."""
     from bench.layers.stack import StoredStack
 
     name = type(model).__name__

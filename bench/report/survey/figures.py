@@ -12,7 +12,7 @@ from bench.analysis.table import Absent
 from bench.analysis.verdict import change_of_ratio
 from bench.base.statistics import Interval
 from bench.report.survey.sets import ResultSet
-from bench.spec.recipe import Expectation, Published
+from bench.spec.recipe import Expectation, Figure
 
 Judgement = Literal["as published", "not as published", "not judged"]
 
@@ -21,7 +21,7 @@ _EXACT = frozenset({"compression"})  # a quotient of counted bytes has no interv
 
 
 class Relative(NamedTuple):
-    """The artifact's figure relative to the reference's; `interval` is None where it has none.
+    """The artifact's figure relative to the reference's; `interval` is None if it has none.
 
     `called` is false for a score of one seed whose recipe trains: its interval does not say what another would give.
     """
@@ -54,30 +54,30 @@ def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
     return Relative(change.middle, None if isinstance(change.interval, Absent) else change.interval)
 
 
-def judged(claim: Published, measured: Relative | Absent) -> Judgement:
+def judged(figure: Figure, measured: Relative | Absent) -> Judgement:
     """Whether the measured direction is the published one; "not judged" where the interval or one seed leaves it open.
 
     Higher and lower: the interval excludes 1 and the ratio is beyond the threshold. Same: the whole interval is within
     the threshold (equivalence by two one-sided tests, Schuirmann 1987, doi:10.1007/BF01068419). Not lower: the whole
     interval is above the threshold's lower end.
     """
-    if claim.expect is None or isinstance(measured, Absent) or measured.interval is None or not measured.called:
+    if figure.expect is None or isinstance(measured, Absent) or measured.interval is None or not measured.called:
         return "not judged"
-    agrees = _agrees(claim.expect, measured.interval)
+    agrees = _agrees(figure.expect, measured.interval)
     if agrees is None:
         return "not judged"
     return "as published" if agrees else "not as published"
 
 
-def said(claim: Published, measured: Relative | Absent) -> str:
+def said(figure: Figure, measured: Relative | Absent) -> str:
     """One typed figure in words: column, published, measured, and what may be said of the direction."""
-    published = f"{claim.column}: {claim.expect if claim.value is None else f'{claim.value:.2f}x'} published"
+    published = f"{figure.column}: {figure.expect if figure.value is None else f'{figure.value:.2f}x'} published"
     if isinstance(measured, Absent):
         return f"{published}, not measured ({measured.reason})"
     interval = measured.interval
     ends = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval and interval.high > interval.low else ""
     why = "" if measured.called else " (one seed)"
-    direction = f", direction {judged(claim, measured)}{why}" if claim.expect else ""
+    direction = f", direction {judged(figure, measured)}{why}" if figure.expect else ""
     return f"{published}, {measured.ratio:.2f}x{ends} measured{direction}"
 
 
@@ -94,7 +94,7 @@ def _of_row(row: Standing, column: str) -> Relative | Absent:
 
 
 def _agrees(expect: Expectation, interval: Interval) -> bool | None:
-    """Whether the interval of a ratio bears out the direction; None where it leaves both open."""
+    """Whether the interval of a ratio bears out the direction; None if it leaves both open."""
     change = change_of_ratio(interval, RATIO_THRESHOLD)
     not_lower, not_higher = interval.low >= 1 / (1 + RATIO_THRESHOLD), interval.high <= 1 + RATIO_THRESHOLD
     yes, no = {

@@ -6,13 +6,13 @@ import pytest
 
 from bench.analysis.table import Absent
 from bench.base.statistics import Interval
-from bench.report.survey.claims import Relative, judged, relative, said
+from bench.report.survey.figures import Relative, judged, relative, said
 from bench.report.survey.sets import result_sets
-from bench.spec.recipe import Published
+from bench.spec.recipe import Figure
 
 
-def claim(**typed) -> Published:
-    return Published(claim="as it says", source="here", **typed)
+def figure(**typed) -> Figure:
+    return Figure(figure="as it says", source="here", **typed)
 
 
 def of(low: float, middle: float, high: float) -> Relative:
@@ -38,22 +38,22 @@ def of(low: float, middle: float, high: float) -> Relative:
     ],
 )
 def test_a_direction_is_judged_where_the_whole_interval_tells(expect, interval, judgement):
-    assert judged(claim(column="speedup", expect=expect), of(*interval)) == judgement
+    assert judged(figure(column="speedup", expect=expect), of(*interval)) == judgement
 
 
 def test_without_an_interval_a_value_or_an_expectation_nothing_is_judged():
-    typed = claim(column="speedup", expect="higher")
+    typed = figure(column="speedup", expect="higher")
     assert judged(typed, Relative(2.0, None)) == "not judged"
     assert judged(typed, Absent("not run")) == "not judged"
-    assert judged(claim(column="speedup", value=2.0), of(1.9, 2.0, 2.1)) == "not judged"
+    assert judged(figure(column="speedup", value=2.0), of(1.9, 2.0, 2.1)) == "not judged"
 
 
 def test_both_numbers_stand_beside_each_other():
-    typed = claim(column="speedup", value=1.45, expect="higher")
+    typed = figure(column="speedup", value=1.45, expect="higher")
     assert said(typed, of(1.9, 2.0, 2.1)) == (
         "speedup: 1.45x published, 2.00x [1.90, 2.10] measured, direction as published"
     )
-    assert said(claim(column="macs", expect="lower"), of(0.4, 0.4, 0.4)) == (
+    assert said(figure(column="macs", expect="lower"), of(0.4, 0.4, 0.4)) == (
         "macs: lower published, 0.40x measured, direction as published"
     )
     assert said(typed, Absent("too noisy")) == "speedup: 1.45x published, not measured (too noisy)"
@@ -82,7 +82,7 @@ def test_a_score_of_one_seed_is_judged_only_if_the_recipe_trains_nothing(file, s
     packed = [{"method": "quantize", "arguments": {}, "seconds": 1.0}]
     file("alpha", "svd", values=kept, stages=tuned)
     (found,) = result_sets(file("alpha", "int8", values=kept, stages=packed), {suite.name: suite})
-    lower, faster = claim(column="quality", expect="lower"), claim(column="speedup", expect="higher")
+    lower, faster = figure(column="quality", expect="lower"), figure(column="speedup", expect="higher")
     trained, still = (found.runs(name)[0] for name in ("svd", "int8"))
     assert said(lower, relative(found, trained, "quality")).endswith(
         "[0.55, 0.65] measured, direction not judged (one seed)"
