@@ -107,7 +107,7 @@ class SquareError(Range):
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
-        """Costs one rounding of all values a share."""
+        """Costs one rounding of all values per share."""
         full = MinMax().bounds(given)
         best, least = full, self._errors(given, full)
         for share in SHARES[1:]:
