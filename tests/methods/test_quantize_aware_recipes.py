@@ -145,4 +145,4 @@ def test_i_bert_is_fine_tuned_on_rounded_numbers_before_it_runs_in_integers(tune
     assert loss(aware, lab) < loss(after, lab)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in aware.modules())
-    assert Integer().model_dump() == {"bits": 8, "examples": 256}
+    assert Integer(examples=256).stated() == {}
