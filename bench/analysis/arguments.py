@@ -70,7 +70,7 @@ def _defaults(fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
 
 
 def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) -> None:
-    """Raise where a finding names an argument that no recipe has, or asks for values that none has.
+    """Raise if a finding names an argument that no recipe has, or asks for values that none has.
 
     `UnknownNameError` suggests the nearest name; `SuiteError` says that no recipe meets the conditions.
     """
