@@ -22,10 +22,10 @@ def list_(
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
         return
-    from bench.analysis.table import Table
+    from bench.analysis.table import ResultTable
     from bench.report.render import render
 
-    table = Table(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
+    table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
     typer.echo(render(table, format_))
 
 

@@ -12,7 +12,7 @@ from bench.cli.board import put
 from bench.cli.results import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK
 
 if TYPE_CHECKING:
-    from bench.analysis.compare import Side
+    from bench.analysis.compare import ComparedSide
     from bench.analysis.comparison import Comparison
     from bench.analysis.paired import Measured
     from bench.spec.suite import Suite
@@ -140,7 +140,7 @@ def _chosen(found: list[Measured], keep: dict[str, str | None], tasks: Sequence[
     return [item for item in found if kept(item)]
 
 
-def _of_recipes(a: str, b: str, found: list[Measured]) -> list[Side]:
+def _of_recipes(a: str, b: str, found: list[Measured]) -> list[ComparedSide]:
     from bench.analysis.compare import side_of
     from bench.base.errors import unknown
 
@@ -151,7 +151,7 @@ def _of_recipes(a: str, b: str, found: list[Measured]) -> list[Side]:
     return [side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False) for name in (a, b)]
 
 
-def _of_folders(folders: Sequence[Path], found: Sequence[list[Measured]]) -> list[Side]:
+def _of_folders(folders: Sequence[Path], found: Sequence[list[Measured]]) -> list[ComparedSide]:
     from bench.analysis.compare import side_of
 
     return [side_of(str(folder), own, with_recipe=True) for folder, own in zip(folders, found, strict=True)]

@@ -157,7 +157,7 @@ def describe(name: str) -> dict[str, Any]:
         columns = {each: COLUMNS[each].says for each in measure.columns}
         found["measure"] = {"says": measure.says, "budget_s": measure.budget_s, "columns": columns}
     if name in COLUMNS:
-        found["column"] = COLUMNS[name]._asdict()
+        found["column"] = {key: value for key, value in vars(COLUMNS[name]).items() if value}
     if name in BUILTINS:
         found["model"] = {"says": BUILTINS[name].title, **BUILTINS[name].settings}
     if not found:

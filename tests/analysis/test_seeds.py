@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.compare import compare, side_of
-from bench.analysis.curves import figure_of_curves
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.paired import Measured
@@ -18,6 +17,7 @@ from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.table import Absent, table_of
 from bench.plan.recipes import load_recipe
 from bench.records.record import StageLog
+from bench.report.curves import figure_of_curves
 from bench.report.plot import figure_of
 from bench.report.render import render
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.base.statistics import score_interval
+from bench.columns import column
 from bench.measures.agreement.loyalty import (
     OF_ITSELF,
     PROBABILITY,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-ENDS = ("label_loyalty_low", "label_loyalty_high")
+ENDS = column("label_loyalty").ends
 
 
 class Agreement(Measure):
@@ -37,7 +38,7 @@ class Agreement(Measure):
     """
 
     name = "agreement"
-    columns = ("label_loyalty", *ENDS, *PROBABILITY, "fidelity_kl_train", "output_correlation")
+    columns = ("label_loyalty", *ENDS.names(), *PROBABILITY, "fidelity_kl_train", "output_correlation")
     says = "how far the artifact says what the reference says: labels, probabilities, regression outputs, answers"
     budget_s = 2.0
 
@@ -80,16 +81,16 @@ def _bound(reading: Reading, pair: Pair, same: Array | None) -> None:
 
     if same is None:
         correlated = "the next tokens of one text depend on each other, so they give no interval"
-        reading.leave(reading.absent.get("label_loyalty", correlated), *ENDS)
+        reading.leave(reading.absent.get("label_loyalty", correlated), *ENDS.names())
         return
     interval = score_interval(
         lambda chosen: float(same[chosen].mean()), len(same), generator=np.random.default_rng(pair.seed)
     )
     if interval is None:
-        reading.leave("one example has no interval", *ENDS)
+        reading.leave("one example has no interval", *ENDS.names())
         return
-    reading.give(ENDS[0], interval.low)
-    reading.give(ENDS[1], interval.high)
+    reading.give(ENDS.low, interval.low)
+    reading.give(ENDS.high, interval.high)
 
 
 def _compare_on_training_data(reading: Reading, pair: Pair) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.energy.inference import Inference, break_even, inference
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     from bench.spec.setting import Measuring
 
 _WARM_UP = 3
-_INFERENCE = (
+_INFERENCE = with_intervals(
     "energy_kwh",
-    "energy_kwh_low",
-    "energy_kwh_high",
     "energy_net_kwh",
     "power_w",
     "power_idle_w",

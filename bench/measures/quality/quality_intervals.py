@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import UnavailableError
 from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
+from bench.columns import IntervalNames, column
 from bench.records.tables import truths
 from bench.tasks.metrics.resampled import Scorer, quality_scorer
 
@@ -15,10 +16,8 @@ if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.measures.base.measure import Pair, Reading
 
-QUALITY = ("quality_low", "quality_high")
-DROP = ("drop_low", "drop_high")
-RETENTION = ("retention_low", "retention_high")
-INTERVALS = (*QUALITY, *DROP, "drop_p", *RETENTION)
+QUALITY, DROP, RETENTION = (column(name).ends for name in ("quality", "drop", "retention"))
+INTERVALS = (*QUALITY.names(), *DROP.names(), *RETENTION.names())
 
 _RESAMPLES = 1000
 _UNDEFINED = f"fewer than two examples, or more than {UNDEFINED:.0%} of the resamples have no score"
@@ -47,12 +46,12 @@ def give_intervals(reading: Reading, pair: Pair) -> None:
 
     beside = interval(theirs) if "quality" in reading.reference else None
     _give_ends(reading, QUALITY, interval(ours), beside)
-    for name, ends in (("drop", (*DROP, "drop_p")), ("retention", RETENTION)):
+    for name, ends in (("drop", DROP), ("retention", RETENTION)):
         if pair.is_reference or name in reading.absent:
-            reading.leave(reading.absent.get(name, _ITSELF), *ends)
-    if "drop_p" not in reading.absent:
+            reading.leave(reading.absent.get(name, _ITSELF), *ends.names())
+    if DROP.p not in reading.absent:
         _test_drop(reading, pair, ours, theirs, count)
-    if RETENTION[0] not in reading.absent:
+    if RETENTION.low not in reading.absent:
         _give_ends(reading, RETENTION, interval(retained))
 
 
@@ -62,13 +61,13 @@ def _test_drop(reading: Reading, pair: Pair, ours: Scorer, theirs: Scorer, count
     _give_ends(reading, DROP, found[0] if found else None)
     if pair.task.kind == "classification" and pair.task.metrics == ("accuracy",):
         counts = _discordant(pair)
-        reading.give("drop_p", mcnemar(*counts))
+        reading.give(DROP.p, mcnemar(*counts))
         reading.conditions["drop_test"] = "exact McNemar over the examples of all splits together"
         reading.conditions["right_by_one"] = dict(zip(("reference", "artifact"), counts, strict=True))
     elif found is None:
-        reading.leave(_UNDEFINED, "drop_p")
+        reading.leave(_UNDEFINED, DROP.p)
     else:
-        reading.give("drop_p", found[1])
+        reading.give(DROP.p, found[1])
         reading.conditions["drop_test"] = f"paired bootstrap over the examples, {_RESAMPLES} resamples"
 
 
@@ -96,14 +95,12 @@ def _scorer(pair: Pair, loaded: Loaded) -> Scorer:
     return quality_scorer(parts, pair.task.metrics)
 
 
-def _give_ends(
-    reading: Reading, names: tuple[str, str], found: Interval | None, beside: Interval | None = None
-) -> None:
+def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:
     if found is None:
-        reading.leave(_UNDEFINED, *names)
+        reading.leave(_UNDEFINED, ends.low, ends.high)
         return
-    reading.give(names[0], found.low, reference=beside.low if beside else None)
-    reading.give(names[1], found.high, reference=beside.high if beside else None)
+    reading.give(ends.low, found.low, reference=beside.low if beside else None)
+    reading.give(ends.high, found.high, reference=beside.high if beside else None)
 
 
 def _generator(pair: Pair) -> np.random.Generator:

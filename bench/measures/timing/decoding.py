@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ModelError
 from bench.base.statistics import median
+from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.timing import rounds
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bench.spec.setting import Measuring
 
 TIMES = ("decoding_sentence_s", "decoding_token_s")
-SPEEDUPS = ("decoding_speedup", "decoding_speedup_low", "decoding_speedup_high")
+SPEEDUPS = with_intervals("decoding_speedup")
 MACS = ("macs_encoder", "macs_decoder_token")
 MOST_PAIRS = 30  # a text has a lap for each token, so few of them see many quiet moments
 PATIENCE_S = 6.0  # of all processes together, as `latency` has, but a text takes many calls
@@ -182,9 +183,8 @@ def _give_times(reading: Reading, done: Sequence[Round]) -> None:
     if result.invalid is not None:
         reading.leave(f"invalid: {result.invalid}", *SPEEDUPS)
         return
-    reading.give(SPEEDUPS[0], result.ratio.middle, reference=1.0)
-    reading.give(SPEEDUPS[1], result.ratio.low)
-    reading.give(SPEEDUPS[2], result.ratio.high)
+    for name, value, reference in zip(SPEEDUPS, result.ratio, (1.0, None, None), strict=True):
+        reading.give(name, value, reference=reference)
 
 
 class _Macs(NamedTuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.analysis.table import GENERATED, Absent, Cell, Table
+from bench.analysis.table import GENERATED, Absent, Cell, ResultTable
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 MISSING = "\N{EN DASH}"
 
 
-class Marks:
+class Footnotes:
     """Numbers the reasons of a table in the order in which they are asked for."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Marks:
         return [f"{str(number).translate(_SUPERSCRIPTS)} {reason}" for reason, number in self._numbers.items()]
 
 
-def notes_of(table: Table) -> list[str]:
+def notes_of(table: ResultTable) -> list[str]:
     """The table's sentences, the one about generated data first."""
     return [*((GENERATED,) if table.generated else ()), *(plain(note) for note in table.notes)]
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.numbers import MEGABYTE, PREFIXES, words
 from bench.columns import Column
+from bench.columns.numbers import MEGABYTE, PREFIXES, words
 
 _LOG_RANGE = 10.0  # an axis whose largest value is more than this many times its smallest is logarithmic
 _MARGIN = 0.12  # free share of the axis beyond the outermost values, where labels go

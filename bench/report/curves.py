@@ -7,14 +7,13 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.analysis.axis import axis_for
-from bench.analysis.grid import REFERENCE, Entry, Grid, Label
-from bench.analysis.numbers import heading
+from bench.analysis.grid import REFERENCE, GridCell, Label, RecipeGrid
 from bench.analysis.seeds import bars
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError
+from bench.columns.numbers import heading
 from bench.report import picture
+from bench.report.axis import axis_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,23 +25,23 @@ _REACH = 0.05  # of the axis beyond its outermost numbers
 
 
 class Point(NamedTuple):
-    """One cell on a curve: where it is, its value, and the ends of its bar where it has one."""
+    """One cell on a curve: where it is, its value, and the ends of its bar if it has one."""
 
     x: float
     y: float
     ends: tuple[float, float] | None
 
 
-def draw_curves(grid: Grid, path: Path) -> None:
+def draw_curves(grid: RecipeGrid, path: Path) -> None:
     """Draw a grid with one argument down, all of whose values are numbers, into a PNG or SVG file.
 
-    The reference is a dashed line, of the colour of its curve where every curve has another one. Raises `RecordError`
-    for another ending, for a grid that has no such axis, and where no cell has a value.
+    The reference is a dashed line, of the colour of its curve if every curve has another one. Raises `RecordError`
+    for another ending, for a grid that has no such axis, and if no cell has a value.
     """
     picture.save_picture(path, lambda: figure_of_curves(grid))
 
 
-def figure_of_curves(grid: Grid) -> Figure:
+def figure_of_curves(grid: RecipeGrid) -> Figure:
     """The figure of such a grid; see `draw_curves`."""
     from matplotlib.lines import Line2D
 
@@ -71,7 +70,7 @@ def figure_of_curves(grid: Grid) -> Figure:
         if one:
             axes.axhline(next(iter(levels.values())) / up.factor, color=picture.INK, **_DASHED)
         entries.append((Line2D([], [], color=picture.INK if one else picture.PALE, **_DASHED), REFERENCE))
-    if is_score(grid.column.name) and any(point.ends for points in curves.values() for point in points):
+    if grid.column.is_score and any(point.ends for points in curves.values() for point in points):
         entries.append((picture.bar(), bars(grid.seeds)))
     picture.draw_legend(axes, entries)
     said = [f"{heading(grid.column)} by {grid.axes.rows[0]}", *grid.models, *grid.notes[:1]]
@@ -79,7 +78,7 @@ def figure_of_curves(grid: Grid) -> Figure:
     return figure
 
 
-def _numbers(grid: Grid) -> dict[Label, float]:
+def _numbers(grid: RecipeGrid) -> dict[Label, float]:
     """The place of every row but the reference's."""
     rows = [row for row in grid.rows if set(row) != {REFERENCE}]
     try:
@@ -95,7 +94,7 @@ def _numbers(grid: Grid) -> dict[Label, float]:
     return numbers
 
 
-def _curve(grid: Grid, numbers: dict[Label, float], label: Label) -> list[Point]:
+def _curve(grid: RecipeGrid, numbers: dict[Label, float], label: Label) -> list[Point]:
     """The cells of one label that have a value, from left to right."""
     found = [(x, grid.at(row, label)) for row, x in numbers.items()]
     return sorted(
@@ -103,15 +102,15 @@ def _curve(grid: Grid, numbers: dict[Label, float], label: Label) -> list[Point]
     )
 
 
-def _references(grid: Grid, labels: Sequence[Label]) -> dict[Label, float]:
+def _references(grid: RecipeGrid, labels: Sequence[Label]) -> dict[Label, float]:
     """The reference's value beside each of these labels, as far as it has one."""
     row: Label = (REFERENCE,)
-    entries: dict[Label, Entry] = {label: grid.at(row, label) for label in labels if row in grid.rows}
+    entries: dict[Label, GridCell] = {label: grid.at(row, label) for label in labels if row in grid.rows}
     return {label: float(each.value) for label, each in entries.items() if not isinstance(each.value, Absent)}
 
 
-def _set_across(axes: Axes, grid: Grid, numbers: Sequence[float]) -> None:
-    """The lower side: the argument's own values, where they do not crowd."""
+def _set_across(axes: Axes, grid: RecipeGrid, numbers: Sequence[float]) -> None:
+    """The lower side: the argument's own values, if they do not crowd."""
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     least, most = min(numbers), max(numbers)

@@ -34,12 +34,12 @@ def both(column: Column, values: Sequence[float]) -> str:
 
 
 def heading(column: Column) -> str:
-    """The column's name in words, with its unit where the values do not carry it, and its direction as an arrow."""
+    """The column's name in words, with its unit if the values do not carry it, and its direction as an arrow."""
     return f"{title(column)} {_ARROWS[column.better]}".strip()
 
 
 def title(column: Column) -> str:
-    """The column's name in words, with its unit where the values do not carry it."""
+    """The column's name in words, with its unit if the values do not carry it."""
     unit = column.unit if column.show == "number" and column.unit not in column.name.split("_") else ""
     return f"{words(column)} {unit}".strip()
 

@@ -13,16 +13,16 @@ _NARROW = 12  # a text column is never folded into fewer characters
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class TextGrid:
     """Formatted text in rows and columns; `numeric` columns are aligned to the right."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
 
-    def first(self, count: int) -> Grid:
+    def first(self, count: int) -> TextGrid:
         """The grid of the first `count` columns."""
-        return Grid(
+        return TextGrid(
             headings=self.headings[:count],
             rows=tuple(row[:count] for row in self.rows),
             numeric=self.numeric[:count],
@@ -36,7 +36,7 @@ class Grid:
         ]
 
 
-def room(grid: Grid, width: int) -> int:
+def room(grid: TextGrid, width: int) -> int:
     """How many columns, from the left, fit into `width` cells; those that say what a row is count in any case."""
     widths = grid.widths()
     texts = [index for index, number in enumerate(grid.numeric) if not number]
@@ -46,8 +46,8 @@ def room(grid: Grid, width: int) -> int:
     return kept
 
 
-def drawn(grid: Grid, width: int) -> list[str]:
-    """The lines of the grid; the widest text column is folded where the grid is wider than `width`."""
+def drawn(grid: TextGrid, width: int) -> list[str]:
+    """The lines of the grid; the widest text column is folded if the grid is wider than `width`."""
     widths = grid.widths()
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
     texts = [index for index, number in enumerate(grid.numeric) if not number]
