@@ -85,6 +85,17 @@ class Track(Frozen):
         return name
 
 
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with a dotted key per entry of a table; the name of a choice stands under the choice's own key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= {key if inner == "name" else f"{key}.{inner}": part for inner, part in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
 class Finding(Frozen):
     """A table of what the suite asks: arguments of recipes down and across, a column in the cells (`bench pivot`)."""
 
@@ -93,6 +104,11 @@ class Finding(Frozen):
     columns: tuple[str, ...] = Field(min_length=1)
     value: str = "quality"
     where: dict[str, str] = Field({}, description="only records with these arguments, as they stand in the table")
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _dotted(cls, where: object) -> object:
+        return flat(where) if isinstance(where, dict) else where
 
     @field_validator("value")
     @classmethod
