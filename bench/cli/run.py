@@ -141,7 +141,7 @@ def _copy_artifacts(cells: list[Cell], store: Store, target: Path) -> None:
 
 def _print_split(summary: Summary, wall_s: float) -> None:
     """Where the time went: the share that is neither training, evaluating nor measuring is the program's own cost."""
-    parts = {**summary.spans, "other": summary.other_s}
+    parts = {**summary.spans._asdict(), "other": summary.other_s}
     total = sum(parts.values())
     split = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts.items())
     typer.echo(f"{summary.recorded} records in {wall_s:.0f} s: {split}")

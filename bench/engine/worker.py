@@ -13,27 +13,28 @@ import torch
 from bench.artifacts.artifact import Loaded, load, read_manifest, save
 from bench.artifacts.store import Store
 from bench.base.stopwatch import Stopwatch
+from bench.engine.jobs import CompressJob, Made, TrainJob
 from bench.engine.processes import Report
 from bench.measures.audit.audit import audit
 from bench.measures.energy.meter import EnergyMeter
 from bench.methods.base.method import Lab
 from bench.models.source import ModelSource, open_source
-from bench.plan.cell import Cell, Job
+from bench.plan.cell import Cell
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
-from bench.tasks.examples import Example
+from bench.tasks.examples import Example, read_data
 from bench.tasks.kinds.kind import KINDS, Feature
 from bench.training.loop import train
 
 
-def train_reference(job: Job, report: Report) -> dict[str, Any]:
-    """Train the cell's reference and file it; returns the seconds by activity."""
+def train_reference(job: TrainJob, report: Report) -> Made:
+    """Train the cell's reference and file it."""
     cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
     store = Store(job.store)
     source = open_source(cell.model, outputs=cell.conditions.outputs)
     task = cell.train_task
-    examples = job.given().splits[task.train]
+    examples = read_data(job.data, (task.train,)).splits[task.train]
     tokenizer = source.tokenizer(lambda: (text for row in examples for text in row.texts))
     model = _build(source, task, tokenizer, seed=cell.seed)
     features = _features(cell, task, examples, tokenizer)
@@ -60,10 +61,10 @@ def train_reference(job: Job, report: Report) -> dict[str, Any]:
         **_energy(meter, job.alone),
     }
     save(model, store.path(*cell.reference_place), tokenizer=tokenizer, made=made)
-    return {"spans": watch.spans}
+    return Made(spans=watch.spans)
 
 
-def compress(job: Job, report: Report) -> dict[str, Any]:
+def compress(job: CompressJob, report: Report) -> Made:
     """Apply the cell's recipe to its reference and file the artifact; stages done before by another are reused."""
     cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
@@ -78,11 +79,11 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
         model, earlier = reference.model, {"stages": [], "energy_kwh": 0.0, "power_source": None}
     stages = [{**stage, "cached": True} for stage in earlier["stages"]]
     models: list[torch.nn.Module] = []
-    examples = job.given().splits[cell.train_task.train]
+    examples = read_data(job.data, (cell.train_task.train,)).splits[cell.train_task.train]
     features = _features(cell, cell.train_task, examples, reference.tokenizer)
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
-            lab = _lab(job, reference, features, seed=cell.seed * 1000 + index, report=report)
+            lab = _lab(cell, reference, examples, features, seed=cell.seed * 1000 + index, report=report)
             started, started_cpu = time.perf_counter(), time.process_time()
             model = watch.time("training", partial(methods[index].compress, model, lab))
             spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - started_cpu}
@@ -99,11 +100,19 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
         made["compress_cpu_s"] = sum(stage["cpu_s"] for stage in stages)
     made |= _total_energy(_energy(meter, job.alone), earlier)
     save(model, store.path(*cell.artifact_place), tokenizer=reference.tokenizer, made=made)
-    return {"spans": watch.spans}
+    return Made(spans=watch.spans)
 
 
-def _lab(job: Job, reference: Loaded, features: list[Feature], *, seed: int, report: Report) -> Lab:
-    cell, task, tokenizer = job.cell, job.cell.train_task, reference.tokenizer
+def _lab(
+    cell: Cell,
+    reference: Loaded,
+    examples: Sequence[Example],
+    features: list[Feature],
+    *,
+    seed: int,
+    report: Report,
+) -> Lab:
+    task, tokenizer = cell.train_task, reference.tokenizer
     device, source = cell.conditions.device, open_source(cell.model, outputs=cell.conditions.outputs)
 
     def fresh(depth: int, pretrained: bool, *, of: Task = task) -> torch.nn.Module:
@@ -130,7 +139,7 @@ def _lab(job: Job, reference: Loaded, features: list[Feature], *, seed: int, rep
         device=device,
         tokenizer=tokenizer,
         features=features,
-        examples=job.given().splits[task.train],
+        examples=examples,
         reference=reference.model,
         fresh=fresh,
         elsewhere=elsewhere,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench.artifacts.store import Kind
+from bench.artifacts.store import EntryKind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource, open_source
 from bench.models.stored import Held
@@ -82,12 +82,12 @@ class Cell:
         return tuple(keys)
 
     @property
-    def reference_place(self) -> tuple[Kind, str]:
+    def reference_place(self) -> tuple[EntryKind, str]:
         """Where the store keeps the reference."""
         return "references", self.reference_key
 
     @property
-    def artifact_place(self) -> tuple[Kind, str]:
+    def artifact_place(self) -> tuple[EntryKind, str]:
         """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
         return ("artifacts", self.stage_keys[-1]) if self.recipe.stages else self.reference_place
 
@@ -130,46 +130,6 @@ class Cell:
             longest = max(range(len(plain)), key=lambda index: len(plain[index]))
             plain[longest] = plain[longest][:-1]
         return "--".join(plain)
-
-
-class Probe(NamedTuple):
-    """One call of a measure's probe called `name` on one stored model, or on two beside each other."""
-
-    measure: str
-    name: str
-    places: tuple[tuple[Kind, str], ...]
-
-    @property
-    def id(self) -> str:
-        """A name that differs for every probe of a run."""
-        return " ".join(["probe", self.measure, self.name, *(f"{kind} {key}" for kind, key in self.places)])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A cell with what its child needs to know of the run.
-
-    `threads` is the child's share of the processor; `alone` is False while other children compute, in which case
-    energy cannot be told apart and stays absent. `data` are the training task's training split for a child that trains,
-    everything for one that measures: reading them once for all children is cheaper than once in each. `known` are the
-    reference's predictions, once a child has made them. `probe` is what a probing child is to do, `probed` what the
-    probes that a measuring child builds on gave, by id.
-    """
-
-    cell: Cell
-    store: Path
-    threads: int
-    alone: bool
-    data: TaskData | None = None
-    known: dict[Any, Any] = field(default_factory=dict)
-    probe: Probe | None = None
-    probed: dict[str, Any] = field(default_factory=dict)
-
-    def given(self) -> TaskData:
-        """The data; `ValueError` for a child that was given none."""
-        if self.data is None:
-            raise ValueError("a child that trains or measures was given no data")
-        return self.data
 
 
 def model_name(model: str, given: str | None) -> str:

@@ -17,12 +17,14 @@ from bench.artifacts.artifact import load, read_manifest
 from bench.artifacts.store import Store
 from bench.base.errors import SuiteError, UnknownNameError
 from bench.cli import app
+from bench.engine.jobs import CompressJob, TrainJob
 from bench.engine.worker import compress, train_reference
 from bench.models.adapter import adapter_for
-from bench.plan.cell import Conditions, Job, plan, training_part
+from bench.plan.cell import Conditions, plan
 from bench.spec.recipe import expand, load_recipe
 from bench.spec.suite import SUITES_DIR, fingerprint, load_suite, suite_names
 from bench.tasks.data import load_data
+from bench.tasks.examples import write_data
 from bench.tasks.generated.generator import GENERATORS
 
 GENERATED = {"sst2": "sentiment", "stsb": "similarity", "captions-mlm": "sentiment"}
@@ -62,12 +64,13 @@ def made(cells, folder):
     """The artifact of every cell."""
     store = Store(folder)
     for cell in cells:
-        data = training_part(load_data(cell.train_task, data_dir=None), cell.train_task)
-        job = Job(cell=cell, store=folder, threads=1, alone=False, data=data)
+        data = store.path("data", cell.train_task.name)
+        write_data(data, load_data(cell.train_task, data_dir=None))
+        given = {"cell": cell, "store": folder, "data": data, "threads": 1, "alone": False}
         if not store.has(*cell.reference_place):
-            train_reference(job, lambda text, share: None)
+            train_reference(TrainJob(**given), lambda text, share: None)
         if not store.has(*cell.artifact_place):
-            compress(job, lambda text, share: None)
+            compress(CompressJob(**given), lambda text, share: None)
     return [load(store.path(*cell.artifact_place), device="cpu").model for cell in cells]
 
 

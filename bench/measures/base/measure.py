@@ -111,6 +111,7 @@ class ProbingMeasure(Measure):
     """
 
     together: ClassVar[bool] = False
+    finds: ClassVar[Any]  # the type of what a probe gives, which pydantic can write as JSON
 
     @abstractmethod
     def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ class ProbingMeasure(Measure):
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
-        """What the probe called `name` finds out, as a value that can be pickled.
+        """What the probe called `name` finds out, as a value of the type `finds`.
 
         Args:
             name: one of `probes`.

@@ -49,6 +49,7 @@ class Carbon(ProbingMeasure):
     """
 
     name = "carbon"
+    finds = Session
     together = True
     columns = (
         *_INFERENCE,

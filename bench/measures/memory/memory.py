@@ -50,6 +50,7 @@ class Memory(ProbingMeasure):
     """
 
     name = "memory"
+    finds = Peak
     columns = (*_COLUMNS, *_ENDS)
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0

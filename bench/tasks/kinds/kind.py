@@ -65,6 +65,20 @@ class Predictions:
     answers: tuple[str, ...] | None = None
     losses: np.ndarray[Any, Any] | None = None
 
+    def stored(self) -> dict[str, Any]:
+        """As JSON values; `read` gives equal predictions."""
+        arrays = {"logits": self.logits, "values": self.values, "losses": self.losses}
+        found: dict[str, Any] = {name: array.tolist() for name, array in arrays.items() if array is not None}
+        return found if self.answers is None else {**found, "answers": list(self.answers)}
+
+    @classmethod
+    def read(cls, stored: dict[str, Any]) -> Predictions:
+        """What `stored` wrote."""
+        import numpy as np
+
+        arrays = {name: np.asarray(value, np.float64) for name, value in stored.items() if name != "answers"}
+        return cls(**arrays, answers=tuple(stored["answers"]) if "answers" in stored else None)
+
 
 class TaskKind(ABC):
     """One kind of task; instances hold no state."""
