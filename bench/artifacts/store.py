@@ -73,17 +73,17 @@ class Store:
         return chosen
 
     def _entry(self, kind: Kind, path: Path) -> Entry:
-        from bench.artifacts.artifact import read_manifest
+        from bench.artifacts.manifest import read_manifest
 
         try:
-            title = str(read_manifest(path)["title"])
-        except (ArtifactError, KeyError):
-            title = "damaged, or not made by bench"
+            title = read_manifest(path).title
+        except ArtifactError:
+            title = ""
         files = [file for file in path.rglob("*") if file.is_file()]
         return Entry(
             kind=kind,
             key=path.name,
-            title=title,
+            title=title or "damaged, or not made by bench",
             bytes=sum(file.stat().st_size for file in files),
             used=path.stat().st_mtime,
         )

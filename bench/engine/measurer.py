@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from bench.artifacts.artifact import load, read_manifest, size_bytes
+from bench.artifacts.artifact import load, size_bytes
+from bench.artifacts.manifest import NOTHING_MADE
 from bench.artifacts.store import Store
-from bench.base.errors import UnavailableError
+from bench.base.errors import ArtifactError, UnavailableError
 from bench.base.stopwatch import Stopwatch
 from bench.engine.processes import Report
 from bench.measures.audit.claims import check_claims
@@ -57,7 +58,7 @@ def measure(job: Job, report: Report) -> dict[str, Any]:
     return {
         "spans": watch.spans,
         "readings": readings,
-        "stages": pair.made["stages"],
+        "stages": pair.made.stages,
         "provenance": provenance,
         "known": pair.evaluator.known(pair.reference.content_hash),
     }
@@ -131,11 +132,9 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         device=device,
         known=job.known,
     )
-    nothing = {"stages": [], "compress_s": 0.0, "compress_cpu_s": 0.0, "energy_kwh": 0.0}
-    made = nothing if is_reference else read_manifest(artifact_dir)
-    training = read_manifest(reference_dir)["training"]
-    if "cpu_s" in training:
-        made["epoch_cpu_s"] = training["cpu_s"] / training["epochs"]
+    training = reference.manifest.training
+    if training is None:
+        raise ArtifactError(f"{reference_dir}: a reference whose manifest does not say how it was trained; remove it")
     pair = Pair(
         task=cell.task,
         setting=cell.suite.setting,
@@ -147,7 +146,8 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         device=device,
         seed=cell.seed,
         is_reference=is_reference,
-        made=made,
+        made=NOTHING_MADE if is_reference else artifact.manifest,
+        epoch_cpu_s=training.epoch_cpu_s,
         apart=_apart(job),
         widened_bytes=cell.held.widened_bytes if cell.held else 0,
     )
@@ -165,7 +165,7 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
             **({"held": asdict(cell.held)} if cell.held else {}),
             **({"outputs": list(cell.conditions.outputs)} if cell.conditions.outputs else {}),
         },
-        "reference": {"content_hash": reference.content_hash, "training": training},
+        "reference": {"content_hash": reference.content_hash, "training": training.model_dump(exclude_none=True)},
         "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
     }
     return pair, provenance
