@@ -78,16 +78,17 @@ class Store:
         return CacheEntry(
             kind=kind,
             key=path.name,
-            title=title,
+            title=title or "damaged, or not made by bench",
             bytes=sum(file.stat().st_size for file in files),
             used=path.stat().st_mtime,
         )
 
 
 def _title(path: Path) -> str:
-    from bench.artifacts.artifact import read_manifest
+    """What the maker of a model called it; empty if its manifest cannot be read."""
+    from bench.artifacts.manifest import read_manifest
 
     try:
-        return str(read_manifest(path)["title"])
-    except (ArtifactError, KeyError):
-        return "damaged, or not made by bench"
+        return read_manifest(path).title
+    except ArtifactError:
+        return ""

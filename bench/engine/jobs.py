@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from bench.artifacts.manifest import TrainingSpent
 from bench.base.stopwatch import Spans
 from bench.measures.base.measure import MEASURES, ProbingMeasure, Reading
 from bench.models.stored import Held
@@ -145,7 +146,7 @@ class ReferenceProvenance(Written):
     """The content of the reference, and how it was trained."""
 
     content_hash: str
-    training: dict[str, Any]
+    training: TrainingSpent
 
 
 class ArtifactProvenance(Written):
@@ -164,9 +165,11 @@ class Provenance(Written):
     artifact: ArtifactProvenance
 
     def stored(self) -> dict[str, Any]:
-        """As a record keeps it, without what the model lacks."""
+        """As a record keeps it, without what there is not."""
         lacking = {name for name in ("held", "outputs") if not getattr(self.model, name)}
-        return self.model_dump(mode="json", exclude={"model": lacking})
+        data = self.model_dump(mode="json", exclude={"model": lacking})
+        data["reference"]["training"] = self.reference.training.model_dump(mode="json", exclude_none=True)
+        return data
 
 
 class Measured(Written):

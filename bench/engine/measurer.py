@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from bench.artifacts.artifact import load, read_manifest, size_bytes
+from bench.artifacts.artifact import load, size_bytes
+from bench.artifacts.manifest import NOTHING_MADE
 from bench.artifacts.store import Store
-from bench.base.errors import UnavailableError
+from bench.base.errors import ArtifactError, UnavailableError
 from bench.base.stopwatch import Stopwatch
 from bench.engine.jobs import (
     ArtifactProvenance,
@@ -30,7 +31,7 @@ from bench.measures.audit.claims import check_claims
 from bench.measures.base.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.plan.cell import Cell
 from bench.plan.steps import Probe, probed_places
-from bench.records.record import StageLog, not_finite
+from bench.records.record import not_finite
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import read_data
 
@@ -68,7 +69,7 @@ def measure(job: MeasureJob, report: Report) -> Measured:
     return Measured(
         spans=watch.spans,
         readings=readings,
-        stages=tuple(StageLog.model_validate(stage) for stage in pair.made["stages"]),
+        stages=pair.made.stages,
         provenance=provenance,
         known=pair.evaluator.known(pair.reference.content_hash),
     )
@@ -142,11 +143,9 @@ def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
         device=device,
         known=job.known,
     )
-    nothing = {"stages": [], "compress_s": 0.0, "compress_cpu_s": 0.0, "energy_kwh": 0.0}
-    made = nothing if is_reference else read_manifest(artifact_dir)
-    training = read_manifest(reference_dir)["training"]
-    if "cpu_s" in training:
-        made["epoch_cpu_s"] = training["cpu_s"] / training["epochs"]
+    training = reference.manifest.training
+    if training is None:
+        raise ArtifactError(f"{reference_dir}: a reference whose manifest does not say how it was trained; remove it")
     pair = Pair(
         task=cell.task,
         setting=cell.suite.setting,
@@ -158,7 +157,8 @@ def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
         device=device,
         seed=cell.seed,
         is_reference=is_reference,
-        made=made,
+        made=NOTHING_MADE if is_reference else artifact.manifest,
+        epoch_cpu_s=training.epoch_cpu_s,
         apart=_apart(job.cell, job.probed),
         widened_bytes=cell.held.widened_bytes if cell.held else 0,
     )

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from bench.artifacts.artifact import Loaded, load, read_manifest, save
+from bench.artifacts.artifact import Loaded, load, save
+from bench.artifacts.manifest import NOTHING_MADE, EnergySpent, Manifest, TrainingSpent
 from bench.artifacts.store import Store
 from bench.base.stopwatch import Stopwatch
 from bench.engine.jobs import CompressJob, Made, TrainJob
@@ -20,6 +21,7 @@ from bench.measures.energy.meter import EnergyMeter
 from bench.methods.base.method import Lab
 from bench.models.source import ModelSource, open_source
 from bench.plan.cell import Cell
+from bench.records.record import StageLog
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Example, read_data
@@ -54,12 +56,12 @@ def train_reference(job: TrainJob, report: Report) -> Made:
                 progress=report,
             ),
         )
-    spent = {"seconds": log.seconds, "cpu_s": time.process_time() - begun}
-    made = {
-        "title": f"reference of {cell.model} on {task.name}, seed {cell.seed}",
-        "training": {**spent, "steps": log.steps, "final_loss": log.final_loss, **plan.model_dump()},
-        **_energy(meter, job.alone),
-    }
+    cost = {"seconds": log.seconds, "cpu_s": time.process_time() - begun}
+    made = Manifest(
+        title=f"reference of {cell.model} on {task.name}, seed {cell.seed}",
+        training=TrainingSpent(**cost, steps=log.steps, final_loss=log.final_loss, **plan.model_dump()),
+        energy=_energy(meter, job.alone),
+    )
     save(model, store.path(*cell.reference_place), tokenizer=tokenizer, made=made)
     return Made(spans=watch.spans)
 
@@ -74,10 +76,11 @@ def compress(job: CompressJob, report: Report) -> Made:
     done = max((n for n in range(len(keys), 0, -1) if store.has("artifacts", keys[n - 1])), default=0)
     if done:
         begun = store.path("artifacts", keys[done - 1])
-        model, earlier = load(begun, device=cell.conditions.device).model, read_manifest(begun)
+        loaded = load(begun, device=cell.conditions.device)
+        model, earlier = loaded.model, loaded.manifest
     else:
-        model, earlier = reference.model, {"stages": [], "energy_kwh": 0.0, "power_source": None}
-    stages = [{**stage, "cached": True} for stage in earlier["stages"]]
+        model, earlier = reference.model, NOTHING_MADE
+    stages = [stage.model_copy(update={"cached": True}) for stage in earlier.stages]
     models: list[torch.nn.Module] = []
     examples = read_data(job.data, (cell.train_task.train,)).splits[cell.train_task.train]
     features = _features(cell, cell.train_task, examples, reference.tokenizer)
@@ -88,17 +91,21 @@ def compress(job: CompressJob, report: Report) -> Made:
             model = watch.time("training", partial(methods[index].compress, model, lab))
             spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - started_cpu}
             stage = cell.recipe.stages[index]
-            stages.append({"method": stage.method, "arguments": stage.arguments, **spent, "cached": False})
+            stages.append(StageLog(method=stage.method, arguments=stage.arguments, **spent))
             models.append(model)
     length, device = cell.suite.setting.measuring.length, cell.conditions.device
     check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
     for index, each in enumerate(models, start=done):  # outside the meter: checking is no cost of compressing
-        stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].claims())).stored()
-    made: dict[str, Any] = {"title": f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}"}
-    made |= {"stages": stages, "compress_s": sum(stage["seconds"] for stage in stages)}
-    if all("cpu_s" in stage for stage in stages):  # stages of an artifact made before it was counted have none
-        made["compress_cpu_s"] = sum(stage["cpu_s"] for stage in stages)
-    made |= _total_energy(_energy(meter, job.alone), earlier)
+        found = watch.time("measuring", partial(check, each, saves=methods[index].claims()))
+        stages[index] = stages[index].model_copy(update={**found._asdict(), "unaudited": None})
+    seconds = [stage.cpu_s for stage in stages if stage.cpu_s is not None]
+    made = Manifest(
+        title=f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}",
+        stages=tuple(stages),
+        compress_s=sum(stage.seconds for stage in stages),
+        compress_cpu_s=sum(seconds) if len(seconds) == len(stages) else None,
+        energy=_energy(meter, job.alone).after(earlier.energy),
+    )
     save(model, store.path(*cell.artifact_place), tokenizer=reference.tokenizer, made=made)
     return Made(spans=watch.spans)
 
@@ -171,24 +178,14 @@ def _meter(cell: Cell) -> EnergyMeter:
     return EnergyMeter(country=measuring.country, sample_s=measuring.energy_sample_s, hasty=True)
 
 
-def _energy(meter: EnergyMeter, alone: bool) -> dict[str, Any]:
-    """The meter's energy as a manifest keeps it, or why there is none."""
+def _energy(meter: EnergyMeter, alone: bool) -> EnergySpent:
+    """The meter's energy, or why there is none."""
     if not alone:
-        return {"energy_absent": "other work ran on this machine at the same time (--jobs above 1)"}
+        return EnergySpent(absent="other work ran on this machine at the same time (--jobs above 1)")
     reading = meter.reading
     if isinstance(reading, str):
-        return {"energy_absent": reading}
+        return EnergySpent(absent=reading)
     disturbance = reading.load.disturbance()
     if disturbance is not None:
-        return {"energy_absent": disturbance}
-    return {"energy_kwh": reading.kwh, "power_source": reading.power_source, "energy_samples": reading.samples}
-
-
-def _total_energy(mine: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
-    """Energy of all stages, absent as soon as that of one of them is."""
-    for part in (earlier, mine):
-        if "energy_absent" in part:
-            return {"energy_absent": part["energy_absent"]}
-    sources = dict.fromkeys(part["power_source"] for part in (earlier, mine) if part["power_source"])
-    named = dict.fromkeys(source for several in sources for source in several.split(" + "))
-    return {**mine, "energy_kwh": mine["energy_kwh"] + earlier["energy_kwh"], "power_source": " + ".join(named)}
+        return EnergySpent(absent=disturbance)
+    return EnergySpent(kwh=reading.kwh, power_source=reading.power_source, samples=reading.samples)

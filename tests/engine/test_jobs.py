@@ -7,6 +7,7 @@ import math
 import pytest
 
 from bench.artifacts.artifact import save
+from bench.artifacts.manifest import TrainingSpent
 from bench.base.stopwatch import Spans
 from bench.engine.jobs import (
     ArtifactProvenance,
@@ -34,6 +35,7 @@ from bench.spec.recipe import load_recipe
 from bench.spec.suite import load_suite
 from bench.tasks.evaluate import Remembered
 
+TRAINING = TrainingSpent(seconds=1.5, steps=3, final_loss=0.1)
 PLACES = (("artifacts", "aa"), ("references", "bb"))
 QUICK = {"processes": 1, "pairs": 5, "seconds": 0.01, "patience_seconds": 0.02, "sweep_seconds": 0.01, "length": 8}
 QUICK |= {"throughput_batch": 2, "energy_seconds": 0.1, "energy_sample_s": 0.05, "sweep_lengths": [64, 65]}
@@ -82,7 +84,7 @@ def test_a_measured_cell_equals_what_is_read_from_its_written_form():
                 origin="o", revision=None, generated=True, fingerprint="d", notes=("n",), examples={"train": 3}
             ),
             model=model,
-            reference=ReferenceProvenance(content_hash="r", training={"epochs": 3.0}),
+            reference=ReferenceProvenance(content_hash="r", training=TRAINING),
             artifact=ArtifactProvenance(content_hash="a", bytes=3),
         ),
         known=(Remembered(("a", 1, None), {"x": 1.5}),),
@@ -95,11 +97,12 @@ def test_a_measured_cell_equals_what_is_read_from_its_written_form():
 
 def test_a_record_keeps_of_the_model_only_what_there_is():
     data = DataProvenance(origin="o", revision=None, generated=True, fingerprint="d", notes=(), examples={})
-    reference = ReferenceProvenance(content_hash="r", training={})
+    reference = ReferenceProvenance(content_hash="r", training=TRAINING)
     artifact = ArtifactProvenance(content_hash="a", bytes=3)
     model = ModelProvenance(fingerprint="f", held=None, outputs=())
     provenance = Provenance(data=data, model=model, reference=reference, artifact=artifact)
     assert provenance.stored()["model"] == {"fingerprint": "f"}
+    assert "cpu_s" not in provenance.stored()["reference"]["training"]
     held = Held(bytes_by_dtype={}, widened_bytes=0)
     named = provenance.model_copy(update={"model": ModelProvenance(fingerprint="f", held=held, outputs=("a",))})
     assert set(named.stored()["model"]) == {"fingerprint", "held", "outputs"}
@@ -112,7 +115,7 @@ def test_what_a_probe_finds_equals_what_is_read_from_its_written_form(name, tiny
         assert measure.finds is Round  # what latency adds to is tested with it
         return
     directory = tmp_path / "model"
-    save(tiny_bert(), directory, tokenizer=tokenizer, made={})
+    save(tiny_bert(), directory, tokenizer=tokenizer)
     called = measure.probes(measuring, "classification")[0]
     found = measure.probe(called, (directory,) * (1 + measure.together), device="cpu", measuring=measuring)
     probed = Probed.of(Probe(name, called, PLACES), found, Spans())

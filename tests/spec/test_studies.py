@@ -13,7 +13,8 @@ import torch
 from typer.testing import CliRunner
 
 from bench.analysis.arguments import stated
-from bench.artifacts.artifact import load, read_manifest
+from bench.artifacts.artifact import load
+from bench.artifacts.manifest import read_manifest
 from bench.artifacts.store import Store
 from bench.base.errors import SuiteError, UnknownNameError
 from bench.cli import app
@@ -246,8 +247,8 @@ def test_a_cell_of_a_study_gives_an_artifact_that_is_pruned_as_asked(study, reci
     cells = cells_of(suite, [load_recipe(recipe, arguments)], tasks=[suite.task("sst2")])
     (model,) = made(cells, tmp_path)
     assert encoder_zeros(model).float().mean() == pytest.approx(arguments["sparsity"], abs=1e-3)
-    (stage,) = read_manifest(Store(tmp_path).path(*cells[0].artifact_place))["stages"]
-    assert arguments.items() <= stage["arguments"].items()
+    (stage,) = read_manifest(Store(tmp_path).path(*cells[0].artifact_place)).stages
+    assert arguments.items() <= stage.arguments.items()
 
 
 def test_the_three_ways_of_see_differ_in_what_each_class_loses(tmp_path):
