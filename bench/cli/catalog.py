@@ -49,7 +49,7 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
     """Validate a suite, its recipes and every argument without running anything."""
     from bench.analysis.arguments import check_finding
     from bench.measures.base.measure import MEASURES
-    from bench.spec.recipe import expand
+    from bench.plan.recipes import expand
     from bench.spec.suite import load_suite
     from bench.tasks.kinds.kind import KINDS
     from bench.tasks.sources.source import SOURCES

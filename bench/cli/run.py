@@ -83,14 +83,14 @@ def run(
 def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, list[Recipe]]:
     """The suite and its recipes with every override applied."""
     from bench.cli.overrides import split
-    from bench.spec.recipe import expand
-    from bench.spec.suite import Choice, load_suite
+    from bench.plan.recipes import expand
+    from bench.spec.suite import Variants, load_suite
 
     plain = load_suite(name)
-    choices = [choice if isinstance(choice, Choice) else Choice(recipe=choice) for choice in plain.recipes]
+    choices = [choice if isinstance(choice, Variants) else Variants(recipe=choice) for choice in plain.recipes]
     if only:
         in_suite = {each: [choice for choice in choices if choice.recipe == each] for each in only}
-        choices = [choice for each in only for choice in in_suite[each] or [Choice(recipe=each)]]
+        choices = [choice for each in only for choice in in_suite[each] or [Variants(recipe=each)]]
     setting, by_recipe = split(
         assignments,
         recipes=[Path(choice.recipe).stem for choice in choices],

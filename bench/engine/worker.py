@@ -21,6 +21,7 @@ from bench.measures.energy.meter import EnergyMeter
 from bench.methods.base.method import Lab
 from bench.models.source import ModelSource, open_source
 from bench.plan.cell import Cell
+from bench.plan.recipes import methods_of
 from bench.records.record import StageLog
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
@@ -71,7 +72,7 @@ def compress(job: CompressJob, report: Report) -> Made:
     cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
     store = Store(job.store)
-    keys, methods = cell.stage_keys, cell.recipe.methods()
+    keys, methods = cell.stage_keys, methods_of(cell.recipe)
     reference = load(store.path(*cell.reference_place), device=cell.conditions.device)
     done = max((n for n in range(len(keys), 0, -1) if store.has("artifacts", keys[n - 1])), default=0)
     if done:
@@ -96,7 +97,7 @@ def compress(job: CompressJob, report: Report) -> Made:
     length, device = cell.suite.setting.measuring.length, cell.conditions.device
     check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
     for index, each in enumerate(models, start=done):  # outside the meter: checking is no cost of compressing
-        found = watch.time("measuring", partial(check, each, saves=methods[index].claims()))
+        found = watch.time("measuring", partial(check, each, saves=methods[index].saving()))
         stages[index] = stages[index].model_copy(update={**found._asdict(), "unaudited": None})
     seconds = [stage.cpu_s for stage in stages if stage.cpu_s is not None]
     made = Manifest(

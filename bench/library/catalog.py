@@ -11,10 +11,11 @@ from bench.base.errors import unknown
 from bench.columns import COLUMNS
 from bench.library.choices import CHOICES
 from bench.measures.base.measure import MEASURES
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, registry_of
 from bench.methods.base.method import METHODS
 from bench.models.builtin import BUILTINS
-from bench.spec.recipe import RECIPES_DIR, load_recipe, read_recipe, recipe_names
+from bench.plan.recipes import load_recipe, saves_of
+from bench.spec.recipe import read_recipe, recipe_names, recipe_path
 from bench.spec.suite import load_suite, suite_names
 
 Row = dict[str, str]
@@ -54,7 +55,7 @@ def _recipes() -> list[Row]:
             "name": name,
             "family": file.family,
             "rows": ", ".join(file.rows) or "-",
-            "saves": ", ".join(file.saves) or "-",
+            "saves": ", ".join(saves_of(file)) or "-",
             "status": file.status,
             "cite": file.cite,
         }
@@ -76,7 +77,8 @@ def _methods() -> list[Row]:
 
 def _choices() -> list[Row]:
     return [
-        {"name": name, "choice": registry.kind, "of": method, "says": _first_sentence(_words(plugin))}
+        {"name": name, "choice": registry.kind, "of": method, "arguments": ", ".join(_own_arguments(plugin)) or "-"}
+        | {"says": _first_sentence(_words(plugin))}
         for registry, method in CHOICES
         for name, plugin in registry.items()
     ]
@@ -140,8 +142,7 @@ def describe(name: str) -> dict[str, Any]:
     if name in suite_names():
         found["suite"] = load_suite(name).model_dump(exclude_defaults=False)
     if name in recipe_names():
-        path = next(RECIPES_DIR.glob(f"*/{name}.toml"))
-        found["recipe"] = _recipe_in_full(path)
+        found["recipe"] = _recipe_in_full(recipe_path(name))
     for suite in (load_suite(each) for each in suite_names()):
         found |= {f"task of {suite.name}": task.model_dump() for task in suite.tasks if task.name == name}
     if name in METHODS.names():
@@ -170,7 +171,7 @@ def _recipe_in_full(path: Path) -> dict[str, Any]:
     return {
         "file": f"recipes/{path.parent.name}/{path.name}",
         **file.model_dump(exclude={"stages", "published"}),
-        "saves": file.saves,
+        "saves": saves_of(file),
         "published": [figure.model_dump() for figure in file.published],
         "stages": [{"method": stage.method, **stage.arguments} for stage in stages],
     }
@@ -198,9 +199,12 @@ def _described(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _argument(field: Any) -> str:
-    default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    default = default.table(stated=True) if isinstance(default, Choice) else default
+    registry = registry_of(field)
+    kind = _type(field.annotation) if registry is None else f"name or table of a {registry.kind}"
     says = f": {field.description}" if field.description else ""
-    return f"{_type(field.annotation)}, {default}{says}"
+    return f"{kind}, {'required' if field.is_required() else f'default {default!r}'}{says}"
 
 
 def _type(annotation: Any) -> str:

@@ -114,7 +114,7 @@ class Finding(Frozen):
         return column(name).name
 
 
-class Choice(Frozen):
+class Variants(Frozen):
     """A recipe of the suite; each list in `set` is a grid, expanded into every combination."""
 
     recipe: str
@@ -130,7 +130,7 @@ class Suite(Frozen):
     generated: bool = Field(False, description="True where the data are generated, which every page then says")
     model: str | None = Field(None, description="the default model")
     seeds: tuple[int, ...] = (0,)
-    recipes: tuple[str | Choice, ...] = ("none",)
+    recipes: tuple[str | Variants, ...] = ("none",)
     setting: Setting
     tasks: tuple[Task, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ()

@@ -16,10 +16,10 @@ from bench.analysis.pareto import pareto
 from bench.analysis.pivot import pivot
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.table import Absent, table_of
+from bench.plan.recipes import load_recipe
 from bench.records.record import StageLog
 from bench.report.plot import figure_of
 from bench.report.render import render
-from bench.spec.recipe import load_recipe
 
 TRAINED = (StageLog(method="prune", arguments={"sparsity": 0.97, "budget": 1.333}, seconds=1.0),)
 PACKED = (StageLog(method="quantize", arguments={"bits": 8}, seconds=1.0),)

@@ -18,7 +18,7 @@ from bench.methods.prune.selector import SELECTORS
 from bench.methods.prune.site import Piece, Site
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.range import RANGES, Ranged
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.spec.suite import load_suite
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,16 +47,16 @@ def test_the_saliency_of_the_page_keeps_what_it_says(monkeypatch):
     exec(blocks("pruning.md", "python")[0], {})
     method = Prune(sparsity=0.5, saliency="weakest", power=2.0)
     subject = SimpleNamespace(change=lambda piece: piece.parameter.detach())
-    scores = method.chosen(SALIENCIES, method.saliency).scores([site], subject)
+    scores = method.saliency.scores([site], subject)
     assert scores["w"].tolist() == [1.0, 0.0625, 0.25, 4.0]
-    masks = method.chosen(SELECTORS, method.scope).select([site], scores, 0.5)
+    masks = SELECTORS.made(method.scope).select([site], scores, 0.5)
     assert masks["w"].tolist() == [True, False, False, True]
 
 
 def test_the_quantization_recipe_of_the_page_loads(tmp_path):
     path = tmp_path / "shown.toml"
     path.write_text(blocks("quantization.md", "toml")[0], encoding="utf-8")
-    (method,) = load_recipe(str(path)).methods()
+    (method,) = methods_of(load_recipe(str(path)))
     assert method.budget == 1.0
 
 

@@ -31,7 +31,7 @@ from bench.models.stored import Held
 from bench.plan.cell import Conditions, plan
 from bench.plan.steps import Probe
 from bench.records.record import StageLog
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe
 from bench.spec.suite import load_suite
 from bench.tasks.evaluate import Remembered
 

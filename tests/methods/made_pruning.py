@@ -48,10 +48,23 @@ def subject_of(name, make_lab, *, model, **more):
 
 def pruning_of(model, lab, **arguments):
     """A pruning in progress over `model` itself."""
-    from bench.methods.prune.prune import Prune
     from bench.methods.prune.run import Pruning
 
-    return Pruning(model, Prune(**{"sparsity": 0.5, **arguments}), lab)
+    return Pruning(model, prune(**{"sparsity": 0.5, **arguments}), lab)
+
+
+def prune(**arguments):
+    """`Prune` with arguments of its choices written `schedule__rounds=3`; a choice not named is the default one."""
+    from bench.methods.prune.prune import Prune
+
+    tables = {}
+    for key, value in arguments.items():
+        choice, dunder, inner = key.partition("__")
+        if dunder:
+            default = Prune.model_fields[choice].get_default(call_default_factory=True)
+            name = arguments.get(choice, default and default.called)
+            tables.setdefault(choice, {"name": name})[inner] = value
+    return Prune(**{key: value for key, value in arguments.items() if "__" not in key} | tables)
 
 
 def sites_of(model, unit, **where):

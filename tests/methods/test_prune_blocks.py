@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from made_pruning import lab_of, made, sites_of
+from made_pruning import lab_of, made, prune, sites_of
 from torch import nn
 
 from bench.methods.prune.proximal import Shrinking, shrink
@@ -68,17 +68,17 @@ def test_a_head_shrinks_as_one_group_over_all_its_matrices():
 def test_zeros_of_a_recurrent_network_come_in_whole_blocks_only(make_lab, block):
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model, epochs=12.0)
-    pruned = Prune(
+    pruned = prune(
         sparsity=0.5,
         unit="block",
-        block=block,
-        pooling="max",
+        unit__size=block,
+        saliency__pooling="max",
         schedule="ramp",
-        settle_share=0.5,
-        every=2,
+        schedule__settle_share=0.5,
+        schedule__every=2,
         budget=1.0,
         penalty="group-lasso",
-        penalty_weight=1.0,
+        penalty__weight=1.0,
     ).compress(model, lab)
     gone = total = 0
     for module in adapter_for(pruned).linears(pruned).values():
@@ -94,7 +94,7 @@ def test_the_penalty_alone_brings_blocks_to_exactly_zero_and_more_of_it_more(mak
     for weight in (0.0, 200.0, 400.0):
         model = made("bench-lstm-lm")
         lab = lab_of("bench-lstm-lm", make_lab, model=model, epochs=2.0)
-        arguments = {"unit": "block", "budget": 1.0, "penalty": "group-lasso", "penalty_weight": weight}
+        arguments = {"unit": "block", "budget": 1.0, "penalty": "group-lasso", "penalty__weight": weight}
         pruned = Prune(sparsity=0.0, **arguments).compress(model, lab)
         cells = [
             cell for module in adapter_for(pruned).linears(pruned).values() for cell in blocks(module.weight.detach())
@@ -111,7 +111,7 @@ def test_the_threshold_of_larger_blocks_is_higher_by_the_fourth_root_of_their_el
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model)
     single, block = (
-        ends(pruning_of(model, lab, sparsity=0.9, schedule="ramp", pooling="max", unit=unit))
+        ends(pruning_of(model, lab, sparsity=0.9, schedule="ramp", saliency__pooling="max", unit=unit))
         for unit in ("weight", "block")
     )
     assert {name: end * 2 for name, end in single.items()} == pytest.approx(block)

@@ -7,14 +7,14 @@ import torch
 
 from bench.methods.prune.prune import Prune
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
 SCHEDULES = ("gradual", "rounds", "restore")
 
 
 def pruned(make_lab, tiny_bert, **arguments):
     model = tiny_bert()
-    return load_recipe("gordon", arguments).methods()[0].compress(model, make_lab(model, epochs=4.0))
+    return methods_of(load_recipe("gordon", arguments))[0].compress(model, make_lab(model, epochs=4.0))
 
 
 def shares(model):

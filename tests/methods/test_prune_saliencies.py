@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from made_pruning import lab_of, made, pruning_of, sites_of, subject_of
+from made_pruning import lab_of, made, prune, pruning_of, sites_of, subject_of
 from torch import nn
 
 from bench.methods.prune.gradients import batches, one_by_one, parameters_of, slopes
-from bench.methods.prune.prune import Prune
 from bench.methods.prune.saliencies import curvature
 from bench.methods.prune.saliencies.gate_gradient import gate_gradients
 from bench.methods.prune.saliency import SALIENCIES
@@ -121,7 +120,7 @@ def test_scoring_works_on_every_architecture_and_leaves_no_trace(make_lab, name,
     model = made(name).train()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     sites = sites_of(model, "weight")
-    options = {"probes": 1} if saliency == "obd" else {}
+    options = {"saliency__probes": 1} if saliency == "obd" else {}
     found = SALIENCIES.get(saliency)(examples=12, **options).scores(sites, subject_of(name, make_lab, model=model))
     assert all(torch.isfinite(score).all() and (score >= 0).all() for score in found.values())
     assert torch.cat([*found.values()]).unique().numel() > 1000
@@ -179,7 +178,15 @@ def test_heads_go_a_tenth_at_a_time_by_gradients_taken_anew(make_lab, monkeypatc
     model = made("bert")
     lab = lab_of("bert", make_lab, model=model)
     object.__setattr__(lab, "train", lambda *_, **__: pytest.fail("it trained"))
-    method = Prune(sparsity=0.5, unit="head", saliency="gate-gradient", rounds=4, steps="linear", budget=0, examples=6)
+    method = prune(
+        sparsity=0.5,
+        unit="head",
+        saliency="gate-gradient",
+        schedule__rounds=4,
+        schedule__steps="linear",
+        budget=0,
+        saliency__examples=6,
+    )
     saliency, seen = SALIENCIES.get("gate-gradient"), []
     scores = saliency.scores
     monkeypatch.setattr(
@@ -210,7 +217,7 @@ def test_only_the_asked_number_of_examples_is_looked_at_once(make_lab):
 def test_what_bends_the_loss_most_is_kept(make_lab):
     model = made("bert")
     lab = lab_of("bert", make_lab, model=model)
-    run = pruning_of(model, lab, saliency="obd", examples=12)
+    run = pruning_of(model, lab, saliency="obd", saliency__examples=12)
     scores = torch.cat([*run.scores().values()])
     run.cut(0.5)
     kept = torch.cat([run.masks[site.name] for site in run.sites])

@@ -63,7 +63,7 @@ def test_masks_are_constant_in_the_cells_of_a_unit_and_zero_nothing_else(make_la
             sites_of(model, unit)
         return
     before = copy.deepcopy(model.state_dict())
-    sides = {"block": (5, 3)} if unit == "block" else {}
+    sides = {"unit__size": (5, 3)} if unit == "block" else {}
     run = pruning_of(model, lab_of(name, make_lab, model=model), unit=unit, saliency="random", **sides)
     run.cut(0.5)
     assert 0.39 < run.sparsity < 0.61

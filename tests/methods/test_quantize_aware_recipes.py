@@ -13,12 +13,12 @@ from bench.methods.quantize.integer import Integer
 from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.tasks.kinds.kind import KINDS
 
 
 def recipe(name, **changes):
-    (method,) = load_recipe(name, changes or None).methods()
+    (method,) = methods_of(load_recipe(name, changes or None))
     return method
 
 

@@ -29,7 +29,7 @@ from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe
 from bench.tasks.batching import collate
 from bench.tasks.greedy import Greedy
 
@@ -360,7 +360,7 @@ def test_the_recipe_claims_bytes_and_no_time():
     (stage,) = load_recipe("fullyqt").stages
     method = METHODS.get(stage.method)(**stage.arguments)
     assert method == fully(budget=method.budget, delay=method.delay)
-    assert method.claims() == {"bytes"}
+    assert method.saving() == {"bytes"}
     assert method.budget > method.delay > 0
 
 

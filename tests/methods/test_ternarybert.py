@@ -13,7 +13,7 @@ from bench.methods.quantize.site import find_sites
 from bench.methods.quantize.training import rounded_inputs, trained
 from bench.methods.quantize.work import Work
 from bench.models.modules import copy_model
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
@@ -24,7 +24,7 @@ KIND = KINDS.get("classification")
 
 
 def stage(name="ternarybert", **overrides):
-    *_, last = load_recipe(name, overrides).methods()
+    *_, last = methods_of(load_recipe(name, overrides))
     assert isinstance(last, Quantize)
     return last
 
@@ -126,7 +126,7 @@ def test_the_teacher_runs_once_a_batch_for_all_terms(make_lab, tiny_bert, monkey
 def test_binarybert_cuts_every_layer_to_half_its_width_and_stores_pairs_of_binary_matrices(make_lab, tiny_bert):
     model = tiny_bert()
     lab = make_lab(model)
-    for method in load_recipe("binarybert").methods():
+    for method in methods_of(load_recipe("binarybert")):
         model = method.compress(model, lab)
     pairs = [module for module in model.modules() if isinstance(module, LowBitSummedLinear)]
     assert [(pair.out_features, pair.in_features) for pair in pairs] == 4 * [

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.base.errors import SuiteError, UnknownNameError
-from bench.spec.recipe import expand
+from bench.plan.recipes import expand
 from bench.spec.suite import load_suite, suite_names
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.source import SOURCES

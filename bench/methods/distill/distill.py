@@ -43,7 +43,7 @@ class Distill(GuidedMethod):
             raise ValueError(f"layers is {layers}; give 1 or more")
         return layers
 
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """See `Method`; a student with all layers saves nothing by itself."""
         return frozenset() if self.layers == "all" else self.saves
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.factorize.loss_budget import LossBudget
@@ -70,7 +70,7 @@ class Factorize(RefinedMethod, Choosing):
             )
         return self
 
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """See `Method`: a narrow embedding saves bytes, and costs a product that a table look-up does not have."""
         return frozenset({"bytes"}) if set(self.targets) == {"embedding"} else self.saves
 

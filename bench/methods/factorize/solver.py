@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench.base.errors import MethodError
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 from bench.methods.base.roles import Target
 
 if TYPE_CHECKING:

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 class ConcreteGates(Gates):
     """A gate z for each unit, drawn anew at each step; the scores are log a.
 
-    With `gate_groups` each site has a further gate that multiplies those of its units, so that a whole tensor can
+    With `groups` each site has a further gate that multiplies those of its units, so that a whole tensor can
     close; its openness is priced like that of one unit (structured diff pruning; dguo98/DiffPruning).
     """
 
     def __init__(self, pruning: Pruning, saliency: HardConcreteGates) -> None:
-        super().__init__(pruning.sites, start=saliency.gate_start)
-        low, high = saliency.gate_stretch
-        self._chance = HardConcrete(temperature=saliency.gate_temperature, low=low, high=high)
+        super().__init__(pruning.sites, start=saliency.start)
+        low, high = saliency.stretch
+        self._chance = HardConcrete(temperature=saliency.temperature, low=low, high=high)
         self._weight = saliency.penalty_weight
         sparsity = pruning.method.sparsity
         self._free = 0.0 if sparsity is None else 1.0 - sparsity  # share of the gates that costs nothing
         device = next(iter(self.scores.values())).device
         self._groups = (
-            {name: nn.Parameter(torch.full((1,), saliency.gate_start, device=device)) for name in self.scores}
-            if saliency.gate_groups
+            {name: nn.Parameter(torch.full((1,), saliency.start, device=device)) for name in self.scores}
+            if saliency.groups
             else {}
         )
         self._draws = torch.Generator(device=device).manual_seed(pruning.lab.seed)

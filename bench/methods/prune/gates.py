@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 class Learned(Saliency):
     """A saliency whose scores train with the weights; only the schedule "gradual" can use it."""
 
-    score_rate: float = Field(
+    rate: float = Field(
         1e-2, gt=0, description="learning rate of the scores or gates; without effect on movement's scores from 0"
     )
 
     def fits(self, method: Prune) -> None:
         """See `Choice`."""
-        name = method.saliency
-        if method.schedule != "gradual":
-            raise ValueError(f"saliency '{name}' is learned: give schedule 'gradual', found '{method.schedule}'")
+        name, schedule = self.called, method.schedule.called
+        if schedule != "gradual":
+            raise ValueError(f"saliency '{name}' is learned: give schedule 'gradual', found '{schedule}'")
         if not method.budget:
             raise ValueError(f"saliency '{name}' is learned, and a budget of 0 trains nothing")
         super().fits(method)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Hybrid(Sided):
-    """Rectangles of `block` in every attention matrix, and feed-forward neurons (Lagunas et al. 2021, "hybrid").
+    """Rectangles of `size` in every attention matrix, and feed-forward neurons (Lagunas et al. 2021, "hybrid").
 
     As in huggingface/nn_pruning with the dense method "1d_alt": the row of a neuron in the first matrix, its bias and
     its column in the second have one score together, and a mask acts at all of them. Gates between 0 and 1 would count
@@ -32,7 +32,7 @@ class _Hybrid(Sided):
             raise MethodError("prune: unit 'hybrid' is for attention and feed-forward parts together; give no targets")
         roles = [role for role in adapter_for(model).roles_of(model) if role not in ("ffn_in", "ffn_out", "softmax")]
         attention = replace(where, targets=tuple(cast("list[Target]", roles)))
-        blocks = Block(block=self.block).sites(model, attention)
+        blocks = Block(size=self.size).sites(model, attention)
         neurons = [
             replace(site, pieces=tuple(replace(piece, acts=True) for piece in site.pieces))
             for site in Neuron().sites(model, where)

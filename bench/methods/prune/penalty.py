@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from bench.methods.prune.prune import Prune
@@ -24,20 +23,18 @@ class Penalty(Choice):
     unit to exactly zero.
     """
 
-    penalty_weight: float = Field(0.0, ge=0, description="weight of the penalty")
+    weight: float = Field(0.0, ge=0, description="weight of the penalty")
 
     def fits(self, method: Prune) -> None:
         """See `Choice`."""
         if method.delta:
-            raise ValueError(
-                f"penalty '{method.penalty}' shortens weights, not their change: leave out delta or penalty"
-            )
+            raise ValueError(f"penalty '{self.called}' shortens weights, not their change: leave out delta or penalty")
 
     @abstractmethod
     def hook(self, sites: Sequence[Site]) -> Hook:
         """What to train with, for the penalty on the units of `sites`."""
 
 
-PENALTIES: Registry[type[Penalty]] = Registry(
+PENALTIES: Choices[Penalty] = Choices(
     "penalty", modules=("bench.methods.prune.penalties.group_lasso",), group="bench.penalties"
 )

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bench.methods.prune.penalty import PENALTIES
-from bench.methods.prune.saliency import SALIENCIES, Saliency, Subject
+from bench.methods.prune.saliency import Saliency, Subject
 from bench.methods.prune.selector import SELECTORS
 from bench.methods.prune.site import Site, element_masks
-from bench.methods.prune.unit import UNITS, Matrix, Where, matrices
+from bench.methods.prune.unit import Matrix, Where, matrices
 from bench.training.masks import MaskHook, apply_masks
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Pruning:
         self.lab = lab
         self.anchors = {name: anchor.to(lab.device) for name, anchor in (anchors or {}).items()}
         where = Where(targets=method.targets, biases=method.biases)
-        self.sites: list[Site] = method.chosen(UNITS, method.unit).sites(model, where)
+        self.sites: list[Site] = method.unit.sites(model, where)
         self.masks: dict[str, Tensor] = {
             site.name: torch.ones(site.count, dtype=torch.bool, device=site.pieces[0].parameter.device)
             for site in self.sites
@@ -67,7 +66,7 @@ class Pruning:
     @property
     def saliency(self) -> Saliency:
         """The saliency that was asked for."""
-        return self.method.chosen(SALIENCIES, self.method.saliency)
+        return self.method.saliency
 
     @property
     def sparsity(self) -> float:
@@ -90,7 +89,7 @@ class Pruning:
 
     def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """Which units stay where the share `sparsity` of all goes, by their scores."""
-        selector = self.method.chosen(SELECTORS, self.method.selector or self.method.scope)
+        selector = self.method.selector or SELECTORS.made(self.method.scope)
         return selector.select(self.sites, scores, sparsity)
 
     def keep(self, masks: Mapping[str, Tensor]) -> None:
@@ -115,9 +114,8 @@ class Pruning:
         Removed weights stay where they are unless `masked` is False, for hooks that see to it by themselves.
         """
         method = self.method
-        penalty = None if method.penalty is None else method.chosen(PENALTIES, method.penalty)
-        if penalty is not None and penalty.penalty_weight:
-            hooks = [penalty.hook(self.sites), *hooks]
+        if method.penalty is not None and method.penalty.weight:
+            hooks = [method.penalty.hook(self.sites), *hooks]
         if masked:
             hooks = [*hooks, MaskHook(self.parameters, self.element_masks(), anchors=self.anchors)]
         with _still(self.model, method.freeze_embeddings):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,9 +50,7 @@ class Saliency(Choice):
     def fits(self, method: Prune) -> None:
         """See `Choice`."""
         if method.sparsity is None and not self.decides:
-            raise ValueError(
-                f"sparsity is missing: saliency '{method.saliency}' does not decide by itself how much goes"
-            )
+            raise ValueError(f"sparsity is missing: saliency '{self.called}' does not decide by itself how much goes")
 
     @abstractmethod
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
@@ -84,7 +81,7 @@ class DataAware(Saliency):
     examples: int = Field(256, ge=1, description="training examples that are looked at")
 
 
-SALIENCIES: Registry[type[Saliency]] = Registry(
+SALIENCIES: Choices[Saliency] = Choices(
     "saliency",
     modules=(
         "bench.methods.prune.saliencies.magnitude",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from bench.methods.prune.run import Pruning
@@ -39,6 +38,9 @@ class Stepwise(Schedule):
     rewind: Literal["none", "start", "shuffled"] = Field(
         "none", description="put survivors back to the start, or to its values in another order (control)"
     )
+    before: bool = Field(
+        True, description="train a model that does not start from the given weights before its first cut"
+    )
 
     def seeded(self) -> bool:
         """See `Choice`; the other order is drawn."""
@@ -59,7 +61,7 @@ class Continuous(Schedule):
         return self
 
 
-SCHEDULES: Registry[type[Schedule]] = Registry(
+SCHEDULES: Choices[Schedule] = Choices(
     "schedule",
     modules=(
         "bench.methods.prune.schedules.rounds",

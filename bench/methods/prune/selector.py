@@ -6,8 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +35,7 @@ def group_of(site: Site, scope: str) -> str:
     return {"global": "", "class": site.kind, "layer": site.name}[scope]
 
 
-SELECTORS: Registry[type[Selector]] = Registry(
+SELECTORS: Choices[Selector] = Choices(
     "selector",
     modules=(
         "bench.methods.prune.selectors.largest",

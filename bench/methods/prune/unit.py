@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.method import Listed
 from bench.methods.base.roles import Target
 
@@ -65,10 +64,10 @@ class Matrices(Unit):
 class Sided(Unit):
     """A unit with blocks."""
 
-    block: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
+    size: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
 
 
-UNITS: Registry[type[Unit]] = Registry(
+UNITS: Choices[Unit] = Choices(
     "unit",
     modules=(
         "bench.methods.prune.unit",
@@ -88,11 +87,11 @@ class _Weight(Matrices):
 
 
 class Block(Sided, Matrices):
-    """A rectangle of `block` rows and columns; the last of a row or column of blocks may be smaller."""
+    """A rectangle of `size` rows and columns; the last of a row or column of blocks may be smaller."""
 
     def cell(self, shape: tuple[int, int]) -> tuple[int, int]:
         """See `Matrices`."""
-        return (min(self.block[0], shape[0]), min(self.block[1], shape[1]))
+        return (min(self.size[0], shape[0]), min(self.size[1], shape[1]))
 
 
 class _Row(Matrices):

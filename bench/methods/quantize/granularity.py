@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.base.errors import MethodError
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 
 if TYPE_CHECKING:
     from bench.layers.cells import Cells

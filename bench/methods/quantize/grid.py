@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 
 if TYPE_CHECKING:
     from torch import Tensor

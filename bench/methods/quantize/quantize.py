@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.quantize.allocation import ALLOCATIONS
@@ -93,7 +93,7 @@ class Quantize(RefinedMethod, Choosing):
         check_learned("range", self.range, grid=self.grid, budget=self.budget)
         return self
 
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """See `Method`: packed weights whose products stay in float claim no time."""
         return MODES.get(self.scheme).saves
 

@@ -24,7 +24,7 @@ class GroupLasso(Penalty):
         """See `Penalty`."""
         from bench.methods.prune.proximal import Shrinking
 
-        return Shrinking(sites, self.penalty_weight)
+        return Shrinking(sites, self.weight)
 
 
 PENALTIES.register("group-lasso")(GroupLasso)

@@ -34,18 +34,18 @@ class HardConcreteGates(Learned):
     decides: ClassVar[bool] = True
 
     penalty_weight: float = Field(0.0, ge=0, description="price of open gates")
-    gate_temperature: float = Field(2.0 / 3, gt=0, description="beta")
-    gate_stretch: Annotated[tuple[float, float], Listed] = Field(
+    temperature: float = Field(2.0 / 3, gt=0, description="beta")
+    stretch: Annotated[tuple[float, float], Listed] = Field(
         (-0.1, 1.1), description="gamma, below 0, and zeta, above 1"
     )
-    gate_start: float = Field(2.197, description="log a before training")
-    gate_groups: bool = Field(False, description="a further gate for each site")
+    start: float = Field(2.197, description="log a before training")
+    groups: bool = Field(False, description="a further gate for each site")
 
-    @field_validator("gate_stretch")
+    @field_validator("stretch")
     @classmethod
     def _reaches_beyond_both_ends(cls, stretch: tuple[float, float]) -> tuple[float, float]:
         if not (stretch[0] < 0 and stretch[1] > 1):
-            raise ValueError(f"gate_stretch is {list(stretch)}; it must reach below 0 and above 1")
+            raise ValueError(f"stretch is {list(stretch)}; it must reach below 0 and above 1")
         return stretch
 
     def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
@@ -55,7 +55,7 @@ class HardConcreteGates(Learned):
 
         sparsity = pruning.method.sparsity
         gates = ConcreteGates(pruning, self)
-        train_gates(pruning, gates, rate=self.score_rate, share=1.0 - settle)
+        train_gates(pruning, gates, rate=self.rate, share=1.0 - settle)
         values = gates.certain()
         fold(pruning.sites, values, pruning.anchors)
         pruning.keep({name: value > 0 for name, value in values.items()})

@@ -24,13 +24,13 @@ class Movement(Learned):
     step the selector keeps as many as the curve says; what is masked stays in memory as it is and can come back.
 
     Only the order of the scores counts, and Adam's steps are in proportion to their rate. Scores that start at 0 are
-    therefore in the same order at every `score_rate`, which then has no effect at all: the models are the same. It has
-    one with `score_start` "magnitude", which is ours and not the paper's: the scores start at |W|, summed over a unit,
+    therefore in the same order at every `rate`, which then has no effect at all: the models are the same. It has
+    one with `start` "magnitude", which is ours and not the paper's: the scores start at |W|, summed over a unit,
     so that what goes at first is what magnitude pruning removes, and the rate says how fast movement takes over.
     """
 
-    score_start: Literal["zero", "magnitude"] = Field(
-        "zero", description="movement: scores start at 0, where score_rate has no effect, or at |W| summed over a unit"
+    start: Literal["zero", "magnitude"] = Field(
+        "zero", description="scores start at 0, where rate has no effect, or at |W| summed over a unit"
     )
 
     def train(self, pruning: Pruning, curve: Callable[[int, int], float], *, settle: float) -> None:
@@ -39,12 +39,12 @@ class Movement(Learned):
         from bench.methods.prune.straight import TopScores
 
         gates = TopScores(pruning, curve, self._starts(pruning))
-        train_gates(pruning, gates, rate=self.score_rate)
+        train_gates(pruning, gates, rate=self.rate)
         pruning.keep(gates.masks(pruning.method.target))
 
     def _starts(self, pruning: Pruning) -> dict[str, Tensor] | None:
         """Every score before training, by the site's name; None is 0."""
-        if self.score_start == "zero":
+        if self.start == "zero":
             return None
         return Magnitude().scores(pruning.sites, pruning.subject())
 

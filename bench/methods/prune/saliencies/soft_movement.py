@@ -38,10 +38,10 @@ class SoftMovement(Learned):
         sparsity = pruning.method.sparsity
         gates = ThresholdScores(pruning, self, curve)
         if sparsity is None:
-            train_gates(pruning, gates, rate=self.score_rate)
+            train_gates(pruning, gates, rate=self.rate)
             pruning.keep(gates.masks(self.threshold))
         else:
-            train_gates(pruning, gates, rate=self.score_rate, share=1.0 - settle)
+            train_gates(pruning, gates, rate=self.rate, share=1.0 - settle)
             scores = {name: score.detach() for name, score in gates.scores.items()}
             pruning.keep(pruning.select(scores, sparsity))
             if settle:

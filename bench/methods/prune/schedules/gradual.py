@@ -38,7 +38,7 @@ class Gradual(Continuous):
         """See `Choice`."""
         if self.weights_from is not None:
             check_transfer("weights_from", method)
-        elif "afterwards" in self.model_fields_set:
+        elif self.afterwards != type(self).model_fields["afterwards"].default:
             raise ValueError("afterwards is the training that follows weights_from: give that as well")
 
     def tasks(self) -> tuple[str, ...]:

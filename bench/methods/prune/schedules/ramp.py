@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from bench.methods.prune.saliency import SALIENCIES, Elementwise
+from bench.methods.prune.saliencies.magnitude import Magnitude
 from bench.methods.prune.schedule import SCHEDULES, Continuous
 from bench.methods.prune.selector import group_of
 
@@ -34,9 +34,9 @@ class Ramp(Continuous):
 
     def fits(self, method: Prune) -> None:
         """See `Choice`."""
-        saliency = method.chosen(SALIENCIES, method.saliency)
-        largest = isinstance(saliency, Elementwise) and (method.unit == "weight" or saliency.pooling == "max")
-        if method.saliency != "magnitude" or not largest or method.delta:
+        saliency = method.saliency
+        largest = isinstance(saliency, Magnitude) and (method.unit.called == "weight" or saliency.pooling == "max")
+        if not largest or method.delta:
             raise ValueError(
                 "schedule 'ramp' compares |w| with a threshold: give saliency 'magnitude', pooling 'max' for units "
                 "larger than a weight, and no delta"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from bench.methods.prune.schedule import SCHEDULES, Schedule
 
 if TYPE_CHECKING:
@@ -17,9 +19,13 @@ class Restore(Schedule):
     dense). The result is as large as the model that was given.
     """
 
+    masked_share: float = Field(
+        0.5, ge=0, lt=1, description="share of the training before the removed weights come back"
+    )
+
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`."""
-        masked = pruning.method.masked_share
+        masked = self.masked_share
         pruning.cut(pruning.method.target)
         pruning.train(masked)
         pruning.keep({name: mask.fill_(True) for name, mask in pruning.masks.items()})

@@ -24,6 +24,7 @@ class Rounds(Stepwise):
     With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
     """
 
+    rounds: int = Field(1, ge=1, le=100, description="prune-retrain rounds")
     masks_from: str | None = Field(
         None, description="the task of the suite on which the masks are found; None is the task itself"
     )
@@ -43,22 +44,22 @@ class Rounds(Stepwise):
     def run(self, pruning: Pruning) -> None:
         """See `Schedule`."""
         method = pruning.method
-        begins = method.start != "given" and method.before
-        share = 1.0 / (method.rounds + begins)
+        begins = method.start != "given" and self.before
+        share = 1.0 / (self.rounds + begins)
         rewinds = self.rewind != "none"
         finder = pruning if self.masks_from is None else finder_of(pruning, self.masks_from)
         start = finder.snapshot() if rewinds else {}
         if begins:
             finder.train(share)
-        for done in range(1, method.rounds + 1):
-            finder.cut(sparsity_after(done, method.rounds, final=method.target, steps=self.steps))
+        for done in range(1, self.rounds + 1):
+            finder.cut(sparsity_after(done, self.rounds, final=method.target, steps=self.steps))
             if rewinds:
                 finder.rewind(start, shuffle=self._order(finder, done))
-            if done < method.rounds:
+            if done < self.rounds:
                 finder.train(share)
         if finder is not pruning:
             pruning.masks = finder.masks
-            pruning.rewind(pruning.snapshot(), shuffle=self._order(pruning, method.rounds))
+            pruning.rewind(pruning.snapshot(), shuffle=self._order(pruning, self.rounds))
         pruning.train(share)
 
     def _order(self, pruning: Pruning, done: int) -> int | None:

@@ -51,7 +51,7 @@ class Until(Stepwise):
         from bench.methods.prune.picking import picked
 
         method, everything = pruning.method, pruning.lab
-        begins = method.start != "given" and method.before
+        begins = method.start != "given" and self.before
         share = 1.0 / (1 + begins)
         start = pruning.snapshot()
         pruning.lab, held = divided(everything, self.hold_out)
