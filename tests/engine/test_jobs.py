@@ -29,9 +29,9 @@ from bench.measures.base.measure import MEASURES, ProbingMeasure, Reading
 from bench.measures.timing.rounds import Round
 from bench.models.stored import Held
 from bench.plan.cell import Conditions, plan
+from bench.plan.recipes import load_recipe
 from bench.plan.steps import Probe
 from bench.records.record import StageLog
-from bench.plan.recipes import load_recipe
 from bench.spec.suite import load_suite
 from bench.tasks.evaluate import Remembered
 
