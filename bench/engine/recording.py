@@ -10,6 +10,7 @@ from bench.base.stopwatch import Spans
 from bench.engine.jobs import Measured
 from bench.engine.processes import Ending
 from bench.plan.cell import Cell
+from bench.plan.recorded import made_from
 from bench.plan.steps import Phase
 from bench.records.machine import machine_id, source_commit, versions
 from bench.records.record import Failure, Flag, Record
@@ -59,7 +60,13 @@ def record_of(
             **({"fit": cell.fit.conditions} if cell.fit else {}),
         },
         warnings=tuple(Flag(code=code, says=says) for code, says in warned),
-        provenance={**result.provenance.stored(), "tables": tables, "versions": versions(), "source": source_commit()},
+        provenance={
+            **result.provenance.stored(),
+            "made_from": made_from(cell),
+            "tables": tables,
+            "versions": versions(),
+            "source": source_commit(),
+        },
         spans_s={**spans._asdict(), "other": other_s},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS
 
-PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
+# Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
+PROCEDURE = 2
 LONGEST = 220  # characters of a file's name without its ending; file systems take 255 bytes with it
 NAME = r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,99}"  # of a model, as the user gives it
 MEASURED_BY = 3  # raised whenever the same artifact would give other numbers
@@ -45,7 +47,8 @@ class Cell:
 
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
-    by name what other tasks are made from whose training data the recipe uses. `given_name` is the model's name in
+    by name what other tasks are made from whose training data the recipe uses. Keys are made of what differs from the
+    defaults, so an argument or a field that is added later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
     files hold, None for a built-in model.
     """
@@ -58,6 +61,7 @@ class Cell:
     seed: int
     conditions: Conditions
     data_fingerprint: str
+    training_fingerprint: str
     model_fingerprint: str
     reference_key: str
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -70,15 +74,21 @@ class Cell:
         """The model as a record names it; see `model_name`."""
         return model_name(self.model, self.given_name)
 
-    @property
+    @cached_property
+    def stated_stages(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each stage's method and its arguments that differ from the defaults."""
+        methods = methods_of(self.recipe)
+        return [(stage.method, method.stated()) for stage, method in zip(self.recipe.stages, methods, strict=True)]
+
+    @cached_property
     def stage_keys(self) -> tuple[str, ...]:
-        """One key a stage, each of everything that led to it."""
+        """One key per stage, each of everything that led to it."""
         keys, last = [], self.reference_key
         for stage, method in zip(self.recipe.stages, methods_of(self.recipe), strict=True):
             more: list[Any] = [self.elsewhere[name] for name in method.tasks()]
             if method.scores():
                 more.append(self.train_task.metrics)
-            last = fingerprint([last, stage.method, stage.arguments, *more], 16)
+            last = fingerprint([last, stage.method, method.stated(), *more], 16)
             keys.append(last)
         return tuple(keys)
 
@@ -98,17 +108,16 @@ class Cell:
         recipe = self.recipe.model_copy(update={"name": name, "stages": self.recipe.stages[:count]})
         return replace(self, recipe=recipe)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Sixteen hex digits of all that the record depends on."""
-        parts = [MEASURED_BY, self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
-        stages = [stage.model_dump() for stage in self.recipe.stages]
+        parts = [MEASURED_BY, self.suite.setting_id, described(self.task), self.data_fingerprint, self.reference_key]
         more: list[Any] = [sorted(self.elsewhere.items())] if self.elsewhere else []
         if self.suite.setting.measuring.skip:
             more.append(sorted(self.suite.setting.measuring.skip))
         if self.held is not None and self.held.widened_bytes:  # `compression` is against what the files held
             more.append(["widened", self.held.widened_bytes])
-        return fingerprint([*parts, self.recipe.name, stages, *more], 16)
+        return fingerprint([*parts, self.recipe.name, self.stated_stages, *more], 16)
 
     @property
     def group(self) -> tuple[str, str, int]:
@@ -131,6 +140,11 @@ class Cell:
             longest = max(range(len(plain)), key=lambda index: len(plain[index]))
             plain[longest] = plain[longest][:-1]
         return "--".join(plain)
+
+
+def described(task: Task) -> dict[str, Any]:
+    """What a record depends on of a task, as JSON values: everything but its title that differs from the defaults."""
+    return task.model_dump(mode="json", exclude_defaults=True, exclude={"title"})
 
 
 def model_name(model: str, given: str | None) -> str:
@@ -201,6 +215,7 @@ def plan(
                     seed=seed,
                     conditions=conditions,
                     data_fingerprint=data_fingerprint,
+                    training_fingerprint=training_fingerprint,
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                     elsewhere=uses,
@@ -236,7 +251,7 @@ def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any
     return [
         training_fingerprint,
         [task.kind, task.labels],
-        suite.training(task).model_dump(),
+        suite.training(task).model_dump(exclude_defaults=True),
         suite.max_length(task),
     ]
 
