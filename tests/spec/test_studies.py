@@ -204,12 +204,12 @@ def test_the_key_of_a_transfer_holds_the_other_tasks_data_and_training(tmp_path)
     assert keys(("stsb.evaluate_examples", 40))[:2] == before[:2]  # not trained on
 
 
-def test_a_recipe_that_looks_at_no_other_task_has_the_key_it_always_had():
+def test_the_key_of_a_recipe_that_looks_at_no_other_task_holds_its_stated_arguments_alone():
     suite = small("study-tickets")
     (cell,) = cells_of(suite, [load_recipe("magnitude-pruning")], tasks=[suite.task("sst2")])
-    (stage,) = cell.recipe.stages
+    (stage,), (method,) = cell.recipe.stages, methods_of(cell.recipe)
     assert cell.elsewhere == {}
-    assert cell.stage_keys == (fingerprint([cell.reference_key, stage.method, stage.arguments], 16),)
+    assert cell.stage_keys == (fingerprint([cell.reference_key, stage.method, method.stated()], 16),)
 
 
 def test_the_key_of_pruning_until_quality_falls_holds_the_metrics():
