@@ -43,6 +43,10 @@ class Store:
         """Where the entry is or would be."""
         return self.root / kind / key
 
+    def data_path(self, entry: str) -> Path:
+        """The file that holds or would hold the data of the entry, see `bench.tasks.examples.write_data`."""
+        return self.path("data", entry) / "examples.parquet"
+
     def has(self, kind: EntryKind, key: str) -> bool:
         """Whether the entry is there and whole; a damaged one is moved aside so that it is made again."""
         from bench.artifacts.artifact import verify

@@ -51,6 +51,7 @@ def run(
     if chosen_model is None:
         raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
     start_server()
+    places = Places(results=results, store=Store(cache or default_root()))
     cells = plan(
         chosen,
         tasks=[chosen.task(each, where="--task") for each in task] or list(chosen.tasks),
@@ -59,10 +60,10 @@ def run(
         recipes=recipes,
         seeds=seed or chosen.seeds,
         conditions=Conditions(device=_device(device), data_dir=data_dir, outputs=_outputs(labels)),
+        store=places.store,
     )
     for says in dict.fromkeys(says for cell in cells if cell.fit for _, says in cell.fit.warnings):
         typer.echo(f"warning: {says}", err=True)
-    places = Places(results=results, store=Store(cache or default_root()))
     job = Run(chosen, cells, places=places, jobs=jobs, retry=retry)
     try:
         watch(job)

@@ -32,7 +32,7 @@ from bench.plan.steps import Phase, Step, startable, steps_of
 from bench.records.machine import describe_machine, machine_id
 from bench.records.record import Record, read_failure, read_record, write_record, write_text
 from bench.records.tables import write_tables
-from bench.spec.suite import Suite, Task, fingerprint
+from bench.spec.suite import Suite, Task
 from bench.tasks.data import load_data
 from bench.tasks.evaluate import Remembered
 from bench.tasks.examples import write_data
@@ -66,7 +66,6 @@ class Run:
         self._broken: dict[str, tuple[Phase, Ending]] = {}
         self._probed: dict[str, Probed | Unprobed] = {}
         self._known: dict[tuple[str, str], tuple[Remembered, ...]] = {}
-        self._data: dict[str, Path] = {}
         self._running: dict[Child, Step] = {}
 
     @property
@@ -186,21 +185,23 @@ class Run:
         if step.phase == "measure":
             known = self._known.get(_evaluation(cell), ())
             probed = tuple(self._probed[name] for name in sorted(step.needs) if name in self._probed)
-            data = self._data_of(cell.task)
+            data = self._data_of(cell.task, cell.data_entry)
             return MeasureJob(cell=cell, store=store, data=data, threads=share, known=known, probed=probed)
         kind = TrainJob if step.phase == "reference" else CompressJob
-        return kind(cell=cell, store=store, data=self._data_of(cell.train_task), threads=share, alone=alone)
+        return kind(
+            cell=cell,
+            store=store,
+            data=self._data_of(cell.train_task, cell.train_data_entry),
+            threads=share,
+            alone=alone,
+        )
 
-    def _data_of(self, task: Task) -> Path:
-        """The file of the task's data in the store, written when a child needs it first."""
-        if task.name not in self._data:
-            data = load_data(task, data_dir=self.cells[0].conditions.data_dir)
-            about = [data.fingerprint(), data.origin, data.revision, data.generated, data.notes]
-            path = self._places.store.path("data", fingerprint(about, 16)) / "examples.parquet"
-            if not path.exists():
-                write_data(path, data)
-            self._data[task.name] = path
-        return self._data[task.name]
+    def _data_of(self, task: Task, entry: str) -> Path:
+        """The file of the task's data in the store, written if planning left it out."""
+        path = self._places.store.data_path(entry)
+        if not path.exists():
+            write_data(path, load_data(task, data_dir=self.cells[0].conditions.data_dir))
+        return path
 
     def _end(self, step: Step, ending: Ending) -> Iterator[RunEvent]:
         """Keep what the step's child gave; a measured cell is recorded."""

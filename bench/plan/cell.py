@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.artifacts.store import EntryKind
+from bench.artifacts.store import EntryKind, Store
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource, open_source
 from bench.models.stored import Held
@@ -19,7 +19,7 @@ from bench.plan.recipes import methods_of
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
-from bench.tasks.examples import TaskData
+from bench.tasks.examples import TaskData, write_data
 from bench.tasks.kinds.kind import KINDS
 
 # Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
@@ -50,7 +50,7 @@ class Cell:
     by name what other tasks are made from whose training data the recipe uses. Keys are made of what differs from the
     defaults, so an argument or a field that is added later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
-    files hold, None for a built-in model.
+    files hold, None for a built-in model. `data_entry` and `train_data_entry` are where the store may have the data.
     """
 
     suite: Suite
@@ -68,6 +68,8 @@ class Cell:
     given_name: str | None = None
     fit: Fit | None = None
     held: Held | None = None
+    data_entry: str = ""
+    train_data_entry: str = ""
 
     @property
     def model_name(self) -> str:
@@ -168,9 +170,11 @@ def plan(
     seeds: Iterable[int],
     conditions: Conditions,
     name: str | None = None,
+    store: Store | None = None,
 ) -> list[Cell]:
     """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
 
+    With a `store` the data are kept in it, so that nothing need read them from their source again.
     `name` is the model's in records, file names and boards; None is its folder's or its id.
     Raises `DataError` or `ModelError` at once where something is missing or does not fit, before anything is trained.
     """
@@ -188,6 +192,7 @@ def plan(
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
+        entries = [_kept(each, store) for each in ([data] if train_task is task else [data, train_data])]
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
         others = [suite.task(each) for recipe in recipes for method in methods_of(recipe) for each in method.tasks()]
@@ -216,6 +221,8 @@ def plan(
                     conditions=conditions,
                     data_fingerprint=data_fingerprint,
                     training_fingerprint=training_fingerprint,
+                    data_entry=entries[0],
+                    train_data_entry=entries[-1],
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                     elsewhere=uses,
@@ -226,6 +233,14 @@ def plan(
                 for recipe, uses in zip(recipes, elsewhere, strict=True)
             ]
     return cells
+
+
+def _kept(data: TaskData, store: Store | None) -> str:
+    """The name of the store's entry for the data, which is written if there is a store and it is not there."""
+    entry = data.entry()
+    if store is not None and not store.data_path(entry).exists():
+        write_data(store.data_path(entry), data)
+    return entry
 
 
 def _held(source: ModelSource) -> Callable[[Task], Held | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.records.record import write_bytes
+from bench.spec.suite import fingerprint
 
 _TEXTS = ("uid", "text", "pair", "target")
 _ABOUT = "bench"
@@ -75,6 +76,11 @@ class TaskData:
                 row += () if example.target is None else (example.target,)
                 digest.update(repr(row).encode() + b"\x1e")
         return digest.hexdigest()
+
+    def entry(self) -> str:
+        """The name of the cache's entry for these examples and what is told of them."""
+        about = [self.fingerprint(), self.origin, self.revision, self.generated, self.notes]
+        return fingerprint(about, 16)
 
 
 def write_data(path: Path, data: TaskData) -> None:
