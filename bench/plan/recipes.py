@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.base.schema import read_toml, validated
 from bench.methods.base.choice import registry_of
@@ -127,9 +129,8 @@ def _lacking(argument: str, tables: list[dict[str, Any]], where: str) -> Unknown
     return unknown("argument", argument, {name for table in tables for name in _fields(table)}, where=where)
 
 
-def _fields(table: dict[str, Any]) -> dict[str, Any]:
-    method = METHODS.get(str(table.get("method")))
-    return getattr(method, "arguments", lambda: method.model_fields)()
+def _fields(table: dict[str, Any]) -> dict[str, FieldInfo]:
+    return METHODS.get(str(table.get("method"))).model_fields
 
 
 def _stage(table: dict[str, Any], *, where: str) -> Stage:

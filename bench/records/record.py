@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.base.errors import RecordError
 from bench.columns import COLUMNS
 from bench.records.arguments import nested, renamed
-from bench.spec.saving import Claimed, Real
+from bench.spec.saving import Real, Stated
 
 SCHEMA_VERSION = 3
 HISTORY = {
     1: "first version",
-    2: "stages say what they claimed to save and what they really did",
+    2: "stages say what they are meant to save and what they really did",
     3: "a choice of a stage is a table with its own arguments, and the recipe's name says to which choice one belongs",
 }
 _ADVICE = "Move it out of the results folder, and run its cell again with `bench run`."
@@ -41,14 +41,14 @@ class Flag(_Data):
 
 
 class StageLog(_Data):
-    """What one stage of the recipe did, what it cost, and what it claimed to save beside what it really did."""
+    """What one stage of the recipe did, what it cost, and what it is meant to save beside what it really did."""
 
     method: str
     arguments: dict[str, Any]
     seconds: float
     cpu_s: float | None = Field(None, description="processor seconds; None for artifacts made before they were counted")
     cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
-    claimed: Claimed | None = None
+    claimed: Stated | None = None
     real: Real | None = None
     unaudited: str | None = Field(
         "made before stages were audited", description="why `claimed` and `real` are absent; None where they are not"

@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import unknown
-from bench.base.schema import Frozen, read_toml, validated
+from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.columns import column
-from bench.spec.suite import NAME
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 
@@ -18,24 +17,24 @@ Status = Literal["faithful", "mechanism"]
 Expectation = Literal["lower", "same", "higher", "not lower"]
 
 
-class Published(Frozen):
-    """A figure of the original work; `verified` only where the source itself was read.
+class Figure(Frozen):
+    """A published figure of the original work; `verified` only if the source itself was read.
 
-    `column`, `value` and `expect` say the claim, or the part of it that a column can hold, to programs: beside what was
-    measured they tell whether its direction and size are met.
+    `column`, `value` and `expect` say to programs what a column can hold of it: with what was measured they tell if its
+    direction and size are met.
     """
 
-    claim: str
+    figure: str = Field(description="what is reported, in words")
     source: str = ""
     verified: bool = False
-    column: str | None = Field(None, description="result column that the claim is about")
+    column: str | None = Field(None, description="result column that it is about")
     value: float | None = Field(
         None,
         gt=0,
         description="artifact over reference; of speedup, compression and retention the figure itself",
     )
     expect: Expectation | None = Field(None, description="where the artifact stands relative to the reference")
-    of: str = Field("", description="name with arguments of the one variant that the claim is about; empty for all")
+    of: str = Field("", description="name with arguments of the one variant that it is about; empty for all")
 
     @field_validator("column")
     @classmethod
@@ -43,9 +42,9 @@ class Published(Frozen):
         return None if name is None else column(name).name
 
     @model_validator(mode="after")
-    def _a_column_has_a_figure_and_a_figure_a_column(self) -> Published:
+    def _a_column_has_a_value_and_a_value_a_column(self) -> Figure:
         if (self.column is None) != (self.value is None and self.expect is None):
-            raise ValueError("a typed claim is a column with a value, an expect or both; give all of it or nothing")
+            raise ValueError("a typed figure is a column with a value, an expect or both; give all of it or nothing")
         return self
 
 
@@ -57,10 +56,10 @@ class RecipeFile(Frozen):
     cite: str
     says: str = ""
     rows: tuple[str, ...] = Field((), description="ids of the survey's rows that this recipe stands for")
-    status: Status = Field("faithful", description="'mechanism' where a part of the published system is missing")
+    status: Status = Field("faithful", description="'mechanism' if a part of the published system is missing")
     missing: str = Field("", description="what the published system has that this recipe has not, and why")
     checked: tuple[str, ...] = Field((), description="what of the equations was read in original code or paper, where")
-    published: tuple[Published, ...] = ()
+    published: tuple[Figure, ...] = ()
     stages: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="after")

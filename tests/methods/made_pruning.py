@@ -40,7 +40,7 @@ def lab_of(name, make_lab, *, model=None, epochs=1.0, examples=24):
 
 def subject_of(name, make_lab, *, model, **more):
     """What a saliency is given."""
-    from bench.methods.prune.saliency import Subject
+    from bench.methods.prune.site import Subject
 
     lab = lab_of(name, make_lab, model=model)
     return Subject(**{"model": model, "lab": lab, "seed": 0, **more})
@@ -69,7 +69,7 @@ def prune(**arguments):
 
 def sites_of(model, unit, **where):
     """The sites of a model by the unit's name."""
-    from bench.methods.prune.unit import UNITS, Where
+    from bench.methods.prune.units import UNITS, Where
 
     return UNITS.get(unit)().sites(model, Where(**where))
 

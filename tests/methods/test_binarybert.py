@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_quantizers import quantize
 from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save
@@ -15,14 +16,12 @@ from bench.measures.computation.trace import trace
 from bench.measures.storage.size import read_container
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize.grids.binary import Binary
-from bench.methods.quantize.grids.ternary import Ternary
-from bench.methods.quantize.halves import halved, trained_in_halves
-from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.activations import rounded_inputs
+from bench.methods.quantize.aware import prepared
+from bench.methods.quantize.grids import Binary, Ternary
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.site import find_sites
-from bench.methods.quantize.training import prepared, rounded_inputs
-from bench.methods.quantize.work import Work
+from bench.methods.quantize.splitting import halved, trained_in_halves
 from bench.models.adapter import adapter_for
 from bench.models.heads import from_config
 from bench.models.modules import copy_model
@@ -34,9 +33,9 @@ SUMMED = (LowBitSummedLinear, LowBitSummedEmbedding)
 def method(**changes):
     settings = {
         "scheme": "weights", "grid": "ternary", "bits": 2, "granularity": "tensor", "embedding_granularity": "row",
-        "targets": ALL, "split": True,
+        "targets": ALL, "scheme__split": True,
     }  # fmt: skip
-    return Quantize(**{**settings, **changes})
+    return quantize(**{**settings, **changes})
 
 
 def lively(model):
@@ -50,7 +49,7 @@ def lively(model):
 
 def test_logits_of_the_split_network_are_those_of_the_ternary_one(make_lab, tiny_bert, logits_of):
     model = lively(tiny_bert())
-    ternary = method(split=False).compress(model, make_lab())
+    ternary = method(scheme__split=False).compress(model, make_lab())
     binary = method().compress(model, make_lab())
     summed = [module for module in binary.modules() if isinstance(module, SUMMED)]
     assert len(summed) == 4 * 6 + 1
@@ -61,7 +60,7 @@ def test_logits_of_the_split_network_are_those_of_the_ternary_one(make_lab, tiny
 
 def test_every_matrix_is_split_into_two_of_one_bit_with_half_the_ternary_scale(make_lab, tiny_bert):
     model = lively(tiny_bert())
-    ternary = method(split=False).compress(model, make_lab())
+    ternary = method(scheme__split=False).compress(model, make_lab())
     binary = method().compress(model, make_lab())
     for name, module in binary.named_modules():
         if not isinstance(module, SUMMED):
@@ -78,7 +77,7 @@ def test_every_matrix_is_split_into_two_of_one_bit_with_half_the_ternary_scale(m
 
 def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, tiny_bert):
     model = tiny_bert()
-    work = Work(model=copy_model(model), method=method(), lab=make_lab())
+    work = method().work(copy_model(model), make_lab())
     sites = find_sites(work.model, ALL)
     aware = prepared(work, sites, {site.name: 2 for site in sites}, {})
     for site in sites:
@@ -93,13 +92,17 @@ def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, t
 
 def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab, tiny_bert, logits_of):
     lab = make_lab(lively(tiny_bert()))
-    settings = method(budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", activation_bits=8)
-    work = Work(model=copy_model(lab.reference), method=settings, lab=lab)
+    settings = method(
+        budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", scheme__activation_bits=8
+    )
+    work = settings.work(copy_model(lab.reference), lab)
     sites = find_sites(work.model, ALL)
-    mode = settings.chosen(MODES, "weights")
-    inputs = rounded_inputs(work, sites, mode)
+    scheme = settings.scheme
+    inputs = rounded_inputs(
+        work, sites, bits=scheme.activation_bits, grid=scheme.activation_grid, span=scheme.activation_span
+    )
     bits = {site.name: 2 for site in sites}
-    halves, aware = trained_in_halves(work, sites, bits, inputs, ternary_share=mode.ternary_share)
+    halves, aware = trained_in_halves(work, sites, bits, inputs, ternary_share=scheme.ternary_share)
     with aware.standing():
         fake = logits_of(work.model)
     for half in halves:
@@ -119,10 +122,10 @@ def test_the_stage_trains_ternary_weights_for_its_share_and_binary_ones_for_the_
 
     def watched(method, model, lab, aware, *, share):
         kinds = {type(module) for module in model.modules()} & {SummedLinear, SummedEmbedding}
-        seen.append((share, {type(latent.place.quantizer.grid) for latent in aware._latent}, len(kinds)))
+        seen.append((share, {type(latent.matrix.quantizer.grid) for latent in aware._latent}, len(kinds)))
 
-    monkeypatch.setattr("bench.methods.quantize.halves.train_aware", watched)
-    method(budget=3.0, ternary_share=0.25).compress(tiny_bert(), make_lab())
+    monkeypatch.setattr("bench.methods.quantize.splitting.train_aware", watched)
+    method(budget=3.0, scheme__ternary_share=0.25).compress(tiny_bert(), make_lab())
     assert seen == [(0.25, {Ternary}, 0), (0.75, {Binary}, 2)]
 
 
@@ -145,7 +148,7 @@ def test_the_given_model_may_teach_where_the_reference_is_wider(make_lab, tiny_b
 
 
 def test_split_weights_survive_the_disk_and_take_two_bits(make_lab, tiny_bert, logits_of, tokenizer, tmp_path):
-    binary = method(activation_bits=4).compress(tiny_bert(), make_lab())
+    binary = method(scheme__activation_bits=4).compress(tiny_bert(), make_lab())
     save(binary, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in binary.state_dict().items():
@@ -156,7 +159,7 @@ def test_split_weights_survive_the_disk_and_take_two_bits(make_lab, tiny_bert, l
     assert sum(coding.code_bytes for coding in codings) == 2 * weights // 8
     assert sum(coding.side_bytes for coding in codings) == 4 * 2 * (4 * 6 + 100)
     assert read_container(tmp_path / "a").bytes_by_dtype["U8"] <= 2 * weights // 8
-    ternary = method(split=False, activation_bits=4).compress(tiny_bert(), make_lab())
+    ternary = method(scheme__split=False, scheme__activation_bits=4).compress(tiny_bert(), make_lab())
     save(ternary, tmp_path / "b", tokenizer=tokenizer)
     assert read_container(tmp_path / "b").bytes_by_dtype["U8"] <= 2 * weights // 8
 
@@ -179,7 +182,7 @@ def test_a_tied_softmax_shares_the_split_table(make_lab, tokenizer, tmp_path):
     torch.manual_seed(0)
     model = lively(from_config(config, "masked-language-modelling").eval())
     ids = {"input_ids": torch.tensor([[2, 5, 9, 12, 3]])}
-    packed, ternary = (method(split=way).compress(model, make_lab()) for way in (True, False))
+    packed, ternary = (method(scheme__split=way).compress(model, make_lab()) for way in (True, False))
     table, softmax = packed.get_input_embeddings(), packed.get_output_embeddings()
     assert isinstance(softmax, LowBitSummedLinear)
     assert softmax.first.weight is table.first.weight
@@ -204,7 +207,9 @@ def test_shared_layers_stay_shared(make_lab, tiny_bert):
 
 def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
     for wrong in ({"grid": "symmetric", "bits": 4}, {"scheme": "dynamic", "bits": 8, "grid": "symmetric"}):
-        with pytest.raises(ValidationError, match=r"split is for .* with grid 'ternary'|split belongs to"):
+        with pytest.raises(
+            ValidationError, match=r"split is for .* with grid 'ternary'|argument of quantization scheme 'weights'"
+        ):
             method(**wrong, targets=ROLES, granularity="row", embedding_granularity=None)
     factorized = Factorize(rank=8, budget=0).compress(tiny_bert(), make_lab())
     with pytest.raises(MethodError, match="only whole matrices are split in two"):
@@ -212,5 +217,9 @@ def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
 
 
 def test_keys_of_stored_artifacts_name_the_new_arguments_only_where_they_are_used():
-    assert not Quantize().model_dump().keys() & {"split", "ternary_share", "teacher", "attention", "feature_terms"}
-    assert method(ternary_share=0.25).model_dump()["ternary_share"] == 0.25
+    assert not Quantize(scheme="weights").stated().keys() - {"scheme"}
+    assert method(scheme__ternary_share=0.25).stated()["scheme"] == {
+        "name": "weights",
+        "split": True,
+        "ternary_share": 0.25,
+    }

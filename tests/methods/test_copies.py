@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from bench.base.errors import BenchError
-from bench.methods.prune.gates import Learned
-from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.learned import Learned
+from bench.methods.prune.saliencies import SALIENCIES
 from bench.plan.recipes import load_recipe, methods_of
 from bench.spec.recipe import recipe_names
 from bench.training.hooks import Hook

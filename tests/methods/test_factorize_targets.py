@@ -213,19 +213,20 @@ def test_a_self_attentive_embedding_that_saves_nothing_is_refused(make_lab):
 def test_solvers_of_a_form_of_their_own_name_their_targets_and_need_a_width(make_lab, tiny_bert, solver):
     with pytest.raises(MethodError, match="target 'ffn_in' has no such form"):
         Factorize(solver=solver, rank=4, targets="ffn_in").compress(tiny_bert(), make_lab())
-    given = {"targets": "embedding"} if solver == "self-attentive" else {"targets": "query", "length": 6}
+    given = {"targets": "embedding"} if solver == "self-attentive" else {"targets": "query"}
     with pytest.raises(MethodError, match="only rank or ratio"):
         Factorize(solver=solver, energy=0.5, **given).compress(tiny_bert(), make_lab())
 
 
 def test_an_argument_of_another_solver_is_refused():
-    with pytest.raises(ValidationError, match="cores belongs to solver 'block-term', found 'svd'"):
-        Factorize(rank=4, cores=3)
+    with pytest.raises(ValidationError, match=r"named 'cores'.*It is an argument of solver 'block-term'"):
+        Factorize(rank=4, solver={"name": "svd", "cores": 3})
 
 
 def attention(**changes):
     whole = ("query", "key", "value", "attention_output")
-    return Factorize(solver="block-term", rank=6, targets=whole, budget=0, length=8, **changes)
+    solver = {"name": "block-term", "length": 8}
+    return Factorize(**{"solver": solver, "rank": 6, "targets": whole, "budget": 0, **changes})
 
 
 def test_block_term_attention_takes_the_place_of_a_translators_and_its_decoder_is_causal(make_lab, tmp_path, tokenizer):
@@ -251,14 +252,14 @@ def test_block_term_attention_takes_the_place_of_an_encoders_with_its_output(mak
 
 def test_the_length_is_that_of_the_longest_training_input_unless_it_is_given(make_lab, tiny_bert):
     lab = make_lab()
-    smaller = attention().model_copy(update={"length": None}).compress(tiny_bert(), lab)
+    smaller = attention(solver="block-term").compress(tiny_bert(), lab)
     longest = max(len(feature.inputs["input_ids"]) for feature in lab.features)
     assert smaller.bert.encoder.layer[0].attention.self.length == longest
 
 
 def test_a_length_at_which_nothing_is_saved_is_refused_with_the_break_even(make_lab, tiny_bert):
     with pytest.raises(MethodError, match=r"saves nothing: expected fewer than 10\.5 positions"):
-        attention().model_copy(update={"length": 12}).compress(tiny_bert(), make_lab())
+        attention(solver={"name": "block-term", "length": 12}).compress(tiny_bert(), make_lab())
 
 
 def test_attention_that_holds_more_than_its_maps_is_refused(make_lab):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.base.errors import MethodError
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.run import Pruning
-from bench.methods.prune.transfer import carry
+from bench.methods.prune.schedules import carry
 from bench.models.adapter import adapter_for
 from bench.plan.recipes import load_recipe, methods_of
 

@@ -7,8 +7,7 @@ import torch
 from made_pruning import prune
 
 from bench.methods.prune.concrete import HardConcrete
-from bench.methods.prune.gated import GateHook, fold, train_gates
-from bench.methods.prune.gated_chance import ConcreteGates
+from bench.methods.prune.gates import GateHook, fold, train_gates
 from bench.methods.prune.run import Pruning
 from bench.models.adapter import adapter_for
 
@@ -68,7 +67,7 @@ def test_the_price_of_the_gates_is_their_mean_openness_and_pulls_at_every_score(
     pruning = Pruning(
         tiny_bert(layers=1), gated(unit="head", saliency__penalty_weight=3.0, saliency__start=0.0), make_lab()
     )
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     price = gates.price()
     assert float(price.detach()) == pytest.approx(3.0 * 0.8318, abs=1e-3)
     price.backward()
@@ -78,7 +77,7 @@ def test_the_price_of_the_gates_is_their_mean_openness_and_pulls_at_every_score(
 def test_scores_follow_the_gradient_of_the_loss_through_the_drawn_gates(make_lab, tiny_bert):
     lab = make_lab(examples=8)
     pruning = Pruning(tiny_bert(layers=1), gated(unit="head", saliency__start=0.0), lab)
-    gates, twin = ConcreteGates(pruning, pruning.saliency), ConcreteGates(pruning, pruning.saliency)
+    gates, twin = pruning.saliency.gates(pruning), pruning.saliency.gates(pruning)
     hook = GateHook(gates, rate=1.0, warmup=0.0, optimizer=lambda scores: torch.optim.SGD(scores, lr=1.0))
     seen = {}
 
@@ -125,7 +124,7 @@ def test_without_a_price_all_gates_stay_open_and_a_large_one_closes_all(make_lab
 def test_the_gates_without_noise_are_folded_into_what_stays(make_lab, tiny_bert):
     lab = make_lab()
     pruning = Pruning(tiny_bert(layers=1), gated(unit="head"), lab)
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     before = pruning.snapshot()
     with torch.no_grad():
         gates.scores[pruning.sites[0].name].copy_(torch.tensor([-9.0, 0.0, 0.5, 9.0]))
@@ -146,7 +145,7 @@ def test_most_gates_of_heads_end_closed_or_open(make_lab, tiny_bert):
         unit="head", saliency__temperature=0.33, saliency__penalty_weight=0.05, budget=12, saliency__rate=0.5
     )
     pruning = Pruning(tiny_bert(layers=2), method, lab)
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     train_gates(pruning, gates, rate=0.5)
     values = torch.cat(list(gates.certain().values()))
     assert ((values < 0.1) | (values > 0.9)).float().mean() > 0.8
@@ -183,7 +182,7 @@ def test_with_a_sparsity_a_large_price_closes_no_more_than_was_asked(make_lab, t
 
 def test_what_is_open_beyond_the_sparsity_is_priced(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), gated(unit="head", saliency__penalty_weight=3.0, sparsity=0.25), make_lab())
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     with torch.no_grad():
         for score in gates.scores.values():
             score.fill_(30.0)
@@ -198,7 +197,7 @@ def test_diff_pruning_starts_as_the_pretrained_model(make_lab, tiny_bert, logits
     source = tiny_bert()
     method = diff()
     pruning = Pruning(tiny_bert(), method, make_lab(), anchors=dict(source.named_parameters()))
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     fold(pruning.sites, gates.multipliers(0, 1), {name: each.detach() for name, each in source.named_parameters()})
     assert torch.equal(logits_of(pruning.model), logits_of(source))
 
@@ -217,7 +216,7 @@ def test_diff_pruning_changes_half_a_percent_and_leaves_the_rest_bit_identical(m
 
 def test_a_closed_group_gate_closes_its_whole_tensor(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), gated(saliency__groups=True), make_lab())
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     name = pruning.sites[0].name
     with torch.no_grad():
         gates._groups[name].fill_(-9.0)

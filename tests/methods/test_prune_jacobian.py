@@ -7,9 +7,9 @@ import torch
 from made_pruning import lab_of, made, prune, sites_of, subject_of
 
 from bench.base.errors import MethodError
+from bench.methods.prune.jacobian import STEPS, norms
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.saliencies.jacobian import STEPS, norms
-from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.saliencies import SALIENCIES
 
 RECURRENT = ("bench-lstm-lm", "bench-lstm-seq2seq", "bench-bilstm")
 

@@ -11,11 +11,10 @@ from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.prune.gated import GateHook, StraightThrough
+from bench.methods.prune.gates import GateHook, StraightGates, TopScores
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.run import Pruning
-from bench.methods.prune.schedules.gradual import cubic
-from bench.methods.prune.straight import ThresholdScores, TopScores
+from bench.methods.prune.schedules import cubic
 from bench.models.adapter import adapter_for
 from bench.training.hooks import Hook
 
@@ -59,7 +58,7 @@ class OneStep(Hook):
             self.gradients = {name: weight.grad.clone() for name, weight in self._weights(state).items()}
 
 
-class FixedMasks(StraightThrough):
+class FixedMasks(StraightGates):
     """Masks that do not depend on the scores."""
 
     def __init__(self, sites, masks):
@@ -188,12 +187,12 @@ def test_gates_are_lifted_where_training_fails(make_lab, tiny_bert):
 
 def test_with_scores_and_threshold_at_zero_everything_stays(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(saliency__penalty_weight=1), make_lab())
-    assert all(mask.all() for mask in ThresholdScores(pruning, pruning.saliency, plain(0.0)).multipliers(0, 1).values())
+    assert all(mask.all() for mask in pruning.saliency.gates(pruning, plain(0.0)).multipliers(0, 1).values())
 
 
 def test_a_unit_stays_where_its_sigmoid_is_above_the_threshold_and_a_few_always_do(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(saliency__threshold=0.1), make_lab())
-    gates = ThresholdScores(pruning, pruning.saliency, plain())
+    gates = pruning.saliency.gates(pruning, plain())
     with torch.no_grad():
         for score in gates.scores.values():
             score.copy_(torch.linspace(-6, 2, len(score)))
@@ -208,7 +207,7 @@ def test_a_unit_stays_where_its_sigmoid_is_above_the_threshold_and_a_few_always_
 
 def test_the_price_of_soft_scores_is_the_mean_over_matrices_and_rises_with_the_threshold(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(saliency__penalty_weight=400), make_lab())
-    gates = ThresholdScores(pruning, pruning.saliency, plain(0.25))
+    gates = pruning.saliency.gates(pruning, plain(0.25))
     gates.multipliers(0, 1)
     with torch.no_grad():
         next(iter(gates.scores.values())).fill_(100.0)
@@ -237,7 +236,7 @@ def test_soft_movement_with_a_sparsity_reaches_it_exactly(make_lab, tiny_bert):
 
 def test_scores_stop_falling_once_the_sparsity_is_reached(make_lab, tiny_bert):
     pruning = Pruning(tiny_bert(layers=1), soft(saliency__penalty_weight=400, sparsity=0.25), make_lab())
-    gates = ThresholdScores(pruning, pruning.saliency, plain(1.0))
+    gates = pruning.saliency.gates(pruning, plain(1.0))
     for gone, priced in ((0, True), (1, False)):
         with torch.no_grad():
             for score in gates.scores.values():
@@ -283,7 +282,7 @@ def test_hybrid_masks_blocks_in_attention_and_neurons_with_their_biases(make_lab
 def test_nothing_of_the_learning_is_left_in_the_artifact(make_lab, tiny_bert, tokenizer, tmp_path, start, unit):
     model = tiny_bert(layers=2)
     price = {} if start == "movement" else {"saliency__penalty_weight": 1.0}
-    method = Prune(saliency=start, schedule="gradual", unit=unit, sparsity=0.5, budget=1, **price)
+    method = prune(saliency=start, schedule="gradual", unit=unit, sparsity=0.5, budget=1, **price)
     pruned = method.compress(model, make_lab())
     assert [name for name, _ in pruned.named_parameters()] == [name for name, _ in model.named_parameters()]
     assert [type(module) for module in pruned.modules()] == [type(module) for module in model.modules()]

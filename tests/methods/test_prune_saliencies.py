@@ -5,11 +5,10 @@ import torch
 from made_pruning import lab_of, made, prune, pruning_of, sites_of, subject_of
 from torch import nn
 
+from bench.methods.prune import curvature
 from bench.methods.prune.gradients import batches, one_by_one, parameters_of, slopes
-from bench.methods.prune.saliencies import curvature
-from bench.methods.prune.saliencies.gate_gradient import gate_gradients
-from bench.methods.prune.saliency import SALIENCIES
-from bench.methods.prune.site import Piece, Site
+from bench.methods.prune.saliencies import SALIENCIES, gate_gradients
+from bench.methods.prune.site import Site, SitePiece
 from bench.models.adapter import adapter_for
 from bench.models.differentiable import differentiable
 
@@ -33,7 +32,7 @@ def test_on_a_separable_quadratic_the_saliency_is_the_exact_increase_of_the_loss
 
     (diagonal,) = hutchinson(loss(weight), [weight], probes=1)
     monkeypatch.setattr(curvature, "hessian_diagonal", lambda sites, subject, **more: {"w": diagonal})
-    site = Site(name="w", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(1, 1)),))
+    site = Site(name="w", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(1, 1)),))
     found = SALIENCIES.get("obd")().scores([site], subject_of("bert", make_lab, model=made("bert")))["w"]
     increases = []
     for place in range(20):
@@ -108,7 +107,7 @@ def test_weights_without_curvature_go_first_in_the_order_of_their_magnitude(make
     weight = nn.Parameter(torch.tensor([[3.0, 1.0, 2.0, 0.5]]))
     bends = torch.tensor([[-1.0, -2.0, -0.1, 1.0]])
     monkeypatch.setattr(curvature, "hessian_diagonal", lambda sites, subject, **more: {"w": bends})
-    site = Site(name="w", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(1, 1)),))
+    site = Site(name="w", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(1, 1)),))
     found = SALIENCIES.get("obd")().scores([site], subject_of("bert", make_lab, model=made("bert")))["w"]
     assert found.argsort().tolist() == [1, 2, 0, 3]
     assert found[3] == 0.125
@@ -120,7 +119,7 @@ def test_scoring_works_on_every_architecture_and_leaves_no_trace(make_lab, name,
     model = made(name).train()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     sites = sites_of(model, "weight")
-    options = {"saliency__probes": 1} if saliency == "obd" else {}
+    options = {"probes": 1} if saliency == "obd" else {}
     found = SALIENCIES.get(saliency)(examples=12, **options).scores(sites, subject_of(name, make_lab, model=model))
     assert all(torch.isfinite(score).all() and (score >= 0).all() for score in found.values())
     assert torch.cat([*found.values()]).unique().numel() > 1000

@@ -176,7 +176,7 @@ def test_the_ramp_of_a_frozen_model_removes_the_asked_share_and_takes_no_mask_ba
 
 
 def test_the_ramp_from_fresh_weights_takes_its_end_from_the_reference(make_lab):
-    from bench.methods.prune.schedules.ramp import ends
+    from bench.methods.prune.ramp import ends
 
     reference = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=reference)
@@ -203,7 +203,7 @@ def test_the_ramp_from_fresh_weights_takes_its_end_from_the_reference(make_lab):
 )
 def test_a_ramp_that_makes_no_sense_is_refused(arguments, says):
     with pytest.raises(ValueError, match=says):
-        Prune(sparsity=0.5, schedule="ramp", **arguments)
+        prune(sparsity=0.5, schedule="ramp", **arguments)
 
 
 def test_what_is_pruned_of_a_change_is_bit_for_bit_as_pretrained(make_lab, tiny_bert):

@@ -6,7 +6,7 @@ from made_pruning import lab_of, made, prune, pruning_of, sites_of
 
 from bench.base.errors import MethodError
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.selectors import SELECTORS
 from bench.models.adapter import adapter_for
 
 TARGETS = ("input_gates", "hidden_gates", "embedding", "softmax")

@@ -9,9 +9,9 @@ import torch
 from made_pruning import prune
 
 from bench.base.errors import MethodError
+from bench.methods.prune import until
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.run import Pruning
-from bench.methods.prune.schedules import until
 from bench.models.adapter import adapter_for
 from bench.plan.recipes import load_recipe, methods_of
 
@@ -22,7 +22,7 @@ STRUCTURED = {
     "scope": "class",
     "schedule__steps": "linear",
     "saliency": "gate-gradient",
-    "examples": 2,
+    "saliency__examples": 2,
 }
 
 
@@ -47,14 +47,14 @@ def judged(monkeypatch):
 def run(make_lab, tiny_bert):
     """The masks that stand after pruning, by site, and the model."""
 
-    def prune(rows=32, **arguments):
+    def run_all(rows=32, **arguments):
         model = tiny_bert()
         method = prune(**arguments)
         pruning = Pruning(tiny_bert(), method, make_lab(model, examples=rows))
         method.schedule.run(pruning)
         return pruning
 
-    return prune
+    return run_all
 
 
 def zeros(model):

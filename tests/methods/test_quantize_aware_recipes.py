@@ -10,7 +10,6 @@ from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.methods.base.listening import alike
 from bench.methods.quantize.integer import Integer
-from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model
 from bench.plan.recipes import load_recipe, methods_of
@@ -18,7 +17,7 @@ from bench.tasks.kinds.kind import KINDS
 
 
 def recipe(name, **changes):
-    (method,) = methods_of(load_recipe(name, changes or None))
+    (method,) = methods_of(load_recipe(name, {key.replace("__", "."): value for key, value in changes.items()}))
     return method
 
 
@@ -75,7 +74,7 @@ def test_q8berts_ranges_stay_in_evaluation(tuned):
     assert [(float(each.low), float(each.high)) for each in roundings] == before
 
 
-@pytest.mark.parametrize("widths", [{}, {"bits": 2, "activation_bits": 4}])
+@pytest.mark.parametrize("widths", [{}, {"bits": 2, "scheme__activation_bits": 4}])
 def test_rounding_costs_loss_at_the_first_step_and_training_on_it_wins_more_back_than_training_before_it(widths, tuned):
     model, lab = tuned
     after = recipe("q8bert", **widths, budget=0.0)
@@ -111,8 +110,8 @@ def test_a_groups_range_is_its_least_and_largest_weight_and_more_groups_leave_le
     weights *= torch.linspace(0.5, 2.0, 300)[:, None]
     errors = []
     for groups in (128, 12, 1):
-        method = recipe("q-bert", groups=groups)
-        chosen = Work(model=torch.nn.Module(), method=method, lab=None).quantizer(_Anywhere)
+        method = recipe("q-bert", granularity__count=groups)
+        chosen = method.work(torch.nn.Module(), None).quantizer_of(_Anywhere)
         coded = chosen.code(weights, chosen.cells((300, 64), role="ffn_in", head_width=None), 2)
         for cell, low, scale in zip(
             coded.coding.cells.split(weights), coded.side["low"].flatten(), coded.side["scale"].flatten(), strict=True

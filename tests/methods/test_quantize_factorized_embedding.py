@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_quantizers import quantize
 from models_for_factors import continued, language_model, translated, translator
 
 from bench.artifacts.artifact import load, save
@@ -17,7 +18,7 @@ from bench.measures.storage.parameters import elements, embedding_parameters, st
 from bench.measures.storage.size import read_container
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize import training
+from bench.methods.quantize import aware as aware_training
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
@@ -27,7 +28,7 @@ CHOICES = {
     "rows": {"bits": 4},
     "codebook": {"bits": 3, "grid": "codebook", "granularity": "tensor"},
     "words": {"bits": 2, "grid": "ternary", "granularity": "tensor", "embedding_granularity": "row"},
-    "buckets": {"bits": 2, "grid": "affine", "granularity": "bucket", "bucket": 5},
+    "buckets": {"bits": 2, "grid": "affine", "granularity": "bucket", "granularity__size": 5},
 }
 
 
@@ -36,7 +37,7 @@ def narrow(**changes):
 
 
 def low(**changes):
-    return Quantize(**{"scheme": "weights", "targets": ("embedding",), **changes})
+    return quantize(**{"scheme": "weights", "targets": ("embedding",), **changes})
 
 
 def embedding_of(model):
@@ -159,7 +160,7 @@ def test_sharing_goes_before_and_after(first, make_lab, tiny_bert, logits_of):
 
 
 def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, logits_of, monkeypatch):
-    seen, real = {}, training.trained
+    seen, real = {}, aware_training.trained
 
     def trained(work, sites, bits, inputs=None):
         aware = real(work, sites, bits, inputs)
@@ -168,7 +169,7 @@ def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, 
         seen["latent"] = embedding_of(work.model).table.weight.detach().clone()
         return aware
 
-    monkeypatch.setattr(training, "trained", trained)
+    monkeypatch.setattr(aware_training, "trained", trained)
     lab = make_lab()
     thin = narrow().compress(tiny_bert(), lab)
     packed = low(bits=3, budget=1.0).compress(thin, lab)
@@ -178,7 +179,7 @@ def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, 
 
 def test_the_rest_of_a_model_holds_its_factorized_embedding_too(make_lab, tiny_bert, logits_of):
     lab = make_lab()
-    packed = low(bits=8, targets=ROLES, rest=True).compress(narrow().compress(tiny_bert(), lab), lab)
+    packed = low(bits=8, targets=ROLES, scheme__rest=True).compress(narrow().compress(tiny_bert(), lab), lab)
     assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
     assert torch.isfinite(logits_of(packed)).all()
 
@@ -186,12 +187,12 @@ def test_the_rest_of_a_model_holds_its_factorized_embedding_too(make_lab, tiny_b
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"bits": 4, "activation_bits": 8}, "is factorized, and its inner activations cannot be rounded"),
-        ({"bits": 2, "grid": "ternary", "split": True}, "is factorized, and only whole matrices are split"),
+        ({"bits": 4, "scheme__activation_bits": 8}, "is factorized, and its inner activations cannot be rounded"),
+        ({"bits": 2, "grid": "ternary", "scheme__split": True}, "is factorized, and only whole matrices are split"),
         (
             {
-                "scheme": "operands", "targets": ROLES, "activation_bits": 8, "activation_grid": "interval",
-                "activation_span": "fixed", "activation_range": "moving-average",
+                "scheme": "operands", "targets": ROLES, "activation_range": "moving-average",
+                "scheme__activation_bits": 8, "scheme__activation_grid": "interval", "scheme__activation_span": "fixed",
             },
             "is factorized, and its inner activations have no range",
         ),

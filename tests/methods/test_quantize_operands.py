@@ -8,7 +8,7 @@ import pytest
 import torch
 from families import FAMILIES
 from made_pruning import lab_of, made
-from made_quantizers import make_quantizer
+from made_quantizers import make_quantizer, quantize
 from pydantic import ValidationError
 from torch import nn
 
@@ -21,12 +21,9 @@ from bench.layers.rounded_norm import PARTS, RoundedNorm
 from bench.measures.computation.trace import trace
 from bench.methods.base.method import METHODS
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize.mode import MODES
-from bench.methods.quantize.modes.operands import every_site
-from bench.methods.quantize.operands import OperandTraining
+from bench.methods.quantize.operands import OperandTraining, every_site, operand_training
 from bench.methods.quantize.products import executed_products
 from bench.methods.quantize.quantize import Quantize
-from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
 from bench.plan.recipes import load_recipe
@@ -37,16 +34,16 @@ TRANSFORMERS = ("marian", "encoder-decoder", *FAMILIES)
 CHOICES = {
     "scheme": "operands",
     "grid": "interval",
-    "activation_bits": 8,
-    "activation_grid": "interval",
-    "activation_span": "fixed",
+    "scheme__activation_bits": 8,
+    "scheme__activation_grid": "interval",
+    "scheme__activation_span": "fixed",
     "activation_range": "moving-average",
-    "activation_momentum": 0.9,
+    "activation_range__momentum": 0.9,
 }
 
 
 def fully(**changes):
-    return Quantize(**{**CHOICES, **changes})
+    return quantize(**{**CHOICES, **changes})
 
 
 def quantized(name, make_lab, *, model=None, **changes):
@@ -217,11 +214,11 @@ def test_a_range_a_row_errs_at_most_as_much_as_one_for_the_matrix(make_lab, mode
 
 @pytest.mark.parametrize(("name", "budget"), [("marian", 1.0), ("marian", 0.0), ("bert", 1.0)])
 def test_the_packed_model_gives_what_the_trained_one_gave_in_evaluation(name, budget, make_lab):
-    method, model = fully(budget=budget, delay=0.3), made(name)
+    method, model = fully(budget=budget, scheme__delay=0.3), made(name)
     lab = lab_of(name, make_lab, model=model)
-    work = Work(model=copy_model(model), method=method, lab=lab)
+    work = method.work(copy_model(model), lab)
     sites = every_site(work)
-    aware = method.chosen(MODES, "operands").trained(work, sites, {site.name: 8 for site in sites})
+    aware = operand_training(work, sites, {site.name: 8 for site in sites}, activation_bits=8, delay=0.3)
     inputs = inputs_of(name, make_lab)
     work.model.eval()
     with aware.standing():
@@ -345,10 +342,10 @@ def test_what_has_no_reachable_products_is_refused(make_lab):
     ("changes", "match"),
     [
         ({"targets": ("query",)}, "leave targets out"),
-        ({"rest": True}, "rest belongs to quantization mode 'weights', found 'operands'"),
-        ({"activation_bits": None}, "give activation_bits"),
-        ({"activation_span": "call"}, "give activation_bits"),
-        ({"activation_range": "min-max"}, "activation_momentum belongs to range 'moving-average'"),
+        ({"scheme__rest": True}, "It is an argument of quantization scheme 'weights'"),
+        ({"scheme__activation_bits": None}, "give activation_bits"),
+        ({"scheme__activation_span": "call"}, "give activation_bits"),
+        ({"activation_range": "min-max"}, "It is an argument of range 'moving-average'"),
     ],
 )
 def test_other_choices_are_refused_before_anything_runs(changes, match):
@@ -359,18 +356,18 @@ def test_other_choices_are_refused_before_anything_runs(changes, match):
 def test_the_recipe_claims_bytes_and_no_time():
     (stage,) = load_recipe("fullyqt").stages
     method = METHODS.get(stage.method)(**stage.arguments)
-    assert method == fully(budget=method.budget, delay=method.delay)
+    assert method == fully(budget=method.budget, scheme__delay=method.scheme.delay)
     assert method.saving() == {"bytes"}
-    assert method.budget > method.delay > 0
+    assert method.budget > method.scheme.delay > 0
 
 
 def test_training_that_fails_leaves_no_rounded_weights_in_front(make_lab, monkeypatch):
     model = made("marian")
     lab = lab_of("marian", make_lab, model=model)
-    work = Work(model=copy_model(model), method=fully(budget=1.0), lab=lab)
+    work = fully(budget=1.0).work(copy_model(model), lab)
     sites = every_site(work)
     monkeypatch.setattr(Quantize, "tune", lambda self, *_, hooks, **__: hooks[0]._stand() or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        work.method.chosen(MODES, "operands").trained(work, sites, {site.name: 8 for site in sites})
+        operand_training(work, sites, {site.name: 8 for site in sites}, activation_bits=8, delay=0.0)
     after = adapter_for(work.model).linears(work.model)
     assert all(torch.equal(after[key].weight, dense.weight) for key, dense in adapter_for(model).linears(model).items())

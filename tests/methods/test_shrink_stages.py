@@ -122,7 +122,7 @@ def test_factorized_layers_lose_rows_and_columns_of_their_factors(name, shrink, 
 
 def test_an_attention_of_another_form_has_no_heads_and_its_mlp_is_shrunk(shrink, make_lab):
     model = made("distilbert")
-    method = Factorize(solver="block-term", rank=4, length=9, budget=0, targets=ROLES[:4])
+    method = Factorize(solver={"name": "block-term", "length": 9}, rank=4, budget=0, targets=ROLES[:4])
     replaced = method.compress(model, make_lab(model))
     small = shrink(masked(replaced, {(0, "ffn"): range(10, 20)}))
     assert sum(isinstance(module, BlockTermAttention) for module in small.modules()) == 4

@@ -7,11 +7,10 @@ import torch
 
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
-from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.activations import rounded_inputs
+from bench.methods.quantize.aware import trained
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.site import find_sites
-from bench.methods.quantize.training import rounded_inputs, trained
-from bench.methods.quantize.work import Work
 from bench.models.modules import copy_model
 from bench.plan.recipes import load_recipe, methods_of
 from bench.tasks.batching import collate
@@ -32,9 +31,12 @@ def stage(name="ternarybert", **overrides):
 def ternary_training(lab, **overrides):
     """A model in the midst of its work: trained as the recipe says, its latent weights still there."""
     method = stage(**overrides)
-    work = Work(model=copy_model(lab.reference), method=method, lab=lab)
+    work = method.work(copy_model(lab.reference), lab)
     sites = find_sites(work.model, method.targets)
-    inputs = rounded_inputs(work, sites, method.chosen(MODES, "weights"))
+    scheme = method.scheme
+    inputs = rounded_inputs(
+        work, sites, bits=scheme.activation_bits, grid=scheme.activation_grid, span=scheme.activation_span
+    )
     return work, sites, trained(work, sites, {site.name: method.bits for site in sites}, inputs)
 
 
@@ -138,6 +140,6 @@ def test_binarybert_cuts_every_layer_to_half_its_width_and_stores_pairs_of_binar
     (table,) = (module for module in model.modules() if isinstance(module, LowBitSummedEmbedding))
     assert table.second.scale.shape == (100, 1)
     assert all((pair.weight_bits, pair.activation_bits) == (1, 8) for pair in pairs)
-    assert stage("binarybert", activation_bits=4).activation_bits == 4
+    assert stage("binarybert", **{"scheme.activation_bits": 4}).scheme.activation_bits == 4
     with torch.no_grad():
         assert torch.isfinite(model(**collate(lab.features[:6], pad_id=0).inputs).logits).all()

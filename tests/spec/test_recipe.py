@@ -60,28 +60,28 @@ def test_every_recipe_lies_in_the_folder_of_its_family(path):
 @pytest.mark.parametrize("name", recipe_names())
 def test_published_figures_have_a_source_and_survey_rows_look_like_rows(name):
     file = read_recipe(name)
-    assert all(published.claim and published.source for published in file.published)
+    assert all(published.figure and published.source for published in file.published)
     assert all(re.fullmatch(r"[A-Z]\d{1,2}", row) for row in file.rows)
 
 
-def test_a_claim_that_a_column_can_hold_names_it_with_a_figure_or_a_direction(write):
-    claim = 'published = [{{ claim = "faster", source = "here", {} }}]\n'
-    (published,) = read_recipe(write(claim.format('column = "speedup", value = 1.5, expect = "higher"'))).published
+def test_a_figure_that_a_column_can_hold_names_it_with_a_value_or_a_direction(write):
+    figure = 'published = [{{ figure = "faster", source = "here", {} }}]\n'
+    (published,) = read_recipe(write(figure.format('column = "speedup", value = 1.5, expect = "higher"'))).published
     assert (published.column, published.value, published.expect) == ("speedup", 1.5, "higher")
-    assert read_recipe(write(claim.format("verified = true"))).published[0].column is None
+    assert read_recipe(write(figure.format("verified = true"))).published[0].column is None
     for typed, says in (
-        ('column = "speedup"', "a typed claim is a column with a value, an expect or both"),
-        ("value = 1.5", "a typed claim is a column with a value, an expect or both"),
+        ('column = "speedup"', "a typed figure is a column with a value, an expect or both"),
+        ("value = 1.5", "a typed figure is a column with a value, an expect or both"),
         ('column = "speed", value = 1.5', "no column named 'speed'. Did you mean 'speedup'?"),
-        ('column = "speedup", expect = "up"', "Input should be 'lower', 'same', 'higher' or 'not lower'"),
-        ('column = "speedup", value = 0', "Input should be greater than 0"),
+        ('column = "speedup", expect = "up"', "expected 'lower', 'same', 'higher' or 'not lower', found 'up'"),
+        ('column = "speedup", value = 0', "expected a number above 0"),
     ):
         with pytest.raises(SuiteError, match=re.escape(says)):
-            read_recipe(write(claim.format(typed)))
+            read_recipe(write(figure.format(typed)))
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_claim_about_one_variant_is_about_one_of_this_recipe(name):
+def test_a_figure_of_one_variant_is_about_one_of_this_recipe(name):
     for published in read_recipe(name).published:
         variant, bracket, arguments = published.of.partition("[")
         assert variant in ("", name)
@@ -96,7 +96,7 @@ def test_only_a_mechanism_says_what_is_missing(write):
     for text in ('status = "mechanism"\n', 'missing = "pretraining"\n'):
         with pytest.raises(SuiteError, match="a mechanism, and only a mechanism, says what"):
             load_recipe(write(text))
-    with pytest.raises(SuiteError, match="Input should be 'faithful' or 'mechanism'"):
+    with pytest.raises(SuiteError, match="expected 'faithful' or 'mechanism'"):
         load_recipe(write('status = "rough"\n'))
 
 
@@ -146,21 +146,21 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
     with pytest.raises(SuiteError) as caught:
         load_recipe("magnitude-pruning", {"sparsity": 1.5})
     assert str(caught.value) == (
-        "recipes/pruning/magnitude-pruning.toml: stage 1: sparsity: Input should be less than 1 (found 1.5)"
+        "recipes/pruning/magnitude-pruning.toml: stage 1: sparsity: expected a number below 1, found 1.5"
     )
 
 
 @pytest.mark.parametrize(
     ("recipe", "key", "value", "says"),
     [
-        ("magnitude-pruning", "scope", "globally", "Input should be 'global', 'class' or 'layer'"),
+        ("magnitude-pruning", "scope", "globally", "expected 'global', 'class' or 'layer'"),
         ("magnitude-pruning", "sparsity", float("nan"), "sparsity"),
-        ("magnitude-pruning", "budget", -1, "Input should be greater than or equal to 0"),
-        ("distillation", "budget", 0, "Input should be greater than 0"),
-        ("distillation", "temperature", 0, "Input should be greater than 0"),
-        ("distillation", "alpha", 1.01, "Input should be less than or equal to 1"),
+        ("magnitude-pruning", "budget", -1, "expected a number of at least 0"),
+        ("distillation", "budget", 0, "expected a number above 0"),
+        ("distillation", "temperature", 0, "expected a number above 0"),
+        ("distillation", "alpha", 1.01, "expected a number of at most 1"),
         ("distillation", "layers", 0, "layers is 0; give 1 or more"),
-        ("theseus", "start", 2, "Input should be less than or equal to 1"),
+        ("theseus", "start", 2, "expected a number of at most 1"),
         ("int8", "bits", 4, "which take bits = 8 only"),
         ("svd", "rank", 8, "give exactly one of ratio, rank and energy"),
         ("albert-sharing", "unique", 2, "map 'all' stores one layer"),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import GetCoreSchemaHandler, SerializationInfo, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from bench.base.errors import UnknownNameError, unknown
 from bench.base.registry import Registry
@@ -91,8 +91,7 @@ class Choices(Registry[type[C]], Generic[C]):
         others = [f"'{name}'" for name, other in self.items() if key in _fields(other)]
         if others:
             says += f" It is an argument of {self.kind} {' and '.join(others)}."
-        error = PydanticCustomError("strange_argument", "{says}", {"says": says})
-        return {"type": error, "loc": (key,), "input": value}
+        return {"type": "value_error", "loc": (key,), "input": value, "ctx": {"error": ValueError(says)}}
 
 
 @dataclass(frozen=True)

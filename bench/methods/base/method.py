@@ -62,9 +62,7 @@ class Method(Frozen):
         return {
             name: value.table(stated=True, mode="json") if isinstance(value, Choice) else dumped[name]
             for name, value in self
-            if name not in fields
-            or fields[name].is_required()
-            or value != fields[name].get_default(call_default_factory=True)
+            if fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
         }
 
     def saving(self) -> frozenset[Saving]:
@@ -91,7 +89,7 @@ class Method(Frozen):
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.
 
-        Raises `MethodError` where the method makes no sense on this model.
+        Raises `MethodError` if the method makes no sense on this model.
         """
 
 
@@ -105,7 +103,7 @@ class Lab:
 
     `reference` is the uncompressed model trained on the task (the teacher of distillation); it must not be changed.
     `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
-    pretrained weights with layers spread evenly, or random ones where `pretrained` is False or the source has none.
+    pretrained weights with layers spread evenly, or random ones if `pretrained` is False or the source has none.
     `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
     with that task's head there, and `reference` is one that was never trained.
     """
@@ -132,7 +130,7 @@ class Lab:
         objective: Objective | None = None,
         hooks: Sequence[Hook] = (),
     ) -> TrainingLog:
-        """Train `model` in place on the task with the suite's plan, or with another budget where given."""
+        """Train `model` in place on the task with the suite's plan, or with another budget if given."""
         from bench.tasks.kinds.kind import KINDS
         from bench.training.loop import train
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Chosen
@@ -12,11 +13,11 @@ from bench.methods.base.depth import refuse_lost_work
 from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import Target
 from bench.methods.base.tuned import GuidedMethod
-from bench.methods.prune.penalty import PENALTIES, Penalty
-from bench.methods.prune.saliency import SALIENCIES, Saliency
-from bench.methods.prune.schedule import SCHEDULES, Schedule
-from bench.methods.prune.selector import SELECTORS, Selector
-from bench.methods.prune.unit import UNITS, Unit
+from bench.methods.prune.penalties import PENALTIES, Penalty
+from bench.methods.prune.saliencies import SALIENCIES, Saliency
+from bench.methods.prune.schedules import SCHEDULES, Schedule
+from bench.methods.prune.selectors import SELECTORS, Selector
+from bench.methods.prune.units import UNITS, Unit
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Prune(GuidedMethod):
     targets: Annotated[tuple[Target, ...], Listed] = Field(
         (), description="which matrices, by role; empty is all inside the layers"
     )
-    biases: bool = Field(False, description="where a whole row goes, its bias goes as well")
+    biases: bool = Field(False, description="if a whole row goes, its bias goes as well")
     saliency: Annotated[Saliency, Chosen(SALIENCIES)] = Field(
         default_factory=SALIENCIES.default("magnitude"), description="what a unit is worth"
     )
@@ -75,27 +76,27 @@ class Prune(GuidedMethod):
 
     @property
     def target(self) -> float:
-        """The share of the units to remove; raises `MethodError` where none was asked for."""
+        """The share of the units to remove; raises `MethodError` if none was asked for."""
         if self.sparsity is None:
             raise MethodError(
                 f"prune: schedule '{self.schedule.called}' with saliency '{self.saliency.called}' needs a sparsity"
             )
         return self.sparsity
 
+    @override
     def tasks(self) -> tuple[str, ...]:
-        """See `Method`."""
         return self.schedule.tasks()
 
+    @override
     def scores(self) -> bool:
-        """See `Method`."""
         return self.schedule.scores()
 
     def seeded(self) -> bool:
-        """See `Method`; a model that starts afresh has a new head at least."""
+        """A model that starts afresh has a new head at least."""
         return super().seeded() or self.start != "given" or any(choice.seeded() for choice in self.choices())
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Prune and train a copy of the model, or one that starts anew.
 
         Raises:
             MethodError: weights that are no longer floating point, a model without such units, or choices that do not
