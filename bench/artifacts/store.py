@@ -15,7 +15,7 @@ KINDS: tuple[EntryKind, ...] = ("references", "artifacts", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheEntry:
+class StoreEntry:
     """One cached model or data set: its kind, key, title, bytes and last use (epoch seconds)."""
 
     kind: EntryKind
@@ -64,22 +64,22 @@ class Store:
         os.utime(path)
         return True
 
-    def entries(self) -> list[CacheEntry]:
+    def entries(self) -> list[StoreEntry]:
         """Every entry, the least recently used first."""
         found = [self._entry(kind, path) for kind in KINDS for path in (self.root / kind).glob("*") if path.is_dir()]
         return sorted(found, key=lambda entry: entry.used)
 
-    def clear(self, keys: tuple[str, ...] = ()) -> list[CacheEntry]:
+    def clear(self, keys: tuple[str, ...] = ()) -> list[StoreEntry]:
         """Remove the entries whose key starts with one of `keys`, or every entry; returns what was removed."""
         chosen = [entry for entry in self.entries() if not keys or entry.key.startswith(keys)]
         for entry in chosen:
             shutil.rmtree(self.path(entry.kind, entry.key))
         return chosen
 
-    def _entry(self, kind: EntryKind, path: Path) -> CacheEntry:
+    def _entry(self, kind: EntryKind, path: Path) -> StoreEntry:
         title = "the examples of a task, read by the processes of a run" if kind == "data" else _title(path)
         files = [file for file in path.rglob("*") if file.is_file()]
-        return CacheEntry(
+        return StoreEntry(
             kind=kind,
             key=path.name,
             title=title or "damaged, or not made by bench",
