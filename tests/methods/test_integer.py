@@ -21,10 +21,9 @@ from bench.layers.integer.stack import IntegerStack
 from bench.layers.sharing import tied_tensors
 from bench.measures.computation.theory import theoretical_bytes
 from bench.measures.computation.trace import trace
-from bench.methods.base.activation_ranges import activation_ranges
 from bench.methods.base.listening import alike
 from bench.methods.exit.halt import Halt
-from bench.methods.quantize.integer import Integer
+from bench.methods.quantize.integer import Integer, activation_ranges
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
 from bench.plan.recipes import load_recipe, methods_of

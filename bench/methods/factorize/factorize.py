@@ -23,7 +23,7 @@ _POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
 
 @METHODS.register("factorize")
 class Factorize(RefinedMethod):
-    """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs a token instead of m n.
+    """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs per token instead of m n.
 
     What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
     `energy`, `parameters` and `loss`. The plain form is the truncated SVD (Eckart & Young 1936).

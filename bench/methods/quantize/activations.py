@@ -23,7 +23,7 @@ from bench.methods.quantize.site import FactorizedSite, FactorizedTableSite, Wei
 if TYPE_CHECKING:
     from bench.methods.quantize.work import Quantization
 
-SAMPLE = 2**16  # activations a layer that are kept, however many are seen
+SAMPLE = 2**16  # activations per layer that are kept, however many are seen
 
 
 class Ends(NamedTuple):
@@ -57,7 +57,7 @@ class Observer:
         self._keys, self._values = keys[kept], values[kept]
 
     def values(self) -> Tensor:
-        """The sample with the two extremes, [1, n]; raises `MethodError` where nothing was seen."""
+        """The sample with the two extremes, [1, n]; raises `MethodError` if nothing was seen."""
         if self._ends is None:
             raise MethodError("quantize: a layer was given no input by the training examples")
         return torch.cat([self._values, torch.tensor(self._ends)])[None]
@@ -126,7 +126,7 @@ class MovingInputs(InputRounding):
 
     @override
     def stored(self) -> InputRounding:
-        """Raises `MethodError` where no batch came by."""
+        """Raises `MethodError` if no batch came by."""
         return _kept(self, seen=self._seen)
 
 

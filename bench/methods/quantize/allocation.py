@@ -22,7 +22,7 @@ class Allocation(Choice):
     def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
         """Bits of a weight by the site's name; the model is left as it was.
 
-        Raises `MethodError` where no allocation keeps the budget that was asked for.
+        Raises `MethodError` if no allocation keeps the budget that was asked for.
         """
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class MatrixShape:
     """A matrix [rows, columns] of a role.
 
-    `role` is one of `bench.models.roles`, or "embedding". `head_width` is that of one attention head, None where the
+    `role` is one of `bench.models.roles`, or "embedding". `head_width` is that of one attention head, None if the
     model has none.
     """
 
@@ -35,7 +35,7 @@ class Granularity(Choice):
 
     @abstractmethod
     def cells(self, matrix: MatrixShape) -> Cells:
-        """The cells of one matrix; raises `MethodError` where it cannot be cut so."""
+        """The cells of one matrix; raises `MethodError` if it cannot be cut so."""
 
 
 GRANULARITIES: Choices[Granularity] = Choices("granularity", modules=(), group="bench.granularities")
@@ -75,7 +75,7 @@ class PerHead(Granularity):
     """The rows of each attention head in query, key and value, its columns in the output projection (Q-BERT).
 
     Other matrices have as many runs of rows as the query has heads, so that all have about the same number of cells;
-    for them, and where heads were removed, it is their width that counts.
+    for them, and if heads were removed, it is their width that counts.
     """
 
     @override

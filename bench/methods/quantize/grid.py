@@ -28,7 +28,7 @@ class GridInput:
     """What is rounded: `values` float32 [rows, columns] in `cells`, to codes of `bits`.
 
     `bounds` are given to the grids that have a range, `moments` [rows, columns] (the curvature of the loss by weight,
-    such as the square root of Adam's second moment) where the caller knows them.
+    such as the square root of Adam's second moment) if the caller knows them.
     """
 
     values: Tensor

@@ -38,7 +38,7 @@ _ATTENTIONS: tuple[Role, ...] = ("query", "cross_query")
 
 
 class FollowedInputs(MovingInputs):
-    """A range that follows what comes by while `follows`, and rounds it where `rounds`, by the range so far."""
+    """A range that follows what comes by while `follows`, and rounds it if `rounds`, by the range so far."""
 
     def __init__(self, bits: int, grid: InputGrid, *, momentum: float) -> None:
         super().__init__(bits, grid, momentum=momentum)
@@ -64,7 +64,7 @@ class Operands:
         bits: width of a code of what is rounded.
         momentum: of the moving ranges.
 
-    Raises `MethodError` where an attention does not run through transformers' interface.
+    Raises `MethodError` if an attention does not run through transformers' interface.
     """
 
     def __init__(self, model: nn.Module, linears: Sequence[nn.Module], *, bits: int, momentum: float) -> None:
@@ -98,7 +98,7 @@ class Operands:
                 handle.remove()
 
     def settle(self) -> None:
-        """Fix every range inside attentions and norms; raises `MethodError` where one saw nothing."""
+        """Fix every range inside attentions and norms; raises `MethodError` if one saw nothing."""
         for host in self._hosts:
             for name, child in list(host.named_children()):
                 if isinstance(child, FollowedInputs):
@@ -254,7 +254,7 @@ def _calibrate(work: Quantization, operands: Operands) -> None:
 
 
 def refuse_unrounded(work: Quantization) -> None:
-    """Raise `MethodError` where a product of the finished model has an operand that went through no quantizer."""
+    """Raise `MethodError` if a product of the finished model has an operand that went through no quantizer."""
     batch = alike(work.lab, examples=2)[0]
     for product in executed_products(work.model, lambda: run(work.model, batch)):
         if not all(product.rounded):

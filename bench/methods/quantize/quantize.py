@@ -32,7 +32,7 @@ class Quantize(RefinedMethod):
     of each matrix, and the scheme. The defaults are dynamic INT8: symmetric weights with one scale per output channel,
     activations with a range of each call's own, nothing trained, embeddings, norms, pooler and head in float.
     With a `budget` the model trains on rounded numbers before they are packed (quantization-aware training, §3 there).
-    MACs stay, their operands become narrower (`bops`) where integers are multiplied. arXiv:1712.05877.
+    MACs stay, their operands become narrower (`bops`) if integers are multiplied. arXiv:1712.05877.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
@@ -41,7 +41,7 @@ class Quantize(RefinedMethod):
         default_factory=SCHEMES.default("dynamic"),
         description="weights alone, or activations too, with ranges of each call or of training examples",
     )
-    bits: int = Field(8, ge=1, le=8, description="bits of a weight; of an activation too where integers are multiplied")
+    bits: int = Field(8, ge=1, le=8, description="bits of a weight; of an activation too if integers are multiplied")
     targets: Annotated[tuple[Target, ...], Listed] = Field(
         ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
     )

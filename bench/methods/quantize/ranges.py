@@ -66,7 +66,7 @@ class MinMax(Range):
 
 @RANGES.register("percentile")
 class Percentile(Range):
-    """From the (100 - p)-th to the p-th percentile of each cell, by nearest rank towards the middle."""
+    """From the (100 - `percent`)-th to the `percent`-th percentile of each cell, by nearest rank towards the middle."""
 
     searched: ClassVar[bool] = True
 
@@ -87,7 +87,7 @@ class Percentile(Range):
 
 @RANGES.register("clip")
 class Clip(Range):
-    """From -c to c in every cell (TernaryBERT's code has 2.5 for weights and activations)."""
+    """From -`end` to `end` in every cell (TernaryBERT's code has 2.5 for weights and activations)."""
 
     clips: ClassVar[bool] = True
 
@@ -107,7 +107,7 @@ class SquareError(Range):
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
-        """Costs one rounding of all values a share."""
+        """Costs one rounding of all values per share."""
         full = MinMax().bounds(given)
         best, least = full, self._errors(given, full)
         for share in SHARES[1:]:

@@ -65,7 +65,7 @@ class DynamicInt8(Scheme):
 
 @SCHEMES.register("static")
 class StaticInt8(Scheme):
-    """Integer products whose activations have one fixed range a layer, found by `activation_range` (Jacob et al. §2.1).
+    """Integer products over one fixed range of activations per layer, found by `activation_range` (Jacob et al. §2.1).
 
     The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget the
     model trains on numbers rounded as the kernel rounds them.

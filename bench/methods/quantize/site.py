@@ -31,7 +31,7 @@ class WeightSite(ABC):
     """One stored place of weights: `name` is where, `role` what it does, `weights` its matrices by name.
 
     Shared modules and tied tables are one site. `layer` is the stored layer that it is in, "" outside of them.
-    `multiplies` is the linear layer whose inputs may be rounded, None where there is none.
+    `multiplies` is the linear layer whose inputs may be rounded, None if there is none.
     """
 
     multiplies: nn.Module | None = None

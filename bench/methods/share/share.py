@@ -162,7 +162,7 @@ def share_map(name: Map, *, depth: int, unique: int = 1, explicit: Sequence[int]
 
 
 def _started_over(model: nn.Module, adapter: Adapter, lab: Lab, *, init: str) -> nn.Module:
-    """A model like the given one that has not seen the task; refused where an earlier stage would be lost."""
+    """A model like the given one that has not seen the task; refused if an earlier stage would be lost."""
     refuse_lost_work(model, lab.reference, where=f"share: init = '{init}'")
     depths = {stack: len(adapter.layers(model, stack)) for stack in adapter.stacks(model)}
     if len(set(depths.values())) > 1:
