@@ -79,6 +79,7 @@ def failure_of(cell: Cell, phase: Phase, ending: Ending) -> Failure:
         task=cell.task.name,
         model=cell.model_name,
         model_fingerprint=cell.model_fingerprint,
+        data_fingerprint=cell.data_fingerprint,
         recipe=cell.recipe.name,
         seed=cell.seed,
         setting_id=cell.suite.setting_id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from bench.artifacts.store import Store
@@ -27,10 +26,10 @@ from bench.engine.jobs import (
 from bench.engine.processes import Child, Ending, Report, wait_for
 from bench.engine.recording import failure_of, record_of
 from bench.plan.cell import Cell
-from bench.plan.recorded import is_recorded
+from bench.plan.recorded import Recorded
 from bench.plan.steps import Phase, Step, startable, steps_of
 from bench.records.machine import describe_machine, machine_id
-from bench.records.record import Record, read_failure, read_record, write_record, write_text
+from bench.records.record import read_failure, write_record, write_text
 from bench.records.tables import write_tables
 from bench.spec.suite import Suite, Task
 from bench.tasks.data import load_data
@@ -67,6 +66,7 @@ class Run:
         self._probed: dict[str, Probed | Unprobed] = {}
         self._known: dict[tuple[str, str], tuple[Remembered, ...]] = {}
         self._running: dict[Child, Step] = {}
+        self._recorded = Recorded(self._folder(), cells)
 
     @property
     def machine_id(self) -> str:
@@ -74,29 +74,12 @@ class Run:
         return machine_id(self._machine)
 
     def record_path(self, cell: Cell) -> Path:
-        """The cell's record, whether written or not.
-
-        One that has the name of an older program is found by what it says was done.
-        """
-        path = self._folder() / f"{cell.slug}.json"
-        if path.exists():
-            return path
-        return next(
-            (old for old, each in self._others.items() if is_recorded(cell, each, machine_id=self.machine_id)), path
-        )
-
-    @cached_property
-    def _others(self) -> dict[Path, Record]:
-        """The records of the tasks and the model of this run under other names than its cells have."""
-        names = {f"{cell.slug}.json" for cell in self.cells}
-        begun = {tuple(name.split("--")[:2]) for name in names}
-        paths = [path for path in sorted(self._folder().glob("*--*.json")) if path.name not in names]
-        chosen = [path for path in paths if tuple(path.name.split("--")[:2]) in begun]
-        return {path: read_record(path) for path in chosen if not path.name.endswith(".failed.json")}
+        """The cell's record, whether written or not."""
+        return self._recorded.record(cell)
 
     def failure_path(self, cell: Cell) -> Path:
         """The note on why the cell failed, whether written or not."""
-        return self._folder() / f"{cell.slug}.failed.json"
+        return self._recorded.failure(cell)
 
     def go(self) -> Iterator[RunEvent]:
         """Run every cell that has no record yet; the caller may stop at any event and run again later.

@@ -1,4 +1,4 @@
-"""Whether a record is that of a cell: decided by what the record says was done, not by a key.
+"""Which records are those of which cells: decided by what the record says was done, not by a key.
 
 A key may be computed in another way one day; what was done stays what it was. Parts that older records do not state
 are named where they are read.
@@ -6,7 +6,10 @@ are named where they are read.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,13 +17,14 @@ from pydantic import ValidationError
 from bench.base.errors import UnknownNameError
 from bench.methods.base.method import METHODS
 from bench.plan.cell import MEASURED_BY, PROCEDURE, Cell, described
-from bench.records.record import Record
+from bench.records.record import Failure, Record, read_failure, read_record
 from bench.spec.setting import Training
 
 # The first numbers of `PROCEDURE` and `MEASURED_BY` whose results are the present ones. Numbers of records that state
 # none were these: 3 added several processes to 2, and how many there were is in the setting.
 SAME_PROCEDURE = 1
 SAME_MEASURED_BY = 2
+_FAILED = ".failed.json"
 _LIBRARIES = ("torch", "transformers")
 
 
@@ -35,6 +39,48 @@ def made_from(cell: Cell) -> dict[str, Any]:
     }
 
 
+class Recorded:
+    """The records and failure notes in the folder of a suite and a machine, by the cells that they are of.
+
+    A file that has the name of a cell is its own. Others, which older programs named, are looked into.
+    """
+
+    def __init__(self, folder: Path, cells: Iterable[Cell]) -> None:
+        self._folder = folder
+        self._names = {cell.slug for cell in cells}
+
+    def record(self, cell: Cell) -> Path:
+        """The cell's record, whether written or not."""
+        path = self._folder / f"{cell.slug}.json"
+        if path.exists():
+            return path
+        machine_id = self._folder.name
+        found = (old for old, each in self._records.items() if is_recorded(cell, each, machine_id=machine_id))
+        return next(found, path)
+
+    def failure(self, cell: Cell) -> Path:
+        """The note on why the cell failed, whether written or not."""
+        path = self._folder / f"{cell.slug}{_FAILED}"
+        if path.exists():
+            return path
+        return next((old for old, each in self._notes.items() if is_noted(cell, each)), path)
+
+    @cached_property
+    def _records(self) -> dict[Path, Record]:
+        return {path: read_record(path) for path in self._others if not path.name.endswith(_FAILED)}
+
+    @cached_property
+    def _notes(self) -> dict[Path, Failure]:
+        return {path: read_failure(path) for path in self._others if path.name.endswith(_FAILED)}
+
+    @cached_property
+    def _others(self) -> list[Path]:
+        """Files of the cells' tasks and models that have the name of none of the cells."""
+        begun = {tuple(name.split("--")[:2]) for name in self._names}
+        paths = [path for path in sorted(self._folder.glob("*--*.json")) if tuple(path.name.split("--")[:2]) in begun]
+        return [path for path in paths if path.name.removesuffix(".json").removesuffix(".failed") not in self._names]
+
+
 def is_recorded(cell: Cell, record: Record, *, machine_id: str) -> bool:
     """Whether `record` is what a run of `cell` on this machine would give but for chance."""
     stated = record.provenance.get("made_from", {})
@@ -46,6 +92,16 @@ def is_recorded(cell: Cell, record: Record, *, machine_id: str) -> bool:
         and record.machine_id == machine_id
         and _said(record, cell) == _wanted(cell)
         and _stages(record) == cell.stated_stages
+    )
+
+
+def is_noted(cell: Cell, note: Failure) -> bool:
+    """Whether `note` says that `cell` failed; older notes say nothing of the model's content and the data's."""
+    return (
+        (note.task, note.recipe, note.seed) == (cell.task.name, cell.recipe.name, cell.seed)
+        and (note.suite, note.setting_id, note.model) == (cell.suite.name, cell.suite.setting_id, cell.model_name)
+        and note.model_fingerprint in (None, cell.model_fingerprint)
+        and note.data_fingerprint in (None, cell.data_fingerprint)
     )
 
 

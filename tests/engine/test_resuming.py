@@ -15,12 +15,13 @@ from bench.engine.jobs import (
     Provenance,
     ReferenceProvenance,
 )
-from bench.engine.recording import record_of
+from bench.engine.processes import Ending
+from bench.engine.recording import failure_of, record_of
 from bench.engine.runner import Places, Run
 from bench.plan.cell import Conditions, plan
 from bench.plan.recipes import load_recipe
 from bench.records.machine import describe_machine
-from bench.records.record import StageLog, read_record, write_record
+from bench.records.record import StageLog, read_record, write_record, write_text
 from bench.spec.suite import load_suite
 
 RECIPES = ("none", "theseus")
@@ -74,6 +75,18 @@ def test_a_record_of_other_data_leaves_its_cell_to_be_run(cells, tmp_path):
     other = path.with_name("sentiment--demo-bert--theseus--seed0--01dkey42.json")
     write_record(other, record.model_copy(update={"provenance": {**record.provenance, "data": data}}))
     assert run(cells, tmp_path).record_path(cells[1]) == path
+
+
+def test_a_failed_cell_stays_failed_whatever_its_note_is_called(cells, tmp_path):
+    path = run(cells, tmp_path).failure_path(cells[0])
+    old = path.with_name("sentiment--demo-bert--none--seed0--01dkey42.failed.json")
+    note = failure_of(cells[0], "measure", Ending(cause="it broke"))
+    write_text(old, note.model_dump_json(exclude={"data_fingerprint"}))
+    again = run(cells[:1], tmp_path)
+    assert [(event.kind, event.text) for event in again.go()] == [("failed", "failed before")]
+    assert again.failure_path(cells[0]) == old
+    write_text(old, note.model_copy(update={"data_fingerprint": "other"}).model_dump_json())
+    assert run(cells, tmp_path).failure_path(cells[0]) == path
 
 
 def test_a_record_keeps_the_seconds_of_its_children_by_activity(cells, tmp_path):
