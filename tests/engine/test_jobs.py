@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -29,10 +30,10 @@ from bench.measures.base.measure import MEASURES, ProbingMeasure, Reading
 from bench.measures.timing.rounds import Round
 from bench.models.stored import Held
 from bench.plan.cell import Conditions, plan
-from bench.plan.recipes import load_recipe
+from bench.plan.recipes import expand, load_recipe
 from bench.plan.steps import Probe
 from bench.records.record import StageLog
-from bench.spec.suite import load_suite
+from bench.spec.suite import load_suite, suite_names
 from bench.tasks.evaluate import Remembered
 
 TRAINING = TrainingSpent(seconds=1.5, steps=3, final_loss=0.1)
@@ -68,6 +69,16 @@ def test_every_job_equals_what_is_read_from_its_written_form(cell, tmp_path):
         assert type(read) is type(job)
         assert (read.cell.key, read.cell.stage_keys, read.cell.slug) == (cell.key, cell.stage_keys, cell.slug)
         assert read.write() == job.write()
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_cell_of_every_suite_equals_what_is_read_from_its_written_form(name, cell, tmp_path):
+    suite = load_suite(name)
+    for recipe in (recipe for chosen in suite.recipes for recipe in expand(chosen)):
+        task = suite.tasks[-1]
+        one = replace(cell, suite=suite, task=task, train_task=task, recipe=recipe, fit=None)
+        job = ProbeJob(cell=one, store=tmp_path, probe=Probe("start", "start", PLACES))
+        assert read_job(job.write()) == job
 
 
 def test_a_measured_cell_equals_what_is_read_from_its_written_form():
