@@ -149,7 +149,7 @@ def test_the_given_model_may_teach_where_the_reference_is_wider(make_lab, tiny_b
 
 def test_split_weights_survive_the_disk_and_take_two_bits(make_lab, tiny_bert, logits_of, tokenizer, tmp_path):
     binary = method(scheme__activation_bits=4).compress(tiny_bert(), make_lab())
-    save(binary, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(binary, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in binary.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
@@ -160,7 +160,7 @@ def test_split_weights_survive_the_disk_and_take_two_bits(make_lab, tiny_bert, l
     assert sum(coding.side_bytes for coding in codings) == 4 * 2 * (4 * 6 + 100)
     assert read_container(tmp_path / "a").bytes_by_dtype["U8"] <= 2 * weights // 8
     ternary = method(scheme__split=False, scheme__activation_bits=4).compress(tiny_bert(), make_lab())
-    save(ternary, tmp_path / "b", tokenizer=tokenizer, made={})
+    save(ternary, tmp_path / "b", tokenizer=tokenizer)
     assert read_container(tmp_path / "b").bytes_by_dtype["U8"] <= 2 * weights // 8
 
 
@@ -188,7 +188,7 @@ def test_a_tied_softmax_shares_the_split_table(make_lab, tokenizer, tmp_path):
     assert softmax.first.weight is table.first.weight
     with torch.no_grad():
         torch.testing.assert_close(packed(**ids).logits, ternary(**ids).logits, rtol=1e-4, atol=1e-4)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     assert (
         again.get_output_embeddings().second.weight.data_ptr() == again.get_input_embeddings().second.weight.data_ptr()

@@ -95,7 +95,7 @@ def test_every_attention_implementation_gives_the_same_integers(model, make_lab,
 
 
 def _saved(model, folder, tokenizer):
-    artifact.save(model, folder, tokenizer=tokenizer, made={})
+    artifact.save(model, folder, tokenizer=tokenizer)
     return artifact.load(folder).model
 
 

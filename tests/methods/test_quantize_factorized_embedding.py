@@ -71,7 +71,7 @@ def test_a_packed_model_is_the_float_model_of_the_same_numbers_and_survives_the_
     unpacked(thin, packed)
     assert torch.equal(logits_of(packed), logits_of(thin))
     assert not torch.equal(logits_of(packed), before)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in packed.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
@@ -84,7 +84,7 @@ def test_its_bytes_on_disk_are_those_of_the_packed_parts(choice, make_lab, tiny_
     thin = narrow().compress(tiny_bert(), lab)
     packed = low(**CHOICES[choice]).compress(thin, lab)
     for name, model in (("thin", thin), ("packed", packed)):
-        save(model, tmp_path / name, tokenizer=tokenizer, made={})
+        save(model, tmp_path / name, tokenizer=tokenizer)
     before, after = (sum(read_container(tmp_path / name).bytes_by_dtype.values()) for name in ("thin", "packed"))
     layer = embedding_of(packed)
     assert before - after == 4 * RANK * (100 + 32) - coded_bytes(layer.table, layer.projection)
@@ -119,7 +119,7 @@ def test_a_tied_softmax_shares_the_packed_table_here_and_on_disk(make, read, mak
     packed = low(bits=4, targets=("softmax", "embedding")).compress(thin, lab)
     unpacked(thin, packed)
     torch.testing.assert_close(read(packed), read(thin), rtol=0, atol=1e-5)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     assert torch.equal(read(again), read(packed))
     for model in (packed, again):
@@ -137,7 +137,7 @@ def test_factorizing_then_integers_then_packing_the_embedding_go_together(
     lab, model, sizes = make_lab(), tiny_bert(), []
     for name in order:
         model = stages[name].compress(model, lab)
-        save(model, tmp_path / name, tokenizer=tokenizer, made={})
+        save(model, tmp_path / name, tokenizer=tokenizer)
         sizes.append((tmp_path / name / "model.safetensors").stat().st_size)
         assert torch.equal(logits_of(load(tmp_path / name).model), logits_of(model))
     assert sizes[0] > sizes[1] > sizes[2]

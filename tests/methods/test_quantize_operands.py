@@ -279,8 +279,8 @@ def test_pruned_weights_stay_zero_through_training_and_biases_stay_floats(make_l
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_it_survives_the_disk_bit_for_bit_and_is_smaller(name, make_lab, model_of, tmp_path, tokenizer):
     model, inputs = model_of(name), inputs_of(name, make_lab)
-    save(model, tmp_path / "small", tokenizer=tokenizer, made={})
-    save(made(name), tmp_path / "float", tokenizer=tokenizer, made={})
+    save(model, tmp_path / "small", tokenizer=tokenizer)
+    save(made(name), tmp_path / "float", tokenizer=tokenizer)
     again = load(tmp_path / "small").model
     assert torch.equal(logits(again, inputs), logits(model, inputs))
     stored = (tmp_path / "small" / "model.safetensors").stat().st_size

@@ -66,7 +66,7 @@ def test_a_static_model_stays_near_the_float_one_and_survives_the_disk(
     layers = adapter_for(quantized).linears(quantized).values()
     assert all(type(layer) is StaticInt8Linear for layer in layers)
     torch.testing.assert_close(logits_of(quantized), logits_of(model), rtol=0, atol=0.05)
-    save(quantized, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(quantized, tmp_path / "a", tokenizer=tokenizer)
     assert torch.equal(logits_of(load(tmp_path / "a").model), logits_of(quantized))
 
 

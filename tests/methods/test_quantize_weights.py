@@ -65,7 +65,7 @@ def test_packed_weights_survive_the_disk_to_the_bit_and_take_the_bytes_of_the_fo
     choice, make_lab, tiny_bert, logits_of, tokenizer, tmp_path
 ):
     packed = low(**CHOICES[choice]).compress(tiny_bert(), make_lab())
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in packed.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
@@ -86,7 +86,7 @@ def test_lower_widths_make_smaller_files(make_lab, tiny_bert, tokenizer, tmp_pat
     sizes = []
     for bits in (8, 4, 3, 2):
         packed = low(bits=bits, granularity="tensor").compress(tiny_bert(), make_lab())
-        save(packed, tmp_path / str(bits), tokenizer=tokenizer, made={})
+        save(packed, tmp_path / str(bits), tokenizer=tokenizer)
         sizes.append(size_bytes(tmp_path / str(bits)))
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) == 4
@@ -171,7 +171,7 @@ def test_both_factors_of_a_factorized_matrix_are_packed(make_lab, tiny_bert, log
             half = mine.coding.cells.whole(mine.scale) / 2 * (1 + 1e-5)
             assert ((mine.dequantized() - its).abs() <= half).all()
     torch.testing.assert_close(logits_of(packed), logits_of(thin), rtol=0, atol=0.03)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     assert torch.equal(logits_of(load(tmp_path / "a").model), logits_of(packed))
 
 

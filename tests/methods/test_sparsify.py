@@ -48,7 +48,7 @@ def saved(tmp_path, tokenizer):
     """A function that saves a model and gives the bytes of its artifact and the model loaded again."""
 
     def save(model, name):
-        artifact.save(model, tmp_path / name, tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / name, tokenizer=tokenizer)
         return artifact.size_bytes(tmp_path / name), artifact.load(tmp_path / name).model
 
     return save

@@ -96,7 +96,7 @@ def test_depth_and_head_follow_the_arguments():
 def test_the_demo_model_survives_saving(tmp_path):
     tokenizer = train_tokenizer(TEXTS, size=90, max_length=16)
     model = build(tokenizer)
-    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     loaded = artifact.load(tmp_path / "a")
     assert same_outputs(model, loaded.model)
     assert loaded.tokenizer("the film", "ж good").data == tokenizer("the film", "ж good").data

@@ -35,7 +35,7 @@ def folder(tmp_path, tokenizer):
             model.config.id2label = dict(enumerate(names))
             model.config.label2id = {name: index for index, name in enumerate(names)}
         if form == "artifact":
-            artifact.save(model, path, tokenizer=tokenizer, made={})
+            artifact.save(model, path, tokenizer=tokenizer)
         else:
             model.save_pretrained(path)
             write_tokenizer(tokenizer, path)

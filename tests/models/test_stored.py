@@ -136,7 +136,7 @@ def test_a_compressed_artifact_is_no_such_checkpoint(tmp_path, tokenizer):
     model = make("bert")
     for name, linear in adapter_for(model).linears(model).items():
         replace_module(model, name, Int8Linear.from_float(linear.weight, linear.bias))
-    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     assert open_source(str(tmp_path / "a")).kind == "artifact"
 
 

@@ -24,11 +24,6 @@ class Audit(NamedTuple):
     claimed: Stated
     real: Real
 
-    def stored(self) -> dict[str, Any]:
-        """The audit as JSON values for a manifest."""
-        halves = {"claimed": self.claimed, "real": self.real}
-        return {**{name: half.model_dump(mode="json") for name, half in halves.items()}, "unaudited": None}
-
 
 def audit(
     model: nn.Module, *, saves: Collection[Saving], tokenizer: Any, scratch: Path, length: int, device: str
@@ -67,7 +62,7 @@ def _saved(model: nn.Module, tokenizer: Any, scratch: Path) -> tuple[int | None,
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".audit-") as folder:
         directory = Path(folder) / "stage"
         try:
-            save(model, directory, tokenizer=tokenizer, made={})
+            save(model, directory, tokenizer=tokenizer)
             return size_bytes(directory), read_container(directory).bytes_by_dtype, ""
         except (ArtifactError, ModelError) as error:
             return None, {}, str(error).replace(folder, "scratch")  # records name no folder of a machine

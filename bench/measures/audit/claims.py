@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,7 +68,7 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
         values={name: value for each in readings.values() for name, value in each.values.items()},
         reference={name: value for each in readings.values() for name, value in each.reference.items()},
     )
-    stages = [StageLog.model_validate(stage) for stage in pair.made["stages"]]
+    stages = pair.made.stages
     _judge_stages(reading, cell, stages)
     _judge_storage(reading, readings["size"], pair)
     _judge_memory(reading, cell)
@@ -110,7 +110,7 @@ def _state(stage: StageLog) -> dict[Saving, tuple[float, float]]:
     return found
 
 
-def _judge_stages(reading: Reading, cell: Cell, stages: list[StageLog]) -> None:
+def _judge_stages(reading: Reading, cell: Cell, stages: Sequence[StageLog]) -> None:
     start: dict[Saving, tuple[float, float]] = {}
     if "size_bytes" in cell.reference:
         start["bytes"] = (claimed_bytes(cell.pair.reference.model), cell.reference["size_bytes"])
