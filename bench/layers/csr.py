@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer
@@ -35,9 +36,6 @@ class CsrLinear(StoredLayer):
     """
 
     kind: ClassVar[str] = "csr-linear"
-    weight_bits: ClassVar[int] = 32
-    activation_bits: ClassVar[int] = 32
-    counts_itself: ClassVar[bool] = True
     weight: Tensor
     columns: Tensor
     row_starts: Tensor
@@ -84,6 +82,11 @@ class CsrLinear(StoredLayer):
         return self.weight.numel() / (self.in_features * self.out_features)
 
     @property
+    @override
+    def opaque(self) -> bool:
+        return True
+
+    @property
     def kernel(self) -> str:
         """What runs where the layer is now."""
         form = "csr" if self.block == 1 else f"bsr {self.block}x{self.block}"
@@ -98,8 +101,8 @@ class CsrLinear(StoredLayer):
         rows = inputs.detach().reshape(-1, self.in_features).to(self.weight.dtype)
         return self._product(rows).to(inputs.dtype).view(*inputs.shape[:-1], self.out_features)
 
+    @override
     def dense(self) -> Tensor:
-        """The float32 weight [out_features, in_features] that the layer stands for."""
         side = self.block
         grid = self.weight.new_zeros(self.out_features // side, self.in_features // side, side, side)
         counts = self.row_starts.diff().long()
@@ -121,8 +124,8 @@ class CsrLinear(StoredLayer):
         """rows * stored weights, zeros inside stored blocks included."""
         return rows * self.weight.numel()
 
+    @override
     def multiplied(self) -> tuple[Tensor, ...]:
-        """The stored weights."""
         return (self.weight,)
 
     def extra_repr(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
@@ -26,8 +27,6 @@ class EmptyLinear(StoredLayer):
     """
 
     kind: ClassVar[str] = "empty-linear"
-    weight_bits: ClassVar[int] = 32
-    activation_bits: ClassVar[int] = 32
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
         super().__init__()
@@ -45,6 +44,11 @@ class EmptyLinear(StoredLayer):
     def arguments(self) -> dict[str, Any]:
         """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+
+    @override
+    def dense(self) -> Tensor:
+        like = self.bias if self.bias is not None else torch.empty(())
+        return like.new_zeros(self.out_features, self.in_features)
 
     def macs(self, rows: int) -> int:
         """None."""

@@ -9,14 +9,14 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.layer import LAYER_KINDS, StoredLayer
+from bench.layers.layer import DEQUANTIZED, LAYER_KINDS, StoredLayer
 
 LARGEST = 127
 # Fastest first. All three have 8-bit weights and 8-bit unsigned activations; qnnpack is the one built for ARM.
 ENGINES = ("x86", "fbgemm", "qnnpack")
-DEQUANTIZED = "dequantized"
 
 
 @LAYER_KINDS.register("int8-linear")
@@ -46,6 +46,7 @@ class Int8Linear(StoredLayer):
     kind: ClassVar[str] = "int8-linear"
     weight_bits: ClassVar[int] = 8
     activation_bits: ClassVar[int] = 8
+    has_integer_kernel: ClassVar[bool] = True
     weight: Tensor
     scale: Tensor
     bias: Tensor | None
@@ -86,7 +87,7 @@ class Int8Linear(StoredLayer):
             raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
         values = inputs.detach().float()
         if self.kernel == DEQUANTIZED:
-            return functional.linear(values, self.dequantized(), self.bias).to(inputs.dtype)
+            return functional.linear(values, self.dense(), self.bias).to(inputs.dtype)
         largest = values.abs().amax(dim=-1, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)  # [..., 1]
         product = self._cuda(values / largest) if values.is_cuda else self._cpu(values / largest)
         # In place: another block of memory of this size costs a tenth of the product's time.
@@ -106,8 +107,8 @@ class Int8Linear(StoredLayer):
             return "cuda int8"
         return DEQUANTIZED
 
-    def dequantized(self) -> Tensor:
-        """The float32 weight [out_features, in_features] that the integers stand for."""
+    @override
+    def dense(self) -> Tensor:
         return self.weight.float() * self.scale[:, None]
 
     def arguments(self) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.base.errors import MethodError
-from bench.layers.int8 import DEQUANTIZED, Int8Linear, _reduce_range
-from bench.layers.layer import LAYER_KINDS
+from bench.layers.int8 import Int8Linear, _reduce_range
+from bench.layers.layer import DEQUANTIZED, LAYER_KINDS
 
 ENGINE = "fbgemm"
 
@@ -60,7 +60,7 @@ class StaticInt8Linear(Int8Linear):
         values = inputs.detach().float().clamp(low, high)
         if self.kernel == DEQUANTIZED:
             rounded = torch.fake_quantize_per_tensor_affine(values, scale, zero, 0, 255)
-            return functional.linear(rounded, self.dequantized(), self.bias).to(inputs.dtype)
+            return functional.linear(rounded, self.dense(), self.bias).to(inputs.dtype)
         packed = self._only_packed(ENGINE, self.bias)
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(values, scale, zero, packed)
         return product.to(inputs.dtype)  # type: ignore[no-any-return]

@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding, Form, Side
 from bench.layers.input_rounding import InputRounding
-from bench.layers.int8 import DEQUANTIZED
-from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
+from bench.layers.layer import DEQUANTIZED, FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer
 from bench.layers.packing import pack, packed_bytes, unpack
 
-FLOAT_BITS = 32
 TILE = 2**17  # numbers that are in float at once: half a MiB, which a core's own cache holds
 
 
@@ -139,12 +138,20 @@ class LowBitLinear(StoredLayer):
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         values = inputs.float() if self.inputs is None else self.inputs(inputs.float())
-        outputs = tiled_product(values, lambda rows: decoded(self, self.coding, rows), self.out_features, self.bias)
+        outputs = tiled_product(values, self.rows, self.out_features, self.bias)
         return outputs.to(inputs.dtype)
 
-    def dequantized(self) -> Tensor:
-        """The whole float32 weight [out_features, in_features] that the codes stand for, for measures and tests."""
-        return decoded(self, self.coding, torch.arange(self.out_features, device=self.weight.device))
+    @override
+    def dense(self) -> Tensor:
+        return self.rows(torch.arange(self.out_features, device=self.weight.device))
+
+    @override
+    def rows(self, places: Tensor) -> Tensor:
+        return decoded(self, self.coding, places)
+
+    @override
+    def numbers(self, leaf: str) -> Tensor:
+        return self.dense() != 0 if leaf == "weight" else super().numbers(leaf)
 
     def arguments(self) -> dict[str, Any]:
         """Widths, the coding, and whether there is a bias."""
@@ -163,7 +170,7 @@ class LowBitLinear(StoredLayer):
 
 
 @LAYER_KINDS.register("low-bit-embedding")
-class LowBitEmbedding(StoredModule):
+class LowBitEmbedding(StoredEmbedding):
     """A table of rows packed in 1 to 8 bits a weight; only the rows that are looked up are turned into floats.
 
     Args:
@@ -206,8 +213,8 @@ class LowBitEmbedding(StoredModule):
         fill_coded(made, coding, codes, side)
         return made
 
+    @override
     def softmax(self, bias: Tensor | None, inputs: InputRounding | None = None) -> LowBitLinear:
-        """The tied output layer: it holds this table's own buffers, a copy of `bias`, and `inputs`."""
         made = LowBitLinear(self.embedding_dim, self.num_embeddings, **self.coding.arguments(), bias=bias is not None)
         for name in ("weight", *self.coding.shapes()):
             made._buffers[name] = self._buffers[name]
@@ -219,8 +226,17 @@ class LowBitEmbedding(StoredModule):
         """Ids [...] to float32 [..., embedding_dim]."""
         return decoded(self, self.coding, ids.reshape(-1)).view(*ids.shape, self.embedding_dim)
 
-    def dequantized(self) -> Tensor:
-        """The whole float32 table that the codes stand for, for measures and tests."""
+    @property
+    def weight_bits(self) -> int:  # type: ignore[override]
+        """Bits of one stored weight."""
+        return self.coding.bits
+
+    @override
+    def numbers(self, leaf: str) -> Tensor:
+        return self.dense() != 0 if leaf == "weight" else super().numbers(leaf)
+
+    @override
+    def dense(self) -> Tensor:
         return decoded(self, self.coding, torch.arange(self.num_embeddings, device=self.weight.device))
 
     def arguments(self) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.base.errors import MethodError
-from bench.layers.int8 import DEQUANTIZED
-from bench.layers.layer import LAYER_KINDS, StoredLayer
+from bench.layers.layer import DEQUANTIZED, LAYER_KINDS, StoredLayer
 
 GROUP, KEPT = 4, 2
 LEAST_CAPABILITY = (8, 0)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding
 from bench.models.adapter import adapter_for
 
 

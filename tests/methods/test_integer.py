@@ -19,8 +19,8 @@ from bench.base.errors import MethodError
 from bench.layers.integer.layer import IntegerLayer
 from bench.layers.integer.stack import IntegerStack
 from bench.layers.sharing import tied_tensors
-from bench.measures.computation.theory import theoretical_bytes
 from bench.measures.computation.trace import trace
+from bench.measures.storage.theory import theoretical_bytes
 from bench.methods.base.activation_ranges import activation_ranges
 from bench.methods.base.listening import alike
 from bench.methods.exit.halt import Halt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ArtifactError, ModelError
 from bench.measures.base.inputs import made_inputs
-from bench.measures.computation.theory import claimed_bytes
+from bench.measures.storage.theory import claimed_bytes
 from bench.spec.saving import Claimed, Real, Saving
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.measures.base.measure import Pair, Reading
-from bench.measures.computation.theory import claimed_bytes, resident_bytes
+from bench.measures.storage.theory import claimed_bytes, resident_bytes
 from bench.records.record import StageLog
 from bench.spec.saving import Saving
 

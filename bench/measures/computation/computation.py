@@ -125,18 +125,13 @@ def _give_breakdown(reading: Reading, cost: Executions | str, prefix: str) -> No
 
 
 def _give_kernels(reading: Reading, model: nn.Module) -> None:
-    """Name the kernels of integer and sparse layers here, and say so where int8 does not run in integers at all."""
-    from bench.layers.csr import CsrLinear
-    from bench.layers.int8 import Int8Linear
-    from bench.layers.integer.layer import IntegerLayer
-    from bench.layers.low_bit import LowBitLinear
-    from bench.layers.semi_structured import SemiStructuredLinear
-    from bench.measures.computation.handles import runs_as_float
+    """Name the kernels of stored forms, and say so if integers are not multiplied as integers."""
+    from bench.layers.layer import StoredLayer, StoredModule
 
-    named = (Int8Linear, LowBitLinear, CsrLinear, SemiStructuredLinear, IntegerLayer)
-    layers = [module for module in model.modules() if isinstance(module, named)]
-    reading.conditions["kernels"] = dict(Counter(layer.kernel for layer in layers))
-    if any(isinstance(layer, Int8Linear) and runs_as_float(layer) for layer in layers):
+    forms = [module for module in model.modules() if isinstance(module, StoredModule)]
+    reading.conditions["kernels"] = dict(Counter(form.kernel for form in forms if form.kernel is not None))
+    layers = (form for form in forms if isinstance(form, StoredLayer))
+    if any(layer.has_integer_kernel and layer.runs_as_float for layer in layers):
         reading.warn(
             "int8-executes-float",
             "this machine has no integer kernel for some int8 layers: their weights are turned back to float at every "

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-FLOAT_BITS = 32
-
 # The operand whose last axis is summed over, by operator: MACs = elements of the output * length of that axis.
 SUMMED = {
     "aten::linear": 0,

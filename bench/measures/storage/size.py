@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bench.artifacts.artifact import LAYERS, WEIGHTS, size_bytes
 from bench.base.errors import ArtifactError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.measures.computation.theory import resident_bytes, theoretical_bytes
+from bench.measures.storage.theory import resident_bytes, theoretical_bytes
 
 
 class Container(NamedTuple):

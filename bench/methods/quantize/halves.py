@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor, nn
 
 from bench.base.errors import MethodError
+from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.replacing import replace_everywhere
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.methods.quantize.aware import AwareTraining, train_aware
@@ -40,7 +40,7 @@ class HalvedLinear(Site):
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """See `Site`."""
         first, second = code(self.linear.first), code(self.linear.second)
-        packed = LowBitSummedLinear.from_layers(
+        packed = SumLinear(
             LowBitLinear.from_codes(first.coding, first.codes, first.side, None),
             LowBitLinear.from_codes(second.coding, second.codes, second.side, self.linear.bias),
             inputs,
@@ -61,7 +61,7 @@ class HalvedEmbedding(Site):
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """See `Site`; one packed pair of tables serves them all."""
         first, second = code(self.table.first), code(self.table.second)
-        packed = LowBitSummedEmbedding.from_tables(
+        packed = SumEmbedding(
             LowBitEmbedding.from_codes(first.coding, first.codes, first.side),
             LowBitEmbedding.from_codes(second.coding, second.codes, second.side),
         )

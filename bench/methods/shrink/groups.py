@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from bench.layers.cutting import Factors, factors
-from bench.layers.layer import StoredModule
+from bench.layers.cutting import factors
+from bench.layers.layer import Factors, StoredModule
 from bench.models.roles import CROSS_ROLES, ROLES, Role
 
 if TYPE_CHECKING:

@@ -88,8 +88,7 @@ class AllOperands(RoundedInputs):
 
 def every_site(work: Work) -> list[Site]:
     """All matrices: those with a role, the vocabulary's tables, and the maps and tables that are neither."""
-    from bench.layers.factorized import FactorizedLinear
-    from bench.layers.factorized_embedding import FactorizedEmbedding
+    from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
     from bench.methods.quantize.site import EMBEDDING, find_sites, other_sites
     from bench.models.adapter import adapter_for
 
