@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("references", "artifacts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class StoreEntry:
     """One cached model: its kind, its key, what it says of itself, its bytes and its last use (epoch seconds)."""
 
     kind: Kind
@@ -60,19 +60,19 @@ class Store:
         os.utime(path)
         return True
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoreEntry]:
         """Every entry, the least recently used first."""
         found = [self._entry(kind, path) for kind in KINDS for path in (self.root / kind).glob("*") if path.is_dir()]
         return sorted(found, key=lambda entry: entry.used)
 
-    def clear(self, keys: tuple[str, ...] = ()) -> list[Entry]:
+    def clear(self, keys: tuple[str, ...] = ()) -> list[StoreEntry]:
         """Remove the entries whose key starts with one of `keys`, or every entry; returns what was removed."""
         chosen = [entry for entry in self.entries() if not keys or entry.key.startswith(keys)]
         for entry in chosen:
             shutil.rmtree(self.path(entry.kind, entry.key))
         return chosen
 
-    def _entry(self, kind: Kind, path: Path) -> Entry:
+    def _entry(self, kind: Kind, path: Path) -> StoreEntry:
         from bench.artifacts.manifest import read_manifest
 
         try:
@@ -80,7 +80,7 @@ class Store:
         except ArtifactError:
             title = ""
         files = [file for file in path.rglob("*") if file.is_file()]
-        return Entry(
+        return StoreEntry(
             kind=kind,
             key=path.name,
             title=title or "damaged, or not made by bench",

@@ -82,7 +82,7 @@ class InputRounding(nn.Module):
         clips = self.span == "fixed" or self.clip is not None
         if not (torch.is_grad_enabled() and values.requires_grad):
             return rounded(values, scale, zero, least, most)[0]
-        return cast(Tensor, StraightThrough.apply(values, scale, zero, least, most, clips))  # type: ignore[no-untyped-call]
+        return cast(Tensor, StraightThroughRounding.apply(values, scale, zero, least, most, clips))  # type: ignore[no-untyped-call]
 
     def arguments(self) -> dict[str, Any]:
         """What rebuilds it without its range."""
@@ -102,7 +102,7 @@ class InputRounding(nn.Module):
         )
 
 
-class StraightThrough(torch.autograd.Function):
+class StraightThroughRounding(torch.autograd.Function):
     """`rounded` with the gradient of the identity; zero where the codes were clipped, if `clips`."""
 
     @staticmethod

@@ -12,7 +12,7 @@ from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.stack import StoredStack, positions
-from bench.models.block import Block
+from bench.models.block import LayerBlock
 from bench.models.roles import ALL_ROLES, PARTS, ROLES, Part, Role
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
@@ -115,7 +115,7 @@ class Adapter(ABC):
             found |= {name: module for name, module in model.named_modules() if module is projection}
         return _each_once(found)
 
-    def blocks(self, model: nn.Module) -> list[Block]:
+    def blocks(self, model: nn.Module) -> list[LayerBlock]:
         """The blocks of every stored layer in stored order; matrices that are absent or empty have no name there."""
         places = self._role_names(model)
         found = []
@@ -124,7 +124,7 @@ class Adapter(ABC):
             for index, layer in enumerate(self._stored(model, stack)):
                 for prefix, inner in self._inner(layer):
                     names = {role: name for role, name in places.items() if _has_weights(inner, name)}
-                    found.append(Block(stack, index, f"{path}.{index}.{prefix}".rstrip("."), inner, names))
+                    found.append(LayerBlock(stack, index, f"{path}.{index}.{prefix}".rstrip("."), inner, names))
         return found
 
     def parts(self, layer: nn.Module) -> dict[Part, list[str]]:

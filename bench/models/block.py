@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Block(NamedTuple):
+class LayerBlock(NamedTuple):
     """What repeats along a stack: a layer, or one of several inside a stored layer.
 
     `stack` and `layer` say where it is stored (a number in the stored list), `name` is its qualified name, and `names`

@@ -45,6 +45,19 @@ def head_of(model: nn.Module) -> str:
     raise ModelError(f"{name}: no known task head. Supported: classes ending in {known}.")
 
 
+def output_name(model: nn.Module) -> str | None:
+    """The module that gives a classification or span head its outputs; None for other heads."""
+    heads = ("sequence-classification", "question-answering")
+    if not type(model).__name__.endswith(tuple(ending for head in heads for ending in HEADS[head][1])):
+        return None
+    outside = [
+        name
+        for name, module in model.named_modules()
+        if not list(module.children()) and not name.startswith(f"{model.base_model_prefix}.") and _holds(module)
+    ]
+    return outside[-1] if outside else None
+
+
 def order_outputs(model: nn.Module, order: Sequence[int], *, where: str) -> None:
     """Put the outputs of a classification head into another order, in place: output i becomes what `order[i]` was.
 
@@ -52,8 +65,6 @@ def order_outputs(model: nn.Module, order: Sequence[int], *, where: str) -> None
     """
     import torch
     from torch import nn
-
-    from bench.models.state import output_name
 
     if list(order) == list(range(len(order))):
         return
@@ -110,3 +121,7 @@ def without_second_bias(model: nn.Module) -> nn.Module:
             if output in module.children() and module._parameters.get("bias") is not None:
                 module._parameters["bias"] = None
     return model
+
+
+def _holds(module: nn.Module) -> bool:
+    return any(value is not None for value in (*module._parameters.values(), *module._buffers.values()))

@@ -27,7 +27,7 @@ _INSTEAD = (
 )
 
 
-class Tensor(NamedTuple):
+class FileTensor(NamedTuple):
     """One tensor in a file: safetensors' name of its dtype, and its shape."""
 
     dtype: str
@@ -50,17 +50,17 @@ class Held:
     set_aside: bool = False
 
 
-def stored_tensors(directory: Path, *, where: str) -> dict[str, Tensor]:
+def stored_tensors(directory: Path, *, where: str) -> dict[str, FileTensor]:
     """Every tensor of the weights by name; no tensor is read. Raises `ModelError` if a header cannot be read."""
-    found: dict[str, Tensor] = {}
+    found: dict[str, FileTensor] = {}
     for path in tensor_files(directory, where):
         for name, entry in _header(path, where).items():
             if name != "__metadata__":
-                found[name] = Tensor(str(entry["dtype"]), tuple(entry["shape"]))
+                found[name] = FileTensor(str(entry["dtype"]), tuple(entry["shape"]))
     return found
 
 
-def bytes_by_dtype(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+def bytes_by_dtype(tensors: Mapping[str, FileTensor]) -> dict[str, int]:
     """Bytes of floating-point tensors by dtype; the buffers of whole numbers hold no weights."""
     found: Counter[str] = Counter()
     for tensor in tensors.values():
@@ -69,7 +69,7 @@ def bytes_by_dtype(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def widened_bytes(model: nn.Module, tensors: Mapping[str, Tensor]) -> int:
+def widened_bytes(model: nn.Module, tensors: Mapping[str, FileTensor]) -> int:
     """By how many bytes the float32 `model`, each tensor once, exceeds what `tensors` took; narrowed ones add nothing.
 
     A tensor that is not in the file, such as one of a new head, counts as float32.

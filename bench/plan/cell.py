@@ -9,9 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.artifacts.source import open_source
 from bench.artifacts.store import Kind
 from bench.base.errors import ModelError, SuiteError
-from bench.models.source import ModelSource, open_source
+from bench.models.source import ModelSource
 from bench.models.stored import Held
 from bench.plan.fit import Fit, examine
 from bench.spec.recipe import Recipe

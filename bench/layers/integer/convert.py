@@ -41,7 +41,7 @@ class Ranges(NamedTuple):
     outputs: float
 
 
-class Weights:
+class RoundedWeights:
     """Rounded weights of linear modules, each made once, so that what several layers share is stored once."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def scale_of(largest: float) -> float:
     return (largest or 1.0) / LARGEST
 
 
-def integer_layer(layer: FloatLayer, ranges: Ranges, weights: Weights) -> IntegerLayer:
+def integer_layer(layer: FloatLayer, ranges: Ranges, weights: RoundedWeights) -> IntegerLayer:
     """The integer form of `layer` for activations within `ranges`; `weights` are those made so far."""
     scales = Ranges(*map(scale_of, ranges))
     device = layer.query.weight.device

@@ -39,7 +39,7 @@ class Drop(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class CellValues:
     """Every column of a cell by name, the artifact's and the reference's, and the pair they were measured on."""
 
     pair: Pair
@@ -61,7 +61,7 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
     reading = Reading()
     if pair.is_reference:
         return reading
-    cell = Cell(
+    cell = CellValues(
         pair=pair,
         values={name: value for each in readings.values() for name, value in each.values.items()},
         reference={name: value for each in readings.values() for name, value in each.reference.items()},
@@ -108,7 +108,7 @@ def _state(stage: StageLog) -> dict[Saving, tuple[float, float]]:
     return found
 
 
-def _judge_stages(reading: Reading, cell: Cell, stages: Sequence[StageLog]) -> None:
+def _judge_stages(reading: Reading, cell: CellValues, stages: Sequence[StageLog]) -> None:
     start: dict[Saving, tuple[float, float]] = {}
     if "size_bytes" in cell.reference:
         start["bytes"] = (claimed_bytes(cell.pair.reference.model), cell.reference["size_bytes"])
@@ -141,7 +141,7 @@ def _judge_storage(reading: Reading, size: Reading, pair: Pair) -> None:
         )
 
 
-def _judge_memory(reading: Reading, cell: Cell) -> None:
+def _judge_memory(reading: Reading, cell: CellValues) -> None:
     """Hold what is saved on disk against what is saved in memory: by the loaded tensors, and by the running process."""
     disk = cell.saved("size_bytes")
     if disk is None or disk < WORTH * cell.reference["size_bytes"]:
@@ -166,7 +166,7 @@ def _judge_memory(reading: Reading, cell: Cell) -> None:
         )
 
 
-def _judge_time(reading: Reading, cell: Cell) -> None:
+def _judge_time(reading: Reading, cell: CellValues) -> None:
     """Hold the speed-up that executed MACs and their bit widths promise against the measured interval."""
     if "bops" not in cell.values or "bops" not in cell.reference or not cell.values["bops"]:
         return

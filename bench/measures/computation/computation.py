@@ -64,7 +64,7 @@ class Computation(Measure):
         return reading
 
 
-class _Side(NamedTuple):
+class _Counted(NamedTuple):
     """One model: examples by executed layers, whether that depends on the example, and its cost; or why not."""
 
     layers: Exits | str
@@ -72,13 +72,13 @@ class _Side(NamedTuple):
     cost: Executions | str
 
 
-def _count(pair: Pair, side: Loaded) -> _Side:
+def _count(pair: Pair, side: Loaded) -> _Counted:
     from bench.measures.computation.executions import executions
 
     try:
         found = exits(pair, side)
     except (DataError, ModelError) as error:
-        return _Side(str(error), True, str(error))
+        return _Counted(str(error), True, str(error))
     layers = _fixed_layers(side.model) if found is None else found
     try:
         inputs = made_inputs(
@@ -89,9 +89,9 @@ def _count(pair: Pair, side: Loaded) -> _Side:
             device=pair.device,
             seed=pair.seed,
         )
-        return _Side(layers, found is not None, executions(side.model, inputs, found))
+        return _Counted(layers, found is not None, executions(side.model, inputs, found))
     except ModelError as error:
-        return _Side(layers, found is not None, str(error))
+        return _Counted(layers, found is not None, str(error))
 
 
 def _fixed_layers(model: nn.Module) -> Exits | str:
@@ -144,7 +144,7 @@ def _uncounted(cost: Executions) -> str:
     return f"no handle counts the operators {named}"
 
 
-def _give_depth(reading: Reading, mine: _Side, theirs: _Side) -> None:
+def _give_depth(reading: Reading, mine: _Counted, theirs: _Counted) -> None:
     """Reference layers over executed layers (Zhou et al. 2020, PABEE; Sun et al. 2021).
 
     Sum of L * m_i over sum of i * m_i, with m_i of the examples leaving after layer i of L: L over the mean depth,
