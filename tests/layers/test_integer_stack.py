@@ -13,10 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 import bench.layers.integer.layer as integer_layer_module
 from bench.base.errors import MethodError, ModelError
+from bench.layers.integer.arithmetic import WEIGHTS
 from bench.layers.integer.convert import FloatLayer, Ranges, RoundedWeights, integer_layer, scale_of
-from bench.layers.integer.functions import WEIGHTS
-from bench.layers.integer.layer import FINE_SCALE, IntegerLayer
-from bench.layers.integer.stack import IntegerStack, dequantized, quantized, seen_of
+from bench.layers.integer.layer import FINE_SCALE, IntegerLayer, IntegerStack, dequantized, quantized, seen_of
 
 WIDTH, HEADS, HEAD_WIDTH, INNER, BATCH, LENGTH = 32, 3, 8, 48, 4, 9
 

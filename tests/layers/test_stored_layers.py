@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+import pkgutil
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
 import torch
 from torch.nn import functional
 
+import bench.layers
 from bench.base.errors import ArtifactError, MethodError
 from bench.layers import int8
 from bench.layers.block_term_attention import BlockTermAttention
@@ -208,3 +212,10 @@ def test_an_unknown_kind_and_wrong_arguments_are_artifact_errors():
 
 def test_kinds_are_registered_under_the_name_they_store():
     assert {name: kind.kind for name, kind in LAYER_KINDS.items()} == {name: name for name in LAYER_KINDS.names()}
+
+
+def test_a_fresh_process_knows_every_kind_that_a_module_of_layers_registers():
+    modules = [each.name for each in pkgutil.walk_packages(bench.layers.__path__, "bench.layers.")]
+    asked = "from bench.layers.layer import LAYER_KINDS; first = LAYER_KINDS.names(); import importlib, sys; "
+    asked += "[importlib.import_module(name) for name in sys.argv[1:]]; assert first == LAYER_KINDS.names(), first"
+    subprocess.run([sys.executable, "-c", asked, *modules], check=True)

@@ -18,8 +18,7 @@ from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.halting import HaltingStack
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_static import StaticInt8Linear
-from bench.layers.integer.layer import IntegerLayer
-from bench.layers.integer.stack import IntegerStack
+from bench.layers.integer.layer import IntegerLayer, IntegerStack
 from bench.layers.layer import LAYER_KINDS, StoredLayer
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.rounded_attention import AttentionRounding

@@ -80,8 +80,7 @@ def test_the_error_of_the_outputs_does_not_rise_with_the_rank_where_singular_val
 
 def test_the_published_sizes_of_a_low_rank_lstm_follow_from_its_shapes():
     """Grachev et al. 2017: PTB's 10,000 words, two layers of 650, float32."""
-    from bench.models.recurrent.configs import LstmConfig
-    from bench.models.recurrent.language_model import LstmForCausalLM
+    from bench.models.recurrent.language_model import LstmConfig, LstmForCausalLM
 
     with torch.device("meta"):
         model = LstmForCausalLM(LstmConfig(vocab_size=10_000, hidden_size=650, tie_word_embeddings=False))

@@ -16,8 +16,7 @@ from transformers import (
 
 from bench.artifacts import artifact
 from bench.base.errors import MethodError
-from bench.layers.integer.layer import IntegerLayer
-from bench.layers.integer.stack import IntegerStack
+from bench.layers.integer.layer import IntegerLayer, IntegerStack
 from bench.layers.sharing import tied_tensors
 from bench.measures.computation.trace import trace
 from bench.measures.storage.theory import theoretical_bytes

@@ -88,8 +88,7 @@ def test_neither_labels_nor_the_order_of_the_examples_matter(make_lab, name):
 def test_survivors_are_spread_over_the_four_gates(make_lab):
     lab = lab_of("bench-lstm-lm", make_lab)
     method = Prune(sparsity=0.9, saliency="jacobian", examples=12, start="fresh", before=False, budget=0)
-    from bench.models.recurrent.configs import LstmConfig
-    from bench.models.recurrent.language_model import LstmForCausalLM
+    from bench.models.recurrent.language_model import LstmConfig, LstmForCausalLM
 
     torch.manual_seed(0)
     fresh = LstmForCausalLM(LstmConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2)).eval()

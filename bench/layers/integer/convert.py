@@ -8,9 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.layers.integer.functions import WEIGHTS, exp_constants, gelu_constants, gelu_scale
-from bench.layers.integer.layer import FINE_SCALE, RESIDUAL_BITS, Activation, IntegerLayer
-from bench.layers.integer.parts import LARGEST, IntegerLinear, rounded
+from bench.layers.integer.arithmetic import WEIGHTS, exp_constants, gelu_constants, gelu_scale
+from bench.layers.integer.layer import (
+    FINE_SCALE,
+    LARGEST,
+    RESIDUAL_BITS,
+    Activation,
+    IntegerLayer,
+    IntegerLinear,
+    rounded,
+)
 
 
 class FloatLayer(NamedTuple):

@@ -53,7 +53,7 @@ class Integer(RefinedMethod):
                 point, an activation other than GELU and ReLU, or no training examples.
         """
         from bench.layers.integer.convert import RoundedWeights, integer_layer, scale_of
-        from bench.layers.integer.stack import IntegerStack
+        from bench.layers.integer.layer import IntegerStack
         from bench.methods.base.activation_ranges import activation_ranges
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model, replace_module

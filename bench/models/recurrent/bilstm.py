@@ -5,12 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from bench.models.recurrent.base import RecurrentModel, lengths_of
-from bench.models.recurrent.configs import BiLstmConfig
-from bench.models.recurrent.layer import BiLstmLayer
+from bench.models.recurrent.layer import BiLstmLayer, RecurrentModel, lengths_of
+
+
+class BiLstmConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Sizes of a biLSTM classifier; `hidden_size` is that of one direction."""
+
+    model_type = "bench-bilstm"
+
+    vocab_size: int = 10000
+    hidden_size: int = 256
+    num_hidden_layers: int = 2
+    dropout: float = 0.1
+    initializer_range: float = 0.1
+    pad_token_id: int | None = None
 
 
 class ScalarMix(nn.Module):
