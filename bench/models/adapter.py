@@ -12,8 +12,7 @@ from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.stack import StoredStack, positions
-from bench.models.block import LayerBlock
-from bench.models.roles import ALL_ROLES, PARTS, ROLES, Part, Role
+from bench.models.roles import ALL_ROLES, PARTS, ROLES, LayerBlock, Part, Role
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 
@@ -198,11 +197,7 @@ class Adapter(ABC):
 ADAPTERS: Registry[type[Adapter]] = Registry(
     "architecture",
     modules=(
-        "bench.models.bert",
-        "bench.models.roberta",
-        "bench.models.distilbert",
-        "bench.models.albert",
-        "bench.models.electra",
+        "bench.models.encoders",
         "bench.models.marian",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.layers.integer.layer import Activation
     from bench.methods.base.activation_ranges import Largest
     from bench.models.adapter import Adapter
-    from bench.models.block import LayerBlock
+    from bench.models.roles import LayerBlock
 
     Plain = TypeVar("Plain", bound=nn.Module)
 

@@ -15,7 +15,7 @@ from bench.models.roles import CROSS_ROLES, ROLES, Role
 
 if TYPE_CHECKING:
     from bench.models.adapter import Adapter
-    from bench.models.block import LayerBlock
+    from bench.models.roles import LayerBlock
 
 GroupPart = Literal["attention", "cross_attention", "ffn"]
 PARTS: dict[GroupPart, tuple[Role, ...]] = {"attention": ROLES[:4], "cross_attention": CROSS_ROLES, "ffn": ROLES[4:]}
