@@ -47,8 +47,8 @@ class ProductLinear(StoredLayer):
     def dense(self) -> Tensor:
         return self.second.dense() @ self.first.dense()
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Both factors as data."""
         return {"first": _described(self.first), "second": _described(self.second)}
 
     def macs(self, rows: int) -> int:
@@ -103,8 +103,8 @@ class SumLinear(StoredLayer):
     def dense(self) -> Tensor:
         return self.first.dense() + self.second.dense()
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Both matrices as data, and the arguments of the rounding if there is one."""
         both: dict[str, Any] = {"first": _described(self.first), "second": _described(self.second)}
         return both if self.inputs is None else {**both, "inputs": self.inputs.arguments()}
 
@@ -144,8 +144,8 @@ class ProductEmbedding(StoredEmbedding):
     def dense(self) -> Tensor:
         return self.table.dense() @ self.projection.dense().t()
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Both parts as data."""
         return {"table": _described(self.table), "projection": _described(self.projection)}
 
     def macs(self, tokens: int) -> int:
@@ -184,8 +184,8 @@ class SumEmbedding(StoredEmbedding):
     def dense(self) -> Tensor:
         return self.first.dense() + self.second.dense()
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Both tables as data."""
         return {"first": _described(self.first), "second": _described(self.second)}
 
 

@@ -94,8 +94,8 @@ class CsrLinear(StoredLayer):
         has_mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         return f"{'mkl' if device == 'cpu' and has_mkl else device} {form}"
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("a CSR layer passes no gradient on: train first, sparsify as the last stage")
         rows = inputs.detach().reshape(-1, self.in_features).to(self.weight.dtype)
@@ -110,8 +110,8 @@ class CsrLinear(StoredLayer):
         grid[rows, self.columns.long()] = self.weight.view(-1, side, side)
         return grid.transpose(1, 2).reshape(self.out_features, self.in_features)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths, what is stored, and whether there is a bias."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,
@@ -128,8 +128,8 @@ class CsrLinear(StoredLayer):
     def multiplied(self) -> tuple[Tensor, ...]:
         return (self.weight,)
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         shape = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{shape}, density={self.density:.3f}, kernel={self.kernel}"
 

@@ -36,13 +36,13 @@ class EmptyLinear(StoredLayer):
         self.out_features = out_features
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features]."""
         shape = (*inputs.shape[:-1], self.out_features)
         return inputs.new_zeros(shape) if self.bias is None else self.bias.expand(shape)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     @override
@@ -54,8 +54,8 @@ class EmptyLinear(StoredLayer):
         """None."""
         return 0
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
@@ -149,8 +149,8 @@ class EmptyAttention(StoredModule):
             outputs = self.get_submodule(self.norm)(hidden_states + outputs)
         return outputs, None
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Everything that the constructor takes."""
         norm = None if self.norm is None else self.get_submodule(self.norm)
         return {
             "width": self.width,
@@ -163,6 +163,6 @@ class EmptyAttention(StoredModule):
             "cross": self.cross,
         }
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"width={self.width}, cross={self.cross}"

@@ -54,8 +54,8 @@ class FactorizedLinear(StoredLayer):
         layer.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         return layer
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features]."""
         return functional.linear(functional.linear(inputs, self.first), self.second, self.bias)
 
     @override
@@ -70,8 +70,8 @@ class FactorizedLinear(StoredLayer):
     def multiplied(self) -> tuple[Tensor, ...]:
         return (self.first, self.second)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths, rank and whether there is a bias."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,
@@ -83,8 +83,8 @@ class FactorizedLinear(StoredLayer):
         """rows * rank * (in + out)."""
         return rows * self.rank * (self.in_features + self.out_features)
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, rank={self.rank}"
 
 
@@ -133,8 +133,8 @@ class FactorizedEmbedding(StoredEmbedding):
     def dense(self) -> Tensor:
         return self.table.weight @ self.projection.weight.t()
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Sizes, rank and the padding id."""
         return {
             "num_embeddings": self.num_embeddings,
             "embedding_dim": self.embedding_dim,
@@ -146,8 +146,8 @@ class FactorizedEmbedding(StoredEmbedding):
         """tokens * E * H: a look-up costs nothing, widening its row does."""
         return tokens * self.rank * self.embedding_dim
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"{self.num_embeddings}, {self.embedding_dim}, rank={self.rank}"
 
 

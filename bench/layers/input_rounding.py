@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 
@@ -69,8 +70,8 @@ class InputRounding(nn.Module):
         """The rounding as it stays with a packed layer."""
         return self
 
+    @override
     def forward(self, values: Tensor) -> Tensor:
-        """See the class."""
         low, high = self._ends(values.detach())
         if self.grid == "interval":
             return self._stepped(values - low, torch.zeros_like(low), high - low) + low
@@ -88,8 +89,8 @@ class InputRounding(nn.Module):
         """What rebuilds it without its range."""
         return {"bits": self.bits, "grid": self.grid, "span": self.span, "clip": self.clip}
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of it."""
         return f"{self.grid}, {self.bits} bits, span={self.span}"
 
     def _ends(self, values: Tensor) -> tuple[Tensor, Tensor]:

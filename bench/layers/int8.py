@@ -81,8 +81,8 @@ class Int8Linear(StoredLayer):
         layer.bias = None if bias is None else bias.detach().float().clone()
         return layer
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
         values = inputs.detach().float()
@@ -111,16 +111,16 @@ class Int8Linear(StoredLayer):
     def dense(self) -> Tensor:
         return self.weight.float() * self.scale[:, None]
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
         """rows * in * out, as for the dense layer: only the operands are narrower."""
         return rows * self.in_features * self.out_features
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, kernel={self.kernel}"
 
     def _cpu(self, values: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.int8 import Int8Linear, _reduce_range
@@ -52,8 +53,8 @@ class StaticInt8Linear(Int8Linear):
             setattr(layer, name, torch.tensor(value, dtype=torch.float32, device=weight.device))
         return layer  # type: ignore[return-value]
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
         scale, zero, low, high = self._input_steps()
@@ -66,8 +67,8 @@ class StaticInt8Linear(Int8Linear):
         return product.to(inputs.dtype)  # type: ignore[no-any-return]
 
     @property
+    @override
     def kernel(self) -> str:
-        """See `Int8Linear`."""
         if self.scale.device.type != "cpu" or not _has_engine():
             return DEQUANTIZED
         return f"{ENGINE} static int8 ({7 if _reduce_range(ENGINE) else 8}-bit activations)"

@@ -113,7 +113,7 @@ class StoredLayer(StoredModule):
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features]."""
+        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
 
     @abstractmethod
     def macs(self, rows: int) -> int:

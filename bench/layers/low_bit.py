@@ -135,8 +135,8 @@ class LowBitLinear(StoredLayer):
         """What runs: float arithmetic on every device."""
         return DEQUANTIZED
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         values = inputs.float() if self.inputs is None else self.inputs(inputs.float())
         outputs = tiled_product(values, self.rows, self.out_features, self.bias)
         return outputs.to(inputs.dtype)
@@ -153,8 +153,8 @@ class LowBitLinear(StoredLayer):
     def numbers(self, leaf: str) -> Tensor:
         return self.dense() != 0 if leaf == "weight" else super().numbers(leaf)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths, the coding, and whether there is a bias."""
         widths = {"in_features": self.in_features, "out_features": self.out_features}
         inputs = {} if self.inputs is None else {"inputs": self.inputs.arguments()}
         return {**widths, **self.coding.arguments(), "bias": self.bias is not None, **inputs}
@@ -163,8 +163,8 @@ class LowBitLinear(StoredLayer):
         """rows * in * out, as for the dense layer: its numbers are multiplied in float."""
         return rows * self.in_features * self.out_features
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         widths = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{widths}, {self.coding.form} of {self.coding.bits} bits, {self.coding.cells.shape} cells"
 
@@ -222,8 +222,8 @@ class LowBitEmbedding(StoredEmbedding):
         made.inputs = inputs
         return made
 
+    @override
     def forward(self, ids: Tensor) -> Tensor:
-        """Ids [...] to float32 [..., embedding_dim]."""
         return decoded(self, self.coding, ids.reshape(-1)).view(*ids.shape, self.embedding_dim)
 
     @property
@@ -239,11 +239,11 @@ class LowBitEmbedding(StoredEmbedding):
     def dense(self) -> Tensor:
         return decoded(self, self.coding, torch.arange(self.num_embeddings, device=self.weight.device))
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Sizes and the coding."""
         sizes = {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
         return {**sizes, **self.coding.arguments()}
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"{self.num_embeddings}, {self.embedding_dim}, {self.coding.form} of {self.coding.bits} bits"

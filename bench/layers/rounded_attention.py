@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.layers.input_rounding import InputGrid, InputRounding
 from bench.layers.layer import LAYER_KINDS, StoredModule
@@ -69,8 +70,8 @@ class AttentionRounding(StoredModule):
         probability = functional.dropout(self.probability(numerator / denominator), dropout, dropout > 0)
         return torch.matmul(probability, self.value(value)).transpose(1, 2).contiguous()
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """See `StoredModule`."""
         return {"bits": self.bits}
 
 

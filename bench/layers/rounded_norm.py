@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.layers.input_rounding import InputRounding
 from bench.layers.layer import LAYER_KINDS, StoredModule
@@ -64,10 +65,10 @@ class RoundedNorm(StoredModule):
         weight = self.gamma(self.weight) if self.latent else self.weight
         return quotient * weight + self.bias
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """See `StoredModule`."""
         return {"width": self.width, "eps": self.eps, "bits": self.bits}
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"{self.width}, eps={self.eps}, bits={self.bits}"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import DEQUANTIZED, LAYER_KINDS, StoredLayer
@@ -132,8 +133,8 @@ class SemiStructuredLinear(StoredLayer):
         layer.bias = None if bias is None else bias.detach().float().clone()
         return layer
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("a 2:4 layer passes no gradient on: train first, sparsify as the last stage")
         values = inputs.detach()
@@ -150,12 +151,12 @@ class SemiStructuredLinear(StoredLayer):
         """What runs where the layer is now: sparse tensor cores, or `dequantized` (dense float arithmetic)."""
         return DEQUANTIZED if self._runs_dense() else "cusparselt 2:4"
 
+    @override
     def dense(self) -> Tensor:
-        """The float16 weight [out_features, in_features] that the layer stands for."""
         return unpack(Packed(self.values.detach(), self.positions))
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
@@ -167,8 +168,8 @@ class SemiStructuredLinear(StoredLayer):
         """The kept weights on sparse tensor cores, the whole matrix where the layer runs dense."""
         return (self.dense() if self._runs_dense() else self.values,)
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, kernel={self.kernel}"
 
     def _runs_dense(self) -> bool:

@@ -51,8 +51,8 @@ class SummedLinear(StoredLayer):
     def dense(self) -> Tensor:
         return self.first + self.second
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
@@ -97,8 +97,8 @@ class SummedEmbedding(StoredEmbedding):
     def dense(self) -> Tensor:
         return self.first + self.second
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Sizes and the padding id."""
         return {
             "num_embeddings": self.num_embeddings,
             "embedding_dim": self.embedding_dim,

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 
@@ -77,8 +78,8 @@ class Requantize(nn.Module):
         """Multiply by `ratios` [channels] from now on, the scale of the inputs over the scale of the outputs."""
         self.multiplier, self.shift = dyadic(ratios)
 
+    @override
     def forward(self, values: Tensor, *, limit: int) -> Tensor:
-        """See `requantize`."""
         return requantize(values, self.multiplier, self.shift, limit=limit)
 
 

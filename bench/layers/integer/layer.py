@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError, ModelError
 from bench.layers.integer.arithmetic import (
@@ -218,8 +219,8 @@ class IntegerLayer(StoredModule):
         tokens = batch * length
         return tokens * (4 * self.width * attention + 2 * self.width * self.inner) + 2 * tokens * length * attention
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths, heads and the activation."""
         return {
             "width": self.width,
             "heads": self.heads,
@@ -228,8 +229,8 @@ class IntegerLayer(StoredModule):
             "activation": self.activation,
         }
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
 
 
@@ -255,8 +256,8 @@ class IntegerStack(StoredStack):
         self.register_buffer("first_scale", torch.ones(()))
         self.register_buffer("last_scale", torch.ones(()))
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """None: what there is to know is in the layers and in two tensors."""
         return {}
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:

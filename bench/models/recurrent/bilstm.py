@@ -8,6 +8,7 @@ from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
+from typing_extensions import override
 
 from bench.models.recurrent.layer import BiLstmLayer, RecurrentModel, lengths_of
 
@@ -39,8 +40,8 @@ class ScalarMix(nn.Module):
         mixed = sum((share * each for share, each in zip(shares.unbind(), hidden, strict=True)), torch.zeros(()))
         return self.gamma * mixed
 
+    @override
     def extra_repr(self) -> str:
-        """How many tensors are mixed."""
         return f"tensors={self.weights.numel()}"
 
 
