@@ -70,7 +70,7 @@ def open_source(
 ) -> ModelSource:
     """The source called `name`: a built-in model, else an existing directory, else an id of the hub.
 
-    A hub model is downloaded here (configuration, tokenizer and safetensors only) where it is not cached.
+    A hub model is downloaded here (configuration, tokenizer and safetensors only) if it is not cached.
 
     Raises:
         ModelError: nothing of that name; a directory without configuration, tokenizer or safetensors weights; weights

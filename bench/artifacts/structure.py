@@ -53,7 +53,7 @@ class Structure(Frozen):
 
 
 def structure_of(model: nn.Module) -> Structure:
-    """The structure of `model`; raises `ArtifactError` where a module cannot be written down as data."""
+    """The structure of `model`; raises `ArtifactError` if a module cannot be written down as data."""
     config: Any = model.config
     attention = str(config._attn_implementation)
     head = head_of(model)
@@ -101,7 +101,7 @@ def is_stock(model: nn.Module, structure: Structure) -> bool:
 def empty(config: Any, structure: Structure, *, where: str) -> nn.Module:
     """The model of `config` and `structure` in evaluation mode, its parameters on the meta device, untied.
 
-    Raises `ArtifactError` where the two do not fit each other.
+    Raises `ArtifactError` if the two do not fit each other.
     """
     return _apply(_skeleton(config, structure.head, structure.attention), structure, where=where).eval()
 
@@ -178,7 +178,7 @@ def _unset(dtype: torch.dtype) -> int | float:
 
 
 def _same_form(stock: nn.Module | None, module: nn.Module) -> bool:
-    """Whether `module` is what `config` makes: the same class and, where it holds tensors, the same settings."""
+    """Whether `module` is what `config` makes: the same class and, if it holds tensors, the same settings."""
     if stock is None or type(stock) is not type(module):
         return False
     holds = any(value is not None for value in (*module._parameters.values(), *module._buffers.values()))

@@ -16,7 +16,7 @@ from bench.base.errors import MethodError
 class Cells:
     """A matrix [rows, columns] in `groups` contiguous runs of rows times buckets of `bucket` columns.
 
-    Row r belongs to group floor(r * groups / rows), so that runs differ by at most one row where `groups` does not
+    Row r belongs to group floor(r * groups / rows), so that runs differ by at most one row if `groups` does not
     divide; the last bucket of a row may be shorter. One tensor of values, such as scales, is [groups, buckets].
     """
 

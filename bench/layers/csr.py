@@ -17,7 +17,7 @@ from bench.layers.layer import LAYER_KINDS, StoredLayer
 class CsrLinear(StoredLayer):
     """y = W x + bias with W in compressed sparse rows, on disk, in memory and in the product.
 
-    The layout is scipy's and torch's CSR, or BSR where `block` is above 1: a block with a weight that is not zero is
+    The layout is scipy's and torch's CSR, or BSR if `block` is above 1: a block with a weight that is not zero is
     stored and multiplied whole. On a CPU the product is MKL's, which takes int32 indices and 32-bit floats (int64
     indices would be copied at every call); 8 bytes a stored weight are fewer than 4 a weight of the dense matrix below
     a density of 1/2, and one bit a weight (`bench.artifacts.codec`) is smaller on disk above 1/32.
@@ -25,7 +25,7 @@ class CsrLinear(StoredLayer):
     Args:
         in_features: width of the input.
         out_features: width of the output.
-        stored: blocks that are stored; of single weights where `block` is 1.
+        stored: blocks that are stored; of single weights if `block` is 1.
         block: side of the blocks; it divides both widths.
         bias: whether a bias [out_features] is added.
 

@@ -23,7 +23,7 @@ class EmptyLinear(StoredLayer):
         out_features: width of the output; one of the two is 0.
         bias: whether there is a bias [out_features]; it is zero until it is filled.
 
-    Raises `MethodError` where neither width is 0.
+    Raises `MethodError` if neither width is 0.
     """
 
     kind: ClassVar[str] = "empty-linear"
@@ -64,13 +64,13 @@ class EmptyAttention(StoredModule):
     """An attention without heads, in the place of the module that held them.
 
     What architectures keep inside that module stays under its name: the output map, whose bias is the whole output,
-    and in some the norm of the sum of input and output. Where the output map is outside, the output has width 0.
+    and in some the norm of the sum of input and output. If the output map is outside, the output has width 0.
 
     Args:
         width: of the hidden states.
-        output: name of the output map, None where it is outside.
+        output: name of the output map, None if it is outside.
         bias: whether the output map has a bias.
-        norm: name of the norm, None where it is outside.
+        norm: name of the norm, None if it is outside.
         eps: of the norm.
         dropout: of the output, before the norm.
         layer_idx: the layer's place in a cache of keys and values.
@@ -133,7 +133,7 @@ class EmptyAttention(StoredModule):
     def forward(
         self, hidden_states: Tensor, *others: Any, past_key_values: Any = None, **more: Any
     ) -> tuple[Tensor, None]:
-        """[batch, length, width] to the same, or to [batch, length, 0] where the output map is outside.
+        """[batch, length, width] to the same, or to [batch, length, 0] if the output map is outside.
 
         The first layer's self-attention tells how many tokens a cache of keys and values holds, so one zero a token is
         kept in it; a cache of width 0 would say that it is empty.

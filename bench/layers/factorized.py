@@ -44,7 +44,7 @@ class FactorizedLinear(StoredLayer):
     def from_factors(cls, first: Tensor, second: Tensor, bias: Tensor | None) -> FactorizedLinear:
         """The layer of `first` [rank, in], `second` [out, rank] and `bias` [out] or None, all copied.
 
-        Raises `MethodError` where the inner widths differ.
+        Raises `MethodError` if the inner widths differ.
         """
         if first.shape[0] != second.shape[1]:
             raise MethodError(f"factors {tuple(second.shape)} and {tuple(first.shape)} do not multiply")

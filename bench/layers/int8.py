@@ -130,7 +130,7 @@ class Int8Linear(StoredLayer):
         return torch.ops.quantized.linear_dynamic(values, packed, _reduce_range(engine))  # type: ignore[no-any-return]
 
     def _only_packed(self, engine: str, bias: Tensor | None) -> Any:
-        """The weights in the layout of `engine`, in place of the plain ones where these can be had back exactly."""
+        """The weights in the layout of `engine`, in place of the plain ones if these can be had back exactly."""
         if self._packed is None:
             weight = self.weight
             self._packed = _pack(engine, weight, self.scale, bias)
@@ -178,7 +178,7 @@ class Int8Linear(StoredLayer):
 
 @functools.cache
 def _engine(device: str) -> str | None:
-    """The fastest integer engine of this build of torch; None where there is none, as off the CPU."""
+    """The fastest integer engine of this build of torch; None if there is none, as off the CPU."""
     if device != "cpu" or not hasattr(torch, "_make_per_channel_quantized_tensor"):
         return None
     return next((name for name in ENGINES if name in torch.backends.quantized.supported_engines), None)
@@ -197,7 +197,7 @@ def _reduce_range(engine: str) -> bool:
 
 
 def input_bits() -> int:
-    """Bits that the CPU's kernel leaves to an input: 7 where full ones overflow, see `Int8Linear`."""
+    """Bits that the CPU's kernel leaves to an input: 7 if full ones overflow, see `Int8Linear`."""
     engine = _engine("cpu")
     return 7 if engine is not None and _reduce_range(engine) else 8
 

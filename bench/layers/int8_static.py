@@ -22,7 +22,7 @@ class StaticInt8Linear(Int8Linear):
     """An `Int8Linear` whose inputs are rounded to even steps from `low` to `high`, which holds 0; others are clipped.
 
     The scheme of Jacob et al. 2018 (arXiv:1712.05877, §2): a scale and a whole zero point for the inputs, no look at
-    their values at run time. fbgemm rounds them, multiplies, adds the bias and gives floats in one call; where it is
+    their values at run time. fbgemm rounds them, multiplies, adds the bias and gives floats in one call; if it is
     missing, rounded inputs and weights are multiplied in float, and `kernel` says so. CPUs without VNNI instructions
     leave 7 bits to an input, as in `Int8Linear`.
 

@@ -127,7 +127,7 @@ class LowBitLinear(StoredLayer):
 
     @property
     def activation_bits(self) -> int:  # type: ignore[override]
-        """Bits of one input that is multiplied; a float's where none is rounded."""
+        """Bits of one input that is multiplied; a float's if none is rounded."""
         return FLOAT_BITS if self.inputs is None else self.inputs.bits
 
     @property

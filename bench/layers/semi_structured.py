@@ -1,4 +1,4 @@
-"""A linear layer with two weights in each four, stored packed and run on sparse tensor cores where there are any."""
+"""A linear layer with two weights in each four, stored packed and run on sparse tensor cores if there are any."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Packed(NamedTuple):
 
 
 def pack(weight: Tensor, *, where: str = "matrix") -> Packed:
-    """Two values of each four in the order of their places, zeros where fewer are not zero.
+    """Two values of each four in the order of their places, zeros if fewer are not zero.
 
-    `unpack` gives every bit back, but for a -0.0 that is left out and becomes +0.0. Raises `MethodError` where a row
+    `unpack` gives every bit back, but for a -0.0 that is left out and becomes +0.0. Raises `MethodError` if a row
     is no multiple of four wide or a group has more than two weights that are not zero.
     """
     height, width = weight.shape
@@ -66,7 +66,7 @@ def crowded(weight: Tensor) -> int:
 
 
 def lacking(device: torch.device | str) -> str | None:
-    """What 2:4 kernels need and `device` has not; None where it has all."""
+    """What 2:4 kernels need and `device` has not; None if it has all."""
     target = torch.device(device)
     if target.type != "cuda":
         return f"a CUDA device of compute capability 8.0 or later (this is '{target.type}')"
@@ -121,7 +121,7 @@ class SemiStructuredLinear(StoredLayer):
     def from_dense(cls, weight: Tensor, bias: Tensor | None, *, where: str = "matrix") -> SemiStructuredLinear:
         """The layer of `weight` [out, in], rounded to float16, and `bias` [out] or None.
 
-        Raises `MethodError` where a weight is too large for float16, and as `pack` does.
+        Raises `MethodError` if a weight is too large for float16, and as `pack` does.
         """
         halves = weight.detach().to(torch.float16)
         if not bool(halves.isfinite().all()):
@@ -160,12 +160,12 @@ class SemiStructuredLinear(StoredLayer):
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
-        """rows * in * out / 2 on sparse tensor cores, rows * in * out where the layer runs dense."""
+        """rows * in * out / 2 on sparse tensor cores, rows * in * out if the layer runs dense."""
         whole = rows * self.in_features * self.out_features
         return whole if self._runs_dense() else whole // 2
 
     def multiplied(self) -> tuple[Tensor, ...]:
-        """The kept weights on sparse tensor cores, the whole matrix where the layer runs dense."""
+        """The kept weights on sparse tensor cores, the whole matrix if the layer runs dense."""
         return (self.dense() if self._runs_dense() else self.values,)
 
     @override

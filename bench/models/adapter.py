@@ -64,7 +64,7 @@ class Adapter(ABC):
     def set_layers(self, model: nn.Module, layers: Sequence[nn.Module], stack: str | None = None) -> None:
         """Let a stack run exactly `layers`, in place; the same module may appear several times, which shares it.
 
-        The depth in `model.config` follows. Raises `MethodError` where `layers` is empty.
+        The depth in `model.config` follows. Raises `MethodError` if `layers` is empty.
         """
         name = self._stack(model, stack)
         if not layers:
@@ -83,7 +83,7 @@ class Adapter(ABC):
         return sum(len(self.layers(model, name)) for name in names)
 
     def roles_of(self, model: nn.Module) -> tuple[Role, ...]:
-        """The roles that this model has, in the order of `ALL_ROLES`; "softmax" where it has an output projection."""
+        """The roles that this model has, in the order of `ALL_ROLES`; "softmax" if it has an output projection."""
         present = {*self._role_names(model), *(["softmax"] if self.output_projection(model) is not None else [])}
         return tuple(role for role in ALL_ROLES if role in present)
 
@@ -161,7 +161,7 @@ class Adapter(ABC):
         return int(model.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
 
     def head_width(self, model: nn.Module, stack: str | None = None) -> int:
-        """The width of one attention head of a stack; it stays where heads are removed."""
+        """The width of one attention head of a stack; it stays if heads are removed."""
         return self.hidden_size(model) // self.heads(model)
 
     def _stack(self, model: nn.Module, stack: str | None) -> str:

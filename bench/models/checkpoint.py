@@ -87,7 +87,7 @@ class CheckpointSource(ModelSource):
         depth: int | None = None,
         pretrained: bool = True,
     ) -> nn.Module:
-        """The checkpoint's encoder with its head where that fits, else a new one; see `ModelSource.build`.
+        """The checkpoint's encoder with its head if that fits, else a new one; see `ModelSource.build`.
 
         For translation an encoder becomes both halves of a translator (Rothe et al. 2020): all weights of both are the
         checkpoint's, those of the decoder's cross-attention are fresh.
@@ -267,7 +267,7 @@ def open_directory(path: Path, *, name: str, outputs: Sequence[str] = ()) -> Che
 def open_hub(name: str, *, revision: str | None, outputs: Sequence[str] = ()) -> CheckpointSource:
     """A snapshot of hub model `name`, from the cache or downloaded; `revision` becomes the commit.
 
-    Raises `ModelError` where the hub has no such model or revision, or cannot be reached.
+    Raises `ModelError` if the hub has no such model or revision, or cannot be reached.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -301,7 +301,7 @@ def check_directory(path: Path, name: str, *, plain: bool = True) -> None:
         pickled = [file for file in files if file.endswith(_PICKLES) and file != "training_args.bin"]
         if pickled:
             raise ModelError(
-                f"{name}: weights only as a pickle ({pickled[0]}), which can run code when read. Where you trust it, "
+                f"{name}: weights only as a pickle ({pickled[0]}), which can run code when read. If you trust it, "
                 "convert it once: load it with transformers' from_pretrained and call save_pretrained, which writes "
                 "model.safetensors."
             )
@@ -320,7 +320,7 @@ def check_directory(path: Path, name: str, *, plain: bool = True) -> None:
 
 
 def _model_type(path: Path, name: str) -> str:
-    """The architecture that `config.json` names; raises `ModelError` where there is none to read."""
+    """The architecture that `config.json` names; raises `ModelError` if there is none to read."""
     if not (path / "config.json").is_file():
         raise ModelError(f"{name}: no config.json in the directory; expected a model saved by transformers or bench")
     try:

@@ -120,7 +120,7 @@ class AlbertAdapter(Adapter):
         return [groups[int(run / (runs / len(groups)))] for run in range(runs)]
 
     def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
-        """Store one group where all runs share it, else one slot a run (slots may hold the same group)."""
+        """Store one group if all runs share it, else one slot per run (slots may hold the same group)."""
         alike = all(layer is layers[0] for layer in layers)
         super()._place(model, layers[:1] if alike else layers, stack)
         model.config.num_hidden_groups = 1 if alike else len(layers)  # type: ignore[union-attr]

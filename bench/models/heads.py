@@ -36,7 +36,7 @@ def auto_class(head: str, config: Any) -> Any:
 
 
 def head_of(model: nn.Module) -> str:
-    """The head of `model`, by the name of its class; raises `ModelError` where it has none of `HEADS`."""
+    """The head of `model`, by the name of its class; raises `ModelError` if it has none of `HEADS`."""
     name = type(model).__name__
     for head, (_, endings) in HEADS.items():
         if name.endswith(endings):
@@ -110,9 +110,9 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
 
 
 def without_second_bias(model: nn.Module) -> nn.Module:
-    """`model`, and where it is a masked language model, the bias of its output layer has one name only, in place.
+    """`model`, and if it is a masked language model, the bias of its output layer has one name only, in place.
 
-    transformers ties another parameter beside that layer to it. No forward pass reads it, and where a factorized or
+    transformers ties another parameter beside that layer to it. No forward pass reads it, and if a factorized or
     coded form takes the layer's place it would be left behind as a vector that is stored and counted for nothing.
     """
     if type(model).__name__.endswith("ForMaskedLM"):

@@ -79,7 +79,7 @@ def spread(depth: int, layers: int) -> list[int]:
     """Which of `layers` a shallower model keeps: round((i + 1) * layers / depth) - 1 for i < depth.
 
     Even steps that end with the last layer, whose output the heads were made for: 2 of 6 are [2, 5].
-    Raises `ModelError` where `depth` is not from 1 to `layers`.
+    Raises `ModelError` if `depth` is not from 1 to `layers`.
     """
     if not 1 <= depth <= layers:
         raise ModelError(f"depth {depth}: the model has {layers} layers; choose 1 to {layers}")

@@ -102,7 +102,7 @@ def plain_name(name: str, prefixes: list[str]) -> str:
 def require_floats(directory: Path, *, where: str) -> None:
     """Raise `ModelError`, by name, for a quantized checkpoint: read as it is, its integers would be taken for weights.
 
-    Told by `config.json`, where a quantized checkpoint says how it is to be read, and by the dtypes in the file.
+    Told by `config.json`, which says how a quantized checkpoint is to be read, and by the dtypes in the file.
     """
     settings = _object(directory / "config.json", where)
     nested = {key: value for key, value in settings.items() if isinstance(value, dict)}

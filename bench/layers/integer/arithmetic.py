@@ -222,7 +222,7 @@ def i_sqrt(values: Tensor) -> Tensor:
 def i_normalize(values: Tensor, epsilon: Tensor | int) -> Tensor:
     """(x - mean) / (std sqrt(width)) over the last axis in steps of 2^-20, int64; `epsilon` is width * eps / S^2.
 
-    For |x| < 2^25 and widths of at most 4096: squares have 52 bits with the mean taken off, their sum 62 where all
+    For |x| < 2^25 and widths of at most 4096: squares have 52 bits with the mean taken off, their sum 62 if all
     positions agree in size; 1 / std has 60 bits, and so has its product with x. The public code leaves eps out and
     has a reciprocal of 31 bits.
     """

@@ -58,7 +58,7 @@ class IntegerLinear(nn.Module):
             given: the scale of the inputs.
             wanted: the scale of the outputs.
 
-        Raises `MethodError` where a bias does not fit in 31 bits.
+        Raises `MethodError` if a bias does not fit in 31 bits.
         """
         sums = scale.double() * given
         self.weight = weight

@@ -55,7 +55,7 @@ def audit(
 
 
 def _saved(model: nn.Module, tokenizer: Any, scratch: Path) -> tuple[int | None, dict[str, int], str]:
-    """Bytes on disk, tensor bytes by stored dtype, and the reason where there are none."""
+    """Bytes on disk, tensor bytes by stored dtype, and the reason if there are none."""
     from bench.artifacts.artifact import save, size_bytes
     from bench.measures.storage.size import read_container
 

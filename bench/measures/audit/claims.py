@@ -47,7 +47,7 @@ class CellValues:
     reference: dict[str, float | int] = field(default_factory=dict)
 
     def saved(self, name: str) -> float | None:
-        """The reference's value less the artifact's; None where one of them is absent."""
+        """The reference's value less the artifact's; None if one of them is absent."""
         if name in self.values and name in self.reference:
             return self.reference[name] - self.values[name]
         return None

@@ -36,7 +36,7 @@ class Computation(Measure):
     budget_s = 4.0
 
     def read(self, pair: Pair) -> Reading:
-        """Trace both models; totals are absent where a heavy operator could not be counted."""
+        """Trace both models; totals are absent if a heavy operator could not be counted."""
         reading = Reading(
             conditions={
                 "batch_size": 1,
@@ -148,7 +148,7 @@ def _give_depth(reading: Reading, mine: _Counted, theirs: _Counted) -> None:
     """Reference layers over executed layers (Zhou et al. 2020, PABEE; Sun et al. 2021).
 
     Sum of L * m_i over sum of i * m_i, with m_i of the examples leaving after layer i of L: L over the mean depth,
-    which is L / i where all run i layers. PABEE's code prints 1 - mean / L, a saved share and no ratio.
+    which is L / i if all run i layers. PABEE's code prints 1 - mean / L, a saved share and no ratio.
     """
     for side in (theirs, mine):
         if isinstance(side.layers, str):

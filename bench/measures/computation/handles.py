@@ -158,7 +158,7 @@ class Handles:
         return _operation(macs, activation, weight, tuple((tensor,) for _, tensor in found))
 
     def _together(self, values: Sequence[Any]) -> tuple[tuple[Tensor, ...], ...]:
-        """One group of the stored tensors behind `values`; none where one of them is computed while the model runs."""
+        """One group of the stored tensors behind `values`; none if one of them is computed while the model runs."""
         found = tuple(tensor for value in values if (tensor := self._stored.tensor(value)) is not None)
         return (found,) if len(found) == len(values) else ()
 

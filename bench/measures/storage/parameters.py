@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def stored_parameters(model: nn.Module) -> list[Tensor]:
     """Every weight and bias that the model stores, each tensor once.
 
-    Tied and shared tensors count once: by identity, and by storage, offset and shape where two names look at the same
+    Tied and shared tensors count once: by identity, and by storage, offset and shape if two names look at the same
     memory. Packed layers keep their integer weights in buffers; buffers called `weight` or `bias` therefore count.
     Scales and zero points are side data of the stored form, not parameters: they show in `size_bytes`.
     """

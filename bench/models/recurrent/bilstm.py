@@ -87,7 +87,7 @@ class BiLstmForSequenceClassification(RecurrentModel):
 
         Args:
             input_ids: [batch, length], padded on the right.
-            attention_mask: 1 at real tokens; None where all are real.
+            attention_mask: 1 at real tokens; None if all are real.
             token_type_ids: not used: the separator between two texts is a token.
         """
         lengths = lengths_of(attention_mask)

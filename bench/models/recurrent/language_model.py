@@ -54,7 +54,7 @@ class LstmModel(nn.Module):
 
 
 class LstmForCausalLM(RecurrentModel):
-    """Predicts each next token; the softmax is the embedding table where `config.tie_word_embeddings`."""
+    """Predicts each next token; the softmax is the embedding table if `config.tie_word_embeddings`."""
 
     config_class = LstmConfig
     _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}

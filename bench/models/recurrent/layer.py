@@ -24,7 +24,7 @@ class LstmLayer(nn.Module):
     i, f, g, o; c_t = f * c_(t-1) + i * g; h_t = o * tanh(c_t). There is one bias, in `input_gates`: `nn.LSTM` adds two,
     which is the same function.
 
-    Dense gates run torch's fused kernel. Where a gate was replaced (factorized, integer) or is hooked, the layer steps
+    Dense gates run torch's fused kernel. If a gate was replaced (factorized, integer) or is hooked, the layer steps
     through time and calls the modules, `input_gates` once for all steps: torch has no fused kernel for such gates, so
     less arithmetic may take longer.
 
@@ -168,5 +168,5 @@ class RecurrentModel(PreTrainedModel):  # type: ignore[misc]
 
 
 def lengths_of(attention_mask: Tensor | None) -> Tensor | None:
-    """Real tokens of each row, [batch]; padding must be on the right. None where there is no mask."""
+    """Real tokens of each row, [batch]; padding must be on the right. None if there is no mask."""
     return None if attention_mask is None else attention_mask.long().sum(dim=1)

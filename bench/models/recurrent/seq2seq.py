@@ -16,7 +16,7 @@ from bench.models.recurrent.layer import LstmLayer, RecurrentModel, lengths_of, 
 
 
 class LstmSeq2SeqConfig(PreTrainedConfig):  # type: ignore[misc]
-    """Sizes of an LSTM translator; one vocabulary and, where tied, one table for source, target and softmax."""
+    """Sizes of an LSTM translator; one vocabulary and, if tied, one table for source, target and softmax."""
 
     model_type = "bench-lstm-seq2seq"
 
@@ -119,7 +119,7 @@ class LstmSeq2Seq(nn.Module):
 
 
 class LstmForConditionalGeneration(RecurrentModel, GenerationMixin):  # type: ignore[misc]
-    """Translator; where `config.tie_word_embeddings`, one table is both embeddings and the softmax.
+    """Translator; if `config.tie_word_embeddings`, one table is both embeddings and the softmax.
 
     Decoder layer i starts from the last state of encoder layer i, the decoder's further ones from that of the
     encoder's last.
@@ -150,8 +150,8 @@ class LstmForConditionalGeneration(RecurrentModel, GenerationMixin):  # type: ig
         """Logits [batch, target, vocabulary].
 
         Args:
-            input_ids: the source [batch, source], padded on the right; not read where `encoder_outputs` is given.
-            attention_mask: 1 at the source's real tokens; None where all are real.
+            input_ids: the source [batch, source], padded on the right; not read if `encoder_outputs` is given.
+            attention_mask: 1 at the source's real tokens; None if all are real.
             decoder_input_ids: the target, begun with `config.decoder_start_token_id`.
             encoder_outputs: what the encoder gave for the source.
             past_key_values: the states after the target so far; `decoder_input_ids` is then what comes after it.
