@@ -46,7 +46,7 @@ class BlockTermAttention(StoredModule):
         cores: how many cores are averaged.
         length: N, the most positions.
         causal: whether position i sees no later one.
-        own_output: whether the map from N^2 to the width is inside, or N^2 numbers a position are given.
+        own_output: whether the map from N^2 to the width is inside, or N^2 numbers per position are given.
         layer_idx: the layer's place in a cache of keys and values.
     """
 

@@ -19,8 +19,8 @@ class CsrLinear(StoredLayer):
 
     The layout is scipy's and torch's CSR, or BSR if `block` is above 1: a block with a weight that is not zero is
     stored and multiplied whole. On a CPU the product is MKL's, which takes int32 indices and 32-bit floats (int64
-    indices would be copied at every call); 8 bytes a stored weight are fewer than 4 a weight of the dense matrix below
-    a density of 1/2, and one bit a weight (`bench.artifacts.codec`) is smaller on disk above 1/32.
+    indices would be copied at every call). Below a density of 1/2, 8 bytes per stored weight are fewer than 4 per
+    weight of the dense matrix; above 1/32, one bit per weight (the codec of artifacts) is smaller on disk.
 
     Args:
         in_features: width of the input.

@@ -15,7 +15,7 @@ from bench.layers.layer import LAYER_KINDS, Factors, StoredEmbedding, StoredLaye
 
 @LAYER_KINDS.register("factorized-linear")
 class FactorizedLinear(StoredLayer):
-    """y = second (first x) + bias, so rank * (in + out) weights and multiply-adds a row instead of in * out.
+    """y = second (first x) + bias, so rank * (in + out) weights and multiply-adds per row instead of in * out.
 
     Args:
         in_features: width of the input.

@@ -21,7 +21,7 @@ ENGINES = ("x86", "fbgemm", "qnnpack")
 
 @LAYER_KINDS.register("int8-linear")
 class Int8Linear(StoredLayer):
-    """Weights in [-127, 127] with one scale an output channel; activations quantized at every call, row by row.
+    """Weights in [-127, 127] with one scale per output channel; activations quantized at every call, row by row.
 
     Each row is divided by its largest magnitude before it is rounded and its outputs multiplied after, so a row of
     outliers costs the others no precision (token-wise quantization, Yao et al. 2022, arXiv:2206.01861). With one range

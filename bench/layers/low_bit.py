@@ -59,7 +59,7 @@ def tiled_product(
 
 @LAYER_KINDS.register("low-bit-linear")
 class LowBitLinear(StoredLayer):
-    """y = W x + bias with W packed in 1 to 8 bits a weight; a block of output rows is in float at a time.
+    """y = W x + bias with W packed in 1 to 8 bits per weight; a block of output rows is in float at a time.
 
     The product is in float, so no time is saved: bytes on disk and in memory are. What the codes stand for is said by
     `bench.layers.coding.Coding`. With `inputs` it first rounds what it is given, as `InputRounding` says, which costs
@@ -171,7 +171,7 @@ class LowBitLinear(StoredLayer):
 
 @LAYER_KINDS.register("low-bit-embedding")
 class LowBitEmbedding(StoredEmbedding):
-    """A table of rows packed in 1 to 8 bits a weight; only the rows that are looked up are turned into floats.
+    """A table of rows packed in 1 to 8 bits per weight; only the rows that are looked up are turned into floats.
 
     Args:
         num_embeddings: rows.

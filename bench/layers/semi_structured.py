@@ -21,7 +21,7 @@ SIDE = 16  # cuSPARSELt multiplies 16-bit matrices whose sides are multiples of 
 class Packed(NamedTuple):
     """A matrix [rows, columns] with at most two weights that are not zero in each four along a row.
 
-    `values` [rows, columns / 2] in the matrix's dtype, `positions` uint8 [ceil(rows * columns / 8)]: 2 bits a value,
+    `values` [rows, columns / 2] in the matrix's dtype, `positions` uint8 [ceil(rows * columns / 8)]: 2 bits per value,
     its place in its group, the first value in the lowest bits.
     """
 
@@ -46,7 +46,7 @@ def pack(weight: Tensor, *, where: str = "matrix") -> Packed:
             "not zero. Prune to 2:4 first."
         )
     places = torch.argsort((groups == 0).to(torch.uint8), dim=-1, stable=True)[..., :KEPT].sort(dim=-1).values
-    codes = (places[..., 0] | places[..., 1] << 2).to(torch.uint8).flatten()  # 4 bits a group
+    codes = (places[..., 0] | places[..., 1] << 2).to(torch.uint8).flatten()  # 4 bits per group
     codes = functional.pad(codes, (0, len(codes) % 2))
     return Packed(groups.gather(-1, places).reshape(height, width // 2), codes[0::2] | codes[1::2] << 4)
 
@@ -83,8 +83,8 @@ def lacking(device: torch.device | str) -> str | None:
 class SemiStructuredLinear(StoredLayer):
     """y = W x + bias with at most two of each four weights of a row not zero (Mishra et al. 2021, arXiv:2104.08378).
 
-    The weights are float16, as the kernels take them: 2 bytes a kept weight and 2 bits for its place, 9/16 of the dense
-    float16 matrix and 9/32 of the float32 one. On CUDA with sparse tensor cores the product is torch's
+    The weights are float16, as the kernels take them: 2 bytes per kept weight and 2 bits for its place, 9/16 of the
+    dense float16 matrix and 9/32 of the float32 one. On CUDA with sparse tensor cores the product is torch's
     `to_sparse_semi_structured`, whose compressed matrix is a second copy, never stored. Elsewhere the weights are
     unpacked for each call and multiplied dense in the dtype of the input, zeros and all: `kernel` then says
     `dequantized`, and only storage is saved.

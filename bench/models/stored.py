@@ -39,7 +39,7 @@ class Held:
     """What a checkpoint held when it was opened.
 
     `bytes_by_dtype` is tensor data by safetensors' names (`F16`). `widened_bytes` is by how much the float32 model
-    made of it is larger than the same tensors were: 2 bytes an element of a float16 one. `order` is, for each label of
+    made of it is larger than the same tensors were: 2 bytes per element of a float16 one. `order` is, for each label of
     the task, the output of the stored head that stands for it, if any changed places; `set_aside` says that the stored
     head was not used, though it has as many outputs, since it is of another task or a new one was asked for.
     """

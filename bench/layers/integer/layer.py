@@ -33,7 +33,7 @@ _SCALE_OF_ZEROS = 2.0**-12  # of a matrix in which nothing tells one
 
 
 class IntegerLinear(nn.Module):
-    """A product of int8 with int8 in int32, an int32 bias in the scale of the sums, then one dyadic number a channel.
+    """A product of int8 with int8 in int32, an int32 bias in the scale of the sums, then one dyadic number per channel.
 
     Buffers: `weight` int8 [out_features, in_features], `bias` int32 [out_features], and those of `to_next`. Sums are
     exact: of fewer than 2^16 products of 15 bits.
@@ -142,7 +142,7 @@ class IntegerLayer(StoredModule):
     """A post-norm encoder layer of I-BERT (Kim et al. 2021, arXiv:2101.01321, Figure 1).
 
     Linear maps, scores and context are products of 8-bit operands with 32-bit sums; attention weights are unsigned.
-    States, queries, keys, values, contexts and the activation's outputs are int8 with one scale a tensor, fixed at
+    States, queries, keys, values, contexts and the activation's outputs are int8 with one scale per tensor, fixed at
     conversion; scores and the activation's inputs are int32 in steps of 2^-12; what a layer norm is given is of 25
     bits, in steps 2^12 finer than the state that is added. Every scale is in an integer: a dyadic multiplier, a bias
     in the scale of its sums, or a constant of a polynomial.

@@ -18,7 +18,7 @@ def theoretical_bytes(model: nn.Module) -> int:
     """Bytes of every stored tensor of `model`, tied and shared ones once: elements * bits / 8.
 
     Scales, zero points, centroids and outliers are tensors and count. A tensor of many zeros counts in the smallest of
-    the artifact's forms (`bench.artifacts.codec`): dense, one bit an element with the values that are not zero, or an
+    the artifact's forms (`bench.artifacts.codec`): dense, one bit per element with the values that are not zero, or an
     int32 index beside each of them; a sparse form is taken if it saves more than its entry in the file costs. The
     weight of a packed layer has the width that its kernel multiplies, however it is held: what is stored beyond that
     shows as the difference to the artifact.
