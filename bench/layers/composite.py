@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from bench.layers.input_rounding import InputRounding
-from bench.layers.layer import LAYER_KINDS, StoredEmbedding, StoredLayer, rebuild
+from bench.layers.layer import FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer, rebuild
 from bench.layers.low_bit import tiled_product
 
 
@@ -83,6 +83,21 @@ class SumLinear(StoredLayer):
     @classmethod
     def from_arguments(cls, **arguments: Any) -> SumLinear:
         return cls(**_parts(arguments))
+
+    @property
+    def weight_bits(self) -> int:  # type: ignore[override]
+        """Bits of the wider matrix's weights."""
+        return max(self.first.weight_bits, self.second.weight_bits)
+
+    @property
+    def activation_bits(self) -> int:  # type: ignore[override]
+        """Bits of one input after rounding; a float's if none is rounded."""
+        return FLOAT_BITS if self.inputs is None else self.inputs.bits
+
+    @property
+    @override
+    def runs_as_float(self) -> bool:
+        return True
 
     @property
     @override

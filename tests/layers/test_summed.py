@@ -48,7 +48,7 @@ def test_a_packed_layer_multiplies_by_the_sum_of_both_matrices(bias, monkeypatch
     inputs = torch.randn(2, 3, COLUMNS)
     torch.testing.assert_close(layer(inputs), functional.linear(inputs, whole, added))
     assert torch.equal(layer.dense(), whole)
-    assert (layer.operand_bits, layer.opaque) == ((32, 32), True)
+    assert (layer.operand_bits, layer.weight_bits, layer.activation_bits) == ((32, 32), 1, 32)
 
 
 def test_inputs_are_rounded_once_for_both_matrices():
@@ -56,6 +56,7 @@ def test_inputs_are_rounded_once_for_both_matrices():
     layer, whole, added = linears(inputs=rounding)
     inputs = torch.randn(2, 3, COLUMNS)
     torch.testing.assert_close(layer(inputs), functional.linear(rounding(inputs), whole, added))
+    assert layer.activation_bits == 4
     assert (layer(inputs) - linears()[0](inputs)).abs().max() > 1e-3
 
 

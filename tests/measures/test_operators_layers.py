@@ -19,7 +19,7 @@ from bench.layers.halting import HaltingStack
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_static import StaticInt8Linear
 from bench.layers.integer.layer import IntegerLayer, IntegerStack
-from bench.layers.layer import LAYER_KINDS, StoredLayer
+from bench.layers.layer import LAYER_KINDS
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.rounded_attention import AttentionRounding
 from bench.layers.rounded_norm import RoundedNorm
@@ -241,9 +241,8 @@ def test_a_stored_layer_is_traced_at_its_closed_form_and_says_the_same_of_itself
 def test_bit_operations_of_a_stored_layer_are_those_of_the_operands_that_its_kernel_multiplies(made):
     layer, macs, _ = made
     found = traced(lambda self, x: self.layer(x), {"x": torch.randn(*ROWS, WIDTH)}, layer=layer)
-    counted = [each for each in layer.modules() if isinstance(each, StoredLayer) and each.opaque] or [layer]
-    narrow = [each.weight_bits * each.activation_bits for each in counted if each.kernel != "dequantized"]
-    (bits,) = set(narrow) or {32 * 32}
+    integer = [each.kernel != "dequantized" for each in layer.modules() if isinstance(each, Int8Linear)]
+    bits = 8 * 8 if integer and all(integer) else 32 * 32
     assert found.bops == 10 * macs * bits
 
 
