@@ -205,8 +205,7 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.empty",
         "bench.layers.halting",
         "bench.layers.integer.layer",
-        "bench.layers.rounded_attention",
-        "bench.layers.rounded_norm",
+        "bench.layers.rounded",
     ),
     group="bench.layers",
 )

@@ -197,8 +197,7 @@ class Adapter(ABC):
 ADAPTERS: Registry[type[Adapter]] = Registry(
     "architecture",
     modules=(
-        "bench.models.encoders",
-        "bench.models.marian",
+        "bench.models.architectures",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",
     ),

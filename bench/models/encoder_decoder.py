@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.base.errors import ModelError
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role, adapter_of_type
-from bench.models.encoders import BertAdapter
+from bench.models.architectures import BertAdapter
 
 # The same in every architecture of transformers that copies BERT's cross-attention.
 _CROSS: dict[Role, str] = {

@@ -96,13 +96,13 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
 
     `attention` names the implementation ("sdpa", "eager", ...); None leaves the choice to transformers.
     """
-    from bench.layers import rounded_attention
+    from bench.layers.rounded import IMPLEMENTATION, register_attention
     from bench.models.encoder_decoder import without_pooler
     from bench.models.recurrent.auto import register
 
     register(config.model_type)
-    if attention == rounded_attention.IMPLEMENTATION:
-        rounded_attention.register()
+    if attention == IMPLEMENTATION:
+        register_attention()
     options = {} if attention is None else {"attn_implementation": attention}
     auto = auto_class(head, config)
     model = cast("nn.Module", auto.from_config(config, trust_remote_code=False, **options))

@@ -21,8 +21,7 @@ from bench.layers.int8_static import StaticInt8Linear
 from bench.layers.integer.layer import IntegerLayer, IntegerStack
 from bench.layers.layer import LAYER_KINDS
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.rounded_attention import AttentionRounding
-from bench.layers.rounded_norm import RoundedNorm
+from bench.layers.rounded import AttentionRounding, RoundedNorm
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear

@@ -16,8 +16,7 @@ from bench.artifacts.artifact import load, save, size_bytes
 from bench.base.errors import MethodError
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.rounded_attention import OPERANDS, AttentionRounding
-from bench.layers.rounded_norm import PARTS, RoundedNorm
+from bench.layers.rounded import OPERANDS, PARTS, AttentionRounding, RoundedNorm
 from bench.measures.computation.trace import trace
 from bench.methods.base.method import METHODS
 from bench.methods.factorize.factorize import Factorize
