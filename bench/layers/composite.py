@@ -60,8 +60,8 @@ class ProductLinear(StoredLayer):
 class SumLinear(StoredLayer):
     """y = (A + B) x + bias with A and B [out, in] any stored layers.
 
-    A block of output rows of both is turned into floats and added before it is multiplied, so that one float product
-    is executed, and counted, if a machine for binary numbers would do two in binary. Bytes are saved, no time.
+    A block of output rows of both is turned into floats and added before it is multiplied. So one float product is
+    executed and counted; a machine for binary numbers would do two in binary. Bytes are saved, no time.
 
     Args:
         first: A, without a bias.
