@@ -2,55 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from families import make, same_outputs
 from torch import nn
-from torch.nn import functional
 
 from bench.artifacts import artifact
 from bench.layers.composite import ProductLinear
 from bench.layers.int8 import Int8Linear
-from bench.layers.layer import LAYER_KINDS, StoredLayer
+from bench.layers.layer import LAYER_KINDS
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, nonzero, stored_parameters
 from bench.measures.storage.theory import claimed_bytes, theoretical_bytes
 from bench.models.modules import replace_module
 
+PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 QUERY = "bert.encoder.layer.0.attention.self.query"
-
-
-class SignLinear(StoredLayer):
-    """A sign per weight, held in a byte, and one scale."""
-
-    kind = "sign-linear"
-    weight_bits = 1
-
-    def __init__(self, in_features, out_features):
-        super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        self.register_buffer("weight", torch.ones(out_features, in_features, dtype=torch.int8))
-        self.register_buffer("scale", torch.ones(()))
-
-    def arguments(self):
-        return {"in_features": self.in_features, "out_features": self.out_features}
-
-    def dense(self):
-        return self.weight * self.scale
-
-    def forward(self, inputs):
-        return functional.linear(inputs, self.dense())
-
-    def macs(self, rows):
-        return rows * self.in_features * self.out_features
 
 
 @pytest.fixture
 def form(monkeypatch):
-    monkeypatch.setitem(LAYER_KINDS._plugins, "sign-linear", SignLinear)
+    """The form that the page on plug-ins shows, with a row of zeros."""
+    monkeypatch.setattr(LAYER_KINDS, "_plugins", dict(LAYER_KINDS.items()))
+    (block,) = re.findall(
+        r"```python\n(import torch\n\nfrom bench.layers.layer .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
+    exec(block, {})
 
     def built(in_features, out_features):
-        layer = SignLinear(in_features, out_features)
+        layer = LAYER_KINDS.get("sign-linear")(in_features, out_features)
         layer.weight[0] = 0  # a row that does nothing
         layer.scale.fill_(0.5)
         return layer
