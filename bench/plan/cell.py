@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.artifacts.source import open_source
 from bench.artifacts.store import EntryKind, Store
 from bench.base.errors import ModelError, SuiteError
-from bench.models.source import ModelSource, open_source
+from bench.models.source import ModelSource
 from bench.models.stored import Held
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine

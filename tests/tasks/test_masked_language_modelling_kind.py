@@ -9,8 +9,8 @@ import pytest
 from families import FAMILIES, make
 from made_sequences import joint_tokenizer
 
+from bench.artifacts.source import open_source
 from bench.base.errors import DataError
-from bench.models.source import open_source
 from bench.spec.setting import Training
 from bench.spec.suite import Task
 from bench.tasks.batching import IGNORED, collate
