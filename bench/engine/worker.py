@@ -23,7 +23,8 @@ from bench.plan.recipes import methods_of
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.training.loop import train
 
 
