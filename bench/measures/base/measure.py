@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.base.registry import Registry
 from bench.columns import column
-from bench.records.tables import SplitPredictions
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
     from pathlib import Path
