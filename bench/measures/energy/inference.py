@@ -30,7 +30,7 @@ class Inference:
 
 
 def inference(windows: Mapping[int, Window], *, idle_w: float | str, measuring: Measuring, device: str) -> Inference:
-    """Every column of 1,000 inferences; none where there is no window.
+    """Every column of 1,000 inferences; none if there is no window.
 
     A value is the mean over the windows, each having the same length and so the same weight.
 
@@ -90,7 +90,7 @@ def _interval(found: Inference) -> None:
     """The 95 % Student t interval of the mean over windows.
 
     Not a bootstrap: resamples of two to five windows hardly leave the range of these windows, which has far less than
-    the stated coverage, while t is right for any number of them where windows are about normal. Samples within a
+    the stated coverage, while t is right for any number of them if windows are about normal. Samples within a
     window are no replacement, as they follow each other too closely to be independent.
     """
     ends = column("energy_kwh").ends.names()
