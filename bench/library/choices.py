@@ -15,8 +15,8 @@ from bench.methods.prune.units import UNITS
 from bench.methods.quantize.allocation import ALLOCATIONS
 from bench.methods.quantize.granularity import GRANULARITIES
 from bench.methods.quantize.grid import GRIDS
-from bench.methods.quantize.mode import MODES
-from bench.methods.quantize.range import RANGES
+from bench.methods.quantize.ranges import RANGES
+from bench.methods.quantize.scheme import SCHEMES
 
 # Each with the method whose argument it is, or the measure that uses all of them.
 CHOICES: tuple[tuple[Registry[Any], str], ...] = (
@@ -30,6 +30,6 @@ CHOICES: tuple[tuple[Registry[Any], str], ...] = (
     (GRANULARITIES, "quantize"),
     (RANGES, "quantize"),
     (ALLOCATIONS, "quantize"),
-    (MODES, "quantize"),
+    (SCHEMES, "quantize"),
     (ATTACK_SOURCES, "attack"),
 )

@@ -18,7 +18,7 @@ from bench.methods.prune.saliencies import SALIENCIES
 from bench.methods.prune.selectors import SELECTORS
 from bench.methods.prune.site import Site, SitePiece
 from bench.methods.quantize.quantize import Quantize
-from bench.methods.quantize.range import RANGES, Ranged
+from bench.methods.quantize.ranges import RANGES, RangeInput
 from bench.plan.recipes import expand, load_recipe, methods_of
 from bench.spec.suite import Variants, load_suite
 
@@ -94,12 +94,12 @@ def test_the_range_of_the_page_covers_what_it_says(monkeypatch):
     exec(blocks("quantization.md", "python")[0], {})
     values = torch.tensor([[1.0, -1.0, 3.0, 3.0]])
     cells = Cells(rows=1, columns=4, groups=1, bucket=2)
-    ranged = Ranged(values=values, cells=cells, rounded=lambda bounds: values)
-    low, high = RANGES.get("deviations")().bounds(ranged)
+    given = RangeInput(values=values, cells=cells, rounded=lambda bounds: values)
+    low, high = RANGES.get("deviations")().bounds(given)
     assert high.tolist() == [[3.0, 9.0]]
     assert torch.equal(low, -high)
     method = Quantize(scheme="weights", range="deviations", deviations=4.0)
-    assert method.chosen(RANGES, method.range).bounds(ranged).high.tolist() == [[4.0, 12.0]]
+    assert method.chosen(RANGES, method.range).bounds(given).high.tolist() == [[4.0, 12.0]]
     assert "deviations" not in Quantize(scheme="weights", range="deviations").model_extra
 
 
@@ -123,9 +123,9 @@ def test_means_follow_the_rules_of_the_page(name, mean):
     assert aggregate(column(name), [[1.0], [4.0]]) == pytest.approx(mean)
 
 
-def test_the_column_of_the_methods_page_can_be_registered_with_its_interval(monkeypatch):
-    monkeypatch.setattr(COLUMNS, "_columns", {name: COLUMNS[name] for name in COLUMNS})
+def test_the_column_of_the_methods_page_can_be_registered_with_its_interval(restored):
+    restored(COLUMNS)
     (example,) = [code for code in blocks("methods.md", "python") if "COLUMNS.register" in code]
-    exec(compile(example, "methods.md", "exec"), {})
+    exec(compile(example, "methods.md", "exec"), {"__name__": "my_package.outlet"})
     assert column("outlet_j").ends.names() == ("outlet_j_low", "outlet_j_high")
     assert aggregate(column("outlet_j"), [[1.0], [4.0]]) == pytest.approx(2.0)
