@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.base.schema import read_toml, validated
 from bench.methods.base.choice import registry_of
@@ -117,9 +119,8 @@ def _lacking(argument: str, tables: list[dict[str, Any]], where: str) -> Unknown
     return unknown("argument", argument, {name for name, _ in fields}, where=where)
 
 
-def _fields(table: dict[str, Any]) -> dict[str, Any]:
-    method = METHODS.get(str(table.get("method")))
-    return getattr(method, "arguments", lambda: method.model_fields)()
+def _fields(table: dict[str, Any]) -> dict[str, FieldInfo]:
+    return METHODS.get(str(table.get("method"))).model_fields
 
 
 def _stage(table: dict[str, Any], *, where: str) -> Stage:
@@ -127,4 +128,6 @@ def _stage(table: dict[str, Any], *, where: str) -> Stage:
         raise SuiteError(f"{where}: missing key 'method'")
     arguments = {key: value for key, value in table.items() if key != "method"}
     method = METHODS.get(str(table["method"]), where=f"{where}: method")
-    return Stage(method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump())
+    return Stage(
+        method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump(mode="json")
+    )
