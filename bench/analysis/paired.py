@@ -15,7 +15,7 @@ from bench.records.record import Record
 
 if TYPE_CHECKING:
     from bench.base.statistics import Score
-    from bench.records.tables import Seen
+    from bench.records.tables import SplitPredictions
 
 RESAMPLES = 1000
 
@@ -37,7 +37,7 @@ def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interva
     import numpy as np
 
     splits = _splits(first.record)
-    sides: list[Mapping[str, Seen]] = []
+    sides: list[Mapping[str, SplitPredictions]] = []
     for side in (first, second):
         seen = _seen(side, splits)
         if isinstance(seen, Absent):
@@ -60,7 +60,7 @@ def _splits(record: Record) -> list[str]:
     return [str(split) for split in found]
 
 
-def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
+def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
     from bench.records.tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
@@ -71,9 +71,9 @@ def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
     return seen
 
 
-def _quality(record: Record, parts: Sequence[Seen]) -> Score:
+def _quality(record: Record, parts: Sequence[SplitPredictions]) -> Score:
     """Quality as a function of the examples; raises `UnavailableError` if the labels are hidden."""
-    from bench.tasks.metrics.resampled import quality_scorer
+    from bench.tasks.metrics.metric import quality_scorer
 
     if any(truth is None for part in parts for truth in part.truth):
         raise UnavailableError("the labels are hidden")
@@ -81,14 +81,14 @@ def _quality(record: Record, parts: Sequence[Seen]) -> Score:
     return quality_scorer([(part.artifact, part.truth) for part in parts], metrics)
 
 
-def _label_loyalty(record: Record, parts: Sequence[Seen]) -> Score:
+def _label_loyalty(record: Record, parts: Sequence[SplitPredictions]) -> Score:
     """Label loyalty as a function of the examples; raises `UnavailableError` for a regression."""
     import numpy as np
 
-    from bench.measures.agreement.loyalty import joined, same_label
-
     del record
-    same = same_label(joined([part.reference for part in parts]), joined([part.artifact for part in parts]))
+    form = type(parts[0].reference)
+    reference, artifact = (form.joined([getattr(part, side) for part in parts]) for side in ("reference", "artifact"))
+    same = reference.same(artifact)
     if same is None:
         raise UnavailableError("a regression output is not a label")
     agrees = np.asarray(same, dtype=np.float64)  # [examples]
@@ -96,4 +96,7 @@ def _label_loyalty(record: Record, parts: Sequence[Seen]) -> Score:
 
 
 # By column: how it is computed again from stored predictions.
-SCORERS: dict[str, Callable[[Record, Sequence[Seen]], Score]] = {"quality": _quality, "label_loyalty": _label_loyalty}
+SCORERS: dict[str, Callable[[Record, Sequence[SplitPredictions]], Score]] = {
+    "quality": _quality,
+    "label_loyalty": _label_loyalty,
+}

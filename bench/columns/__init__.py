@@ -8,6 +8,11 @@ from bench.columns.registry import Columns
 COLUMNS = Columns(
     modules=(
         "bench.columns.quality",
+        "bench.tasks.metrics.classes",
+        "bench.tasks.metrics.correlations",
+        "bench.tasks.metrics.answers",
+        "bench.tasks.metrics.perplexity",
+        "bench.columns.retention",
         "bench.columns.agreement",
         "bench.columns.robustness",
         "bench.columns.computation",
@@ -16,7 +21,8 @@ COLUMNS = Columns(
         "bench.columns.storage",
         "bench.columns.energy",
     ),
-    groups=("bench.columns", "bench.metrics", "bench.measures"),
+    group="bench.columns",
+    also=("bench.metrics", "bench.measures"),
 )
 
 

@@ -1,13 +1,8 @@
-"""Columns of task performance."""
+"""The column of task performance; those of the metrics stand with the metrics in `bench.tasks.metrics`."""
 
-from bench.columns.column import Column, PValue
+from bench.columns.column import Column
 
-_GLUE = "Wang et al. 2018 (GLUE), arXiv:1804.07461"
-_SQUAD = "Rajpurkar et al. 2016 (SQuAD), arXiv:1606.05250, section 6.1"
-_INTERVAL = "Efron and Tibshirani 1993, chapter 13"
-_PAIRED = "Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation (ACL W04-3250)"
-_SEQUENCES = "tasks/test_sequence_metrics.py"
-_METRICS, _TEST = "tasks/test_metrics.py", "measures/test_quality.py"
+_TEST = "measures/test_quality.py"
 
 COLUMNS = (
     *Column(
@@ -16,147 +11,12 @@ COLUMNS = (
         kind="score",
         show="percent",
         better="higher",
-        source=f"{_GLUE}: a task with two metrics counts with their mean",
+        source="Wang et al. 2018 (GLUE), arXiv:1804.07461: a task with two metrics counts with their mean",
         oracle=f"{_TEST}::test_quality_is_the_mean_of_the_metrics_and_retention_their_quotient",
         scale="quality",
     ).with_interval(
         "95 % bootstrap interval of quality over the examples",
-        source=_INTERVAL,
+        source="Efron and Tibshirani 1993, chapter 13",
         oracle=f"{_TEST}::test_the_interval_of_accuracy_is_that_of_a_binomial_share",
-    ),
-    Column(
-        "accuracy",
-        says="share of examples whose predicted label is right",
-        kind="score",
-        show="percent",
-        better="higher",
-        source=_GLUE,
-        oracle=f"{_METRICS}::test_binary_metrics_equal_their_formulas_over_the_confusion_table",
-        scale="share",
-        in_quality="share",
-    ),
-    Column(
-        "f1",
-        says="F1 of the positive class; for span QA token F1, the best over the answers",
-        kind="score",
-        show="percent",
-        better="higher",
-        source=f"van Rijsbergen 1979, Information Retrieval; for span QA {_SQUAD}",
-        oracle=f"{_METRICS}::test_binary_metrics_equal_their_formulas_over_the_confusion_table",
-        scale="share",
-        in_quality="share",
-    ),
-    Column(
-        "mcc",
-        says="Matthews correlation coefficient",
-        kind="score",
-        show="percent",
-        better="higher",
-        source="Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006",
-        oracle=f"{_METRICS}::test_binary_metrics_equal_their_formulas_over_the_confusion_table",
-        scale="correlation",
-        in_quality="correlation",
-    ),
-    Column(
-        "pearson",
-        says="Pearson correlation of predicted and true score",
-        kind="score",
-        show="percent",
-        better="higher",
-        source="Pearson 1895, doi:10.1098/rspl.1895.0041",
-        oracle=f"{_METRICS}::test_correlations_equal_numpy_on_values_and_on_ranks",
-        scale="correlation",
-        in_quality="correlation",
-    ),
-    Column(
-        "spearman",
-        says="Spearman rank correlation of predicted and true score",
-        kind="score",
-        show="percent",
-        better="higher",
-        source="Spearman 1904, doi:10.2307/1412159",
-        oracle=f"{_METRICS}::test_correlations_equal_numpy_on_values_and_on_ranks",
-        scale="correlation",
-        in_quality="correlation",
-    ),
-    Column(
-        "exact_match",
-        says="share of answers equal to a reference after SQuAD normalisation",
-        kind="score",
-        show="percent",
-        better="higher",
-        source=_SQUAD,
-        oracle=f"{_METRICS}::test_the_best_reference_counts_and_exact_match_is_never_above_f1",
-        scale="share",
-        in_quality="share",
-    ),
-    Column(
-        "bleu",
-        says="corpus BLEU by sacreBLEU, of greedy decoding; the signature is in the record",
-        kind="score",
-        show="percent",
-        better="higher",
-        source="Papineni et al. 2002, doi:10.3115/1073083.1073135; Post 2018 (sacreBLEU), arXiv:1804.08771",
-        oracle=f"{_SEQUENCES}::test_bleu_by_hand_on_two_sentences",
-        scale="share",
-        in_quality="share",
-    ),
-    Column(
-        "perplexity",
-        says="exp of the mean negative log-likelihood of all predicted tokens; the vocabulary is in the record",
-        kind="score",
-        show="number",
-        better="lower",
-        source="Jelinek et al. 1977, doi:10.1121/1.2016299; it counts in quality as 1 / perplexity",
-        oracle=f"{_SEQUENCES}::test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary",
-        in_quality="share",
-    ),
-    *Column(
-        "drop",
-        says="the reference's quality minus the artifact's on the same examples",
-        kind="score",
-        show="percent",
-        better="lower",
-        source="ours: a difference with its test says more than two scores side by side",
-        oracle=f"{_TEST}::test_the_drop_has_the_interval_and_the_p_of_a_paired_t_test",
-        relative="difference",
-        of="quality",
-        scale="difference of qualities",
-    ).with_interval(
-        "95 % paired-bootstrap interval of drop over the examples",
-        source=_PAIRED,
-        oracle=f"{_TEST}::test_the_drop_has_the_interval_and_the_p_of_a_paired_t_test",
-        p=PValue(
-            says="two-sided p of the drop: exact McNemar where accuracy is the only metric, paired bootstrap otherwise",
-            source="McNemar 1947, doi:10.1007/BF02295996; Dietterich 1998, section 3.1, doi:10.1162/089976698300017197",
-            oracle=f"{_TEST}::test_a_drop_in_accuracy_is_tested_by_its_discordant_examples",
-        ),
-    ),
-    *Column(
-        "retention",
-        says="quality divided by the reference's quality on the same examples",
-        kind="score",
-        show="percent",
-        better="higher",
-        source="Sanh et al. 2019 (DistilBERT), arXiv:1910.01108",
-        oracle=f"{_TEST}::test_quality_is_the_mean_of_the_metrics_and_retention_their_quotient",
-        mean="ratio of means",
-        relative="ratio",
-        of="quality",
-        scale="ratio of qualities",
-    ).with_interval(
-        "95 % paired-bootstrap interval of retention over the examples",
-        source=_INTERVAL,
-        oracle=f"{_TEST}::test_the_interval_of_retention_is_that_of_quality_beside_a_perfect_reference",
-    ),
-    Column(
-        "calibration_ece",
-        says="expected calibration error: mean distance of confidence from accuracy, 15 bins of equal width",
-        kind="score",
-        show="percent",
-        better="lower",
-        source="Guo et al. 2017, arXiv:1706.04599, section 2",
-        oracle="measures/test_calibration.py::test_calibration_error_equals_a_loop_over_the_bins",
-        scale="share",
     ),
 )

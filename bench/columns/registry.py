@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterator, Mapping
 
-from bench.base.errors import BenchError, UnknownNameError, unknown
+from bench.base.registry import Registry, calling_module
 from bench.columns.column import Column
+
+
+class _Register(Registry[Column]):
+    """Built-in columns are filed from the tuple `COLUMNS` of each module; other packages are asked only if need be."""
+
+    def _load_built_in(self) -> None:
+        if not self._built_in:
+            self._built_in = True
+            for module in self._modules:
+                for column in importlib.import_module(module).COLUMNS:
+                    self.file(column.name, column, origin=module)
+
+    def known(self, *, all_packages: bool) -> Mapping[str, Column]:
+        """The columns of bench, or those of `all_packages`, in the order in which they were filed."""
+        self._load() if all_packages else self._load_built_in()
+        return self._plugins
+
+    def of_others(self) -> tuple[str, ...]:
+        """The names that modules beside the built-in ones filed."""
+        known = self.known(all_packages=True)
+        return tuple(name for name in known if self._origins[name] not in self._modules)
+
+    def contested(self, name: str) -> bool:
+        """Whether two modules filed a column under `name`."""
+        return name in self._contested
 
 
 class Columns(Mapping[str, Column]):
@@ -18,84 +42,45 @@ class Columns(Mapping[str, Column]):
 
     Args:
         modules: the built-in modules, each with a tuple `COLUMNS`; they must not import torch at the top.
-        groups: the entry-point groups whose modules may register columns.
+        group: the entry-point group of modules that register columns.
+        also: the groups of plug-ins that may register columns of their own.
     """
 
-    def __init__(self, modules: tuple[str, ...], groups: tuple[str, ...]) -> None:
-        self._modules = modules
-        self._groups = groups
-        self._columns: dict[str, Column] = {}
-        self._own = False
-        self._count = 0  # of our own
-        self._others = False
-        self._broken: list[str] = []
+    def __init__(self, modules: tuple[str, ...], *, group: str, also: tuple[str, ...]) -> None:
+        self._registry = _Register("column", modules=modules, group=group, also=also)
 
-    def register(self, *columns: Column) -> None:
-        """File columns under their names; a name taken twice raises `BenchError` and files none of them."""
-        self._load_own()
-        self._file(columns)
+    def register(self, *columns: Column, origin: str | None = None) -> None:
+        """File columns under their names; if one is taken already, `PluginError` names both modules and none is filed.
+
+        Args:
+            columns: what to file.
+            origin: the module whose columns they are; None is the one that calls.
+        """
+        origin = origin or calling_module()
+        for column in columns:
+            self._registry.refuse_taken(column.name, origin=origin)
+        for column in columns:
+            self._registry.file(column.name, column, origin=origin)
 
     def of_others(self) -> tuple[str, ...]:
         """The names that other packages registered, in that order."""
-        self._load_others()
-        return tuple(self._columns)[self._count :]
+        return self._registry.of_others()
 
     def named(self, name: str, *, where: str | None = None) -> Column:
-        """The column called `name`; raises `UnknownNameError` that suggests the nearest and names broken plug-ins."""
-        if name in self:
-            return self._columns[name]
-        error = unknown("column", name, self._columns, where=where)
-        raise UnknownNameError(" ".join([str(error), *self._broken])) if self._broken else error
-
-    def broken(self) -> tuple[str, ...]:
-        """A sentence for each plug-in of another package that could not be imported."""
-        self._load_others()
-        return tuple(self._broken)
+        """The column called `name`; raises as `Registry.get`."""
+        sound = name in self and not self._registry.contested(name)
+        return self[name] if sound else self._registry.get(name, where=where)
 
     def __getitem__(self, name: str) -> Column:
         if name not in self:
             raise KeyError(name)
-        return self._columns[name]
+        return self._registry.known(all_packages=False)[name]
 
     def __contains__(self, name: object) -> bool:
-        self._load_own()
-        if name not in self._columns:
-            self._load_others()
-        return name in self._columns
+        return name in self._registry.known(all_packages=False) or name in self._registry.known(all_packages=True)
 
     def __iter__(self) -> Iterator[str]:
-        self._load_others()
-        return iter(self._columns)
+        return iter(self._registry.known(all_packages=True))
 
     def __len__(self) -> int:
-        self._load_others()
-        return len(self._columns)
-
-    def _file(self, columns: Iterable[Column]) -> None:
-        new: dict[str, Column] = {}
-        for column in columns:
-            if column.name in self._columns or column.name in new:
-                raise BenchError(f"a column named '{column.name}' is registered already")
-            new[column.name] = column
-        self._columns.update(new)
-
-    def _load_own(self) -> None:
-        if not self._own:
-            self._own = True
-            for module in self._modules:
-                self._file(importlib.import_module(module).COLUMNS)
-            self._count = len(self._columns)
-
-    def _load_others(self) -> None:
-        self._load_own()
-        if not self._others:
-            self._others = True
-            for group in self._groups:
-                for point in entry_points(group=group):
-                    self._load(point)
-
-    def _load(self, point: EntryPoint) -> None:
-        try:
-            point.load()
-        except Exception as error:
-            self._broken.append(f"Plug-in '{point.name}' ({point.value}) of group {point.group} failed: {error}.")
+        return len(self._registry.known(all_packages=True))

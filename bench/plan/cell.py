@@ -13,6 +13,7 @@ from bench.artifacts.store import Kind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource, open_source
 from bench.models.stored import Held
+from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
 from bench.plan.recipes import methods_of
 from bench.spec.recipe import Recipe
@@ -198,13 +199,15 @@ def plan(
     """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
 
     `name` is the model's in records, file names and boards; None is its folder's or its id.
-    Raises `DataError` or `ModelError` at once where something is missing or does not fit, before anything is trained.
+    Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
+    before anything is trained.
     """
     if name is not None and not re.fullmatch(NAME, name):
         raise ModelError(
             f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
             "plus signs, underscores or slashes"
         )
+    check_suite(suite)
     source = open_source(model, outputs=conditions.outputs)
     model_fingerprint = source.fingerprint()
     held = _held(source)

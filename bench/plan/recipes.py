@@ -11,7 +11,7 @@ from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.base.schema import read_toml, validated
 from bench.methods.base.choice import registry_of
 from bench.methods.base.method import METHODS, Method
-from bench.spec.recipe import Recipe, RecipeFile, Stage, recipe_path
+from bench.spec.recipe import RECIPES, Recipe, RecipeFile, Stage, recipe_path
 from bench.spec.saving import Saving
 from bench.spec.suite import Variants, flat
 
@@ -20,7 +20,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
     """The recipe called `name`, or at the path `name` ending in `.toml`, with `overrides` applied.
 
     Args:
-        name: a recipe of the package or a path to a TOML file.
+        name: a recipe of bench or of an installed package, or a path to a TOML file.
         overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage, and
             `saliency.start` or `2.saliency.start` to an argument of a choice. A choice that is given anew, by its name
             or as a table, keeps no argument of the one before.
@@ -30,7 +30,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
         UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range.
     """
     path = recipe_path(name, where=where)
-    source = f"recipes/{path.parent.name}/{path.name}"
+    source = RECIPES.shown(path)
     file = validated(RecipeFile, read_toml(path), where=source)
     tables = [dict(table) for table in file.stages]
     values = flat(overrides or {})

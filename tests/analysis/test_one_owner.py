@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 import bench
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.table import table_of
+from bench.base import registry
 from bench.base.errors import BenchError, UnknownNameError
 from bench.columns import COLUMNS, Column, PValue, column, with_intervals
 from bench.report.render import render
@@ -22,10 +23,23 @@ END = re.compile(r"_(low|high|p)$")
 
 
 @pytest.fixture
-def others(monkeypatch):
+def others(restored):
     """The columns as they are, to which more may be added; what is added is gone after the test."""
-    monkeypatch.setattr(COLUMNS, "_columns", {name: COLUMNS[name] for name in COLUMNS})
+    restored(COLUMNS)
     return COLUMNS
+
+
+@pytest.fixture
+def installed(others, monkeypatch):
+    """A function that makes an entry point the only installed one, which no look-up has asked for yet."""
+
+    def install(point):
+        monkeypatch.setattr(registry, "_points", lambda: EntryPoints([point]))
+        monkeypatch.setattr(registry, "_BROKEN", {})
+        monkeypatch.setattr(others._registry, "_complete", False)
+        monkeypatch.setattr(others._registry, "_loaded", [])
+
+    return install
 
 
 def outside(name: str, **changes) -> Column:
@@ -85,7 +99,7 @@ def test_a_tested_column_has_a_p_of_its_own():
 def test_a_name_is_registered_once_and_a_refused_call_registers_nothing(others):
     others.register(outside("joules"))
     for again in ("joules", "quality"):
-        with pytest.raises(BenchError, match=f"'{again}' is registered already"):
+        with pytest.raises(BenchError, match=f"column '{again}' is registered twice: by"):
             others.register(outside("watts"), outside(again))
     assert "watts" not in others
 
@@ -153,7 +167,9 @@ def test_power_that_an_outside_column_names_must_be_metered_to_rank(others, row,
 
 
 @pytest.mark.parametrize("group", ["bench.columns", "bench.metrics", "bench.measures"])
-def test_a_module_behind_an_entry_point_adds_its_columns_when_a_name_is_not_known(others, monkeypatch, tmp_path, group):
+def test_a_module_behind_an_entry_point_adds_its_columns_when_a_name_is_not_known(
+    others, installed, monkeypatch, tmp_path, group
+):
     name = f"made_{group.replace('.', '_')}"
     code = "from bench.columns import COLUMNS, Column\n" + (
         f"COLUMNS.register(Column('{name}_s', says='theirs', kind='measurement', show='seconds', unit='s'))\n"
@@ -161,20 +177,17 @@ def test_a_module_behind_an_entry_point_adds_its_columns_when_a_name_is_not_know
     (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint(name="made", value=name, group=group)
-    monkeypatch.setattr("bench.columns.registry.entry_points", lambda group: [point] if group == point.group else [])
-    monkeypatch.setattr(others, "_others", False)
+    installed(point)
     assert column("macs").name == "macs"
-    assert f"{name}_s" not in others._columns  # a known name asks nobody else
+    assert f"{name}_s" not in others._registry._plugins  # a known name asks nobody else
     assert column(f"{name}_s").unit == "s"
 
 
-def test_a_broken_plug_in_is_named_where_a_column_is_not_found_and_hides_no_other_column(others, monkeypatch):
+def test_a_broken_plug_in_is_named_where_a_column_is_not_found_and_hides_no_other_column(others, installed):
     point = EntryPoint(name="theirs", value="no_such_module_of_theirs", group="bench.measures")
-    monkeypatch.setattr("bench.columns.registry.entry_points", lambda group: [point] if group == point.group else [])
-    monkeypatch.setattr(others, "_others", False)
-    monkeypatch.setattr(others, "_broken", [])
+    installed(point)
     assert "macs" in list(others)
-    with pytest.raises(UnknownNameError, match=r"no column named 'joules'.*Plug-in 'theirs'.*no_such_module_of_theirs"):
+    with pytest.raises(UnknownNameError, match=r"no column named 'joules'.*plug-in 'theirs'.*no_such_module_of_theirs"):
         column("joules")
 
 

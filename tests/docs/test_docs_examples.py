@@ -122,9 +122,9 @@ def test_means_follow_the_rules_of_the_page(name, mean):
     assert aggregate(column(name), [[1.0], [4.0]]) == pytest.approx(mean)
 
 
-def test_the_column_of_the_methods_page_can_be_registered_with_its_interval(monkeypatch):
-    monkeypatch.setattr(COLUMNS, "_columns", {name: COLUMNS[name] for name in COLUMNS})
+def test_the_column_of_the_methods_page_can_be_registered_with_its_interval(restored):
+    restored(COLUMNS)
     (example,) = [code for code in blocks("methods.md", "python") if "COLUMNS.register" in code]
-    exec(compile(example, "methods.md", "exec"), {})
+    exec(compile(example, "methods.md", "exec"), {"__name__": "my_package.outlet"})
     assert column("outlet_j").ends.names() == ("outlet_j_low", "outlet_j_high")
     assert aggregate(column("outlet_j"), [[1.0], [4.0]]) == pytest.approx(2.0)

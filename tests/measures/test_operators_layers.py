@@ -31,7 +31,7 @@ from bench.layers.rounded_norm import RoundedNorm
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
-from bench.methods.quantize.grid import GRIDS, Asked
+from bench.methods.quantize.grid import GRIDS, GridInput
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 
@@ -254,7 +254,7 @@ def test_a_codebook_with_outliers_is_counted_as_a_dense_matrix():
     weight = torch.randn(OUT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.04
     weight[3, 5] = 2.0
     cells = Cells(rows=OUT, columns=WIDTH, groups=1, bucket=WIDTH)
-    coded = GRIDS.get("codebook")().code(Asked(values=weight, cells=cells, bits=3))
+    coded = GRIDS.get("codebook")().code(GridInput(values=weight, cells=cells, bits=3))
     layer = LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, None)
     found = traced(lambda self, x: self.layer(x), {"x": torch.randn(*ROWS, WIDTH)}, layer=layer)
     assert coded.coding.outliers

@@ -175,7 +175,7 @@ def test_an_unknown_solver_suggests_the_nearest():
 
 
 def test_solvers_register_once():
-    with pytest.raises(BenchError, match="registered already"):
+    with pytest.raises(BenchError, match="registered twice"):
         SOLVERS.register("svd")(Svd)
 
 

@@ -18,6 +18,7 @@ from bench.measures.timing import rounds
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 _WARM_UP = 3
 _INFERENCE = with_intervals(
@@ -68,7 +69,7 @@ class Carbon(ProbingMeasure):
         access = nvidia_access() if device.startswith("cuda") else rapl_access()
         return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round of windows."""
         del kind
         return rounds.names(window_count(measuring))

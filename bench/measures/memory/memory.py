@@ -18,6 +18,7 @@ from bench.measures.timing import rounds
 
 if TYPE_CHECKING:
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 LOAD = "load"
 _WARM_UP, _CALLS = 3, 3
@@ -54,7 +55,7 @@ class Memory(ProbingMeasure):
     budget_s = 5.0
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process that loads, and several that run."""
         del kind
         return (LOAD, *rounds.names(measuring.processes))

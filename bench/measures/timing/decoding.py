@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bench.measures.timing.calls import Clock
     from bench.measures.timing.laps import Timed
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 TIMES = ("decoding_sentence_s", "decoding_token_s")
 SPEEDUPS = with_intervals("decoding_speedup")
@@ -52,9 +53,9 @@ class Decoding(ProbingMeasure):
     budget_s = 3.0  # the timing itself is done in the probes' processes
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round, if the task has texts written."""
-        return rounds.names(measuring.processes) if kind == "translation" else ()
+        return rounds.names(measuring.processes) if kind.writes else ()
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
         """Time both models in this process."""
@@ -99,7 +100,7 @@ class Decoding(ProbingMeasure):
     def combine(self, found: Sequence[Round | str], pair: Pair) -> Reading:
         """A reading of all rounds, each of them a reason if it could not be had."""
         reading = Reading()
-        if pair.task.kind != "translation":
+        if not pair.kind.writes:
             reading.leave(f"in a {pair.task.kind} task no text is written", *self.columns)
             return reading
         length = pair.setting.measuring.length

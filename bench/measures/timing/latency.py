@@ -22,6 +22,7 @@ from bench.measures.timing.watch import Watch, joined
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 OUTLIER_MADS = 10.0  # in normalised MADs (1.4826 * MAD) above the median, as in hyperfine
 OUTLIERS_TOLERATED = 0.05
@@ -54,7 +55,7 @@ class Latency(ProbingMeasure):
     budget_s = 2.0  # the timing itself is done in the probes' processes
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round."""
         del kind
         return rounds.names(measuring.processes)
