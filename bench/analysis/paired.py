@@ -15,7 +15,7 @@ from bench.records.record import Record
 
 if TYPE_CHECKING:
     from bench.base.statistics import Score
-    from bench.records.tables import SplitPredictions
+    from bench.tasks.prediction_tables import SplitPredictions
 
 RESAMPLES = 1000
 
@@ -61,7 +61,7 @@ def _splits(record: Record) -> list[str]:
 
 
 def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
-    from bench.records.tables import TABLE, read_predictions
+    from bench.tasks.prediction_tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
         return Absent("a record was stored without its predictions")

@@ -128,4 +128,6 @@ def _stage(table: dict[str, Any], *, where: str) -> Stage:
         raise SuiteError(f"{where}: missing key 'method'")
     arguments = {key: value for key, value in table.items() if key != "method"}
     method = METHODS.get(str(table["method"]), where=f"{where}: method")
-    return Stage(method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump())
+    return Stage(
+        method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump(mode="json")
+    )

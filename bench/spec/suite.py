@@ -170,14 +170,8 @@ class Suite(Frozen):
 
     @property
     def setting_id(self) -> str:
-        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version).
-
-        Skipped measures change no number that is there, so they are not in it. One process is how every record was
-        timed before there could be several.
-        """
-        without = {"skip"} | ({"processes"} if self.setting.measuring.processes == 1 else set())
-        setting = self.setting.model_dump(exclude={"measuring": without})
-        return fingerprint([self.name, self.version, setting, sorted(self.task_changes)])
+        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version)."""
+        return fingerprint([self.name, self.version, self.setting.identified(), sorted(self.task_changes)])
 
 
 def fingerprint(data: Any, digits: int = 8) -> str:

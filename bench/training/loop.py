@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from bench.base.errors import TrainingError
 from bench.spec.setting import Training
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import Batch, Feature, TaskKind
+from bench.tasks.features import Batch, Feature
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
 from bench.training.losses import LossLog
 from bench.training.objective import Objective

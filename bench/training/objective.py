@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.tasks.batching import IGNORED
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import IGNORED, Batch
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.divergence import distillation_loss
 from bench.training.teacher import Teacher
 

@@ -50,7 +50,7 @@ def table_and_output(model):
 
 def stored(model, folder, tokenizer):
     """The model after a way through the disk, and its bytes there."""
-    save(model, folder, tokenizer=tokenizer, made={})
+    save(model, folder, tokenizer=tokenizer)
     return load(folder, device="cpu").model, sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 

@@ -140,7 +140,7 @@ def test_the_fake_quantized_model_and_the_packed_one_agree_to_rounding(
     packed = low(**CHOICES[choice]).compress(model, make_lab(model))
     assert (logits_of(packed) - watched["fake"]).abs().max() <= 1e-5
     assert not torch.equal(watched["latent"], watched["fake"])
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     assert torch.equal(logits_of(again), logits_of(packed))
     layers = [module for module in again.modules() if isinstance(module, (LowBitLinear, LowBitEmbedding))]

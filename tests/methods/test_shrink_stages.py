@@ -64,7 +64,7 @@ def test_what_was_shared_stays_shared_and_is_shrunk_once(name, how, emptied, shr
     before, after = (set(_uses(one)) for one in (model, small))
     assert after
     assert after <= before
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     again = artifact.load(tmp_path / "small").model
     assert distance(again, small, name) == 0
     assert parameters(again) == parameters(small)
@@ -116,7 +116,7 @@ def test_factorized_layers_lose_rows_and_columns_of_their_factors(name, shrink, 
     }
     assert layers["ffn_out"].rank == 19
     assert all(type(layer) is FactorizedLinear for layer in layers.values())
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     assert distance(artifact.load(tmp_path / "small").model, small, name) == 0
 
 

@@ -22,7 +22,8 @@ from bench.training.optimizer import rate_at
 
 if TYPE_CHECKING:
     from bench.methods.prune.run import Pruning
-    from bench.tasks.kinds.kind import Batch, TaskKind
+    from bench.tasks.features import Batch
+    from bench.tasks.kinds.kind import TaskKind
 
 
 class Gates(ABC):

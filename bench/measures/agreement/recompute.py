@@ -8,8 +8,9 @@ from bench.base.errors import RecordError
 from bench.measures.agreement.next_tokens import TABLE as NEXT_TOKENS
 from bench.measures.agreement.next_tokens import from_table
 from bench.records.record import read_record
-from bench.records.tables import SplitPredictions, read_predictions, read_table
+from bench.records.tables import read_table
 from bench.tasks.metrics.metric import metric_columns, metric_scorer, quality_scorer
+from bench.tasks.prediction_tables import SplitPredictions, read_predictions
 
 
 def recompute(record_path: Path) -> dict[str, float]:
