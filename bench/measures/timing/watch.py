@@ -48,7 +48,9 @@ class Seen:
             says = f"other programs used {self.other:.0%} of the processors while timing. Close them."
             found.append(("busy-machine", says))
         if self.switches_per_s is not None and self.switches_per_s > SWITCHES:
-            says = f"the system interrupted the timing process {self.switches_per_s:.0f} times per second. Close other programs."
+            says = (
+                f"the timing process was interrupted {self.switches_per_s:.0f} times per second. Close other programs."
+            )
             found.append(("interrupted", says))
         if self.frequency_change is not None and abs(self.frequency_change) > FREQUENCY:
             says = (
