@@ -116,7 +116,7 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
     if idle is None or isinstance(idle, str):
         return f"idle window: {idle or 'not metered'}"
     if idle.power_source != source:
-        return f"idle window: its power comes from {idle.power_source}, that of the inferences from {source}"
+        return f"the power of the idle window is from {idle.power_source}, that of the inferences from {source}"
     if idle.load.busy_share > BUSY:
         return (
             f"the machine was not idle: other work used {idle.load.busy_share:.0%} of its processor time in the idle "
