@@ -65,7 +65,7 @@ def train(
         objective: the task's loss unless given.
         hooks: called in order at each moment.
         parameters: exactly those to optimize; the model's by default.
-        progress: called at least once a second with a sentence and the share done, in [0, 1].
+        progress: called at least once per second with a sentence and the share done, in [0, 1].
 
     Raises:
         TrainingError: no examples, nothing to train, or a loss that is not finite (names the step).

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Gates(ABC):
-    """One learned number a unit, its score, and the multipliers that scores make of it at each step.
+    """One learned number per unit, its score, and the multipliers that scores make of it at each step.
 
     Args:
         sites: whose units they are.
