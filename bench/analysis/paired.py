@@ -21,14 +21,14 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class StoredRecord:
     """A record and the file it was read from, beside which its predictions lie."""
 
     record: Record
     path: Path
 
 
-def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interval, float] | Absent:
+def paired_change(name: str, first: StoredRecord, second: StoredRecord) -> tuple[Interval, float] | Absent:
     """The difference `second` - `first` of a column of `SCORERS`: its paired-bootstrap interval and p.
 
     Absent if a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` if
@@ -60,7 +60,7 @@ def _splits(record: Record) -> list[str]:
     return [str(split) for split in found]
 
 
-def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
+def _seen(side: StoredRecord, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
     from bench.tasks.prediction_tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
