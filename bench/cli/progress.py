@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from bench.engine.events import Event
+    from bench.engine.events import RunEvent
     from bench.engine.runner import Run
 
 _VERBS = {
@@ -36,12 +36,12 @@ def watch(run: Run) -> None:
         console.print(f"{run.summary.skipped} cells were recorded before and are left as they are", highlight=False)
 
 
-def _describe(event: Event, title: str) -> str:
+def _describe(event: RunEvent, title: str) -> str:
     share = f" {event.share:.0%}" if event.kind == "progress" else ""
     return f"{_VERBS.get(event.phase or '', '')} {title}{share}"
 
 
-def _announce(console: Console, event: Event, title: str, run: Run) -> None:
+def _announce(console: Console, event: RunEvent, title: str, run: Run) -> None:
     """One lasting line for every cell that ended now."""
     from rich.markup import escape
 

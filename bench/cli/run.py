@@ -51,6 +51,7 @@ def run(
     if chosen_model is None:
         raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
     start_server()
+    places = Places(results=results, store=Store(cache or default_root()))
     cells = plan(
         chosen,
         tasks=[chosen.task(each, where="--task") for each in task] or list(chosen.tasks),
@@ -59,10 +60,10 @@ def run(
         recipes=recipes,
         seeds=seed or chosen.seeds,
         conditions=Conditions(device=_device(device), data_dir=data_dir, outputs=_outputs(labels)),
+        store=places.store,
     )
     for says in dict.fromkeys(says for cell in cells if cell.fit for _, says in cell.fit.warnings):
         typer.echo(f"warning: {says}", err=True)
-    places = Places(results=results, store=Store(cache or default_root()))
     job = Run(chosen, cells, places=places, jobs=jobs, retry=retry)
     try:
         watch(job)
@@ -143,7 +144,7 @@ def _copy_artifacts(cells: list[Cell], store: Store, target: Path) -> None:
 
 def _print_split(summary: Summary, wall_s: float) -> None:
     """Where the time went: the share that is neither training, evaluating nor measuring is the program's own cost."""
-    parts = {**summary.spans, "other": summary.other_s}
+    parts = {**summary.spans._asdict(), "other": summary.other_s}
     total = sum(parts.values())
     split = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts.items())
     typer.echo(f"{summary.recorded} records in {wall_s:.0f} s: {split}")

@@ -16,11 +16,11 @@ def distillation_loss(
 
     Hinton et al. 2015, arXiv:1503.02531, §2: the factor T^2 keeps the gradient's size independent of T. The divergence
     is summed over classes (`batchmean`), in nats; dividing by the number of classes as well, as the PKD code does,
-    is not what the paper's equation says. Outputs of one value an example (regression) have no distribution: there
+    is not what the paper's equation says. Outputs of one value per example (regression) have no distribution: there
     the loss is the mean squared difference, whatever T is.
 
     Args:
-        student: one tensor a head, [batch, classes], [batch, length] for span QA, or [batch] or [batch, 1].
+        student: one tensor per head, [batch, classes], [batch, length] for span QA, or [batch] or [batch, 1].
         teacher: the same shapes; no gradient flows into them.
         temperature: T > 0.
         mask: [batch, length], true where a position may be chosen; None lets every class be chosen.

@@ -11,7 +11,8 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.models.adapter import adapter_for
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term
@@ -71,7 +72,7 @@ class Heard:
 
 
 class _Ears:
-    """All that is heard of one model: its states, and where `attention` what its scores are made of."""
+    """All that is heard of one model: its states, and with `attention` what its scores are made of."""
 
     def __init__(self, model: nn.Module, *, attention: bool) -> None:
         self.layers = Heard(model)
@@ -103,7 +104,7 @@ class FeatureMatching(Hook, Term):
     Args:
         teacher: on the device of training, in evaluation mode; it is never changed. A distillation term that has the
             same one and comes later in the objective does not run it again.
-        attention: weight of the attention scores' mean over layers, or of their sum where `summed`; 0 leaves them out.
+        attention: weight of the attention scores' mean over layers, or of their sum if `summed`; 0 leaves them out.
         summed: whether terms are summed.
     """
 

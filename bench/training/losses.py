@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.base.errors import TrainingError
 
-_READ_STEPS = 16  # a read every step would make the host wait for a GPU each time
+_READ_STEPS = 16  # reading at every step would make the host wait for a GPU each time
 _READ_S = 1.0
 
 
@@ -20,7 +20,7 @@ class LossLog:
 
     Args:
         total_steps: steps of the whole run.
-        progress: called after each read, at least once a second or every 16 steps, with a sentence and the share done.
+        progress: called after each read, at least every second or 16 steps, with a sentence and the share done.
     """
 
     def __init__(self, total_steps: int, progress: Callable[[str, float], None] | None) -> None:

@@ -9,14 +9,15 @@ import pytest
 from families import FAMILIES, make
 from made_sequences import joint_tokenizer
 
+from bench.artifacts.source import open_source
 from bench.base.errors import DataError
-from bench.models.source import open_source
 from bench.spec.setting import Training
 from bench.spec.suite import Task
-from bench.tasks.batching import IGNORED, collate
+from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature
+from bench.tasks.features import IGNORED, Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.masking import Maskable, masked
 from bench.tasks.predictions import TextLosses
 from bench.training.loop import train
@@ -255,7 +256,7 @@ def test_every_architecture_goes_from_training_through_an_artifact_to_the_same_l
     assert output.weight is table.weight
     losses = said(model, tokenizer, examples)
     assert np.abs(losses[:, 0] - before[:, 0]).max() > 0.1
-    save(model, tmp_path / "made", tokenizer=tokenizer, made={})
+    save(model, tmp_path / "made", tokenizer=tokenizer)
     loaded = load(tmp_path / "made", device="cpu")
     assert np.array_equal(said(loaded.model, loaded.tokenizer, examples), losses)
     again = adapter_for(loaded.model)

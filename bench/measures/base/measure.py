@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.base.registry import Registry
 from bench.columns import column
-from bench.records.tables import SplitPredictions
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.artifacts.artifact import Loaded
+    from bench.artifacts.manifest import Manifest
     from bench.spec.setting import Measuring, Setting
     from bench.spec.suite import Task
     from bench.tasks.evaluate import Evaluator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Reading:
     """What one measure found: for every column of the measure a value or the reason why it is absent.
 
-    `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
+    `values` are the artifact's, `reference` the reference's for the same columns if both were measured; `samples`
     hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
     `tables` hold what was seen example by example: table name -> column name -> one value per row, None if a row has
     none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
@@ -60,8 +61,8 @@ class Pair:
 
     `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
-    `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
-    is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
+    `made` is what compressing cost; of the reference itself, nothing. `epoch_cpu_s` are the processor seconds of one
+    epoch of training the reference, None if they were not counted.
     `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
     reference, or a single one if it saw both together; the result of a probe that failed is its reason.
     `widened_bytes` is by how much the reference is larger than the model's files held it, which had half precision.
@@ -77,7 +78,8 @@ class Pair:
     device: str
     seed: int
     is_reference: bool
-    made: dict[str, Any]
+    made: Manifest
+    epoch_cpu_s: float | None = None
     apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
     widened_bytes: int = 0
 
@@ -111,7 +113,7 @@ class Measure(ABC):
 
     name: ClassVar[str]
     says: ClassVar[str]
-    budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
+    budget_s: ClassVar[float] = 5.0  # stated seconds per cell, for an encoder of 20 M parameters on two cores
     optional: ClassVar[bool] = False  # a suite may leave it out
 
     @property
@@ -137,6 +139,7 @@ class ProbingMeasure(Measure):
     """
 
     together: ClassVar[bool] = False
+    finds: ClassVar[Any]  # the type of what a probe gives, which pydantic can write as JSON
 
     @abstractmethod
     def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
@@ -144,7 +147,7 @@ class ProbingMeasure(Measure):
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
-        """What the probe called `name` finds out, as a value that can be pickled.
+        """What the probe called `name` finds out, as a value of the type `finds`.
 
         Args:
             name: one of `probes`.

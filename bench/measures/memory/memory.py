@@ -29,7 +29,7 @@ _NO_DEVICE = "the model ran on the processor, which has no memory beside the hos
 class Peak(NamedTuple):
     """Bytes above the baseline at the highest point of one probe's work; `how` they were read.
 
-    `device_bytes` are those of the CUDA allocator, beside the host's; None where the model is on the host.
+    `device_bytes` are those of the CUDA allocator, beside the host's; None if the model is on the host.
     """
 
     host_bytes: int
@@ -50,6 +50,7 @@ class Memory(ProbingMeasure):
     """
 
     name = "memory"
+    finds = Peak
     columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0
@@ -75,7 +76,7 @@ class Memory(ProbingMeasure):
             )
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
-        """The device's memory where the models run on the CPU."""
+        """The device's memory if the models run on the CPU."""
         return {} if device.startswith("cuda") else {_NO_DEVICE: ("memory_device_bytes",)}
 
     def read(self, pair: Pair) -> Reading:
@@ -238,7 +239,7 @@ def _prepare(device: str, threads: int) -> None:
         # Integer kernels are code too, 7 MB of it, and sparse ones 5 MB.
         tiny.bert.pooler.dense = Int8Linear.from_float(torch.ones(64, 64), torch.ones(64))
         tiny.bert.encoder.layer[0].output.dense = CsrLinear.from_dense(torch.eye(64), torch.ones(64))
-        save(tiny, directory, tokenizer=tokenizer, made={})
+        save(tiny, directory, tokenizer=tokenizer)
         model = load(directory, device=device).model
     with torch.inference_mode():
         model(input_ids=torch.zeros((1, 16), dtype=torch.long, device=device))

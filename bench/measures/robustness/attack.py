@@ -11,7 +11,7 @@ from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.robustness.attacks.bound import LEAST_COSINE, MOST_WORDS, Bound, most_words
 from bench.measures.robustness.attacks.dictionary import SourceMissingError, find_dictionary
-from bench.measures.robustness.attacks.greedy import SEARCH, Ending, Target, run, search
+from bench.measures.robustness.attacks.greedy import SEARCH, AttackEnd, Target, run, search
 from bench.measures.robustness.attacks.outcomes import Attacked, AttackedSide, Rate, rows_of
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES, KINDS, Ground, known_words, opened
 from bench.tasks.predictions import ClassLogits
@@ -121,9 +121,14 @@ def _sample(pair: Pair) -> Sample:
 def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
     """One model's attack, from the evaluator's memory if the same model was attacked before in the same way."""
     measuring = pair.setting.measuring
-    told = (VERSION, *ATTACK_SOURCES.names(), measuring.attack_examples, measuring.attack_queries)
+    told: tuple[str | int, ...] = (
+        VERSION,
+        *ATTACK_SOURCES.names(),
+        measuring.attack_examples,
+        measuring.attack_queries,
+    )
     key = (loaded.content_hash, "attack", pair.seed, *told)
-    return pair.evaluator.remember(key, lambda: _attack(pair, loaded, examples))
+    return pair.evaluator.remember(key, lambda: _attack(pair, loaded, examples), form=Attacked)
 
 
 def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
@@ -150,7 +155,7 @@ def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked
             pair, loaded, [pair.kind.with_text(examples[tried[search][1]], text) for search, text in rows]
         )
 
-    kinds: dict[str, dict[int, Ending]] = {kind: {} for kind in KINDS if kind in by_kind}
+    kinds: dict[str, dict[int, AttackEnd]] = {kind: {} for kind in KINDS if kind in by_kind}
     for (kind, number), outcome in zip(tried, run(searches, score), strict=True):
         kinds[kind][number] = outcome
     return Attacked.of_kinds(len(examples), kinds, missing=missing)

@@ -47,6 +47,7 @@ class Decoding(ProbingMeasure):
     clocks: Clocks = field(default_factory=Clocks)
 
     name = "decoding"
+    finds = Round
     together = True
     columns = (*TIMES, *SPEEDUPS, *MACS)
     says = "seconds to write a text and a token of it, the paired speed-up, multiply-adds of encoder and decoder apart"
@@ -91,7 +92,7 @@ class Decoding(ProbingMeasure):
                 slice_s=_SLICE_S / share,
                 width=plan.width,
             )
-        return Round(pairs, result, watch.seen, {})
+        return Round(pairs, result, watch.seen)
 
     def read(self, pair: Pair) -> Reading:
         """What the rounds say together; absent for tasks that have no text written."""
@@ -194,7 +195,7 @@ class _Macs(NamedTuple):
 
 
 def _give_macs(reading: Reading, pair: Pair) -> None:
-    """Multiply-adds of both models, the encoder's and the rest's by token; absent where some cannot be counted."""
+    """Multiply-adds of both models, the encoder's and the rest's by token; absent if some cannot be counted."""
     mine, theirs = (_macs(pair, loaded) for loaded in (pair.artifact, pair.reference))
     if isinstance(mine, str):
         reading.leave(mine, *MACS)

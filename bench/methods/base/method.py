@@ -62,9 +62,7 @@ class Method(Frozen):
         return {
             name: value.table(stated=True, mode="json") if isinstance(value, Choice) else dumped[name]
             for name, value in self
-            if name not in fields
-            or fields[name].is_required()
-            or value != fields[name].get_default(call_default_factory=True)
+            if fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
         }
 
     def saving(self) -> frozenset[Saving]:
@@ -116,7 +114,7 @@ class Lab:
     seed: int
     device: str
     tokenizer: Any
-    features: Sequence[Any]  # encoded training examples, see bench.tasks.kinds.kind.Feature
+    features: Sequence[Any]  # encoded training examples, see bench.tasks.features.Feature
     reference: nn.Module
     fresh: Callable[[int, bool], nn.Module]
     progress: Callable[[str, float], None]

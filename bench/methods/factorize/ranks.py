@@ -14,7 +14,7 @@ from bench.methods.factorize.solver import RankPolicy
 if TYPE_CHECKING:
     from bench.methods.factorize.sites import MatrixSite
     from bench.methods.factorize.solver import Factorization, MatrixSolver
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
 # Ranks that are tried, as shares of the largest that saves something, each half as large again as the one before.
 SHARES = (0.06, 0.09, 0.13, 0.2, 0.3, 0.44, 0.67, 1.0)
@@ -47,7 +47,7 @@ class FixedRank(RankPolicy):
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyRank(RankPolicy):
-    """The smallest rank that keeps the share `energy` of the squared singular values; dense where none is saved."""
+    """The smallest rank that keeps the share `energy` of the squared singular values; dense if none is saved."""
 
     energy: float
 
@@ -79,7 +79,7 @@ class ParameterBudget(RankPolicy):
 
     @override
     def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
-        """Raises `MethodError` where even ranks of 1 are too many."""
+        """Raises `MethodError` if even ranks of 1 are too many."""
         budget = int(self.parameters * sum(site.weight.numel() for site in sites))
         spent = sum(site.per_rank for site in sites)
         if spent > budget:
