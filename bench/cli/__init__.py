@@ -6,8 +6,8 @@ import sys
 
 import typer
 
-from bench import __version__
 from bench.base.errors import BenchError
+from bench.base.version import __version__
 from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
 from bench.cli.terminal import replace_what_is_lacking
 

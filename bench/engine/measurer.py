@@ -132,8 +132,8 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         known=job.known,
     )
     nothing = {"stages": [], "compress_s": 0.0, "compress_cpu_s": 0.0, "energy_kwh": 0.0}
-    made = nothing if is_reference else read_manifest(artifact_dir)
-    training = read_manifest(reference_dir)["training"]
+    made = nothing if is_reference else {"stages": [], **read_manifest(artifact_dir)}
+    training = read_manifest(reference_dir).get("training", {})
     if "cpu_s" in training:
         made["epoch_cpu_s"] = training["cpu_s"] / training["epochs"]
     pair = Pair(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.artifacts.store import Store
-from bench.base.errors import RecordError
+from bench.base.errors import BenchError, RecordError
 from bench.engine.events import Event, Summary
 from bench.engine.processes import Child, Outcome, Report, Work, wait_for
 from bench.engine.recording import failure_of, record_of
@@ -89,6 +89,17 @@ class Run:
             yield from self._work_through(steps_of(left, self._places.store, jobs=self._jobs))
         finally:
             self.stop()
+
+    def make(self) -> Iterator[Event]:
+        """Train and compress what the cells need and measure nothing; raises `BenchError` if a step fails."""
+        self._check_writable()
+        steps = steps_of(self.cells, self._places.store, jobs=self._jobs)
+        try:
+            yield from self._work_through([step for step in steps if step.phase in ("reference", "compress")])
+        finally:
+            self.stop()
+        for phase, outcome in self._broken.values():
+            raise BenchError(f"{phase} failed: {outcome.cause}")
 
     def stop(self) -> None:
         """End every running child at once."""
