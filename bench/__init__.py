@@ -7,7 +7,6 @@ says the same to type checkers and editors; docs/library.md shows each name at w
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 from bench.base.version import __version__
 
@@ -38,7 +37,7 @@ _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_MODULES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'bench' has no attribute '{name}'")
     found = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from bench.base.errors import SuiteError
-from bench.base.schema import toml_value
 from bench.cli.board import put
 
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ def run(
 
 def _changes(assignments: list[str]) -> dict[str, Any]:
     """What `--set KEY=VALUE` gives, by key."""
+    from bench.base.schema import toml_value
+
     found = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
