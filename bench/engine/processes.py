@@ -10,15 +10,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.base.errors import BenchError
 
 PRELOAD = ["bench.engine.preload"]
+_HIDING = threading.Lock()
 Report = Callable[[str, float], None]
 Work = Callable[[Any, Report], Any]
 
@@ -51,6 +54,22 @@ def _context() -> Any:
     return context
 
 
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Hide the caller's main module while a process is started.
+
+    `multiprocessing` lets every child import the main module of its parent, which would run a script without a main
+    guard again. No child of bench needs it: what a child runs and is given is importable from elsewhere.
+    """
+    with _HIDING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
 class Child:
     """One function call in a process of its own; `poll` gives progress and, once, the outcome."""
 
@@ -59,7 +78,8 @@ class Child:
         self._connection, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_enter, args=(theirs, work, job, log), daemon=False)
         self._started = time.perf_counter()
-        self._process.start()
+        with _hidden_main():
+            self._process.start()
         theirs.close()
 
     def poll(self, on_progress: Report) -> Outcome | None:

@@ -64,9 +64,8 @@ def test_the_log_takes_characters_that_the_terminals_encoding_lacks(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import pathlib\n"
         "from test_processes import outcome_of, say\n"
-        "if __name__ == '__main__':\n"
-        "    outcome = outcome_of(say, None, pathlib.Path(sys.argv[2]))\n"
-        "    assert outcome.result == 'said', outcome\n"
+        "outcome = outcome_of(say, None, pathlib.Path(sys.argv[2]))\n"
+        "assert outcome.result == 'said', outcome\n"
     )
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     command = [sys.executable, "-c", script, os.path.dirname(__file__), str(tmp_path / "log")]
@@ -98,9 +97,8 @@ def test_a_child_dies_with_its_parent(tmp_path):
         "import pathlib\n"
         "from test_processes import write_pid\n"
         "from bench.engine.processes import Child\n"
-        "if __name__ == '__main__':\n"
-        "    child = Child(write_pid, sys.argv[2], log=pathlib.Path(sys.argv[3]))\n"
-        "    time.sleep(60)\n"
+        "child = Child(write_pid, sys.argv[2], log=pathlib.Path(sys.argv[3]))\n"
+        "time.sleep(60)\n"
     )
     note = tmp_path / "pid"
     parent = subprocess.Popen(
