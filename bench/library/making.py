@@ -72,12 +72,12 @@ def compress(
         raise SuiteError(f"{recipes[0].base}: {len(recipes)} recipes; compress takes one, so give one value each")
     store, conditions = Store(Path(cache) if cache else default_root()), conditions_of(device, data_dir, labels)
     wanted, key = chosen.task(task, where="task"), None
-    start_server()
     if isinstance(model, str | Path):
         named = str(model)
     else:
         key, named = _filed(model, tokenizer, wanted, store, conditions)
         conditions = replace(conditions, outputs=())
+    start_server()
     cells = plan(chosen, tasks=[wanted], model=named, recipes=recipes, seeds=[seed], conditions=conditions)
     cell = cells[0] if key is None else replace(cells[0], reference_key=key)
     work = Run(chosen, [cell], places=Places(results=DEFAULT_RESULTS, store=store))

@@ -81,7 +81,6 @@ def measure(
     """
     chosen, _ = choose(suite_with(task, suite), ["none"], set or {})
     wanted, conditions = chosen.task(task, where="task"), conditions_of(device, data_dir, labels)
-    start_server()
     with tempfile.TemporaryDirectory(prefix="bench-measure-") as scratch:
         root = Path(scratch)
         models = [
@@ -89,6 +88,7 @@ def measure(
             for model, name in ((artifact, "artifact"), (reference, "reference"))
         ]
         store = Store(root / "cache")
+        start_server()
         key, own = _filed(models[0], models[1], wanted, store, conditions.outputs)
         cells = plan(
             chosen,

@@ -186,7 +186,7 @@ class Results:
 
     def tasks(self, suite: Suite) -> list[str]:
         """The tasks that were run at all, in the order of `suite`."""
-        seen = {item.task for item in (*self.records, *self.failures)}
+        seen = {record.task for record in self.records} | {failure.task for failure in self.failures}
         return [task.name for task in suite.tasks if task.name in seen]
 
     def _of_one_setting(self) -> tuple[Suite, Results, tuple[str, ...]]:

@@ -151,15 +151,17 @@ def plan_run(
     of = model or chosen.model
     if of is None:
         raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
+    wanted = [chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks)
+    conditions = conditions_of(device, data_dir, labels)
     start_server()
     cells = plan(
         chosen,
-        tasks=[chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks),
+        tasks=wanted,
         model=str(of),
         name=name,
         recipes=listed,
         seeds=seeds or chosen.seeds,
-        conditions=conditions_of(device, data_dir, labels),
+        conditions=conditions,
     )
     store = Store(Path(cache) if cache else default_root())
     work = Run(chosen, cells, places=Places(results=Path(results), store=store), jobs=jobs, retry=retry)
