@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from bench.base.errors import SuiteError, unknown
 
@@ -16,6 +18,7 @@ else:
     import tomli as tomllib
 
 M = TypeVar("M", bound=BaseModel)
+NAME = r"^[a-z0-9][a-z0-9._-]*$"  # of suites, tasks, tracks and recipes
 
 
 class Frozen(BaseModel):
@@ -25,7 +28,7 @@ class Frozen(BaseModel):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table of a TOML file; raises `SuiteError` with file and line where it is malformed."""
+    """The table of a TOML file; raises `SuiteError` with file and line if it is malformed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -35,28 +38,121 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def validated(schema: type[M], data: dict[str, Any], *, where: str) -> M:
-    """`data` as a `schema`; every problem is named by file, key, what was found and what was expected."""
+    """`data` as a `schema`; every problem is named by file, key, what was found and what was expected.
+
+    Raises `SuiteError` with one line per problem. Lists are counted from one, as `--set 1.bits` counts stages.
+    """
     try:
         return schema.model_validate(data)
     except ValidationError as error:
-        raise SuiteError("\n".join(_problem(schema, item, where) for item in error.errors())) from error
+        raise SuiteError("\n".join(dict.fromkeys(_problems(schema, data, error, where)))) from error
 
 
-def _problem(schema: type[BaseModel], item: Any, where: str) -> str:
-    place = f"{where}: {_dotted(item['loc'])}"
+def _problems(schema: type[BaseModel], data: dict[str, Any], error: ValidationError, where: str) -> Iterator[str]:
+    """One line per problem; a list that is empty only since its entries are wrong is not named besides them."""
+    items = error.errors()
+    for item in items:
+        inner = (other["loc"] for other in items if len(other["loc"]) > len(item["loc"]))
+        if item["type"] == "too_short" and any(loc[: len(item["loc"])] == item["loc"] for loc in inner):
+            continue
+        yield _problem(schema, data, item, where)
+
+
+def _problem(schema: type[BaseModel], data: dict[str, Any], item: Any, where: str) -> str:
+    loc = item["loc"]
+    place = ": ".join(part for part in (where, _in_words(loc, data)) if part)
     if item["type"] == "extra_forbidden":
-        key = str(item["loc"][-1])
-        return str(unknown("key", key, _keys(schema, item["loc"][:-1]), where=place))
+        above = ": ".join(part for part in (where, _in_words(loc[:-1], data)) if part)
+        return str(unknown("key", str(loc[-1]), _keys(schema, loc[:-1]), where=above))
     if item["type"] == "missing":
-        return f"{place}: missing; it must be given"
-    return f"{place}: {item['msg']} (found {item['input']!r})"
+        return f"{place}: missing. {_how_to_add(schema, loc)}"
+    return f"{place}: {_expected(item)}"
 
 
-def _dotted(location: tuple[str | int, ...]) -> str:
-    text = ""
+def _expected(item: Any) -> str:
+    """What is wrong with one value, in words, from the type of pydantic's error."""
+    found, context = item["input"], item.get("ctx") or {}
+    if item["type"] == "value_error":
+        return str(context["error"])
+    if item["type"] in ("tuple_type", "list_type"):
+        return f"expected a list, found {found!r}. Write {_as_list(found)}."
+    if item["type"] == "too_short":
+        return f"expected at least {context['min_length']} entry, found {context['actual_length']}"
+    if item["type"] == "literal_error":
+        return f"expected {context['expected']}, found {found!r}"
+    if item["type"] == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        form = "lower-case letters, digits, dots, dashes and underscores" if pattern == NAME else f"the form {pattern}"
+        return f"expected {form}, found {found!r}"
+    if item["type"] in _BOUNDS:
+        words, key = _BOUNDS[item["type"]]
+        return f"expected {words} {context[key]:g}, found {found!r}"
+    if item["type"] in _WANTED:
+        return f"expected {_WANTED[item['type']]}, found {found!r}"
+    return f"{item['msg']} (found {found!r})"
+
+
+_BOUNDS = {
+    "greater_than": ("a number above", "gt"),
+    "greater_than_equal": ("a number of at least", "ge"),
+    "less_than": ("a number below", "lt"),
+    "less_than_equal": ("a number of at most", "le"),
+}
+_WANTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a table"),
+}
+
+
+def _as_list(value: Any) -> str:
+    """The list that someone who gave one value in its place meant, as TOML."""
+    return f'["{value}"]' if isinstance(value, str) else f"[{value}]"
+
+
+def _how_to_add(schema: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    """How to give what is missing at `location`: a section if it holds keys of its own, else a key."""
+    names = [part for part in location if isinstance(part, str)]
+    field = _field(schema, location)
+    if field is not None and hasattr(field.annotation, "model_fields"):
+        return f"Add a [{'.'.join(names)}] section; see docs/suites.md."
+    meaning = f" ({field.description})" if field is not None and field.description else ""
+    return f"Add {names[-1]} = …{meaning}."
+
+
+def _in_words(location: tuple[str | int, ...], data: Any) -> str:
+    """The place as people write it: `task 'rte': training.epochs`, `stage 1: bits`, `measuring.skip`."""
+    parts: list[str] = []
+    keys: list[str] = []
+    current = data
+    for index, part in enumerate(location):
+        if isinstance(part, int):
+            entry = current[part] if isinstance(current, (list, tuple)) and part < len(current) else None
+            name = entry.get("name") if isinstance(entry, dict) else None
+            word = keys.pop().removesuffix("s") if keys else "entry"
+            parts += [".".join(keys)] if keys else []
+            parts.append(f"{word} {name!r}" if isinstance(name, str) else f"{word} {part + 1}")
+            keys, current = [], entry
+        elif not isinstance(current, dict) and index > 0:
+            continue  # the name of one of several types that a value may have
+        else:
+            keys.append(part)
+            current = current.get(part) if isinstance(current, dict) else None
+    return ": ".join([*parts, *([".".join(keys)] if keys else [])])
+
+
+def _field(schema: type[BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:
+    """The field of `schema`, or of one nested in it, at `location`; None if it cannot be followed there."""
+    current: Any = schema
+    field: FieldInfo | None = None
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
+        if isinstance(part, int) or not hasattr(current, "model_fields"):
+            continue
+        field = current.model_fields.get(part)
+        current = _model_in(field.annotation) if field else None
+    return field
 
 
 def _keys(schema: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
@@ -82,7 +178,7 @@ def _model_in(annotation: Any) -> Any:
 
 
 def toml_value(text: str) -> Any:
-    """`text` as a TOML value; as a plain string where it is none, so that `init=mean` needs no quotes."""
+    """`text` as a TOML value; a plain string if it is none, so that `init=mean` needs no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import SuiteError, unknown
-from bench.base.schema import Frozen, read_toml, validated
+from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.columns import column
 from bench.methods.base.method import METHODS, Method
 from bench.spec.saving import Saving
-from bench.spec.suite import NAME, Choice
+from bench.spec.suite import Choice
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 

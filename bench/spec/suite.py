@@ -11,14 +11,13 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import SuiteError, unknown
-from bench.base.schema import Frozen, read_toml, validated
+from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.columns import column
 from bench.spec.setting import Setting, Training
 
 _PACKAGE = Path(__file__).parent.parent
 # A wheel carries the suites inside the package; in a checkout they stand beside it.
 SUITES_DIR = next(path for path in (_PACKAGE / "suites", _PACKAGE.parent / "suites") if path.is_dir())
-NAME = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class Source(Frozen):

@@ -72,8 +72,8 @@ def test_a_claim_that_a_column_can_hold_names_it_with_a_figure_or_a_direction(wr
         ('column = "speedup"', "a typed claim is a column with a value, an expect or both"),
         ("value = 1.5", "a typed claim is a column with a value, an expect or both"),
         ('column = "speed", value = 1.5', "no column named 'speed'. Did you mean 'speedup'?"),
-        ('column = "speedup", expect = "up"', "Input should be 'lower', 'same', 'higher' or 'not lower'"),
-        ('column = "speedup", value = 0', "Input should be greater than 0"),
+        ('column = "speedup", expect = "up"', "expected 'lower', 'same', 'higher' or 'not lower', found 'up'"),
+        ('column = "speedup", value = 0', "expected a number above 0"),
     ):
         with pytest.raises(SuiteError, match=re.escape(says)):
             read_recipe(write(claim.format(typed)))
@@ -95,7 +95,7 @@ def test_only_a_mechanism_says_what_is_missing(write):
     for text in ('status = "mechanism"\n', 'missing = "pretraining"\n'):
         with pytest.raises(SuiteError, match="a mechanism, and only a mechanism, says what"):
             load_recipe(write(text))
-    with pytest.raises(SuiteError, match="Input should be 'faithful' or 'mechanism'"):
+    with pytest.raises(SuiteError, match="expected 'faithful' or 'mechanism'"):
         load_recipe(write('status = "rough"\n'))
 
 
@@ -145,21 +145,21 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
     with pytest.raises(SuiteError) as caught:
         load_recipe("magnitude-pruning", {"sparsity": 1.5})
     assert str(caught.value) == (
-        "recipes/pruning/magnitude-pruning.toml: stages[0]: sparsity: Input should be less than 1 (found 1.5)"
+        "recipes/pruning/magnitude-pruning.toml: stages[0]: sparsity: expected a number below 1, found 1.5"
     )
 
 
 @pytest.mark.parametrize(
     ("recipe", "key", "value", "says"),
     [
-        ("magnitude-pruning", "scope", "globally", "Input should be 'global', 'class' or 'layer'"),
+        ("magnitude-pruning", "scope", "globally", "expected 'global', 'class' or 'layer'"),
         ("magnitude-pruning", "sparsity", float("nan"), "sparsity"),
-        ("magnitude-pruning", "budget", -1, "Input should be greater than or equal to 0"),
-        ("distillation", "budget", 0, "Input should be greater than 0"),
-        ("distillation", "temperature", 0, "Input should be greater than 0"),
-        ("distillation", "alpha", 1.01, "Input should be less than or equal to 1"),
+        ("magnitude-pruning", "budget", -1, "expected a number of at least 0"),
+        ("distillation", "budget", 0, "expected a number above 0"),
+        ("distillation", "temperature", 0, "expected a number above 0"),
+        ("distillation", "alpha", 1.01, "expected a number of at most 1"),
         ("distillation", "layers", 0, "layers is 0; give 1 or more"),
-        ("theseus", "start", 2, "Input should be less than or equal to 1"),
+        ("theseus", "start", 2, "expected a number of at most 1"),
         ("int8", "bits", 4, "which take bits = 8 only"),
         ("svd", "rank", 8, "give exactly one of ratio, rank and energy"),
         ("albert-sharing", "unique", 2, "map 'all' stores one layer"),

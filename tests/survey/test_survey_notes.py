@@ -36,7 +36,7 @@ def test_without_a_file_there_is_nothing_to_say(tmp_path):
     [
         ('[notes]\nsvdd = "x"\n', UnknownNameError, "no recipe named 'svdd'. Did you mean 'svd'"),
         ('[sets.dua]\nsvd = "x"\n', UnknownNameError, "no result set named 'dua'. Did you mean 'duo'"),
-        ("[notes]\nsvd = 3\n", SuiteError, "should be a valid string"),
+        ("[notes]\nsvd = 3\n", SuiteError, "notes.svd: expected text, found 3"),
         ('[note]\nsvd = "x"\n', UnknownNameError, "Did you mean 'notes'"),
     ],
 )

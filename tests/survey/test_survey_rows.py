@@ -71,8 +71,8 @@ def test_the_suites_of_benchmarks_exist():
     [
         ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metric"\n' * 2, "ids given twice: M1"),
         ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metric"\ncolumns = ["qualty"]\n', "Did you mean 'quality'"),
-        ('[[rows]]\nid = "1M"\nname = "A"\nfamily = "metric"\n', "should match pattern"),
-        ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metrics"\n', "Input should be 'metric'"),
+        ('[[rows]]\nid = "1M"\nname = "A"\nfamily = "metric"\n', "id: expected the form"),
+        ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metrics"\n', "family: expected 'metric'"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(tmp_path, text, says):
