@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.artifacts.artifact import Loaded, content_hash
-from bench.artifacts.store import Kind, Store
+from bench.artifacts.store import Store
 from bench.base.errors import BenchError, ModelError
 from bench.engine.processes import start_server
 from bench.engine.runner import Places, Run
@@ -17,32 +17,15 @@ from bench.library.making import artifact_directory, file_model, file_reference,
 from bench.library.progress import is_interactive, watch
 from bench.library.results import SuiteLike
 from bench.library.running import choose, conditions_of
-from bench.plan.cell import Cell, plan
+from bench.plan.cell import plan
 from bench.records.record import Record, read_failure, read_record
 from bench.spec.recipe import Recipe, RecipeFile
-from bench.spec.suite import Task, fingerprint
+from bench.spec.suite import Task
 
 if TYPE_CHECKING:
     from torch import nn
 
 GIVEN = "given"  # the recipe and family of what was made elsewhere
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenCell(Cell):
-    """A cell whose artifact was made elsewhere; `artifact_key` is None if it is the reference itself."""
-
-    artifact_key: str | None
-
-    @property
-    def artifact_place(self) -> tuple[Kind, str]:
-        """Where the store keeps the given artifact."""
-        return self.reference_place if self.artifact_key is None else ("artifacts", self.artifact_key)
-
-    @property
-    def key(self) -> str:
-        """Sixteen hex digits of all that the record depends on, the artifact's content among it."""
-        return fingerprint([super().key, self.artifact_key], 16)
 
 
 def measure(
@@ -99,8 +82,7 @@ def measure(
             seeds=[seed],
             conditions=replace(conditions, outputs=()),
         )
-        parts = {field.name: getattr(cells[0], field.name) for field in fields(Cell)}
-        cell = GivenCell(**{**parts, "reference_key": key}, artifact_key=own)
+        cell = replace(cells[0], reference_key=key, given_artifact=own)
         work = Run(chosen, [cell], places=Places(results=root / "results", store=store))
         watch(work, quiet=not (is_interactive() if progress is None else progress))
         if work.failure_path(cell).exists():

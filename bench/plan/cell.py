@@ -46,7 +46,8 @@ class Cell:
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
     by name what other tasks are made from whose training data the recipe uses. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
-    files hold, None for a built-in model.
+    files hold, None for a built-in model. `given_artifact` is the store's key of an artifact that the user
+    gave; None if the recipe makes it.
     """
 
     suite: Suite
@@ -63,6 +64,7 @@ class Cell:
     given_name: str | None = None
     fit: Fit | None = None
     held: Held | None = None
+    given_artifact: str | None = None
 
     @property
     def model_name(self) -> str:
@@ -89,6 +91,8 @@ class Cell:
     @property
     def artifact_place(self) -> tuple[Kind, str]:
         """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
+        if self.given_artifact is not None:
+            return "artifacts", self.given_artifact
         return ("artifacts", self.stage_keys[-1]) if self.recipe.stages else self.reference_place
 
     def beginning(self, count: int) -> Cell:
@@ -107,6 +111,8 @@ class Cell:
             more.append(sorted(self.suite.setting.measuring.skip))
         if self.held is not None and self.held.widened_bytes:  # `compression` is against what the files held
             more.append(["widened", self.held.widened_bytes])
+        if self.given_artifact is not None:
+            more.append(["given", self.given_artifact])
         return fingerprint([*parts, self.recipe.name, stages, *more], 16)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.base.schema import read_toml
 
 PACKAGE = Path(bench.__file__).parent
 
@@ -44,3 +46,9 @@ def test_every_name_says_what_it_is(name):
 def test_a_name_that_there_is_not_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'bench' has no attribute 'runn'"):
         _ = bench.runn  # type: ignore[attr-defined]
+
+
+def test_the_build_reads_the_version_that_the_package_has():
+    root = PACKAGE.parent
+    path = read_toml(root / "pyproject.toml")["tool"]["hatch"]["version"]["path"]
+    assert re.findall(r'__version__ = "(.*)"', (root / path).read_text(encoding="utf-8")) == [bench.__version__]
