@@ -87,4 +87,4 @@ def test_registering_refuses_a_kind_or_name_that_is_not_free():
     with pytest.raises(bench.BenchError, match="a method named 'quantize' is registered already"):
         bench.register("method", "quantize")(bench.Method)
     with pytest.raises(bench.BenchError, match="a saliency named 'magnitude' is registered already"):
-        bench.register("saliency", "magnitude")(object)
+        bench.register("saliency", "magnitude")(type("Mine", (), {}))
