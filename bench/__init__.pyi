@@ -1,6 +1,7 @@
 from bench.artifacts.artifact import Loaded as Loaded
 from bench.base.errors import BenchError as BenchError
 from bench.base.version import __version__ as __version__
+from bench.columns import COLUMNS as COLUMNS
 from bench.columns import Column as Column
 from bench.library.listing import check as check
 from bench.library.listing import examine_machine as examine_machine
@@ -30,14 +31,16 @@ from bench.measures.base.measure import Measure as Measure
 from bench.measures.base.measure import Pair as Pair
 from bench.measures.base.measure import ProbingMeasure as ProbingMeasure
 from bench.measures.base.measure import Reading as Reading
+from bench.methods.base.choice import Choice as Choice
 from bench.methods.base.method import Lab as Lab
 from bench.methods.base.method import Method as Method
 from bench.models.adapter import Adapter as Adapter
+from bench.plan.recipes import load_recipe as load_recipe
 from bench.records.record import Record as Record
 from bench.spec.recipe import Recipe as Recipe
-from bench.spec.recipe import load_recipe as load_recipe
 from bench.spec.suite import Suite as Suite
 from bench.spec.suite import Task as Task
 from bench.spec.suite import load_suite as load_suite
 from bench.tasks.kinds.kind import TaskKind as TaskKind
+from bench.tasks.metrics.metric import Metric as Metric
 from bench.tasks.sources.source import DataSource as DataSource

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.methods.quantize.granularity import GRANULARITIES
 from bench.methods.quantize.grid import GRIDS
-from bench.methods.quantize.quantizer import Quantizer
-from bench.methods.quantize.range import RANGES
+from bench.methods.quantize.ranges import RANGES
+from bench.methods.quantize.work import Quantizer
 
 REGISTRIES = {"grid": GRIDS, "granularity": GRANULARITIES, "range": RANGES}
 PLAIN = {"grid": "symmetric", "granularity": "row", "range": "min-max"}

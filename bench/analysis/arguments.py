@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic.fields import FieldInfo
+
 from bench.base.errors import SuiteError, unknown
+from bench.methods.base.choice import Choice, registry_of
 from bench.methods.base.method import METHODS
 from bench.records.record import Record, StageLog
 
@@ -20,8 +23,8 @@ WHOLE = ("recipe", "task", "seed", "model")  # what tells records apart and is n
 def coordinates(record: Record) -> dict[str, str]:
     """The record's place in any grid: `recipe` (its file), `task`, `seed`, `model`, and every argument of its stages.
 
-    An argument that a stage leaves out, since it came after the record, has its default; one that several stages have
-    differently stands as both with a + between.
+    An argument of a choice stands behind it, as `schedule.rounds`. One that a stage leaves out has its default; one
+    that several stages have differently stands as both with a + between.
     """
     whole = {"recipe": record.recipe_base, "task": record.task, "seed": str(record.seed), "model": record.model}
     return {**stated(record.stages), **whole}
@@ -31,15 +34,43 @@ def stated(stages: Iterable[Stage | StageLog]) -> dict[str, str]:
     """Every argument of some stages by name; see `coordinates`."""
     found: dict[str, list[str]] = {}
     for stage in stages:
-        fields = METHODS.get(stage.method).arguments() if stage.method in METHODS.names() else {}
-        defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
-        for name, argument in {**defaults, **stage.arguments}.items():
+        for name, argument in _filled(stage).items():
             found.setdefault(name, []).append(said(argument))
     return {name: "+".join(dict.fromkeys(values)) for name, values in found.items()}
 
 
+def _filled(stage: Stage | StageLog) -> dict[str, Any]:
+    """A stage's arguments with the defaults of those left out; those of a choice behind its own name and a dot.
+
+    What another plug-in of the same choice takes, and the chosen one does not, is None.
+    """
+    method = METHODS.get(stage.method) if stage.method in METHODS.names() else None
+    fields = method.model_fields if method else {}
+    found: dict[str, Any] = {}
+    for name, argument in {**_defaults(fields), **stage.arguments}.items():
+        registry = registry_of(fields[name]) if name in fields else None
+        if isinstance(argument, Choice):
+            argument = argument.table()
+        table = argument if isinstance(argument, dict) and "name" in argument else {"name": argument}
+        plugin = table["name"]
+        found[name] = plugin
+        if registry is not None:
+            found |= {f"{name}.{inner}": None for _, other in registry.items() for inner in other.model_fields}
+            if plugin in registry.names():
+                defaults = _defaults(registry.get(plugin).model_fields)
+                found |= {f"{name}.{inner}": value for inner, value in defaults.items()}
+        found |= {f"{name}.{inner}": value for inner, value in table.items() if inner != "name"}
+    return found
+
+
+def _defaults(fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    return {
+        name: field.get_default(call_default_factory=True) for name, field in fields.items() if not field.is_required()
+    }
+
+
 def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) -> None:
-    """Raise where a finding names an argument that no recipe has, or asks for values that none has.
+    """Raise if a finding names an argument that no recipe has, or asks for values that none has.
 
     `UnknownNameError` suggests the nearest name; `SuiteError` says that no recipe meets the conditions.
     """

@@ -1,4 +1,4 @@
-"""Whether records may be ranked together, what differs where they may not, and what to do about it."""
+"""Whether records may be ranked together, what differs if they may not, and what to do about it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import typer
 from bench.cli.board import put
 
 if TYPE_CHECKING:
-    from bench.doctor.finding import Finding
+    from bench.doctor.diagnosis import Diagnosis
 
 _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 
@@ -37,7 +37,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: Diagnosis) -> None:
     """`! topic   what was found`, and the advice below it."""
     width = min(shutil.get_terminal_size((120, 40)).columns, 120)
     text = f"{finding.found}. {finding.advice}" if finding.advice else finding.found

@@ -20,6 +20,7 @@ from bench.plan.cell import Job, Probe
 from bench.plan.steps import probed_places
 from bench.records.record import not_finite
 from bench.tasks.evaluate import Evaluator
+from bench.tasks.kinds.kind import KINDS
 
 
 def probe(job: Job, report: Report) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def _apart(job: Job) -> dict[str, dict[str, tuple[Any, ...]]]:
     return {
         measure: {
             name: tuple(job.probed[Probe(measure, name, places).id] for places in probed_places(job.cell, plugin))
-            for name in plugin.probes(measuring, job.cell.task.kind)
+            for name in plugin.probes(measuring, KINDS.get(job.cell.task.kind))
         }
         for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure) and measure not in measuring.skip

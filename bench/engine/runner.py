@@ -198,7 +198,7 @@ class Run:
             # A child whose result several cells use, such as a probe of their reference, counts for the first of them.
             parts = [self._spans.pop(name) for name in (*step.needs, step.id) if name in self._spans]
             path = self.record_path(cell)
-            tables = write_tables(path, outcome.result["readings"].values())
+            tables = write_tables(path, [each.tables for each in outcome.result["readings"].values()])
             record = record_of(cell, outcome.result, machine=self._machine, spans=parts, tables=tables)
             write_record(path, record)
             self.failure_path(cell).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from bench.measures.energy.meter import EnergyMeter
 from bench.methods.base.method import Lab
 from bench.models.source import ModelSource, open_source
 from bench.plan.cell import Cell, Job
+from bench.plan.recipes import methods_of
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Example
@@ -68,7 +69,7 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     cell, watch = job.cell, Stopwatch()
     torch.set_num_threads(job.threads)
     store = Store(job.store)
-    keys, methods = cell.stage_keys, cell.recipe.methods()
+    keys, methods = cell.stage_keys, methods_of(cell.recipe)
     reference = load(store.path(*cell.reference_place), device=cell.conditions.device)
     done = max((n for n in range(len(keys), 0, -1) if store.has("artifacts", keys[n - 1])), default=0)
     if done:
@@ -92,7 +93,7 @@ def compress(job: Job, report: Report) -> dict[str, Any]:
     length, device = cell.suite.setting.measuring.length, cell.conditions.device
     check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
     for index, each in enumerate(models, start=done):  # outside the meter: checking is no cost of compressing
-        stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].claims())).stored()
+        stages[index] |= watch.time("measuring", partial(check, each, saves=methods[index].saving())).stored()
     made: dict[str, Any] = {"title": f"{cell.recipe.name} of {cell.model} on {cell.train_task.name}, seed {cell.seed}"}
     made |= {"stages": stages, "compress_s": sum(stage["seconds"] for stage in stages)}
     if all("cpu_s" in stage for stage in stages):  # stages of an artifact made before it was counted have none

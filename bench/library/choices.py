@@ -7,16 +7,16 @@ from typing import Any
 from bench.base.registry import Registry
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES
 from bench.methods.factorize.solver import SOLVERS
-from bench.methods.prune.penalty import PENALTIES
-from bench.methods.prune.saliency import SALIENCIES
-from bench.methods.prune.schedule import SCHEDULES
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.unit import UNITS
+from bench.methods.prune.penalties import PENALTIES
+from bench.methods.prune.saliencies import SALIENCIES
+from bench.methods.prune.schedules import SCHEDULES
+from bench.methods.prune.selectors import SELECTORS
+from bench.methods.prune.units import UNITS
 from bench.methods.quantize.allocation import ALLOCATIONS
 from bench.methods.quantize.granularity import GRANULARITIES
 from bench.methods.quantize.grid import GRIDS
-from bench.methods.quantize.mode import MODES
-from bench.methods.quantize.range import RANGES
+from bench.methods.quantize.ranges import RANGES
+from bench.methods.quantize.scheme import SCHEMES
 
 # Each with the method whose argument it is, or the measure that uses all of them.
 CHOICES: tuple[tuple[Registry[Any], str], ...] = (
@@ -30,6 +30,6 @@ CHOICES: tuple[tuple[Registry[Any], str], ...] = (
     (GRANULARITIES, "quantize"),
     (RANGES, "quantize"),
     (ALLOCATIONS, "quantize"),
-    (MODES, "quantize"),
+    (SCHEMES, "quantize"),
     (ATTACK_SOURCES, "attack"),
 )

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.analysis.table import Table
+from bench.analysis.table import ResultTable
+from bench.base.registry import broken_plugins
 from bench.library.catalog import describe, listing
 from bench.library.views import TableView
 
 if TYPE_CHECKING:
-    from bench.doctor.finding import Finding
+    from bench.doctor.diagnosis import Diagnosis
     from bench.report.survey.page import Page
     from bench.spec.suite import Suite
 
@@ -77,10 +78,10 @@ class Sound(NamedTuple):
 class MachineView(TableView):
     """What this machine can measure; a finding is a problem if numbers made here now would not hold."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Diagnosis, ...]
 
     @property
-    def problems(self) -> tuple[Finding, ...]:
+    def problems(self) -> tuple[Diagnosis, ...]:
         """The findings that make numbers of this machine wrong."""
         return tuple(finding for finding in self.findings if finding.level == "problem")
 
@@ -114,10 +115,14 @@ class SurveyView:
 
 
 def list_of(kind: str, *, full: bool = False) -> Listing:
-    """Everything of one kind, such as `recipes`; `full` gives every column. Raises `UnknownNameError` for a kind."""
+    """Everything of one kind, such as `recipes`, with every column if `full`; remarks name broken plug-ins.
+
+    Raises `UnknownNameError` for a kind that there is not.
+    """
     rows = listing(kind, full=full)
-    table = Table(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
-    return Listing(table=table, names=tuple(row["name"] for row in rows))
+    table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
+    skipped = tuple(f"skipped: {broken}" for broken in broken_plugins())
+    return Listing(table=table, remarks=skipped, names=tuple(row["name"] for row in rows))
 
 
 def list_suites(*, full: bool = False) -> Listing:
@@ -173,18 +178,12 @@ def check(suite: str | Path | Suite) -> Sound:
     from bench.analysis.arguments import check_finding
     from bench.library.results import suite_of
     from bench.measures.base.measure import MEASURES
-    from bench.spec.recipe import expand
-    from bench.tasks.kinds.kind import KINDS
-    from bench.tasks.sources.source import SOURCES
+    from bench.plan.check import check_suite
+    from bench.plan.recipes import expand
 
     chosen = suite_of(suite)
     where = chosen.name if suite is chosen else str(suite)
-    for index, task in enumerate(chosen.tasks):
-        KINDS.get(task.kind, where=f"{where}: tasks[{index}].kind")
-        SOURCES.get(task.data.source, where=f"{where}: tasks[{index}].data.source")
-        chosen.training(task)
-    for name in chosen.setting.measuring.budgets_s:
-        MEASURES.get(name, where=f"{where}: setting.measuring.budgets_s")
+    check_suite(chosen, where=where)
     recipes = [
         recipe
         for index, choice in enumerate(chosen.recipes)
@@ -200,7 +199,7 @@ def examine_machine(
     threads: int = 1,
     seconds: float = 8.0,
     patience_s: float = 30.0,
-    each: Callable[[Finding], object] | None = None,
+    each: Callable[[Diagnosis], object] | None = None,
 ) -> MachineView:
     """Cores, clock, load, power meters, and the noise floor: the speed-up of a model beside itself.
 
@@ -217,7 +216,7 @@ def examine_machine(
         found.append(finding)
         if each is not None:
             each(finding)
-    table = Table(
+    table = ResultTable(
         title="What this machine can measure",
         columns=("topic", "level", "found", "advice"),
         rows=tuple(dict(finding._asdict()) for finding in found),

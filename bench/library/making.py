@@ -52,7 +52,7 @@ def compress(
     Args:
         model: a hub id, a directory, a built-in model, a model of transformers with the head of the task, or what
             `load_artifact` gave.
-        recipe: a name, the path of a TOML file, a `Choice` or a `Recipe`.
+        recipe: a name, the path of a TOML file, a `Variants` or a `Recipe`.
         task: the name of the task whose data are used.
         suite: the suite of the task; needed if several suites have a task of this name.
         tokenizer: the fast tokenizer of a module; by default its attribute `tokenizer`.

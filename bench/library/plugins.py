@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bench.base.errors import unknown
-from bench.base.registry import Registry
+from bench.base.registry import Registry, calling_module
 
 T = TypeVar("T")
 
@@ -18,7 +18,9 @@ _REGISTRIES = {
     "metric": "bench.tasks.metrics.metric:METRICS",
     "task kind": "bench.tasks.kinds.kind:KINDS",
     "data source": "bench.tasks.sources.source:SOURCES",
+    "generator": "bench.tasks.generated.generator:GENERATORS",
     "adapter": "bench.models.adapter:ADAPTERS",
+    "layer": "bench.layers.layer:LAYER_KINDS",
 }
 
 
@@ -29,18 +31,17 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     that a script or notebook registers is known to that process only.
 
     Args:
-        kind: `method`, `measure`, `metric`, `task kind`, `data source`, `adapter`, or the kind of a choice as
-            `bench.list_choices()` gives it, such as `saliency`.
+        kind: `method`, `measure`, `metric`, `task kind`, `data source`, `generator`, `adapter`, `layer`, or the kind of
+            a choice as `bench.list_choices()` gives it, such as `saliency`.
         name: the name, which nothing else of the kind has.
 
     Raises:
-        UnknownNameError: no such kind. BenchError: the name is taken.
+        UnknownNameError: no such kind. PluginError: the name is taken.
     """
-    registry = _registry(kind)
+    registry, origin = _registry(kind), calling_module()
 
     def file(plugin: T) -> T:
-        registry.names()  # built-in plug-ins first, so that a name that one of them has is refused here
-        registry.register(name)(plugin)
+        registry.file(name, plugin, origin=origin)
         return plugin
 
     return file

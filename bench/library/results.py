@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bench.analysis.compare import DEFAULT, RATIO_THRESHOLD, SCORE_THRESHOLD, Side, side_of
+from bench.analysis.compare import DEFAULT, RATIO_THRESHOLD, SCORE_THRESHOLD, ComparedSide, side_of
 from bench.analysis.compare import compare as compared
 from bench.analysis.grid import Axes, grid_of, grid_of_finding
 from bench.analysis.leaderboard import leaderboard as ranked
@@ -383,7 +383,7 @@ def _told_apart(read: Sequence[Results]) -> list[Results]:
     ]
 
 
-def _of_recipes(names: Sequence[str], found: Sequence[Measured]) -> list[Side]:
+def _of_recipes(names: Sequence[str], found: Sequence[Measured]) -> list[ComparedSide]:
     known = sorted({item.record.recipe for item in found})
     for name in names:
         if name not in known:

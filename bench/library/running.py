@@ -18,11 +18,13 @@ from bench.library.progress import is_interactive, watch
 from bench.library.results import DEFAULT_RESULTS, Results, SuiteLike, suite_of
 from bench.models.label_names import FRESH
 from bench.plan.cell import Cell, Conditions, plan
+from bench.plan.check import check_suite
+from bench.plan.recipes import expand
 from bench.records.record import read_failure, read_record
-from bench.spec.recipe import Recipe, expand
-from bench.spec.suite import Choice, Suite, changed, load_suite
+from bench.spec.recipe import Recipe
+from bench.spec.suite import Suite, Variants, changed, load_suite
 
-RecipeLike: TypeAlias = "str | Path | Recipe | Choice"
+RecipeLike: TypeAlias = "str | Path | Recipe | Variants"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def run(
     Args:
         suite: a name, the path of a TOML file, or a `Suite`.
         model: a hub id, a directory or a built-in model; by default the suite's own.
-        recipes: names, paths, `Choice` or `Recipe` objects; by default the suite's own.
+        recipes: names, paths, `Variants` or `Recipe` objects; by default the suite's own.
         tasks: names of tasks; by default all of the suite.
         set: changes by dotted key, as `--set` of the command: `{"training.epochs": 1, "svd.ratio": [0.25, 0.5]}`.
         seeds: by default the suite's own.
@@ -179,6 +181,7 @@ def choose(
     own = plain
     if setting:
         own = changed(plain, setting) if isinstance(suite, Suite) else load_suite(str(suite), overrides=setting)
+    check_suite(own, where=own.name if isinstance(suite, Suite) else str(suite))
     found: list[Recipe] = []
     for choice in choices:
         if isinstance(choice, Recipe):
@@ -195,21 +198,21 @@ def conditions_of(device: str, data_dir: str | Path | None, labels: Sequence[str
     )
 
 
-def _choices(suite: Suite, recipes: Sequence[RecipeLike] | None) -> list[Choice | Recipe]:
+def _choices(suite: Suite, recipes: Sequence[RecipeLike] | None) -> list[Variants | Recipe]:
     """The recipes to run; one that the suite has is run with the suite's own arguments."""
-    own = [choice if isinstance(choice, Choice) else Choice(recipe=choice) for choice in suite.recipes]
+    own = [choice if isinstance(choice, Variants) else Variants(recipe=choice) for choice in suite.recipes]
     if not recipes:
         return list(own)
-    found: list[Choice | Recipe] = []
+    found: list[Variants | Recipe] = []
     for each in recipes:
-        if isinstance(each, Choice | Recipe):
+        if isinstance(each, Variants | Recipe):
             found.append(each)
         else:
-            found += [choice for choice in own if choice.recipe == str(each)] or [Choice(recipe=str(each))]
+            found += [choice for choice in own if choice.recipe == str(each)] or [Variants(recipe=str(each))]
     return found
 
 
-def _stem(choice: Choice) -> str:
+def _stem(choice: Variants) -> str:
     return Path(choice.recipe).stem
 
 

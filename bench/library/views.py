@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.table import Table
+from bench.analysis.table import ResultTable
 from bench.records.record import write_text
 from bench.report.picture import SUFFIXES, look
 from bench.report.render import render
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from bench.analysis.comparison import Comparison
-    from bench.analysis.grid import Grid
+    from bench.analysis.grid import RecipeGrid
     from bench.analysis.leaderboard import Board
     from bench.analysis.pareto import Front
 
@@ -34,7 +34,7 @@ class TableView:
     `print(view)` gives the text that the command prints; in a notebook it is an HTML table.
     """
 
-    table: Table
+    table: ResultTable
     remarks: tuple[str, ...] = ()
 
     def render(self, form: str = "table", *, width: int | None = None) -> str:
@@ -121,17 +121,17 @@ class FrontView(PictureView):
 class PivotView(PictureView):
     """A grid of recipes; `grid` holds its labels and cells."""
 
-    grid: Grid
+    grid: RecipeGrid
 
     def plot(self) -> Figure:
         """A curve per column over the numbers down the side."""
-        from bench.analysis.curves import figure_of_curves
+        from bench.report.curves import figure_of_curves
 
         with look():
             return _shows_itself(figure_of_curves(self.grid))
 
     def _draw(self, path: Path) -> None:
-        from bench.analysis.curves import draw_curves
+        from bench.report.curves import draw_curves
 
         draw_curves(self.grid, path)
 

@@ -13,7 +13,9 @@ from bench.artifacts.store import Kind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource, open_source
 from bench.models.stored import Held
+from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
+from bench.plan.recipes import methods_of
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
@@ -75,7 +77,7 @@ class Cell:
     def stage_keys(self) -> tuple[str, ...]:
         """One key a stage, each of everything that led to it."""
         keys, last = [], self.reference_key
-        for stage, method in zip(self.recipe.stages, self.recipe.methods(), strict=True):
+        for stage, method in zip(self.recipe.stages, methods_of(self.recipe), strict=True):
             more: list[Any] = [self.elsewhere[name] for name in method.tasks()]
             if method.scores():
                 more.append(self.train_task.metrics)
@@ -203,13 +205,15 @@ def plan(
     """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
 
     `name` is the model's in records, file names and boards; None is its folder's or its id.
-    Raises `DataError` or `ModelError` at once where something is missing or does not fit, before anything is trained.
+    Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
+    before anything is trained.
     """
     if name is not None and not re.fullmatch(NAME, name):
         raise ModelError(
             f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
             "plus signs, underscores or slashes"
         )
+    check_suite(suite)
     source = open_source(model, outputs=conditions.outputs)
     model_fingerprint = source.fingerprint()
     held = _held(source)
@@ -221,7 +225,7 @@ def plan(
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
-        others = [suite.task(each) for recipe in recipes for method in recipe.methods() for each in method.tasks()]
+        others = [suite.task(each) for recipe in recipes for method in methods_of(recipe) for each in method.tasks()]
         read = [(task, data)] if train_task is task else [(train_task, train_data), (task, data)]
         fit = examine(source, suite, read, also=others, called=model_name(model, name))
         for seed in seeds:
@@ -292,7 +296,7 @@ def _elsewhere(suite: Suite, recipe: Recipe, conditions: Conditions) -> dict[str
     Raises `UnknownNameError` for one that the suite lacks, `SuiteError` for one without training data of its own.
     """
     found: dict[str, str] = {}
-    for name in dict.fromkeys(name for method in recipe.methods() for name in method.tasks()):
+    for name in dict.fromkeys(name for method in methods_of(recipe) for name in method.tasks()):
         task = suite.task(name, where=recipe.name)
         if task.trained_on is not None:
             raise SuiteError(

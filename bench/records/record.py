@@ -14,10 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.base.errors import RecordError
 from bench.columns import COLUMNS
-from bench.spec.saving import Claimed, Real
+from bench.records.arguments import nested, renamed
+from bench.spec.saving import Real, Stated
 
-SCHEMA_VERSION = 2
-HISTORY = {1: "first version", 2: "stages say what they claimed to save and what they really did"}
+SCHEMA_VERSION = 3
+HISTORY = {
+    1: "first version",
+    2: "stages say what they are meant to save and what they really did",
+    3: "a choice of a stage is a table with its own arguments, and the recipe's name says to which choice one belongs",
+}
 _ADVICE = "Move it out of the results folder, and run its cell again with `bench run`."
 
 # Neither a text that looks like a number nor a truth value is one.
@@ -36,14 +41,14 @@ class Flag(_Data):
 
 
 class StageLog(_Data):
-    """What one stage of the recipe did, what it cost, and what it claimed to save beside what it really did."""
+    """What one stage of the recipe did, what it cost, and what it is meant to save beside what it really did."""
 
     method: str
     arguments: dict[str, Any]
     seconds: float
     cpu_s: float | None = Field(None, description="processor seconds; None for artifacts made before they were counted")
     cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
-    claimed: Claimed | None = None
+    claimed: Stated | None = None
     real: Real | None = None
     unaudited: str | None = Field(
         "made before stages were audited", description="why `claimed` and `real` are absent; None where they are not"
@@ -161,7 +166,7 @@ def read_record(path: Path) -> Record:
     if place is not None:
         raise RecordError(f"{path}: not a valid record: {place} is not a finite number. {_ADVICE}")
     try:
-        record = Record.model_validate(_migrated(data, version))
+        record = _migrated(Record.model_validate(data), version)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -191,12 +196,17 @@ def read_failures(results: Path, suite: str) -> list[Failure]:
     return [read_failure(path) for path in sorted((results / suite).glob("**/*.failed.json"))]
 
 
-def _migrated(data: dict[str, Any], version: int) -> dict[str, Any]:
-    """The data of an older version as this version's.
+def _migrated(record: Record, version: int) -> Record:
+    """A record of an older version as this version's.
 
-    From 1 to 2 nothing else changes: stages without an audit say so by the default of `unaudited`.
+    From 1 to 2 nothing changes: stages without an audit say so by the default of `unaudited`. For 3 see
+    `bench.records.arguments`.
     """
-    return data if version == SCHEMA_VERSION else {**data, "schema_version": SCHEMA_VERSION}
+    if version == SCHEMA_VERSION:
+        return record
+    stages = [stage.model_copy(update={"arguments": nested(stage.method, stage.arguments)}) for stage in record.stages]
+    recipe = renamed(record.recipe, [(stage.method, stage.arguments) for stage in record.stages])
+    return record.model_copy(update={"schema_version": SCHEMA_VERSION, "stages": tuple(stages), "recipe": recipe})
 
 
 def _object(path: Path) -> dict[str, Any]:

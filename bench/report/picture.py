@@ -8,9 +8,9 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.analysis.axis import Axis
-from bench.analysis.marks import plain
 from bench.base.errors import RecordError
+from bench.report.axis import Axis
+from bench.report.footnotes import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

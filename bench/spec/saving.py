@@ -1,4 +1,4 @@
-"""What a stage of a recipe claims to save, and what it really did: the two halves of its audit."""
+"""What a stage of a recipe states that it saves, and what it really did: the two halves of its audit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench.base.schema import Frozen
 Saving = Literal["bytes", "macs", "time"]
 
 
-class Claimed(Frozen):
-    """What a paper would claim of the model after the stage, from its zeros and bit widths."""
+class Stated(Frozen):
+    """What a paper would state of the model after the stage, from its zeros and bit widths."""
 
     saves: tuple[Saving, ...] = Field(description="what the stage's method is meant to save")
     bytes: int = Field(description="weights and biases that are not zero, elements * bits / 8, without side data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from bench.base.schema import Frozen
 
@@ -48,17 +48,6 @@ class Measuring(Frozen):
     train_examples: int = Field(500, ge=1, description="training examples on which fidelity is measured")
     budgets_s: dict[str, float] = Field({}, description="seconds by measure in place of the measure's own budget")
     skip: tuple[str, ...] = Field((), description="measures that are left out; their columns are absent and say so")
-
-    @field_validator("skip")
-    @classmethod
-    def _may_be_skipped(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        from bench.measures.base.measure import MEASURES
-
-        for name in names:
-            if not MEASURES.get(name).optional:
-                may = ", ".join(other for other, measure in MEASURES.items() if measure.optional)
-                raise ValueError(f"measure '{name}' belongs to every record; those that may be skipped: {may}")
-        return names
 
 
 class Setting(Frozen):

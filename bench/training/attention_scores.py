@@ -13,7 +13,7 @@ from bench.base.errors import MethodError
 from bench.models.adapter import adapter_for
 
 
-class Seen(NamedTuple):
+class ScoreMask(NamedTuple):
     """Which scores count: the inputs that say which queries and which keys are real, and whether only earlier ones."""
 
     queries: str
@@ -21,20 +21,20 @@ class Seen(NamedTuple):
     causal: bool
 
 
-class Attention(NamedTuple):
+class AttentionProjections(NamedTuple):
     """One run of one attention: `query` [batch, n, heads * width] and `key` [batch, m, heads * width] as they came."""
 
     query: Tensor
     key: Tensor
     width: int
-    seen: Seen
+    seen: ScoreMask
 
     @property
     def heads(self) -> int:
         """Heads that are there; those that were removed have no rows."""
         return self.query.shape[-1] // self.width
 
-    def scores(self) -> Tensor:
+    def dot_products(self) -> Tensor:
         """q k^T / sqrt(width) before the mask and the softmax, [batch, heads, n, m]."""
         query, key = (
             side.float().reshape(*side.shape[:-1], self.heads, self.width).transpose(1, 2)
@@ -54,7 +54,7 @@ class HeardAttention:
         self._model = model
         self._handles: list[Any] = []
         self._half: dict[str, Tensor] = {}
-        self.runs: list[Attention] = []
+        self.runs: list[AttentionProjections] = []
 
     def open(self) -> None:
         """Start listening, with nothing heard yet; raises `MethodError` for a model without attention."""
@@ -73,13 +73,13 @@ class HeardAttention:
         self._half.clear()
         self.runs.clear()
 
-    def _hears(self, side: str, width: int, seen: Seen) -> Callable[[nn.Module, Any, Tensor], None]:
+    def _hears(self, side: str, width: int, seen: ScoreMask) -> Callable[[nn.Module, Any, Tensor], None]:
         """Keeps a projection; an attention is heard once its other half has come, before any other attention runs."""
 
         def keep(module: nn.Module, inputs: Any, outputs: Tensor) -> None:
             self._half[side] = outputs
             if len(self._half) == 2:
-                self.runs.append(Attention(self._half["query"], self._half["key"], width, seen))
+                self.runs.append(AttentionProjections(self._half["query"], self._half["key"], width, seen))
                 self._half.clear()
 
         return keep
@@ -106,18 +106,18 @@ def score_errors(student: HeardAttention, teacher: HeardAttention, inputs: Mappi
     return [_squared(mine, its, inputs) for mine, its in zip(student.runs, teacher.runs, strict=True)]
 
 
-def _squared(student: Attention, teacher: Attention, inputs: Mapping[str, Tensor]) -> Tensor:
+def _squared(student: AttentionProjections, teacher: AttentionProjections, inputs: Mapping[str, Tensor]) -> Tensor:
     if student.heads != teacher.heads:
         raise MethodError(
             f"an attention has {student.heads} heads and {teacher.heads} in the teacher, so their scores cannot be "
             "matched. Let the given model be the teacher, or leave out attention."
         )
-    squares = (student.scores() - teacher.scores().detach()).square()
+    squares = (student.dot_products() - teacher.dot_products().detach()).square()
     real = _real(teacher.seen, inputs, squares)
     return (squares * real).sum() / (real.sum() * student.heads)
 
 
-def _real(seen: Seen, inputs: Mapping[str, Tensor], scores: Tensor) -> Tensor:
+def _real(seen: ScoreMask, inputs: Mapping[str, Tensor], scores: Tensor) -> Tensor:
     """1 where a query and a key are both real and may see each other, [batch, 1, n, m]."""
     batch, _, queries, keys = scores.shape
     real = scores.new_ones(batch, 1, queries, keys)
@@ -128,18 +128,18 @@ def _real(seen: Seen, inputs: Mapping[str, Tensor], scores: Tensor) -> Tensor:
     return torch.tril(real) if seen.causal else real
 
 
-def _projections(model: nn.Module) -> dict[nn.Module, tuple[str, int, Seen]]:
+def _projections(model: nn.Module) -> dict[nn.Module, tuple[str, int, ScoreMask]]:
     """Each query and key projection, stored once, with its side, the width of a head, and which scores count."""
     adapter = adapter_for(model)
     stacks = adapter.stacks(model)
-    found: dict[nn.Module, tuple[str, int, Seen]] = {}
+    found: dict[nn.Module, tuple[str, int, ScoreMask]] = {}
     for block in adapter.blocks(model):
         own = "decoder_attention_mask" if block.stack == "decoder" and len(stacks) > 1 else "attention_mask"
         places = {
-            "query": ("query", Seen(own, own, block.stack == "decoder")),
-            "key": ("key", Seen(own, own, block.stack == "decoder")),
-            "cross_query": ("query", Seen(own, "attention_mask", False)),
-            "cross_key": ("key", Seen(own, "attention_mask", False)),
+            "query": ("query", ScoreMask(own, own, block.stack == "decoder")),
+            "key": ("key", ScoreMask(own, own, block.stack == "decoder")),
+            "cross_query": ("query", ScoreMask(own, "attention_mask", False)),
+            "cross_key": ("key", ScoreMask(own, "attention_mask", False)),
         }
         for role, (side, seen) in places.items():
             if role in block.names:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.models.adapter import adapter_for
 from bench.tasks.kinds.kind import Batch, TaskKind
@@ -123,8 +124,9 @@ class FeatureMatching(Hook, Term):
             self._student.close()
         self._student = None
 
+    @override
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """See `Term`; without a step's hook, as on a fixed batch, the student is run once more."""
+        """Without a step's hook, as on a fixed batch, the student is run once more."""
         teacher, again = self._ears(self._teacher.model), self._student is None
         student = self._ears(model) if self._student is None else self._student
         teacher.open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import TrainingError
 from bench.layers.halting import HaltingStack
@@ -18,8 +19,9 @@ class PonderTerm(Term):
     As in tensor2tensor's universal_transformer, which weighs it with 0.01; padding does not count.
     """
 
+    @override
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """See `Term`; raises `TrainingError` for a model without a halting stack."""
+        """Raises `TrainingError` for a model without a halting stack."""
         costs = [module.ponder() for module in model.modules() if isinstance(module, HaltingStack)]
         if not costs:
             raise TrainingError(f"{type(model).__name__} has no halting stack, so it has no ponder cost")

@@ -108,11 +108,15 @@ def row(record):
 
 @pytest.fixture
 def cell(record):
-    """One record of a grid over magnitude pruning."""
+    """One record of a grid over magnitude pruning; `schedule__rewind` is an argument of its schedule."""
 
     def make(task, quality, *, seed=0, base="bert-tickets", **arguments):
-        name = f"{base}[{','.join(f'{key}={value}' for key, value in arguments.items())}]"
-        stage = StageLog(method="prune", arguments={"sparsity": 0.5, **arguments}, seconds=1.0)
+        keys = {key.replace("__", "."): value for key, value in arguments.items()}
+        name = f"{base}[{','.join(f'{key}={value}' for key, value in keys.items())}]"
+        schedule = {key.partition(".")[2]: value for key, value in keys.items() if "." in key}
+        given = {key: value for key, value in keys.items() if "." not in key}
+        given |= {"schedule": {"name": "rounds", **schedule}} if schedule else {}
+        stage = StageLog(method="prune", arguments={"sparsity": 0.5, **given}, seconds=1.0)
         ends = {"quality_low": quality - 0.05, "quality_high": quality + 0.05}
         return record(task, name, quality, seed=seed, stages=(stage,), values=ends)
 
@@ -123,7 +127,7 @@ def cell(record):
 def grid(cell, record):
     """Sparsity 0.5 and 0.9 by rewinding, on two tasks, with the reference."""
     cells = [
-        cell(task, base + shift, rewind=rewind, sparsity=sparsity)
+        cell(task, base + shift, schedule__rewind=rewind, sparsity=sparsity)
         for task, shift in (("alpha", 0.0), ("beta", 0.1))
         for rewind, sparsity, base in (("start", 0.5, 0.8), ("start", 0.9, 0.6), ("shuffled", 0.5, 0.5))
     ]

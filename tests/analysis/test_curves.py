@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.analysis.curves import draw_curves, figure_of_curves
 from bench.analysis.grid import Axes, grid_of
 from bench.base.errors import RecordError
+from bench.report.curves import draw_curves, figure_of_curves
 
 
-def drawn(suite, records, *, rows="sparsity", columns="rewind", **more):
+def drawn(suite, records, *, rows="sparsity", columns="schedule.rewind", **more):
     return figure_of_curves(grid_of(suite, records, Axes(rows=(rows,), columns=(columns,)), **more))
 
 
@@ -38,7 +38,7 @@ def levels(figure):
 
 def test_a_curve_has_the_values_of_its_column_from_left_to_right(suite, grid):
     figure = drawn(suite, list(reversed(grid)), where=None)
-    assert curves(figure) == {"rewind start": [85.0, 65.0], "rewind shuffled": [55.0]}
+    assert curves(figure) == {"schedule.rewind start": [85.0, 65.0], "schedule.rewind shuffled": [55.0]}
     assert (85.0 - 5.0 / 2**0.5, 85.0 + 5.0 / 2**0.5) in [pytest.approx(bar, abs=1e-4) for bar in bars(figure)]
     assert levels(figure) == [85.0]
 
@@ -53,10 +53,10 @@ def test_curves_stand_side_by_side_near_their_number(suite, grid):
 
 
 def test_tasks_have_a_reference_line_each_and_equal_ones_share_one(suite, grid):
-    figure = drawn(suite, grid, columns="task", where={"rewind": "start"})
+    figure = drawn(suite, grid, columns="task", where={"schedule.rewind": "start"})
     assert sorted(level for level in levels(figure) if level == level) == [80.0, 90.0]
     assert "reference" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert levels(drawn(suite, grid[:-2], columns="task", where={"rewind": "start"})) == []
+    assert levels(drawn(suite, grid[:-2], columns="task", where={"schedule.rewind": "start"})) == []
 
 
 def test_long_names_are_broken_beside_the_axes(suite, cell):
@@ -74,7 +74,7 @@ def test_generated_data_are_marked(suite, cell):
     assert "GENERATED DATA" in [text.get_text() for text in drawn(suite, marked, columns="task").texts]
 
 
-@pytest.mark.parametrize(("rows", "found"), [("rewind", "has shuffled, start"), ("task", "has alpha, beta")])
+@pytest.mark.parametrize(("rows", "found"), [("schedule.rewind", "has shuffled, start"), ("task", "has alpha, beta")])
 def test_words_down_the_side_are_no_axis(suite, grid, rows, found):
     with pytest.raises(RecordError, match=f"needs one --rows with at least two numbers.*{found}"):
         drawn(suite, grid, rows=rows, columns="sparsity")
@@ -83,8 +83,8 @@ def test_words_down_the_side_are_no_axis(suite, grid, rows, found):
 def test_one_number_or_two_arguments_down_are_no_axis(suite, grid):
     with pytest.raises(RecordError, match=r"sparsity has 0\.9\. Write a table instead"):
         drawn(suite, grid, where={"sparsity": "0.9"})
-    both = grid_of(suite, grid, Axes(rows=("sparsity", "rewind"), columns=("task",)))
-    with pytest.raises(RecordError, match="sparsity and rewind has"):
+    both = grid_of(suite, grid, Axes(rows=("sparsity", "schedule.rewind"), columns=("task",)))
+    with pytest.raises(RecordError, match=r"sparsity and schedule\.rewind has"):
         figure_of_curves(both)
 
 
@@ -94,7 +94,7 @@ def test_a_column_that_no_record_has_is_refused_with_its_reason(suite, grid):
 
 
 def test_the_file_is_a_picture_and_its_svg_the_same_twice(suite, grid, tmp_path):
-    found = grid_of(suite, grid, Axes(rows=("sparsity",), columns=("rewind",)))
+    found = grid_of(suite, grid, Axes(rows=("sparsity",), columns=("schedule.rewind",)))
     for name in ("one.svg", "two.svg", "one.png"):
         draw_curves(found, tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()

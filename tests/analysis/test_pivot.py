@@ -28,8 +28,12 @@ def values(table):
 
 
 def test_cells_are_means_over_tasks_and_the_reference_is_the_first_row(suite, grid):
-    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("rewind",)))
-    assert [name for name in table.columns if "_" not in name] == ["sparsity", "rewind shuffled", "rewind start"]
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("schedule.rewind",)))
+    assert [name for name in table.columns if "_" not in name] == [
+        "sparsity",
+        "schedule.rewind shuffled",
+        "schedule.rewind start",
+    ]
     reference, half, most = values(table)
     assert reference == ["reference", pytest.approx(0.85), pytest.approx(0.85)]
     assert half == ["0.5", pytest.approx(0.55), pytest.approx(0.85)]
@@ -38,7 +42,7 @@ def test_cells_are_means_over_tasks_and_the_reference_is_the_first_row(suite, gr
 
 
 def test_with_tasks_across_every_task_has_its_own_reference_in_the_suites_order(suite, grid):
-    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)), where={"rewind": "start"})
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)), where={"schedule.rewind": "start"})
     assert [row[:3] for row in values(table)] == [
         ["reference", pytest.approx(0.9), pytest.approx(0.8)],
         ["0.5", pytest.approx(0.8), pytest.approx(0.9)],
@@ -47,7 +51,7 @@ def test_with_tasks_across_every_task_has_its_own_reference_in_the_suites_order(
 
 
 def test_with_tasks_down_the_reference_is_the_first_column(suite, grid):
-    table = pivot(suite, grid, Axes(rows=("task",), columns=("sparsity",)), where={"rewind": "start"})
+    table = pivot(suite, grid, Axes(rows=("task",), columns=("sparsity",)), where={"schedule.rewind": "start"})
     assert values(table) == [
         ["alpha", pytest.approx(0.9), pytest.approx(0.8), pytest.approx(0.6)],
         ["beta", pytest.approx(0.8), pytest.approx(0.9), pytest.approx(0.7)],
@@ -58,23 +62,23 @@ def test_a_cell_that_several_recipes_fall_into_names_them_and_has_no_value(suite
     table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)))
     half = values(table)[1]
     assert "2 recipes fall here" in half[1]
-    assert "rewind=shuffled" in half[1]
+    assert "schedule.rewind=shuffled" in half[1]
 
 
 def test_a_source_by_target_matrix_has_masks_from_down_and_tasks_across(suite, cell):
     records = [
-        cell(task, quality, masks_from=source)
+        cell(task, quality, schedule__masks_from=source)
         for source, row in (("alpha", (0.9, 0.6)), ("beta", (0.7, 0.8)))
         for task, quality in zip(("alpha", "beta"), row, strict=True)
     ]
-    table = pivot(suite, records, Axes(rows=("masks_from",), columns=("task",)))
+    table = pivot(suite, records, Axes(rows=("schedule.masks_from",), columns=("task",)))
     assert values(table) == [["alpha", 0.9, 0.6], ["beta", 0.7, 0.8]]
 
 
 def test_an_argument_that_came_after_the_record_has_its_default(suite, cell):
-    table = pivot(suite, [cell("alpha", 0.7)], Axes(rows=("masks_from",), columns=("saliency",)))
+    table = pivot(suite, [cell("alpha", 0.7)], Axes(rows=("schedule.masks_from",), columns=("saliency",)))
     assert values(table) == [["none", 0.7]]
-    assert table.columns[:2] == ("masks_from", "saliency magnitude")
+    assert table.columns[:2] == ("schedule.masks_from", "saliency magnitude")
 
 
 def test_seeds_are_averaged_with_their_spread_unless_they_are_an_axis(suite, cell):
@@ -93,7 +97,7 @@ def test_a_missing_task_or_seed_leaves_a_cell_without_a_mean(suite, cell):
 
 
 def test_text_shows_intervals_and_files_hold_their_ends_unrounded(suite, grid):
-    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)), where={"rewind": "start"})
+    table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)), where={"schedule.rewind": "start"})
     assert "80.0% [75.0, 85.0]" in render(table)
     assert "alpha_low" not in render(table)
     rows = json.loads(render(table, "json"))["rows"]
@@ -103,7 +107,7 @@ def test_text_shows_intervals_and_files_hold_their_ends_unrounded(suite, grid):
 
 def test_recipes_without_an_axis_are_named_in_a_note(suite, grid, record):
     other = record("alpha", "svd", 0.7, stages=(StageLog(method="factorize", arguments={}, seconds=1.0),))
-    table = pivot(suite, [*grid, other], Axes(rows=("sparsity",), columns=("rewind",)))
+    table = pivot(suite, [*grid, other], Axes(rows=("sparsity",), columns=("schedule.rewind",)))
     assert any("Without a place here: svd" in note for note in table.notes)
 
 
@@ -113,8 +117,13 @@ def test_recipes_without_an_axis_are_named_in_a_note(suite, grid, record):
         (Axes((), ("task",)), {}, RecordError, "at least one row and one column"),
         (Axes(("task",), ("task",)), {}, RecordError, "each name once"),
         (Axes(("sparsety",), ("task",)), {}, UnknownNameError, "Did you mean 'sparsity'"),
-        (Axes(("sparsity",), ("task",)), {"rewinds": "start"}, UnknownNameError, "Did you mean 'rewind'"),
-        (Axes(("sparsity",), ("task",)), {"rewind": "never"}, RecordError, "fall into this table"),
+        (
+            Axes(("sparsity",), ("task",)),
+            {"schedule.rewinds": "start"},
+            UnknownNameError,
+            "Did you mean 'schedule.rewind'",
+        ),
+        (Axes(("sparsity",), ("task",)), {"schedule.rewind": "never"}, RecordError, "fall into this table"),
     ],
 )
 def test_what_cannot_be_arranged_is_refused(suite, grid, axes, where, error, says):

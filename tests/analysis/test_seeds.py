@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.compare import compare, side_of
-from bench.analysis.curves import figure_of_curves
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.paired import Measured
@@ -16,10 +15,11 @@ from bench.analysis.pareto import pareto
 from bench.analysis.pivot import pivot
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.table import Absent, table_of
+from bench.plan.recipes import load_recipe
 from bench.records.record import StageLog
+from bench.report.curves import figure_of_curves
 from bench.report.plot import figure_of
 from bench.report.render import render
-from bench.spec.recipe import load_recipe
 
 TRAINED = (StageLog(method="prune", arguments={"sparsity": 0.97, "budget": 1.333}, seconds=1.0),)
 PACKED = (StageLog(method="quantize", arguments={"bits": 8}, seconds=1.0),)

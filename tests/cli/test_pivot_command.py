@@ -39,14 +39,18 @@ def test_one_call_lists_and_draws_the_same_grid(tmp_path):
 def test_without_axes_a_suite_shows_its_own_findings():
     (finding,) = load_suite("study-prasanna").findings
     shown = pivot(suite="study-prasanna")
-    asked = pivot("--rows", "recipe", "--rows", "pick", "--columns", "rewind", suite="study-prasanna")
+    asked = pivot("--rows", "recipe", "--rows", "schedule.pick", "--columns", "schedule.rewind", suite="study-prasanna")
     assert shown.output.startswith(f"{finding.title}: quality")
     assert shown.output.splitlines()[1:] == asked.output.splitlines()[1:]
 
 
 @pytest.mark.parametrize(
     ("suite", "words"),
-    [("glue-small", ()), ("study-prasanna", ("--value", "retention")), ("study-prasanna", ("--where", "pick=bad"))],
+    [
+        ("glue-small", ()),
+        ("study-prasanna", ("--value", "retention")),
+        ("study-prasanna", ("--where", "schedule.pick=bad")),
+    ],
 )
 def test_a_suite_without_findings_and_other_wishes_ask_for_axes(suite, words):
     with pytest.raises(RecordError, match="a pivot needs at least one row and one column"):
@@ -55,7 +59,8 @@ def test_a_suite_without_findings_and_other_wishes_ask_for_axes(suite, words):
 
 def test_a_finding_without_records_is_named_and_the_others_are_shown(tmp_path):
     text = (SUITES_DIR / "study-prasanna.toml").read_text(encoding="utf-8")
-    more = '\n[[findings]]\ntitle = "Nowhere"\nrows = ["recipe"]\ncolumns = ["task"]\nwhere = { pick = "none such" }\n'
+    more = '\n[[findings]]\ntitle = "Nowhere"\nrows = ["recipe"]\ncolumns = ["task"]\n'
+    more += 'where = { "schedule.pick" = "none such" }\n'
     path = tmp_path / "more.toml"
     path.write_text(text + more, encoding="utf-8")
     shown = pivot(suite=str(path))

@@ -18,14 +18,14 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     (folder / "my-suite.toml").write_text(SUITE, encoding="utf-8")
     METHODS.names()
-    before, printed = dict(METHODS._plugins), io.StringIO()
+    printed = io.StringIO()
     names = {"folder": folder}
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(METHODS, "_plugins", dict(METHODS._plugins))
+        patch.setattr(METHODS, "_origins", dict(METHODS._origins))
         patch.chdir(folder)
         patch.setenv("BENCH_CACHE", str(folder / "cache"))
         for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
             exec(block, names)
         names["methods"] = METHODS.names()
-        METHODS._plugins.clear()
-        METHODS._plugins.update(before)
     return {**names, "printed": printed.getvalue()}

@@ -6,9 +6,11 @@ import pytest
 from made_page import SUITE
 
 import bench
-from bench.base.errors import ModelError, SuiteError, UnknownNameError
+from bench.base.errors import ModelError, PluginError, SuiteError, UnknownNameError
 from bench.library.running import choose, plan_run
-from bench.spec.suite import Choice
+from bench.methods.base.method import METHODS
+from bench.methods.prune.saliencies import SALIENCIES
+from bench.spec.suite import Variants
 
 CHANGES = {"training.epochs": 0.5, "sentiment.train_examples": 16}
 
@@ -45,7 +47,7 @@ def test_lists_are_grids_and_a_recipe_object_stays_as_it_is(file):
         "svd[ratio=0.5]",
     ]
     assert recipes[-1] is own
-    _, named = choose(file, [Choice(recipe="svd", set={"ratio": [0.25, 0.5]})], {})
+    _, named = choose(file, [Variants(recipe="svd", set={"ratio": [0.25, 0.5]})], {})
     assert [recipe.name for recipe in named] == ["svd[ratio=0.25]", "svd[ratio=0.5]"]
 
 
@@ -81,10 +83,12 @@ def test_a_module_without_a_tokenizer_is_refused(tiny_bert, file, tmp_path):
         bench.save_artifact(tiny_bert(), tmp_path / "saved")
 
 
-def test_registering_refuses_a_kind_or_name_that_is_not_free():
+def test_registering_refuses_a_kind_that_there_is_not_and_a_name_that_is_taken(monkeypatch):
     with pytest.raises(UnknownNameError, match="Did you mean 'method'"):
         bench.register("methods", "mine")
-    with pytest.raises(bench.BenchError, match="a method named 'quantize' is registered already"):
-        bench.register("method", "quantize")(bench.Method)
-    with pytest.raises(bench.BenchError, match="a saliency named 'magnitude' is registered already"):
-        bench.register("saliency", "magnitude")(type("Mine", (), {}))
+    for registry, kind, name in ((METHODS, "method", "quantize"), (SALIENCIES, "saliency", "magnitude")):
+        monkeypatch.setattr(registry, "_contested", {})  # else nobody could use the name afterwards
+        with pytest.raises(
+            PluginError, match=rf"{kind} '{name}' is registered twice: by bench\..* and by test_choosing"
+        ):
+            bench.register(kind, name)(type("Mine", (), {}))

@@ -10,7 +10,7 @@ import pytest
 import bench
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.pareto import pareto
-from bench.analysis.table import Table
+from bench.analysis.table import ResultTable
 from bench.base.errors import RecordError, UnknownNameError
 from bench.library.views import TableView
 from bench.records.record import read_records
@@ -79,7 +79,9 @@ def test_what_cannot_be_read_or_ranked_says_so(results, tmp_path):
 
 def test_a_page_shows_names_as_they_are_and_runs_nothing_of_them():
     name = '<script>alert("x")</script>'
-    view = TableView(table=Table(title=name, columns=("recipe", "says"), rows=({"recipe": name, "says": "a & b"},)))
+    view = TableView(
+        table=ResultTable(title=name, columns=("recipe", "says"), rows=({"recipe": name, "says": "a & b"},))
+    )
     shown = view._repr_html_()
     assert "<script>" not in shown
     assert shown.count("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;") == 2

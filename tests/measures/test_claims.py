@@ -11,7 +11,7 @@ from bench.layers.int8 import Int8Linear
 from bench.measures.audit.claims import check_claims, stage_drops
 from bench.measures.base.measure import Reading
 from bench.records.record import StageLog
-from bench.spec.saving import Claimed, Real
+from bench.spec.saving import Real, Stated
 
 WIDTH = 64
 DENSE_BYTES = 4 * WIDTH * WIDTH
@@ -28,7 +28,7 @@ def dense(zeros=0):
 def stage(method="prune", *, saves=("bytes",), claimed=(100, 100), real=(100, 100)):
     """A stage's log with (bytes, macs) claimed and real."""
     audit = {
-        "claimed": Claimed(saves=saves, bytes=claimed[0], macs=claimed[1]),
+        "claimed": Stated(saves=saves, bytes=claimed[0], macs=claimed[1]),
         "real": Real(bytes=real[0], macs=real[1], stored_bytes_by_dtype={}, absent={}),
         "unaudited": None,
     }

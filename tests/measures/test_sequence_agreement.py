@@ -22,7 +22,7 @@ from bench.records.tables import read_predictions, read_table, write_tables
 from bench.spec.suite import Task
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
-from bench.tasks.kinds.kind import KINDS, Predictions
+from bench.tasks.predictions import WrittenAnswers
 
 TARGETS = ("one two three four", "five six seven eight", "one three five seven", "two four six eight ten")
 ARTIFACT = ("one two three four", "five six seven", "one three five five", "two four six eight")
@@ -41,8 +41,8 @@ def translation_pair():
         "validation": tuple(Example(uid=str(n), text="ka lo", target=target) for n, target in enumerate(TARGETS))
     }
     said = {
-        ("artifact", "validation"): Predictions(answers=ARTIFACT),
-        ("reference", "validation"): Predictions(answers=REFERENCE),
+        ("artifact", "validation"): WrittenAnswers(ARTIFACT),
+        ("reference", "validation"): WrittenAnswers(REFERENCE),
     }
     task = sequence_task("translation")
     sides = {name: make_loaded(name, None, joint_tokenizer()) for name in ("artifact", "reference")}
@@ -115,7 +115,7 @@ def recorded(tmp_path, pair, *measures):
             "reference": {},
             "absent": {},
             "conditions": json.loads(json.dumps({name: part.conditions for name, part in readings.items()})),
-            "provenance": {"tables": write_tables(path, readings.values())},
+            "provenance": {"tables": write_tables(path, [part.tables for part in readings.values()])},
         }
     )
     write_record(path, record)
@@ -207,7 +207,7 @@ def test_a_model_agrees_with_itself():
 
 def test_models_of_different_vocabularies_are_not_compared():
     sides = {"artifact": SimpleNamespace(tokenizer=range(7)), "reference": SimpleNamespace(tokenizer=range(8))}
-    found = compare_next_tokens(Reading(), SimpleNamespace(**sides), KINDS.get("language_modelling"))
+    found = compare_next_tokens(Reading(), SimpleNamespace(**sides))
     assert set(found) == {"label_loyalty", "probability_loyalty", "fidelity_kl", "output_correlation"}
     assert all("different vocabularies" in reason for reason in found.values())
 

@@ -40,7 +40,7 @@ def lab_of(name, make_lab, *, model=None, epochs=1.0, examples=24):
 
 def subject_of(name, make_lab, *, model, **more):
     """What a saliency is given."""
-    from bench.methods.prune.saliency import Subject
+    from bench.methods.prune.site import Subject
 
     lab = lab_of(name, make_lab, model=model)
     return Subject(**{"model": model, "lab": lab, "seed": 0, **more})
@@ -48,15 +48,28 @@ def subject_of(name, make_lab, *, model, **more):
 
 def pruning_of(model, lab, **arguments):
     """A pruning in progress over `model` itself."""
-    from bench.methods.prune.prune import Prune
     from bench.methods.prune.run import Pruning
 
-    return Pruning(model, Prune(**{"sparsity": 0.5, **arguments}), lab)
+    return Pruning(model, prune(**{"sparsity": 0.5, **arguments}), lab)
+
+
+def prune(**arguments):
+    """`Prune` with arguments of its choices written `schedule__rounds=3`; a choice not named is the default one."""
+    from bench.methods.prune.prune import Prune
+
+    tables = {}
+    for key, value in arguments.items():
+        choice, dunder, inner = key.partition("__")
+        if dunder:
+            default = Prune.model_fields[choice].get_default(call_default_factory=True)
+            name = arguments.get(choice, default and default.called)
+            tables.setdefault(choice, {"name": name})[inner] = value
+    return Prune(**{key: value for key, value in arguments.items() if "__" not in key} | tables)
 
 
 def sites_of(model, unit, **where):
     """The sites of a model by the unit's name."""
-    from bench.methods.prune.unit import UNITS, Where
+    from bench.methods.prune.units import UNITS, Where
 
     return UNITS.get(unit)().sites(model, Where(**where))
 

@@ -15,14 +15,13 @@ from bench.measures.computation.trace import trace
 from bench.measures.storage.size import read_container
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize.grids.binary import Binary
-from bench.methods.quantize.grids.ternary import Ternary
-from bench.methods.quantize.halves import halved, trained_in_halves
-from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.activations import rounded_inputs
+from bench.methods.quantize.aware import prepared
+from bench.methods.quantize.grids import Binary, Ternary
 from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.scheme import SCHEMES
 from bench.methods.quantize.site import find_sites
-from bench.methods.quantize.training import prepared, rounded_inputs
-from bench.methods.quantize.work import Work
+from bench.methods.quantize.splitting import halved, trained_in_halves
 from bench.models.adapter import adapter_for
 from bench.models.heads import from_config
 from bench.models.modules import copy_model
@@ -78,7 +77,7 @@ def test_every_matrix_is_split_into_two_of_one_bit_with_half_the_ternary_scale(m
 
 def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, tiny_bert):
     model = tiny_bert()
-    work = Work(model=copy_model(model), method=method(), lab=make_lab())
+    work = method().work(copy_model(model), make_lab())
     sites = find_sites(work.model, ALL)
     aware = prepared(work, sites, {site.name: 2 for site in sites}, {})
     for site in sites:
@@ -94,12 +93,14 @@ def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, t
 def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab, tiny_bert, logits_of):
     lab = make_lab(lively(tiny_bert()))
     settings = method(budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", activation_bits=8)
-    work = Work(model=copy_model(lab.reference), method=settings, lab=lab)
+    work = settings.work(copy_model(lab.reference), lab)
     sites = find_sites(work.model, ALL)
-    mode = settings.chosen(MODES, "weights")
-    inputs = rounded_inputs(work, sites, mode)
+    scheme = settings.chosen(SCHEMES, "weights")
+    inputs = rounded_inputs(
+        work, sites, bits=scheme.activation_bits, grid=scheme.activation_grid, span=scheme.activation_span
+    )
     bits = {site.name: 2 for site in sites}
-    halves, aware = trained_in_halves(work, sites, bits, inputs, ternary_share=mode.ternary_share)
+    halves, aware = trained_in_halves(work, sites, bits, inputs, ternary_share=scheme.ternary_share)
     with aware.standing():
         fake = logits_of(work.model)
     for half in halves:
@@ -119,9 +120,9 @@ def test_the_stage_trains_ternary_weights_for_its_share_and_binary_ones_for_the_
 
     def watched(method, model, lab, aware, *, share):
         kinds = {type(module) for module in model.modules()} & {SummedLinear, SummedEmbedding}
-        seen.append((share, {type(latent.place.quantizer.grid) for latent in aware._latent}, len(kinds)))
+        seen.append((share, {type(latent.matrix.quantizer.grid) for latent in aware._latent}, len(kinds)))
 
-    monkeypatch.setattr("bench.methods.quantize.halves.train_aware", watched)
+    monkeypatch.setattr("bench.methods.quantize.splitting.train_aware", watched)
     method(budget=3.0, ternary_share=0.25).compress(tiny_bert(), make_lab())
     assert seen == [(0.25, {Ternary}, 0), (0.75, {Binary}, 2)]
 

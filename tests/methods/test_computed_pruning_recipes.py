@@ -8,7 +8,7 @@ from made_pruning import lab_of, made
 
 from bench.methods.prune.sparsify import Sparsify
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
 RUNS = [
     ("obd", "bert", 0.75),
@@ -28,9 +28,9 @@ RUNS = [
 def test_the_recipe_runs_and_zeroes_what_it_says(make_lab, recipe, name, share):
     lab = lab_of(name, make_lab, epochs=2.0)
     model = lab.reference
-    for method in load_recipe(
-        recipe, {"examples": 8} if recipe in ("obd", "michel-heads", "jacobian-rnn") else None
-    ).methods():
+    for method in methods_of(
+        load_recipe(recipe, {"saliency.examples": 8} if recipe in ("obd", "michel-heads", "jacobian-rnn") else None)
+    ):
         elsewhere = isinstance(method, Sparsify)
         model = (method.model_copy(update={"dense_elsewhere": True}) if elsewhere else method).compress(model, lab)
     if share is not None and recipe != "two-to-four":
@@ -48,7 +48,7 @@ def test_the_recipe_runs_and_zeroes_what_it_says(make_lab, recipe, name, share):
 
 def test_heads_are_cut_out_after_they_were_masked(make_lab):
     lab = lab_of("bert", make_lab)
-    prune, shrink = load_recipe("michel-heads", {"examples": 8}).methods()
+    prune, shrink = methods_of(load_recipe("michel-heads", {"saliency.examples": 8}))
     masked = prune.compress(lab.reference, lab)
     cut = shrink.compress(masked, lab)
     ids = torch.tensor([[5, 6, 7, 8]])

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from bench.base.errors import BenchError
-from bench.methods.prune.gates import Learned
-from bench.methods.prune.saliency import SALIENCIES
-from bench.spec.recipe import load_recipe, recipe_names
+from bench.methods.prune.learned import Learned
+from bench.methods.prune.saliencies import SALIENCIES
+from bench.plan.recipes import load_recipe, methods_of
+from bench.spec.recipe import recipe_names
 from bench.training.hooks import Hook
 
 COMPRESSING = [name for name in recipe_names() if load_recipe(name).stages]
@@ -56,7 +57,7 @@ def compress(recipe, model, lab, watch):
         return type(lab).train(lab, subject, hooks=[*hooks, watch], **options)
 
     object.__setattr__(lab, "train", train)
-    for method in recipe.methods():
+    for method in methods_of(recipe):
         model = method.compress(model, lab)
         watch.look()
     return model
@@ -76,5 +77,7 @@ def test_a_recipe_holds_at_most_three_copies(name, make_lab, tiny_bert):
         compress(load_recipe(name), reference, lab, watch)
     except BenchError as error:
         pytest.skip(f"not for an encoder: {error}")
-    learned = any(issubclass(SALIENCIES.get(stage.arguments.get("saliency", "magnitude")), Learned) for stage in stages)
+    learned = any(
+        issubclass(type(SALIENCIES.made(stage.arguments.get("saliency", "magnitude"))), Learned) for stage in stages
+    )
     assert one <= watch.most <= (6.1 if learned else 3.1) * one

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
@@ -32,7 +33,7 @@ EACH = {
     "halt": Halt(),
     "integer": Integer(examples=16),
     "layerdrop": LayerDrop(),
-    "prune": Prune(sparsity=0.5, rounds=2),
+    "prune": prune(sparsity=0.5, schedule__rounds=2),
     "quantize": Quantize(),
     "replace": Replace(),
     "shallow": Shallow(),
@@ -99,8 +100,8 @@ UNSEEDED = {
     "factorize-drone": Factorize(solver="drone", ratio=0.25, budget=0),
     "integer": Integer(examples=16),
     "prune": Prune(sparsity=0.5, budget=0),
-    "prune-fisher": Prune(sparsity=0.5, budget=0, saliency="fisher", examples=8),
-    "prune-heads": Prune(sparsity=0.5, budget=0, unit="head", saliency="gate-gradient", examples=8),
+    "prune-fisher": prune(sparsity=0.5, budget=0, saliency="fisher", saliency__examples=8),
+    "prune-heads": prune(sparsity=0.5, budget=0, unit="head", saliency="gate-gradient", saliency__examples=8),
     "quantize": Quantize(),
     "quantize-static": Quantize(scheme="static", examples=16),
     "quantize-codebook": Quantize(scheme="weights", grid="codebook", bits=3),
@@ -117,7 +118,7 @@ SEEDED = {
     "halt-untrained": Halt(budget=0),
     "integer-trained": Integer(examples=16, budget=1),
     "prune-random": Prune(sparsity=0.5, budget=0, saliency="random"),
-    "prune-obd": Prune(sparsity=0.5, budget=0, saliency="obd", examples=8, probes=1),
+    "prune-obd": prune(sparsity=0.5, budget=0, saliency="obd", saliency__examples=8, saliency__probes=1),
     "quantize-trained": Quantize(budget=1),
 }
 
@@ -142,7 +143,7 @@ def test_what_is_seeded_is_another_under_another_seed(name, make_lab, tiny_bert,
 
 @pytest.mark.parametrize("name", EACH)
 def test_every_argument_is_described(name):
-    fields = METHODS.get(name).arguments()
+    fields = METHODS.get(name).model_fields
     undescribed = [key for key, field in fields.items() if not field.description]
     assert not undescribed
 

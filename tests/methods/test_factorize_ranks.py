@@ -11,7 +11,7 @@ from bench.base.errors import MethodError
 from bench.layers.factorized import FactorizedLinear
 from bench.methods.base.listening import alike, run
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.factorize.loss_budget import SHARES
+from bench.methods.factorize.ranks import SHARES
 from bench.models.adapter import adapter_for
 from bench.tasks.kinds.kind import KINDS
 

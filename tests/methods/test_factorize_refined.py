@@ -13,7 +13,8 @@ from bench.methods.base.tuned import frozen_reference
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import RECIPES_DIR, load_recipe
+from bench.plan.recipes import load_recipe, methods_of
+from bench.spec.recipe import RECIPES_DIR
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
@@ -87,7 +88,7 @@ def models_of(kind):
 @pytest.mark.parametrize("name", [*RECIPES, "low-rank-int8"])
 def test_no_recipe_holds_more_than_three_models_at_once(name, make_lab, tiny_bert):
     """Counted where training starts and where the stages end: the reference and the given model among them."""
-    methods = [_fitting(method) for method in load_recipe(name).methods()]
+    methods = [_fitting(method) for method in methods_of(load_recipe(name))]
     model, lab = _model_for(name, make_lab, tiny_bert)
     kind, before, counts = type(model), models_of(type(model)) - 1, []
     object.__setattr__(lab, "train", lambda model, **others: counts.append(models_of(kind) - before))
@@ -99,7 +100,7 @@ def test_no_recipe_holds_more_than_three_models_at_once(name, make_lab, tiny_ber
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipes_result_is_smaller_and_runs(name, make_lab, tiny_bert):
-    (method,) = [_fitting(method) for method in load_recipe(name).methods()]
+    (method,) = [_fitting(method) for method in methods_of(load_recipe(name))]
     model, lab = _model_for(name, make_lab, tiny_bert)
     object.__setattr__(lab, "train", lambda *args, **others: None)
     smaller = method.compress(model, lab)

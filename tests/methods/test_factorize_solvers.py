@@ -9,14 +9,11 @@ from pydantic import ValidationError
 from bench.base.errors import BenchError, MethodError
 from bench.layers.factorized import FactorizedLinear
 from bench.methods.base.listening import alike
-from bench.methods.factorize.bottleneck import Bottleneck
 from bench.methods.factorize.calibration import Moment, calibrate
-from bench.methods.factorize.drone import Drone
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.factorize.semi_nmf import semi_nmf
+from bench.methods.factorize.matrix_solvers import Bottleneck, Drone, Svd, semi_nmf
 from bench.methods.factorize.sites import find_sites
 from bench.methods.factorize.solver import SOLVERS, MatrixSolver
-from bench.methods.factorize.svd import Svd
 from bench.models.adapter import adapter_for
 
 SHAPES = [(12, 20), (20, 12), (9, 9)]
@@ -178,7 +175,7 @@ def test_an_unknown_solver_suggests_the_nearest():
 
 
 def test_solvers_register_once():
-    with pytest.raises(BenchError, match="registered already"):
+    with pytest.raises(BenchError, match="registered twice"):
         SOLVERS.register("svd")(Svd)
 
 

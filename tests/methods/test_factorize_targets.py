@@ -153,8 +153,8 @@ def test_the_break_even_of_a_tied_embedding_counts_the_matrix_of_its_softmax(mak
 
 
 def test_a_narrow_embedding_claims_bytes_alone():
-    assert Factorize(rank=8, targets="embedding").claims() == {"bytes"}
-    assert Factorize(rank=8, targets="embedding+ffn_in").claims() == {"bytes", "macs", "time"}
+    assert Factorize(rank=8, targets="embedding").saving() == {"bytes"}
+    assert Factorize(rank=8, targets="embedding+ffn_in").saving() == {"bytes", "macs", "time"}
 
 
 def test_an_embedding_is_factorized_once(make_lab):

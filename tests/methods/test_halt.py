@@ -24,7 +24,7 @@ from bench.methods.quantize.quantize import Quantize
 from bench.methods.replace.replace import Replace
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.training.ponder import PonderTerm
 
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3]])
@@ -214,6 +214,6 @@ def test_orders_that_make_no_sense_are_refused(universal, make_lab):
 
 
 def test_the_recipe_is_a_shared_layer_and_halting_with_the_published_settings():
-    share, halt = load_recipe("universal-transformer").methods()
+    share, halt = methods_of(load_recipe("universal-transformer"))
     assert (share.map, share.parts, share.budget) == ("all", (), 0)
     assert (halt.adaptive, halt.coordinates, halt.epsilon, halt.ponder, halt.bias) == (True, True, 0.01, 0.01, 1.0)

@@ -27,7 +27,7 @@ from bench.methods.exit.halt import Halt
 from bench.methods.quantize.integer import Integer
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
 
 @pytest.fixture
@@ -205,6 +205,6 @@ def test_other_activations_and_no_examples_are_refused(model, make_lab):
 
 def test_the_recipe_is_this_method_and_says_what_it_lacks():
     recipe = load_recipe("i-bert")
-    assert recipe.methods() == [Integer(budget=1.0)]
+    assert methods_of(recipe) == [Integer(budget=1.0)]
     assert recipe.file.status == "mechanism"
     assert "stay in float" in recipe.file.missing

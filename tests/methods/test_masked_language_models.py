@@ -16,7 +16,7 @@ from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.spec.suite import Source, Task
 from bench.tasks.kinds.kind import KINDS
 
@@ -104,7 +104,7 @@ def test_a_pruned_table_has_its_zeros_at_both_ends(masked_lab, tokenizer, tmp_pa
 
 def test_gordon_prunes_in_masked_language_modelling_from_the_pretrained_weights(masked_lab):
     model = build("bert")
-    pruned = load_recipe("gordon", {"sparsity": 0.7}).methods()[0].compress(model, masked_lab(model, epochs=4.0))
+    pruned = methods_of(load_recipe("gordon", {"sparsity": 0.7}))[0].compress(model, masked_lab(model, epochs=4.0))
     matrices = [each.weight for each in adapter_for(pruned).linears(pruned).values()]
     for weight in (*matrices, table_and_output(pruned)[0].weight):
         assert (weight == 0).float().mean() == pytest.approx(0.7, abs=1e-3)
@@ -142,8 +142,8 @@ def test_a_mask_from_masked_language_modelling_is_as_sparse_as_asked_and_leaves_
         train(self, share, **more)
 
     monkeypatch.setattr(Pruning, "train", watched)
-    values = {"rounds": 2, "budget": 3.0, "sparsity": 0.7, "masks_from": "texts"}
-    result = load_recipe("bert-tickets", values).methods()[0].compress(model, lab)
+    values = {"schedule.rounds": 2, "budget": 3.0, "sparsity": 0.7, "schedule.masks_from": "texts"}
+    result = methods_of(load_recipe("bert-tickets", values))[0].compress(model, lab)
     assert [kind for kind, _ in trained] == ["masked_language_modelling"] * 2 + ["classification"]
     start = {name: each.weight for name, each in adapter_for(pretrained).linears(pretrained).items()}
     for name, weight in trained[-1][1].items():

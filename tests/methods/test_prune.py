@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.prune.prune import Prune
@@ -57,7 +58,7 @@ def test_rounds_reach_the_same_sparsity_by_equal_factors(make_lab, tiny_bert, mo
         "tune",
         lambda self, model, lab, **options: seen.append((encoder_weights(model) == 0).float().mean().item()),
     )
-    Prune(sparsity=0.875, rounds=3).compress(tiny_bert(), lab)
+    prune(sparsity=0.875, schedule__rounds=3).compress(tiny_bert(), lab)
     assert seen == pytest.approx([0.5, 0.75, 0.875], abs=1e-4)
 
 

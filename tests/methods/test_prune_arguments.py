@@ -7,17 +7,17 @@ import re
 import pytest
 import torch
 from made_pruning import made, pruning_of, sites_of, subject_of
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from bench.base.errors import MethodError, SuiteError, UnknownNameError
-from bench.library.catalog import describe
-from bench.methods.prune.penalty import PENALTIES
+from bench.base.errors import SuiteError, UnknownNameError
+from bench.library.catalog import describe, listing
+from bench.methods.prune.penalties import PENALTIES
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.saliency import SALIENCIES, Elementwise
-from bench.methods.prune.schedule import SCHEDULES
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.unit import UNITS
-from bench.spec.recipe import load_recipe
+from bench.methods.prune.saliencies import SALIENCIES, Elementwise
+from bench.methods.prune.schedules import SCHEDULES
+from bench.methods.prune.selectors import SELECTORS
+from bench.methods.prune.units import UNITS
+from bench.plan.recipes import load_recipe, methods_of
 
 
 class Powered(Elementwise):
@@ -55,34 +55,35 @@ def test_a_saliency_of_ones_own_has_its_argument_in_recipes_and_overrides(regist
     weights = made("bert")
     site = sites_of(weights, "weight")[0]
     magnitude = site.pieces[0].parameter.detach().abs().flatten()
-    for given, power in (("power = -2", -2.0), ("", 1.0)):
-        (method,) = recipe(f'saliency = "powered"\n{given}').methods()
-        saliency = method.chosen(SALIENCIES, "powered")
-        found = saliency.scores([site], subject_of("bert", make_lab, model=weights))[site.name]
+    for given, power in (('{ name = "powered", power = -2 }', -2.0), ('"powered"', 1.0)):
+        (method,) = methods_of(recipe(f"saliency = {given}"))
+        found = method.saliency.scores([site], subject_of("bert", make_lab, model=weights))[site.name]
         torch.testing.assert_close(found, magnitude**power)
-    changed = recipe('saliency = "powered"', {"power": -1, "pooling": "max"})
-    assert changed.name == "mine[power=-1,pooling=max]"
-    assert changed.methods()[0].chosen(SALIENCIES, "powered") == Powered(power=-1.0, pooling="max")
+    changed = recipe('saliency = "powered"', {"saliency.power": -1, "saliency.pooling": "max"})
+    assert changed.name == "mine[saliency.power=-1,saliency.pooling=max]"
+    assert methods_of(changed)[0].saliency == Powered(power=-1.0, pooling="max")
 
 
 def test_its_weights_go_by_its_scores(registered, make_lab):
     registered("powered", Powered)
     model = made("bert")
-    smallest = pruning_of(made("bert"), make_lab(model), saliency="powered", power=-1.0)
+    smallest = pruning_of(made("bert"), make_lab(model), saliency="powered", saliency__power=-1.0)
     largest = pruning_of(made("bert"), make_lab(model), saliency="powered")
     for run in (smallest, largest):
         run.cut(0.5)
     assert not any((smallest.masks[name] & mask).any() for name, mask in largest.masks.items())
 
 
-def test_its_argument_is_checked_where_it_is_read(registered, recipe):
+def test_its_argument_is_checked_at_its_place(registered, recipe):
     registered("powered", Powered)
-    with pytest.raises(SuiteError, match=r"mine.toml: stages\[0\]: power: expected a number, found 'two'"):
-        recipe('saliency = "powered"\npower = "two"')
-    with pytest.raises(SuiteError, match="power belongs to saliency 'powered', found 'magnitude'"):
-        recipe("power = 2.0")
-    with pytest.raises(UnknownNameError, match=r"no argument named 'powr'\. Did you mean 'power'\?"):
-        recipe('saliency = "powered"', {"powr": 2.0})
+    with pytest.raises(SuiteError, match=r"mine.toml: stage 1: saliency.power: expected a number, found 'two'"):
+        recipe('saliency = { name = "powered", power = "two" }')
+    with pytest.raises(SuiteError, match=r"stage 1: saliency.powr: .*'powered' named 'powr'. Did you mean 'power'\?"):
+        recipe('saliency = { name = "powered", powr = 2.0 }')
+    with pytest.raises(
+        SuiteError, match=r"saliency.power: no argument of saliency 'magnitude' .* of saliency 'powered'"
+    ):
+        recipe('saliency = { name = "magnitude", power = 2.0 }')
 
 
 def test_an_argument_that_must_be_given_is_asked_for(registered, recipe):
@@ -92,77 +93,96 @@ def test_an_argument_that_must_be_given_is_asked_for(registered, recipe):
         power: float
 
     registered("strict", Strict)
-    with pytest.raises(SuiteError, match=r"stages\[0\]: power: missing\. Add power = …"):
+    with pytest.raises(SuiteError, match=r"stage 1: saliency: missing\. Add power = …"):
         recipe('saliency = "strict"')
-    assert recipe('saliency = "strict"\npower = 1.0').stages[0].arguments["power"] == 1.0
-
-
-def test_a_choice_may_not_take_a_name_of_the_methods_own(registered):
-    class Clash(Powered):
-        """With an argument that pruning has."""
-
-        scope: str = "global"
-
-    registered("clash", Clash)
-    with pytest.raises(MethodError, match=r"saliency 'clash': the method has an argument 'scope' too\."):
-        Prune(sparsity=0.5, saliency="clash")
+    stage = recipe('saliency = { name = "strict", power = 1.0 }').stages[0]
+    assert stage.arguments["saliency"] == {"name": "strict", "pooling": "sum", "power": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("overrides", "name", "given"),
     [
-        ({"gate_start": 5.0}, "gate_start belongs to saliency 'hard-concrete', found 'magnitude'"),
-        ({"gate_start": 2.197}, "gate_start belongs to saliency 'hard-concrete', found 'magnitude'"),
-        ({"block": "4+4"}, "block belongs to unit 'block' or 'hybrid', found 'weight'"),
-        ({"rewind": "start", "schedule": "gradual"}, "rewind belongs to schedule 'rounds' or 'until', found 'gradual'"),
-        ({"probes": 2, "saliency": "fisher"}, "probes belongs to saliency 'obd', found 'fisher'"),
-        ({"rounds": 3, "schedule": "until"}, "rounds belongs to schedule 'rounds', found 'until'"),
+        ({"saliency": "random"}, "mine[saliency=random]", "random"),
         (
-            {"penalty_weight": 0.1},
-            "penalty_weight belongs to saliency 'hard-concrete' or 'soft-movement' or penalty 'group-lasso', "
-            "found 'magnitude' and no penalty",
+            {"saliency.start": 1.5, "saliency": "hard-concrete", "schedule": "gradual"},
+            "mine[saliency.start=1.5,saliency=hard-concrete,schedule=gradual]",
+            {"name": "hard-concrete", "start": 1.5},
         ),
-        ({"gate_stat": 5.0}, "no key named 'gate_stat'. Did you mean 'gate_start'?"),
+        (
+            {"1.saliency": {"name": "magnitude", "pooling": "max"}},
+            "mine[1.saliency=magnitude,1.saliency.pooling=max]",
+            {"name": "magnitude", "pooling": "max"},
+        ),
     ],
 )
-def test_an_argument_of_a_choice_that_was_not_made_is_refused(arguments, says):
-    with pytest.raises(ValidationError, match=re.escape(says)):
-        Prune(sparsity=0.5, **arguments)
+def test_an_override_names_a_choice_or_one_of_its_arguments(recipe, overrides, name, given):
+    changed = recipe('saliency = { name = "obd", probes = 2 }', overrides)
+    assert changed.name == name
+    assert methods_of(changed)[0].saliency.table(stated=True) == given
 
 
-def test_stages_hold_what_is_not_at_its_default_as_it_was_understood(recipe):
-    text = 'unit = "block"\nblock = "8+16"\nsaliency = "hard-concrete"\nschedule = "gradual"\ngate_start = 5'
-    (stage,) = recipe(f"{text}\ngate_temperature = {2 / 3}\npenalty_weight = 1").stages
-    always = {"sparsity", "scope", "rounds", "budget", "learning_rate", "alpha", "temperature"}
-    assert {name: value for name, value in stage.arguments.items() if name not in always} == {
-        "unit": "block",
-        "block": (8, 16),
-        "saliency": "hard-concrete",
+def test_an_override_of_an_argument_keeps_the_others_of_its_choice(recipe):
+    (method,) = methods_of(recipe('saliency = { name = "obd", probes = 2 }', {"saliency.examples": 8}))
+    assert method.saliency.table(stated=True) == {"name": "obd", "examples": 8, "probes": 2}
+    (method,) = methods_of(recipe("", {"schedule.rounds": 3}))
+    assert method.schedule.table(stated=True) == {"name": "rounds", "rounds": 3}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"gate_start": 5.0}, "no argument named 'gate_start'"),
+        ({"rewind": "start"}, "'rewind' is an argument of a choice: write schedule.rewind"),
+        ({"penalty_weight": 1.0}, "'penalty_weight' is an argument of a choice: write saliency.penalty_weight"),
+        ({"penalty.weight": 1.0}, "the recipe has no penalty. Name one of: group-lasso"),
+        ({"sparsity.start": 1.0}, "'sparsity' has no arguments of its own"),
+        ({"saliency": "magntude"}, "no saliency named 'magntude'. Did you mean 'magnitude'?"),
+        ({"saliency": 3}, "expected the name of a saliency or a table"),
+        ({"schedule": "gradual", "schedule.rewind": "start"}, "It is an argument of schedule 'rounds' and 'until'."),
+    ],
+)
+def test_an_override_that_fits_no_choice_is_refused(recipe, overrides, says):
+    with pytest.raises((SuiteError, UnknownNameError), match=re.escape(says)):
+        recipe("", overrides)
+
+
+def test_a_stage_holds_every_argument_as_it_was_understood_and_states_what_differs(recipe):
+    text = 'unit = { name = "block", size = "8+16" }\nschedule = "gradual"'
+    saliency = f'saliency = {{ name = "hard-concrete", start = 5, temperature = {2 / 3}, penalty_weight = 1 }}'
+    loaded = recipe(f"{text}\n{saliency}")
+    (stage,), (method,) = loaded.stages, methods_of(loaded)
+    assert stage.arguments.keys() == Prune.model_fields.keys()
+    assert stage.arguments["unit"] == {"name": "block", "size": (8, 16)}
+    assert stage.arguments["saliency"].keys() == {"name", *type(method.saliency).model_fields}
+    assert isinstance(stage.arguments["saliency"]["start"], float)
+    assert method.stated() == {
+        "sparsity": 0.5,
+        "unit": {"name": "block", "size": [8, 16]},
+        "saliency": {"name": "hard-concrete", "start": 5.0, "penalty_weight": 1.0},
         "schedule": "gradual",
-        "gate_start": 5.0,
-        "penalty_weight": 1.0,
     }
-    assert isinstance(stage.arguments["gate_start"], float)
 
 
-def test_two_choices_that_have_the_same_argument_both_get_it():
-    arguments = {"saliency": "hard-concrete", "schedule": "gradual", "penalty": "group-lasso", "penalty_weight": 2.0}
-    method = Prune(**arguments, sparsity=0.5)
-    chosen = method.chosen(SALIENCIES, "hard-concrete"), method.chosen(PENALTIES, "group-lasso")
-    assert [each.penalty_weight for each in chosen] == [2.0, 2.0]
+def test_two_choices_may_have_arguments_of_one_name():
+    saliency, penalty = {"name": "hard-concrete", "start": 1.0}, {"name": "group-lasso", "weight": 2.0}
+    method = Prune(sparsity=0.5, start="source", schedule="gradual", saliency=saliency, penalty=penalty)
+    assert (method.start, method.saliency.start, method.penalty.weight) == ("source", 1.0, 2.0)
 
 
 def test_what_is_shown_of_pruning_names_each_argument_below_its_choice():
     shown = describe("prune")["method"]
-    assert {"sparsity", "saliency"} <= set(shown["arguments"])
-    assert not {"gate_start", "probes", "block"} & set(shown["arguments"])
+    assert shown["arguments"]["saliency"] == "name or table of a saliency, default 'magnitude': what a unit is worth"
+    assert not {"probes", "size", "rounds"} & set(shown["arguments"])
     assert set(shown["arguments of saliency 'obd'"]) == {"pooling", "examples", "probes"}
     assert describe("obd")["saliency of prune"]["arguments"] == shown["arguments of saliency 'obd'"]
-    assert shown["arguments of unit 'block'"]["block"].endswith("default (4, 4): rows and columns of a block, 4+4")
+    assert shown["arguments of unit 'block'"]["size"].endswith("default (4, 4): rows and columns of a block, 4+4")
+    listed = {(row["choice"], row["name"]): row["arguments"] for row in listing("choices")}
+    assert listed["saliency", "obd"] == "pooling, examples, probes"
+    assert listed["saliency", "random"] == "-"
 
 
 @pytest.mark.parametrize("registry", [UNITS, SALIENCIES, SELECTORS, SCHEDULES, PENALTIES], ids=lambda each: each.kind)
-def test_every_choice_has_its_arguments_described_and_none_that_pruning_has(registry):
+def test_every_choice_has_its_arguments_described_and_none_called_name(registry):
     for _, plugin in registry.items():
-        assert not plugin.model_fields.keys() & Prune.model_fields.keys()
+        assert "name" not in plugin.model_fields
         assert all(field.description for field in plugin.model_fields.values())

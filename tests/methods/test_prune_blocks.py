@@ -5,12 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from made_pruning import lab_of, made, sites_of
+from made_pruning import lab_of, made, prune, sites_of
 from torch import nn
 
 from bench.methods.prune.proximal import Shrinking, shrink
-from bench.methods.prune.prune import Prune
-from bench.methods.prune.site import Piece, Site
+from bench.methods.prune.site import Site, SitePiece
 from bench.models.adapter import adapter_for
 
 
@@ -24,7 +23,7 @@ def test_the_proximal_step_zeroes_exactly_the_blocks_shorter_than_it():
     torch.manual_seed(0)
     before = torch.randn(10, 6)
     weight = nn.Parameter(before.clone())
-    shrink(Site(name="s", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(4, 4)),)), 2.5)
+    shrink(Site(name="s", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(4, 4)),)), 2.5)
     lengths = [float(block.norm()) for block in blocks(before)]
     assert min(lengths) < 2.5 < max(lengths)
     for old, new in zip(blocks(before), blocks(weight.detach()), strict=True):
@@ -40,14 +39,14 @@ def test_the_proximal_step_zeroes_exactly_the_blocks_shorter_than_it():
 def test_a_penalty_of_length_zero_changes_nothing():
     before = torch.randn(8, 8)
     weight = nn.Parameter(before.clone())
-    site = Site(name="s", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(4, 4)),))
+    site = Site(name="s", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(4, 4)),))
     shrink(site, 0.0)
     assert torch.equal(weight, before)
 
 
 def test_the_step_is_as_long_as_the_learning_rate_times_the_weight_of_the_penalty():
     weight = nn.Parameter(torch.ones(4, 4))  # of norm 4
-    site = Site(name="s", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(4, 4)),))
+    site = Site(name="s", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(4, 4)),))
     hook = Shrinking([site], 10.0)
     hook.after_step(SimpleNamespace(optimizer=SimpleNamespace(param_groups=[{"lr": 0.1}])))
     assert float(weight.detach().norm()) == pytest.approx(3.0)
@@ -68,17 +67,17 @@ def test_a_head_shrinks_as_one_group_over_all_its_matrices():
 def test_zeros_of_a_recurrent_network_come_in_whole_blocks_only(make_lab, block):
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model, epochs=12.0)
-    pruned = Prune(
+    pruned = prune(
         sparsity=0.5,
         unit="block",
-        block=block,
-        pooling="max",
+        unit__size=block,
+        saliency__pooling="max",
         schedule="ramp",
-        settle_share=0.5,
-        every=2,
+        schedule__settle_share=0.5,
+        schedule__every=2,
         budget=1.0,
         penalty="group-lasso",
-        penalty_weight=1.0,
+        penalty__weight=1.0,
     ).compress(model, lab)
     gone = total = 0
     for module in adapter_for(pruned).linears(pruned).values():
@@ -94,8 +93,8 @@ def test_the_penalty_alone_brings_blocks_to_exactly_zero_and_more_of_it_more(mak
     for weight in (0.0, 200.0, 400.0):
         model = made("bench-lstm-lm")
         lab = lab_of("bench-lstm-lm", make_lab, model=model, epochs=2.0)
-        arguments = {"unit": "block", "budget": 1.0, "penalty": "group-lasso", "penalty_weight": weight}
-        pruned = Prune(sparsity=0.0, **arguments).compress(model, lab)
+        arguments = {"unit": "block", "budget": 1.0, "penalty": "group-lasso", "penalty__weight": weight}
+        pruned = prune(sparsity=0.0, **arguments).compress(model, lab)
         cells = [
             cell for module in adapter_for(pruned).linears(pruned).values() for cell in blocks(module.weight.detach())
         ]
@@ -106,12 +105,12 @@ def test_the_penalty_alone_brings_blocks_to_exactly_zero_and_more_of_it_more(mak
 def test_the_threshold_of_larger_blocks_is_higher_by_the_fourth_root_of_their_elements(make_lab):
     from made_pruning import pruning_of
 
-    from bench.methods.prune.schedules.ramp import ends
+    from bench.methods.prune.ramp import ends
 
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model)
     single, block = (
-        ends(pruning_of(model, lab, sparsity=0.9, schedule="ramp", pooling="max", unit=unit))
+        ends(pruning_of(model, lab, sparsity=0.9, schedule="ramp", saliency__pooling="max", unit=unit))
         for unit in ("weight", "block")
     )
     assert {name: end * 2 for name, end in single.items()} == pytest.approx(block)

@@ -7,16 +7,23 @@ import dataclasses
 import pytest
 import torch
 from families import FAMILIES, make, state
+from made_pruning import prune
 from pydantic import ValidationError
 
 from bench.base.errors import MethodError
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.run import Pruning
-from bench.methods.prune.transfer import carry
+from bench.methods.prune.schedules import carry
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
-CARRIED = {"schedule": "gradual", "start": "source", "sparsity": 0.5, "scope": "layer", "weights_from": "others"}
+CARRIED = {
+    "schedule": "gradual",
+    "start": "source",
+    "sparsity": 0.5,
+    "scope": "layer",
+    "schedule__weights_from": "others",
+}
 
 
 def zeros(model):
@@ -42,9 +49,9 @@ def lab(tiny_bert, two_tasks):
 
 
 def test_what_was_pruned_elsewhere_comes_over_without_its_head(lab, tiny_bert, begins):
-    pruned = Prune(**CARRIED).compress(lab.reference, lab)
+    pruned = prune(**CARRIED).compress(lab.reference, lab)
     other = lab.elsewhere("others")
-    found = Prune(**{**CARRIED, "weights_from": None}).compress(other.reference, other).state_dict()
+    found = prune(**{**CARRIED, "schedule__weights_from": None}).compress(other.reference, other).state_dict()
     here, own = begins[1], lab.fresh(4, True).state_dict()
     assert {name for name in here if not torch.equal(here[name], own[name])} <= {
         name for name in here if name.startswith("bert.")
@@ -56,9 +63,9 @@ def test_what_was_pruned_elsewhere_comes_over_without_its_head(lab, tiny_bert, b
 
 def test_the_masks_of_the_other_task_stay_while_this_one_is_learned(lab):
     other = lab.elsewhere("others")
-    found = zeros(Prune(**{**CARRIED, "weights_from": None}).compress(other.reference, other))
-    untrained = Prune(**CARRIED, afterwards=0.0).compress(lab.reference, lab)
-    trained = Prune(**CARRIED, afterwards=2.0).compress(lab.reference, lab)
+    found = zeros(prune(**{**CARRIED, "schedule__weights_from": None}).compress(other.reference, other))
+    untrained = prune(**CARRIED, schedule__afterwards=0.0).compress(lab.reference, lab)
+    trained = prune(**CARRIED, schedule__afterwards=2.0).compress(lab.reference, lab)
     assert all(torch.equal(mask, zeros(trained)[name]) for name, mask in found.items())
     assert all(mask.float().mean() == pytest.approx(0.5, abs=1e-3) for mask in found.values())
     one, two = untrained.state_dict(), trained.state_dict()
@@ -66,7 +73,7 @@ def test_the_masks_of_the_other_task_stay_while_this_one_is_learned(lab):
 
 
 def test_with_learned_scores_as_well(lab, begins):
-    pruned = Prune(**{**CARRIED, "saliency": "movement"}).compress(lab.reference, lab)
+    pruned = prune(**{**CARRIED, "saliency": "movement"}).compress(lab.reference, lab)
     assert len(begins) == 2
     assert sum(mask.sum() for mask in zeros(pruned).values()) == sum(
         (begins[1][f"{name}.weight"] == 0).sum() for name in zeros(pruned)
@@ -75,10 +82,10 @@ def test_with_learned_scores_as_well(lab, begins):
 
 
 def test_frozen_embeddings_are_frozen_on_both_tasks(lab):
-    kept = Prune(**CARRIED, freeze_embeddings=True).compress(lab.reference, lab)
+    kept = prune(**CARRIED, freeze_embeddings=True).compress(lab.reference, lab)
     start = adapter_for(kept).word_embedding(lab.fresh(4, True)).weight
     assert torch.equal(adapter_for(kept).word_embedding(kept).weight, start)
-    moved = Prune(**CARRIED).compress(lab.reference, lab)
+    moved = prune(**CARRIED).compress(lab.reference, lab)
     assert not torch.equal(adapter_for(moved).word_embedding(moved).weight, start)
     assert adapter_for(kept).word_embedding(kept).weight.requires_grad
 
@@ -86,7 +93,7 @@ def test_frozen_embeddings_are_frozen_on_both_tasks(lab):
 def test_a_task_with_another_encoder_is_refused_before_anything_is_trained(tiny_bert, two_tasks, begins):
     shallow = dataclasses.replace(two_tasks(kind_of_other="shallow"), reference=tiny_bert())
     with pytest.raises(MethodError, match=r"nothing can come from 'others': .* they differ in .*layer\.2"):
-        Prune(**CARRIED).compress(shallow.reference, shallow)
+        prune(**CARRIED).compress(shallow.reference, shallow)
     assert not begins
 
 
@@ -96,21 +103,24 @@ def test_a_task_with_another_encoder_is_refused_before_anything_is_trained(tiny_
         ({"start": "given"}, "weights_from begins anew"),
         ({"alpha": 0.5}, "neither alpha"),
         ({"delta": True}, "nor delta"),
-        ({"weights_from": None, "afterwards": 2.0}, "afterwards is the training that follows weights_from"),
+        (
+            {"schedule__weights_from": None, "schedule__afterwards": 2.0},
+            "afterwards is the training that follows weights_from",
+        ),
         ({"schedule": "rounds"}, "weights_from"),
     ],
 )
 def test_weights_from_is_refused_where_it_makes_no_sense(changes, says):
     with pytest.raises(ValidationError, match=says):
-        Prune(**{**CARRIED, **changes})
+        prune(**{**CARRIED, **changes})
 
 
-def test_the_recipe_names_its_other_task_and_old_keys_stay():
-    (method,) = load_recipe("gordon", {"weights_from": "captions-mlm"}).methods()
+def test_the_recipe_names_its_other_task():
+    (method,) = methods_of(load_recipe("gordon", {"schedule.weights_from": "captions-mlm"}))
     assert method.tasks() == ("captions-mlm",)
-    (plain,) = load_recipe("gordon").methods()
+    (plain,) = methods_of(load_recipe("gordon"))
     assert plain.tasks() == ()
-    assert not {"weights_from", "afterwards"} & set(plain.model_dump())
+    assert plain.stated()["schedule"] == "gradual"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

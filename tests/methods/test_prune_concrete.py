@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_pruning import prune
 
 from bench.methods.prune.concrete import HardConcrete
-from bench.methods.prune.gated import GateHook, fold, train_gates
-from bench.methods.prune.gated_chance import ConcreteGates
-from bench.methods.prune.prune import Prune
+from bench.methods.prune.gates import GateHook, fold, train_gates
 from bench.methods.prune.run import Pruning
 from bench.models.adapter import adapter_for
 
 
 def gated(**options):
-    return Prune(**{"saliency": "hard-concrete", "schedule": "gradual", "budget": 1, "settle_share": 0, **options})
+    return prune(
+        **{"saliency": "hard-concrete", "schedule": "gradual", "budget": 1, "schedule__settle_share": 0, **options}
+    )
 
 
 def diff(**options):
@@ -24,13 +25,13 @@ def diff(**options):
             "delta": True,
             "start": "source",
             "sparsity": 0.995,
-            "settle_share": 0.5,
-            "gate_temperature": 1.0,
-            "gate_stretch": (-1.5, 1.5),
-            "gate_start": 5.0,
-            "gate_groups": True,
-            "penalty_weight": 10.0,
-            "score_rate": 0.1,
+            "schedule__settle_share": 0.5,
+            "saliency__temperature": 1.0,
+            "saliency__stretch": (-1.5, 1.5),
+            "saliency__start": 5.0,
+            "saliency__groups": True,
+            "saliency__penalty_weight": 10.0,
+            "saliency__rate": 0.1,
             "budget": 2,
             **options,
         }
@@ -63,8 +64,10 @@ def test_gates_reach_both_ends_and_have_a_gradient_between_them():
 
 
 def test_the_price_of_the_gates_is_their_mean_openness_and_pulls_at_every_score(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), gated(unit="head", penalty_weight=3.0, gate_start=0.0), make_lab())
-    gates = ConcreteGates(pruning, pruning.saliency)
+    pruning = Pruning(
+        tiny_bert(layers=1), gated(unit="head", saliency__penalty_weight=3.0, saliency__start=0.0), make_lab()
+    )
+    gates = pruning.saliency.gates(pruning)
     price = gates.price()
     assert float(price.detach()) == pytest.approx(3.0 * 0.8318, abs=1e-3)
     price.backward()
@@ -73,8 +76,8 @@ def test_the_price_of_the_gates_is_their_mean_openness_and_pulls_at_every_score(
 
 def test_scores_follow_the_gradient_of_the_loss_through_the_drawn_gates(make_lab, tiny_bert):
     lab = make_lab(examples=8)
-    pruning = Pruning(tiny_bert(layers=1), gated(unit="head", gate_start=0.0), lab)
-    gates, twin = ConcreteGates(pruning, pruning.saliency), ConcreteGates(pruning, pruning.saliency)
+    pruning = Pruning(tiny_bert(layers=1), gated(unit="head", saliency__start=0.0), lab)
+    gates, twin = pruning.saliency.gates(pruning), pruning.saliency.gates(pruning)
     hook = GateHook(gates, rate=1.0, warmup=0.0, optimizer=lambda scores: torch.optim.SGD(scores, lr=1.0))
     seen = {}
 
@@ -112,14 +115,16 @@ def test_without_a_price_all_gates_stay_open_and_a_large_one_closes_all(make_lab
         told = []
         lab = make_lab()
         object.__setattr__(lab, "progress", lambda text, share, told=told: told.append(text))
-        gated(unit=unit, penalty_weight=weight, budget=8, score_rate=0.4).compress(tiny_bert(layers=1), lab)
+        gated(unit=unit, saliency__penalty_weight=weight, budget=8, saliency__rate=0.4).compress(
+            tiny_bert(layers=1), lab
+        )
         assert f"{expected:.1%} of the units are gone" in told
 
 
 def test_the_gates_without_noise_are_folded_into_what_stays(make_lab, tiny_bert):
     lab = make_lab()
     pruning = Pruning(tiny_bert(layers=1), gated(unit="head"), lab)
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     before = pruning.snapshot()
     with torch.no_grad():
         gates.scores[pruning.sites[0].name].copy_(torch.tensor([-9.0, 0.0, 0.5, 9.0]))
@@ -136,9 +141,11 @@ def test_the_gates_without_noise_are_folded_into_what_stays(make_lab, tiny_bert)
 
 def test_most_gates_of_heads_end_closed_or_open(make_lab, tiny_bert):
     lab = make_lab()
-    method = gated(unit="head", gate_temperature=0.33, penalty_weight=0.05, budget=12, score_rate=0.5)
+    method = gated(
+        unit="head", saliency__temperature=0.33, saliency__penalty_weight=0.05, budget=12, saliency__rate=0.5
+    )
     pruning = Pruning(tiny_bert(layers=2), method, lab)
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     train_gates(pruning, gates, rate=0.5)
     values = torch.cat(list(gates.certain().values()))
     assert ((values < 0.1) | (values > 0.9)).float().mean() > 0.8
@@ -146,7 +153,7 @@ def test_most_gates_of_heads_end_closed_or_open(make_lab, tiny_bert):
 
 def test_a_closed_head_takes_its_inputs_along(make_lab, tiny_bert):
     lab = make_lab()
-    method = gated(unit="head", gate_temperature=0.33, penalty_weight=0.05, sparsity=0.25)
+    method = gated(unit="head", saliency__temperature=0.33, saliency__penalty_weight=0.05, sparsity=0.25)
     pruned = method.compress(tiny_bert(layers=2), lab)
     columns = [layer.attention.output.dense.weight for layer in pruned.bert.encoder.layer]
     rows = [layer.attention.self.value for layer in pruned.bert.encoder.layer]
@@ -157,7 +164,7 @@ def test_a_closed_head_takes_its_inputs_along(make_lab, tiny_bert):
 
 
 def test_with_a_sparsity_the_gates_nearest_to_closing_go(make_lab, tiny_bert):
-    pruned = gated(unit="weight", sparsity=0.7, penalty_weight=1.0).compress(tiny_bert(layers=2), make_lab())
+    pruned = gated(unit="weight", sparsity=0.7, saliency__penalty_weight=1.0).compress(tiny_bert(layers=2), make_lab())
     weights = torch.cat([module.weight.flatten() for module in adapter_for(pruned).linears(pruned).values()])
     assert int((weights == 0).sum()) == round(0.7 * len(weights))
 
@@ -166,14 +173,16 @@ def test_with_a_sparsity_a_large_price_closes_no_more_than_was_asked(make_lab, t
     told = []
     lab = make_lab()
     object.__setattr__(lab, "progress", lambda text, share: told.append(text))
-    gated(unit="weight", penalty_weight=1e4, sparsity=0.5, budget=8, score_rate=0.1).compress(tiny_bert(layers=1), lab)
+    gated(unit="weight", saliency__penalty_weight=1e4, sparsity=0.5, budget=8, saliency__rate=0.1).compress(
+        tiny_bert(layers=1), lab
+    )
     gone = float(next(text for text in told if "of the units are gone" in text).split("%")[0])
     assert 50.0 <= gone < 60.0
 
 
 def test_what_is_open_beyond_the_sparsity_is_priced(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), gated(unit="head", penalty_weight=3.0, sparsity=0.25), make_lab())
-    gates = ConcreteGates(pruning, pruning.saliency)
+    pruning = Pruning(tiny_bert(layers=1), gated(unit="head", saliency__penalty_weight=3.0, sparsity=0.25), make_lab())
+    gates = pruning.saliency.gates(pruning)
     with torch.no_grad():
         for score in gates.scores.values():
             score.fill_(30.0)
@@ -188,7 +197,7 @@ def test_diff_pruning_starts_as_the_pretrained_model(make_lab, tiny_bert, logits
     source = tiny_bert()
     method = diff()
     pruning = Pruning(tiny_bert(), method, make_lab(), anchors=dict(source.named_parameters()))
-    gates = ConcreteGates(pruning, pruning.saliency)
+    gates = pruning.saliency.gates(pruning)
     fold(pruning.sites, gates.multipliers(0, 1), {name: each.detach() for name, each in source.named_parameters()})
     assert torch.equal(logits_of(pruning.model), logits_of(source))
 
@@ -206,8 +215,8 @@ def test_diff_pruning_changes_half_a_percent_and_leaves_the_rest_bit_identical(m
 
 
 def test_a_closed_group_gate_closes_its_whole_tensor(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), gated(gate_groups=True), make_lab())
-    gates = ConcreteGates(pruning, pruning.saliency)
+    pruning = Pruning(tiny_bert(layers=1), gated(saliency__groups=True), make_lab())
+    gates = pruning.saliency.gates(pruning)
     name = pruning.sites[0].name
     with torch.no_grad():
         gates._groups[name].fill_(-9.0)

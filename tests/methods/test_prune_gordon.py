@@ -7,14 +7,18 @@ import torch
 
 from bench.methods.prune.prune import Prune
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
-SCHEDULES = ("gradual", "rounds", "restore")
+SCHEDULES = (  # as in the suite study-gordon
+    "gradual",
+    {"name": "rounds", "before": False},
+    {"name": "restore", "masked_share": 0.0},
+)
 
 
 def pruned(make_lab, tiny_bert, **arguments):
     model = tiny_bert()
-    return load_recipe("gordon", arguments).methods()[0].compress(model, make_lab(model, epochs=4.0))
+    return methods_of(load_recipe("gordon", arguments))[0].compress(model, make_lab(model, epochs=4.0))
 
 
 def shares(model):
@@ -24,7 +28,7 @@ def shares(model):
     return [(weight == 0).float().mean().item() for weight in weights]
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_at_sparsity_zero_it_is_dense_fine_tuning_bit_for_bit(make_lab, tiny_bert, schedule):
     lab = make_lab(epochs=4.0)
     dense = lab.fresh(4, True)
@@ -33,7 +37,7 @@ def test_at_sparsity_zero_it_is_dense_fine_tuning_bit_for_bit(make_lab, tiny_ber
     assert all(torch.equal(tensor, result[name]) for name, tensor in dense.state_dict().items())
 
 
-@pytest.mark.parametrize("schedule", ["gradual", "rounds"])
+@pytest.mark.parametrize("schedule", SCHEDULES[:2], ids=str)
 def test_every_matrix_and_the_word_embedding_lose_the_same_share(make_lab, tiny_bert, schedule):
     assert shares(pruned(make_lab, tiny_bert, schedule=schedule, sparsity=0.7)) == pytest.approx([0.7] * 25, abs=1e-3)
 
@@ -50,7 +54,7 @@ def test_information_deletion_begins_with_the_cut_weights_and_all_may_come_back(
         train(self, model, lab, **more)
 
     monkeypatch.setattr(Prune, "tune", watched)
-    restored = pruned(make_lab, tiny_bert, schedule="restore", sparsity=0.7)
+    restored = pruned(make_lab, tiny_bert, schedule=SCHEDULES[2], sparsity=0.7)
     assert begins[-1] == pytest.approx([0.7] * 25, abs=1e-3)
     assert not masked[-1]
     assert max(shares(restored)[:-1]) < 0.01  # unused rows of the embedding stay at zero

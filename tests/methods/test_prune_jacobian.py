@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from made_pruning import lab_of, made, sites_of, subject_of
+from made_pruning import lab_of, made, prune, sites_of, subject_of
 
 from bench.base.errors import MethodError
+from bench.methods.prune.jacobian import STEPS, norms
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.saliencies.jacobian import STEPS, norms
-from bench.methods.prune.saliency import SALIENCIES
+from bench.methods.prune.saliencies import SALIENCIES
 
 RECURRENT = ("bench-lstm-lm", "bench-lstm-seq2seq", "bench-bilstm")
 
@@ -87,7 +87,9 @@ def test_neither_labels_nor_the_order_of_the_examples_matter(make_lab, name):
 
 def test_survivors_are_spread_over_the_four_gates(make_lab):
     lab = lab_of("bench-lstm-lm", make_lab)
-    method = Prune(sparsity=0.9, saliency="jacobian", examples=12, start="fresh", before=False, budget=0)
+    method = prune(
+        sparsity=0.9, saliency="jacobian", saliency__examples=12, start="fresh", schedule__before=False, budget=0
+    )
     from bench.models.recurrent.configs import LstmConfig
     from bench.models.recurrent.language_model import LstmForCausalLM
 
@@ -120,7 +122,9 @@ def test_the_softmax_of_a_recurrent_model_is_no_gate(make_lab):
 def test_pruning_before_training_then_trains_what_is_left(make_lab, name):
     reference = made(name)
     lab = lab_of(name, make_lab, model=reference)
-    method = Prune(sparsity=0.9, saliency="jacobian", examples=8, start="fresh", before=False, budget=1.0)
+    method = prune(
+        sparsity=0.9, saliency="jacobian", saliency__examples=8, start="fresh", schedule__before=False, budget=1.0
+    )
     pruned = method.compress(reference, lab)
     fresh = lab.fresh(2, False)
     gone, moved, total = 0, 0, 0

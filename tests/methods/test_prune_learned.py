@@ -6,15 +6,15 @@ import math
 
 import pytest
 import torch
+from made_pruning import prune
 from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.prune.gated import GateHook, StraightThrough
+from bench.methods.prune.gates import GateHook, StraightGates, TopScores
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.run import Pruning
-from bench.methods.prune.schedules.gradual import cubic
-from bench.methods.prune.straight import ThresholdScores, TopScores
+from bench.methods.prune.schedules import cubic
 from bench.models.adapter import adapter_for
 from bench.training.hooks import Hook
 
@@ -28,11 +28,11 @@ def sgd(scores):
 
 
 def movement(**options):
-    return Prune(**{"saliency": "movement", "schedule": "gradual", "scope": "layer", "sparsity": 0.5, **options})
+    return prune(**{"saliency": "movement", "schedule": "gradual", "scope": "layer", "sparsity": 0.5, **options})
 
 
 def soft(**options):
-    return Prune(**{"saliency": "soft-movement", "schedule": "gradual", "budget": 1, **options})
+    return prune(**{"saliency": "soft-movement", "schedule": "gradual", "budget": 1, **options})
 
 
 def weights_of(model):
@@ -58,7 +58,7 @@ class OneStep(Hook):
             self.gradients = {name: weight.grad.clone() for name, weight in self._weights(state).items()}
 
 
-class FixedMasks(StraightThrough):
+class FixedMasks(StraightGates):
     """Masks that do not depend on the scores."""
 
     def __init__(self, sites, masks):
@@ -69,7 +69,7 @@ class FixedMasks(StraightThrough):
         return self.masks
 
 
-@pytest.mark.parametrize(("unit", "options"), [("weight", {}), ("block", {"block": (8, 16)}), ("head", {})])
+@pytest.mark.parametrize(("unit", "options"), [("weight", {}), ("block", {"unit__size": (8, 16)}), ("head", {})])
 def test_after_one_sgd_step_a_score_is_minus_the_rate_times_gradient_times_weight(make_lab, tiny_bert, unit, options):
     lab = make_lab(examples=8)
     pruning = Pruning(tiny_bert(layers=2), movement(unit=unit, **options), lab)
@@ -115,7 +115,7 @@ def test_each_matrix_keeps_exactly_its_share_and_the_rest_is_positive_zero(make_
 
 
 def pruned_at(rate, make_lab, tiny_bert, state_of, **options):
-    method = movement(sparsity=0.8, budget=3, score_rate=rate, **options)
+    method = movement(sparsity=0.8, budget=3, saliency__rate=rate, **options)
     return state_of(method.compress(tiny_bert(layers=2), make_lab()))
 
 
@@ -126,7 +126,7 @@ def test_scores_from_zero_give_the_same_model_at_every_rate(make_lab, tiny_bert,
 
 
 def test_scores_from_the_magnitudes_begin_with_magnitude_pruning_and_their_rate_matters(make_lab, tiny_bert, state_of):
-    started = {"score_start": "magnitude"}
+    started = {"saliency__start": "magnitude"}
     slow, fast = (pruned_at(rate, make_lab, tiny_bert, state_of, **started) for rate in (2.0**-20, 2.0**-7))
     assert not all(torch.equal(tensor, fast[key]) for key, tensor in slow.items())
     pruning = Pruning(tiny_bert(layers=2), movement(**started), make_lab())
@@ -138,11 +138,11 @@ def test_scores_from_the_magnitudes_begin_with_magnitude_pruning_and_their_rate_
 
 
 def test_a_score_that_starts_at_zero_has_the_stored_key_it_had():
-    stored = movement(score_rate=0.01).model_dump(mode="json")
-    assert movement(score_rate=0.01, score_start="zero").model_dump(mode="json") == stored
-    assert "score_start" not in stored
-    with pytest.raises(ValidationError, match="score_start belongs to saliency 'movement', found 'soft-movement'"):
-        soft(score_start="magnitude")
+    stated = movement(saliency__rate=0.01).stated()
+    assert movement(saliency__rate=0.01, saliency__start="zero").stated() == stated
+    assert stated["saliency"] == "movement"
+    with pytest.raises(ValidationError, match="no argument of saliency 'soft-movement' named 'start'"):
+        soft(saliency__start="magnitude")
 
 
 def test_a_pruned_weight_can_come_back_at_its_value(make_lab, tiny_bert):
@@ -186,13 +186,13 @@ def test_gates_are_lifted_where_training_fails(make_lab, tiny_bert):
 
 
 def test_with_scores_and_threshold_at_zero_everything_stays(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=1), make_lab())
-    assert all(mask.all() for mask in ThresholdScores(pruning, pruning.saliency, plain(0.0)).multipliers(0, 1).values())
+    pruning = Pruning(tiny_bert(layers=1), soft(saliency__penalty_weight=1), make_lab())
+    assert all(mask.all() for mask in pruning.saliency.gates(pruning, plain(0.0)).multipliers(0, 1).values())
 
 
 def test_a_unit_stays_where_its_sigmoid_is_above_the_threshold_and_a_few_always_do(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), soft(threshold=0.1), make_lab())
-    gates = ThresholdScores(pruning, pruning.saliency, plain())
+    pruning = Pruning(tiny_bert(layers=1), soft(saliency__threshold=0.1), make_lab())
+    gates = pruning.saliency.gates(pruning, plain())
     with torch.no_grad():
         for score in gates.scores.values():
             score.copy_(torch.linspace(-6, 2, len(score)))
@@ -206,8 +206,8 @@ def test_a_unit_stays_where_its_sigmoid_is_above_the_threshold_and_a_few_always_
 
 
 def test_the_price_of_soft_scores_is_the_mean_over_matrices_and_rises_with_the_threshold(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=400), make_lab())
-    gates = ThresholdScores(pruning, pruning.saliency, plain(0.25))
+    pruning = Pruning(tiny_bert(layers=1), soft(saliency__penalty_weight=400), make_lab())
+    gates = pruning.saliency.gates(pruning, plain(0.25))
     gates.multipliers(0, 1)
     with torch.no_grad():
         next(iter(gates.scores.values())).fill_(100.0)
@@ -221,7 +221,7 @@ def test_a_larger_penalty_leaves_fewer_weights_and_the_lab_is_told(make_lab, tin
     object.__setattr__(lab, "progress", lambda text, share: told.append(text))
     left = []
     for weight in (0.0, 3000.0):
-        pruned = soft(penalty_weight=weight, budget=6, score_rate=0.5).compress(tiny_bert(layers=2), lab)
+        pruned = soft(saliency__penalty_weight=weight, budget=6, saliency__rate=0.5).compress(tiny_bert(layers=2), lab)
         weights = torch.cat([weight.flatten() for weight in weights_of(pruned).values()])
         left.append(float((weights != 0).float().mean()))
         assert any(text == f"{1 - left[-1]:.1%} of the units are gone" for text in told)
@@ -229,14 +229,14 @@ def test_a_larger_penalty_leaves_fewer_weights_and_the_lab_is_told(make_lab, tin
 
 
 def test_soft_movement_with_a_sparsity_reaches_it_exactly(make_lab, tiny_bert):
-    pruned = soft(penalty_weight=10, sparsity=0.75).compress(tiny_bert(layers=2), make_lab())
+    pruned = soft(saliency__penalty_weight=10, sparsity=0.75).compress(tiny_bert(layers=2), make_lab())
     weights = torch.cat([weight.flatten() for weight in weights_of(pruned).values()])
     assert int((weights == 0).sum()) == round(0.75 * len(weights))
 
 
 def test_scores_stop_falling_once_the_sparsity_is_reached(make_lab, tiny_bert):
-    pruning = Pruning(tiny_bert(layers=1), soft(penalty_weight=400, sparsity=0.25), make_lab())
-    gates = ThresholdScores(pruning, pruning.saliency, plain(1.0))
+    pruning = Pruning(tiny_bert(layers=1), soft(saliency__penalty_weight=400, sparsity=0.25), make_lab())
+    gates = pruning.saliency.gates(pruning, plain(1.0))
     for gone, priced in ((0, True), (1, False)):
         with torch.no_grad():
             for score in gates.scores.values():
@@ -247,16 +247,22 @@ def test_scores_stop_falling_once_the_sparsity_is_reached(make_lab, tiny_bert):
 
 
 def test_blocks_of_one_weight_are_soft_movement_pruning(make_lab, tiny_bert):
-    options = {"penalty_weight": 3000.0, "score_rate": 0.5, "budget": 4}
+    options = {"saliency__penalty_weight": 3000.0, "saliency__rate": 0.5, "budget": 4}
     single = soft(unit="weight", **options).compress(tiny_bert(layers=2), make_lab())
-    blocks = soft(unit="block", block=(1, 1), **options).compress(tiny_bert(layers=2), make_lab())
+    blocks = soft(unit="block", unit__size=(1, 1), **options).compress(tiny_bert(layers=2), make_lab())
     assert all(torch.equal(one, blocks.state_dict()[name]) for name, one in single.state_dict().items())
     assert any((weight == 0).any() for weight in weights_of(single).values())
 
 
 def test_hybrid_masks_blocks_in_attention_and_neurons_with_their_biases(make_lab, tiny_bert):
     method = soft(
-        unit="hybrid", block=(8, 8), biases=True, sparsity=0.6, scope="layer", penalty_weight=10, score_rate=0.3
+        unit="hybrid",
+        unit__size=(8, 8),
+        biases=True,
+        sparsity=0.6,
+        scope="layer",
+        saliency__penalty_weight=10,
+        saliency__rate=0.3,
     )
     pruned = method.compress(tiny_bert(layers=2), make_lab())
     layer = pruned.bert.encoder.layer[0]
@@ -275,8 +281,8 @@ def test_hybrid_masks_blocks_in_attention_and_neurons_with_their_biases(make_lab
 @pytest.mark.parametrize("start", ["movement", "soft-movement", "hard-concrete"])
 def test_nothing_of_the_learning_is_left_in_the_artifact(make_lab, tiny_bert, tokenizer, tmp_path, start, unit):
     model = tiny_bert(layers=2)
-    price = {} if start == "movement" else {"penalty_weight": 1.0}
-    method = Prune(saliency=start, schedule="gradual", unit=unit, sparsity=0.5, budget=1, **price)
+    price = {} if start == "movement" else {"saliency__penalty_weight": 1.0}
+    method = prune(saliency=start, schedule="gradual", unit=unit, sparsity=0.5, budget=1, **price)
     pruned = method.compress(model, make_lab())
     assert [name for name, _ in pruned.named_parameters()] == [name for name, _ in model.named_parameters()]
     assert [type(module) for module in pruned.modules()] == [type(module) for module in model.modules()]
@@ -336,4 +342,4 @@ def test_arguments_that_do_not_go_with_learning_are_refused():
     with pytest.raises(ValidationError, match="does not decide by itself"):
         Prune()
     with pytest.raises(ValidationError, match="must reach below 0 and above 1"):
-        Prune(saliency="hard-concrete", schedule="gradual", gate_stretch=(0.0, 1.0))
+        prune(saliency="hard-concrete", schedule="gradual", saliency__stretch=(0.0, 1.0))

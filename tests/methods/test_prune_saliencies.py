@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from made_pruning import lab_of, made, pruning_of, sites_of, subject_of
+from made_pruning import lab_of, made, prune, pruning_of, sites_of, subject_of
 from torch import nn
 
+from bench.methods.prune import curvature
 from bench.methods.prune.gradients import batches, one_by_one, parameters_of, slopes
-from bench.methods.prune.prune import Prune
-from bench.methods.prune.saliencies import curvature
-from bench.methods.prune.saliencies.gate_gradient import gate_gradients
-from bench.methods.prune.saliency import SALIENCIES
-from bench.methods.prune.site import Piece, Site
+from bench.methods.prune.saliencies import SALIENCIES, gate_gradients
+from bench.methods.prune.site import Site, SitePiece
 from bench.models.adapter import adapter_for
 from bench.models.differentiable import differentiable
 
@@ -34,7 +32,7 @@ def test_on_a_separable_quadratic_the_saliency_is_the_exact_increase_of_the_loss
 
     (diagonal,) = hutchinson(loss(weight), [weight], probes=1)
     monkeypatch.setattr(curvature, "hessian_diagonal", lambda sites, subject, **more: {"w": diagonal})
-    site = Site(name="w", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(1, 1)),))
+    site = Site(name="w", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(1, 1)),))
     found = SALIENCIES.get("obd")().scores([site], subject_of("bert", make_lab, model=made("bert")))["w"]
     increases = []
     for place in range(20):
@@ -109,7 +107,7 @@ def test_weights_without_curvature_go_first_in_the_order_of_their_magnitude(make
     weight = nn.Parameter(torch.tensor([[3.0, 1.0, 2.0, 0.5]]))
     bends = torch.tensor([[-1.0, -2.0, -0.1, 1.0]])
     monkeypatch.setattr(curvature, "hessian_diagonal", lambda sites, subject, **more: {"w": bends})
-    site = Site(name="w", kind="k", pieces=(Piece(name="w", parameter=weight, cell=(1, 1)),))
+    site = Site(name="w", kind="k", pieces=(SitePiece(name="w", parameter=weight, cell=(1, 1)),))
     found = SALIENCIES.get("obd")().scores([site], subject_of("bert", make_lab, model=made("bert")))["w"]
     assert found.argsort().tolist() == [1, 2, 0, 3]
     assert found[3] == 0.125
@@ -179,7 +177,15 @@ def test_heads_go_a_tenth_at_a_time_by_gradients_taken_anew(make_lab, monkeypatc
     model = made("bert")
     lab = lab_of("bert", make_lab, model=model)
     object.__setattr__(lab, "train", lambda *_, **__: pytest.fail("it trained"))
-    method = Prune(sparsity=0.5, unit="head", saliency="gate-gradient", rounds=4, steps="linear", budget=0, examples=6)
+    method = prune(
+        sparsity=0.5,
+        unit="head",
+        saliency="gate-gradient",
+        schedule__rounds=4,
+        schedule__steps="linear",
+        budget=0,
+        saliency__examples=6,
+    )
     saliency, seen = SALIENCIES.get("gate-gradient"), []
     scores = saliency.scores
     monkeypatch.setattr(
@@ -210,7 +216,7 @@ def test_only_the_asked_number_of_examples_is_looked_at_once(make_lab):
 def test_what_bends_the_loss_most_is_kept(make_lab):
     model = made("bert")
     lab = lab_of("bert", make_lab, model=model)
-    run = pruning_of(model, lab, saliency="obd", examples=12)
+    run = pruning_of(model, lab, saliency="obd", saliency__examples=12)
     scores = torch.cat([*run.scores().values()])
     run.cut(0.5)
     kept = torch.cat([run.masks[site.name] for site in run.sites])

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from made_pruning import lab_of, made, pruning_of
+from made_pruning import lab_of, made, prune, pruning_of
 
 from bench.methods.prune.cutting import Times, threshold
 from bench.methods.prune.prune import Prune
@@ -41,7 +41,7 @@ def test_after_each_rewind_survivors_are_the_start_bit_for_bit_and_masks_only_gr
     lab = make_lab()
     seen = []
     at_each_training(lambda model: seen.append(weights_of(model)))
-    Prune(sparsity=1 - 0.8**4, rounds=4, start=start, rewind="start").compress(lab.reference, lab)
+    prune(sparsity=1 - 0.8**4, schedule__rounds=4, start=start, schedule__rewind="start").compress(lab.reference, lab)
     begin = weights_of(lab.fresh(4, start == "source"))
     dense, *rounds = seen
     assert torch.equal(dense, begin)
@@ -59,7 +59,7 @@ def test_the_shuffled_control_has_other_values_of_the_same_distribution(make_lab
     seen = []
     at_each_training(lambda model: seen.append(weights_of(model)))
     for rewind in ("start", "shuffled"):
-        Prune(sparsity=0.2, start="fresh", rewind=rewind).compress(lab.reference, lab)
+        prune(sparsity=0.2, start="fresh", schedule__rewind=rewind).compress(lab.reference, lab)
     ticket, control = seen[1], seen[3]
     assert torch.equal(ticket == 0, control == 0)
     alive = ticket != 0
@@ -70,7 +70,7 @@ def test_the_shuffled_control_has_other_values_of_the_same_distribution(make_lab
 def test_linear_steps_remove_equal_shares_of_all(make_lab, tiny_bert, at_each_training):
     seen = []
     at_each_training(lambda model: seen.append(float((weights_of(model) == 0).float().mean())))
-    Prune(sparsity=0.4, rounds=4, steps="linear").compress(tiny_bert(), make_lab())
+    prune(sparsity=0.4, schedule__rounds=4, schedule__steps="linear").compress(tiny_bert(), make_lab())
     assert seen == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=1e-4)
 
 
@@ -93,9 +93,8 @@ def trained(run, monkeypatch, schedule):
         "tune",
         lambda self, model, lab, *, hooks=(), **more: tune(self, model, lab, hooks=[*hooks, watching], **more),
     )
-    from bench.methods.prune.schedule import SCHEDULES
 
-    run.method.chosen(SCHEDULES, schedule).run(run)
+    run.method.schedule.run(run)
     return watching.zeros
 
 
@@ -104,7 +103,7 @@ def test_gradual_pruning_never_takes_a_mask_back_and_ends_at_exactly_the_asked_s
 ):
     lab = make_lab(epochs=10.0)
     model = tiny_bert(layers=1)
-    run = pruning_of(model, lab, sparsity=0.7, budget=1.0, schedule="gradual", every=3)
+    run = pruning_of(model, lab, sparsity=0.7, budget=1.0, schedule="gradual", schedule__every=3)
     zeros = trained(run, monkeypatch, "gradual")
     shares = [float(zero.float().mean()) for zero in zeros]
     total = len(weights_of(model))
@@ -158,7 +157,13 @@ def test_the_threshold_of_the_ramp_is_the_papers_and_rises_to_q():
 def test_the_ramp_of_a_frozen_model_removes_the_asked_share_and_takes_no_mask_back(make_lab, monkeypatch):
     model = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=model, epochs=30.0)
-    arguments = {"schedule": "ramp", "budget": 1.0, "settle_share": 0.5, "every": 2, "learning_rate": 1e-12}
+    arguments = {
+        "schedule": "ramp",
+        "budget": 1.0,
+        "schedule__settle_share": 0.5,
+        "schedule__every": 2,
+        "learning_rate": 1e-12,
+    }
     run = pruning_of(model, lab, sparsity=0.9, **arguments)
     zeros = trained(run, monkeypatch, "ramp")
     shares = [float(zero.float().mean()) for zero in zeros]
@@ -171,7 +176,7 @@ def test_the_ramp_of_a_frozen_model_removes_the_asked_share_and_takes_no_mask_ba
 
 
 def test_the_ramp_from_fresh_weights_takes_its_end_from_the_reference(make_lab):
-    from bench.methods.prune.schedules.ramp import ends
+    from bench.methods.prune.ramp import ends
 
     reference = made("bench-lstm-lm")
     lab = lab_of("bench-lstm-lm", make_lab, model=reference)
@@ -193,12 +198,12 @@ def test_the_ramp_from_fresh_weights_takes_its_end_from_the_reference(make_lab):
         ({"unit": "block"}, "pooling 'max' for units larger"),
         ({"saliency": "random"}, "give saliency 'magnitude'"),
         ({"budget": 0.0}, "a budget of 0 trains nothing"),
-        ({"ramp_share": 0.05}, "ramp_share lies between"),
+        ({"schedule__ramp_share": 0.05}, "ramp_share lies between"),
     ],
 )
 def test_a_ramp_that_makes_no_sense_is_refused(arguments, says):
     with pytest.raises(ValueError, match=says):
-        Prune(sparsity=0.5, schedule="ramp", **arguments)
+        prune(sparsity=0.5, schedule="ramp", **arguments)
 
 
 def test_what_is_pruned_of_a_change_is_bit_for_bit_as_pretrained(make_lab, tiny_bert):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from made_pruning import lab_of, made, pruning_of, sites_of
+from made_pruning import lab_of, made, prune, pruning_of, sites_of
 
 from bench.base.errors import MethodError
 from bench.methods.prune.prune import Prune
-from bench.methods.prune.selector import SELECTORS
+from bench.methods.prune.selectors import SELECTORS
 from bench.models.adapter import adapter_for
 
 TARGETS = ("input_gates", "hidden_gates", "embedding", "softmax")
@@ -121,11 +121,11 @@ def test_retraining_keeps_the_pattern(make_lab):
     [
         ({"sparsity": 0.6}, "found sparsity 0.6"),
         ({"unit": "row"}, "2:4 is for single weights"),
-        ({"rounds": 2}, "found sparsity"),
+        ({"schedule__rounds": 2}, "found sparsity"),
     ],
 )
 def test_two_to_four_has_one_sparsity_and_one_unit(make_lab, arguments, says):
-    method = Prune(**{"sparsity": 0.5, "selector": "2:4", "budget": 0, **arguments})
+    method = prune(**{"sparsity": 0.5, "selector": "2:4", "budget": 0, **arguments})
     with pytest.raises(MethodError, match=says):
         method.compress(made("bert"), lab_of("bert", make_lab))
 

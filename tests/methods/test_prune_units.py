@@ -9,7 +9,7 @@ from made_pruning import lab_of, made, pruning_of, sites_of
 from torch import nn
 
 from bench.base.errors import MethodError
-from bench.methods.prune.site import Piece, Site, element_masks
+from bench.methods.prune.site import Site, SitePiece, element_masks
 
 SHAPES = [((6, 9), (1, 1)), ((6, 9), (1, 9)), ((6, 9), (6, 1)), ((8, 8), (4, 4)), ((7, 10), (4, 3)), ((5,), (2,))]
 TRANSFORMERS = ("bert", "marian", "encoder-decoder")
@@ -17,7 +17,7 @@ TRANSFORMERS = ("bert", "marian", "encoder-decoder")
 
 def piece(shape, cell, **more):
     draws = torch.Generator().manual_seed(0)
-    return Piece(name="w", parameter=nn.Parameter(torch.randn(shape, generator=draws)), cell=cell, **more)
+    return SitePiece(name="w", parameter=nn.Parameter(torch.randn(shape, generator=draws)), cell=cell, **more)
 
 
 @pytest.mark.parametrize(("shape", "cell"), SHAPES)
@@ -42,7 +42,7 @@ def test_blocks_at_the_edge_are_smaller_and_pool_only_what_they_have():
 
 def test_pooling_over_several_pieces_is_pooling_over_all_their_elements():
     first, second = piece((4, 6), (2, 6), acts=False), piece((4, 4), (4, 2))
-    second = Piece(name="v", parameter=second.parameter, cell=second.cell)
+    second = SitePiece(name="v", parameter=second.parameter, cell=second.cell)
     site = Site(name="s", kind="k", pieces=(first, second))
     elements = {"w": torch.randn(4, 6), "v": torch.randn(4, 4)}
     for how, function in (("sum", torch.sum), ("mean", torch.mean), ("max", torch.amax), ("l2", torch.norm)):
@@ -63,7 +63,7 @@ def test_masks_are_constant_in_the_cells_of_a_unit_and_zero_nothing_else(make_la
             sites_of(model, unit)
         return
     before = copy.deepcopy(model.state_dict())
-    sides = {"block": (5, 3)} if unit == "block" else {}
+    sides = {"unit__size": (5, 3)} if unit == "block" else {}
     run = pruning_of(model, lab_of(name, make_lab, model=model), unit=unit, saliency="random", **sides)
     run.cut(0.5)
     assert 0.39 < run.sparsity < 0.61

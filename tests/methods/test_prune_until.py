@@ -6,23 +6,23 @@ import dataclasses
 
 import pytest
 import torch
+from made_pruning import prune
 
 from bench.base.errors import MethodError
+from bench.methods.prune import until
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.run import Pruning
-from bench.methods.prune.schedule import SCHEDULES
-from bench.methods.prune.schedules import until
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
 UNTIL = {"schedule": "until", "sparsity": 0.9}
 STRUCTURED = {
     **UNTIL,
     "unit": "head+mlp",
     "scope": "class",
-    "steps": "linear",
+    "schedule__steps": "linear",
     "saliency": "gate-gradient",
-    "examples": 2,
+    "saliency__examples": 2,
 }
 
 
@@ -47,14 +47,14 @@ def judged(monkeypatch):
 def run(make_lab, tiny_bert):
     """The masks that stand after pruning, by site, and the model."""
 
-    def prune(rows=32, **arguments):
+    def run_all(rows=32, **arguments):
         model = tiny_bert()
-        method = Prune(**arguments)
+        method = prune(**arguments)
         pruning = Pruning(tiny_bert(), method, make_lab(model, examples=rows))
-        method.chosen(SCHEDULES, "until").run(pruning)
+        method.schedule.run(pruning)
         return pruning
 
-    return prune
+    return run_all
 
 
 def zeros(model):
@@ -75,7 +75,7 @@ def test_the_last_masks_whose_quality_is_at_the_floor_or_above_are_kept(run, jud
 )
 def test_floor_and_step_are_arguments(run, judged, floor, step, steps, kept):
     judged(lambda gone: 1.0 - 0.6 * gone)
-    pruning = run(**UNTIL, floor=floor, step=step, steps=steps)
+    pruning = run(**UNTIL, schedule__floor=floor, schedule__step=step, schedule__steps=steps)
     assert pruning.sparsity == pytest.approx(kept, abs=1e-3)
 
 
@@ -94,7 +94,7 @@ def test_held_out_examples_judge_and_are_neither_trained_on_nor_scored(run, judg
     monkeypatch.setattr(
         Prune, "tune", lambda self, model, lab, **more: trained.append(sorted(row.example for row in lab.features))
     )
-    run(rows=40, **UNTIL, start="source", rewind="start", hold_out=0.25)
+    run(rows=40, **UNTIL, start="source", schedule__rewind="start", schedule__hold_out=0.25)
     assert {(held, rest) for _, held, rest in asked} == {(10, 30)}
     before, after = trained
     assert len(before) == 30
@@ -127,7 +127,7 @@ def test_good_random_and_bad_have_as_many_units_of_every_class_and_bad_is_disjoi
     run, judged, arguments, allowed
 ):
     judged(lambda gone: 1.0 if gone <= allowed else 0.0)
-    found = {pick: run(**arguments, pick=pick) for pick in ("good", "random", "bad")}
+    found = {pick: run(**arguments, schedule__pick=pick) for pick in ("good", "random", "bad")}
     kinds = {site.kind for site in found["good"].sites} if arguments is STRUCTURED else {""}
     for kind in kinds:
         kept = {
@@ -143,7 +143,7 @@ def test_good_random_and_bad_have_as_many_units_of_every_class_and_bad_is_disjoi
 
 def test_bad_keeps_the_units_of_least_worth(run, judged):
     judged(lambda gone: 1.0 if gone <= 0.75 else 0.0)
-    pruning = run(**{**UNTIL, "steps": "linear"}, step=0.25, pick="bad")
+    pruning = run(**{**UNTIL, "schedule__steps": "linear"}, schedule__step=0.25, schedule__pick="bad")
     model = Pruning(pruning.model, pruning.method, pruning.lab)
     original = run(schedule="until", sparsity=0.0).scores()
     scores = torch.cat([original[site.name] for site in model.sites])
@@ -155,7 +155,7 @@ def test_bad_keeps_the_units_of_least_worth(run, judged):
 def test_without_a_rewind_survivors_are_those_of_the_model_that_was_pruned(run, judged, tiny_bert):
     judged(lambda gone: 1.0 if gone <= 0.5 else 0.0)
     for pick in ("good", "bad"):
-        pruning = run(**UNTIL, pick=pick)
+        pruning = run(**UNTIL, schedule__pick=pick)
         own = tiny_bert().state_dict()
         masks = pruning.element_masks()
         for name, tensor in pruning.model.state_dict().items():
@@ -173,7 +173,7 @@ def test_with_a_rewind_survivors_are_trained_from_the_pretrained_weights(make_la
 
     monkeypatch.setattr(Prune, "tune", watched)
     model = tiny_bert()
-    method = load_recipe("prasanna-m", {"pick": "bad"}).methods()[0]
+    method = methods_of(load_recipe("prasanna-m", {"schedule.pick": "bad"}))[0]
     pruned = method.compress(model, make_lab(model))
     pretrained = tiny_bert(seed=11).state_dict()
     assert len(begins) == 2
@@ -187,7 +187,7 @@ def test_the_same_units_are_found_with_and_without_fine_tuning(make_lab, tiny_be
     model = tiny_bert()
     masks = []
     for rewind in ("start", "none"):
-        method = load_recipe("prasanna-m", {"rewind": rewind}).methods()[0]
+        method = methods_of(load_recipe("prasanna-m", {"schedule.rewind": rewind}))[0]
         pruned = method.compress(model, make_lab(model))
         masks.append(torch.cat([each.weight.flatten() != 0 for each in adapter_for(pruned).linears(pruned).values()]))
     assert torch.equal(*masks)
@@ -196,9 +196,9 @@ def test_the_same_units_are_found_with_and_without_fine_tuning(make_lab, tiny_be
 def test_heads_and_feed_forward_parts_go_side_by_side(make_lab, tiny_bert, judged):
     judged(lambda gone: 1.0 if gone <= 0.55 else 0.0)
     model = tiny_bert()
-    method = load_recipe("prasanna-s", {"examples": 2}).methods()[0]
+    method = methods_of(load_recipe("prasanna-s", {"saliency.examples": 2}))[0]
     pruning = Pruning(tiny_bert(), method, make_lab(model))
-    method.chosen(SCHEDULES, "until").run(pruning)
+    method.schedule.run(pruning)
     gone = {}
     for site in pruning.sites:
         gone.setdefault(site.kind, []).append(~pruning.masks[site.name])
@@ -209,13 +209,13 @@ def test_heads_and_feed_forward_parts_go_side_by_side(make_lab, tiny_bert, judge
 def test_too_few_examples_and_a_model_that_has_learned_nothing_are_refused(make_lab, tiny_bert, judged):
     lab = make_lab()
     with pytest.raises(MethodError, match="holds out 0 of 0 training examples"):
-        Prune(**UNTIL).compress(tiny_bert(), dataclasses.replace(lab, examples=()))
+        prune(**UNTIL).compress(tiny_bert(), dataclasses.replace(lab, examples=()))
     for nothing, said in ((0.0, "is 0;"), (None, "is undefined;")):
         judged(lambda gone, nothing=nothing: nothing)
         with pytest.raises(MethodError, match=said):
-            Prune(**UNTIL).compress(tiny_bert(), lab)
+            prune(**UNTIL).compress(tiny_bert(), lab)
 
 
 def test_only_this_schedule_depends_on_the_tasks_metrics():
-    assert Prune(**UNTIL).scores()
+    assert prune(**UNTIL).scores()
     assert not Prune(sparsity=0.5).scores()

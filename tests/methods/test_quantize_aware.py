@@ -19,11 +19,11 @@ from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.measures.computation.trace import trace
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize import training
+from bench.methods.quantize import aware as aware_training
+from bench.methods.quantize.activations import LearnedInputs, MovingInputs
 from bench.methods.quantize.aware import AwareTraining, train_aware
-from bench.methods.quantize.input_ranges import LearnedInputs, MovingInputs
-from bench.methods.quantize.latent import Place
 from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.work import RoundedParameter
 from bench.training.hooks import TrainState
 
 ALL = (*ROLES, "embedding")
@@ -57,10 +57,10 @@ def quantizer(**changes):
     return make_quantizer(**{"granularity": "tensor", "percentile": 99.0, "clip": 0.5, **changes})
 
 
-def place(weight, bits=4, groups=1, **changes):
+def matrix(weight, bits=4, groups=1, **changes):
     rows, columns = weight.shape
     cells = Cells(rows=rows, columns=columns, groups=groups, bucket=columns)
-    return Place(parameter=weight, quantizer=quantizer(**changes), cells=cells, bits=bits)
+    return RoundedParameter(parameter=weight, quantizer=quantizer(**changes), cells=cells, bits=bits)
 
 
 def stepped(aware, model, inputs, rate=1e-2):
@@ -78,7 +78,7 @@ def stepped(aware, model, inputs, rate=1e-2):
 def watched(logits_of, monkeypatch):
     """The logits of the model right after training, on rounded numbers ("fake") and on latent ones ("latent")."""
     seen = {}
-    real = training.trained
+    real = aware_training.trained
 
     def trained(work, sites, bits, inputs=None):
         aware = real(work, sites, bits, inputs)
@@ -87,7 +87,7 @@ def watched(logits_of, monkeypatch):
         seen["latent"] = logits_of(work.model)
         return aware
 
-    monkeypatch.setattr(training, "trained", trained)
+    monkeypatch.setattr(aware_training, "trained", trained)
     return seen
 
 
@@ -105,7 +105,7 @@ def inputs():
 def test_the_gradient_is_that_of_the_identity_where_the_range_clips_nothing_and_zero_elsewhere(linear, reach):
     choices = {} if reach is None else {"range": "clip", "clip": reach}
     latent = linear.weight.detach().clone()
-    aware = AwareTraining([place(linear.weight, **choices)])
+    aware = AwareTraining([matrix(linear.weight, **choices)])
     rounded = aware.coded(linear.weight).values().requires_grad_()
     (inputs() @ rounded.t() + linear.bias.detach()).square().sum().backward()
     found = stepped(aware, linear, inputs())["weight"]
@@ -195,7 +195,7 @@ def test_a_learned_step_of_weights_starts_and_moves_as_published(linear):
         linear.weight[:, 0] *= 30
     latent = linear.weight.detach().clone()
     bits, most = 3, 3
-    aware = AwareTraining([place(linear.weight, bits=bits, groups=8, range="learned")])
+    aware = AwareTraining([matrix(linear.weight, bits=bits, groups=8, range="learned")])
     (one,) = aware._latent
     start = one.step.detach().clone()
     expected = 2 * latent.abs().mean(dim=1, keepdim=True) / math.sqrt(most)
@@ -247,7 +247,7 @@ def test_a_learned_step_of_inputs_has_the_published_gradient():
 
 
 def test_loss_aware_weights_are_rounded_by_the_curvature_that_the_optimizer_has_found(linear):
-    aware = AwareTraining([place(linear.weight, bits=2, grid="loss-aware-ternary")])
+    aware = AwareTraining([matrix(linear.weight, bits=2, grid="loss-aware-ternary")])
     optimizer = AdamW(linear.parameters(), lr=1e-3)
     state = TrainState(model=linear, optimizer=optimizer, step=0, total_steps=2)
     plain = aware.coded(linear.weight).values()
@@ -262,7 +262,7 @@ def test_loss_aware_weights_are_rounded_by_the_curvature_that_the_optimizer_has_
     state.step = 2
     aware.on_evaluate(state)
     moments = optimizer.state[linear.weight]["exp_avg_sq"].sqrt()
-    expected = quantizer(grid="loss-aware-ternary").code(linear.weight, place(linear.weight).cells, 2, moments=moments)
+    expected = quantizer(grid="loss-aware-ternary").code(linear.weight, matrix(linear.weight).cells, 2, moments=moments)
     assert torch.equal(aware.coded(linear.weight).values(), expected.values())
     assert not torch.equal(plain.abs().max(), expected.values().abs().max())
 
@@ -296,7 +296,7 @@ def test_shared_layers_and_a_failing_training_leave_latent_weights(make_lab, tin
     with torch.no_grad():
         model.classifier.weight.fill_(float("nan"))
     weight = model.bert.encoder.layer[0].output.dense.weight
-    aware = AwareTraining([place(weight, bits=2)])
+    aware = AwareTraining([matrix(weight, bits=2)])
     with pytest.raises(TrainingError):
         train_aware(low(), model, make_lab(), aware)
     assert torch.equal(weight, before) or bool(torch.isnan(weight).any())
@@ -342,7 +342,7 @@ def test_inputs_of_factorized_layers_are_refused_and_their_weights_train(make_la
         ({"activation_range": "percentile", "activation_bits": 8}, "give activation_span 'fixed'"),
         ({"scheme": "static", "targets": ROLES, "activation_bits": 8}, "belongs to .*'weights', found 'static'"),
         ({"scheme": "dynamic", "targets": ROLES, "activation_range": "moving-average"}, "finds a range at each call"),
-        ({"scheme": "dynamic", "targets": ROLES, "rest": True}, "rest belongs to quantization mode 'weights'"),
+        ({"scheme": "dynamic", "targets": ROLES, "rest": True}, "rest belongs to quantization scheme 'weights'"),
         ({"percentile": 99.0}, "percentile belongs to range 'percentile', found 'min-max' "),
         ({"granularity": "row", "groups": 4}, "groups belongs to granularity 'groups', found 'row'"),
     ],

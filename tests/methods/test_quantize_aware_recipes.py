@@ -10,15 +10,14 @@ from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.methods.base.listening import alike
 from bench.methods.quantize.integer import Integer
-from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.tasks.kinds.kind import KINDS
 
 
 def recipe(name, **changes):
-    (method,) = load_recipe(name, changes or None).methods()
+    (method,) = methods_of(load_recipe(name, changes or None))
     return method
 
 
@@ -112,7 +111,7 @@ def test_a_groups_range_is_its_least_and_largest_weight_and_more_groups_leave_le
     errors = []
     for groups in (128, 12, 1):
         method = recipe("q-bert", groups=groups)
-        chosen = Work(model=torch.nn.Module(), method=method, lab=None).quantizer(_Anywhere)
+        chosen = method.work(torch.nn.Module(), None).quantizer_of(_Anywhere)
         coded = chosen.code(weights, chosen.cells((300, 64), role="ffn_in", head_width=None), 2)
         for cell, low, scale in zip(
             coded.coding.cells.split(weights), coded.side["low"].flatten(), coded.side["scale"].flatten(), strict=True

@@ -17,7 +17,7 @@ from bench.measures.storage.parameters import elements, embedding_parameters, st
 from bench.measures.storage.size import read_container
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize import training
+from bench.methods.quantize import aware as aware_training
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
@@ -159,7 +159,7 @@ def test_sharing_goes_before_and_after(first, make_lab, tiny_bert, logits_of):
 
 
 def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, logits_of, monkeypatch):
-    seen, real = {}, training.trained
+    seen, real = {}, aware_training.trained
 
     def trained(work, sites, bits, inputs=None):
         aware = real(work, sites, bits, inputs)
@@ -168,7 +168,7 @@ def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, 
         seen["latent"] = embedding_of(work.model).table.weight.detach().clone()
         return aware
 
-    monkeypatch.setattr(training, "trained", trained)
+    monkeypatch.setattr(aware_training, "trained", trained)
     lab = make_lab()
     thin = narrow().compress(tiny_bert(), lab)
     packed = low(bits=3, budget=1.0).compress(thin, lab)

@@ -10,10 +10,10 @@ from made_quantizers import make_quantizer
 
 from bench.base.errors import MethodError
 from bench.layers.cells import Cells
-from bench.methods.quantize.granularity import GRANULARITIES, Shaped
+from bench.methods.quantize.codebook import centroids
+from bench.methods.quantize.granularity import GRANULARITIES, MatrixShape
 from bench.methods.quantize.grid import GRIDS
-from bench.methods.quantize.grids.codebook import centroids
-from bench.methods.quantize.range import RANGES
+from bench.methods.quantize.ranges import RANGES
 
 
 def normal(*shape, seed=0, scale=0.04):
@@ -109,8 +109,8 @@ def test_groups_that_do_not_divide_differ_by_one_row_and_are_contiguous():
 
 def test_heads_are_rows_of_the_query_and_columns_of_the_output_projection():
     def cells(role, rows, columns):
-        shaped = Shaped(rows=rows, columns=columns, role=role, head_width=8)
-        return GRANULARITIES.get("head")().cells(shaped)
+        shape = MatrixShape(rows=rows, columns=columns, role=role, head_width=8)
+        return GRANULARITIES.get("head")().cells(shape)
 
     assert (cells("query", 32, 32).shape, cells("query", 16, 32).shape) == ((4, 1), (2, 1))
     output = cells("attention_output", 32, 16)
@@ -206,7 +206,7 @@ def test_the_error_of_a_codebook_never_rises_and_is_below_even_steps():
 def test_a_codebook_that_still_moves_after_its_rounds_is_refused(monkeypatch):
     values = normal(3000)
     assert len(centroids(values, 3).errors) > 3
-    monkeypatch.setattr("bench.methods.quantize.grids.codebook._MOST_ROUNDS", 2)
+    monkeypatch.setattr("bench.methods.quantize.codebook._MOST_ROUNDS", 2)
     with pytest.raises(MethodError, match="8 centroids of a codebook of 3,000 weights still move after 2 rounds"):
         centroids(values, 3)
 

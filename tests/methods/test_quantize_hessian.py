@@ -12,10 +12,8 @@ from torch import nn
 
 from bench.base.errors import MethodError
 from bench.layers.low_bit import LowBitLinear
-from bench.methods.quantize.allocations.hessian import allocate
-from bench.methods.quantize.hessian import DENSE, Curvature, curvature, top_eigenvalue
+from bench.methods.quantize.hessian import DENSE, Curvature, allocate, curvature, top_eigenvalue
 from bench.methods.quantize.quantize import Quantize
-from bench.methods.quantize.work import Work
 
 
 def hessian(loss, weights):
@@ -148,7 +146,7 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
     model = tiny_bert(layers=2)
     before = state_of(model)
     blocks = {str(index): list(layer.attention.parameters()) for index, layer in enumerate(model.bert.encoder.layer)}
-    work = Work(model=model, method=mixed(average_bits=3.0), lab=make_lab())
+    work = mixed(average_bits=3.0).work(model, make_lab())
     found = [curvature(blocks, work, shards=2, iterations=20) for _ in range(2)]
     assert found[0] == found[1]
     assert all(len(each.eigenvalues) == 2 and each.omega > 0 for each in found[0].values())
@@ -164,7 +162,7 @@ def test_an_eigenvalue_that_does_not_converge_names_its_layer(make_lab, tiny_ber
 
 def test_a_recurrent_network_has_curvature_too(make_lab):
     model = made("bench-lstm-lm")
-    work = Work(model=model, method=mixed(average_bits=3.0), lab=lab_of("bench-lstm-lm", make_lab))
+    work = mixed(average_bits=3.0).work(model, lab_of("bench-lstm-lm", make_lab))
     blocks = {"all": [parameter for parameter in model.parameters() if parameter.dim() == 2]}
     assert curvature(blocks, work, shards=2, iterations=20)["all"].omega > 0
 

@@ -21,15 +21,12 @@ from bench.layers.rounded_norm import PARTS, RoundedNorm
 from bench.measures.computation.trace import trace
 from bench.methods.base.method import METHODS
 from bench.methods.factorize.factorize import Factorize
-from bench.methods.quantize.mode import MODES
-from bench.methods.quantize.modes.operands import every_site
-from bench.methods.quantize.operands import OperandTraining
+from bench.methods.quantize.operands import OperandTraining, every_site, operand_training
 from bench.methods.quantize.products import executed_products
 from bench.methods.quantize.quantize import Quantize
-from bench.methods.quantize.work import Work
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe
 from bench.tasks.batching import collate
 from bench.tasks.greedy import Greedy
 
@@ -219,9 +216,9 @@ def test_a_range_a_row_errs_at_most_as_much_as_one_for_the_matrix(make_lab, mode
 def test_the_packed_model_gives_what_the_trained_one_gave_in_evaluation(name, budget, make_lab):
     method, model = fully(budget=budget, delay=0.3), made(name)
     lab = lab_of(name, make_lab, model=model)
-    work = Work(model=copy_model(model), method=method, lab=lab)
+    work = method.work(copy_model(model), lab)
     sites = every_site(work)
-    aware = method.chosen(MODES, "operands").trained(work, sites, {site.name: 8 for site in sites})
+    aware = operand_training(work, sites, {site.name: 8 for site in sites}, activation_bits=8, delay=0.3)
     inputs = inputs_of(name, make_lab)
     work.model.eval()
     with aware.standing():
@@ -345,7 +342,7 @@ def test_what_has_no_reachable_products_is_refused(make_lab):
     ("changes", "match"),
     [
         ({"targets": ("query",)}, "leave targets out"),
-        ({"rest": True}, "rest belongs to quantization mode 'weights', found 'operands'"),
+        ({"rest": True}, "rest belongs to quantization scheme 'weights', found 'operands'"),
         ({"activation_bits": None}, "give activation_bits"),
         ({"activation_span": "call"}, "give activation_bits"),
         ({"activation_range": "min-max"}, "activation_momentum belongs to range 'moving-average'"),
@@ -360,17 +357,17 @@ def test_the_recipe_claims_bytes_and_no_time():
     (stage,) = load_recipe("fullyqt").stages
     method = METHODS.get(stage.method)(**stage.arguments)
     assert method == fully(budget=method.budget, delay=method.delay)
-    assert method.claims() == {"bytes"}
+    assert method.saving() == {"bytes"}
     assert method.budget > method.delay > 0
 
 
 def test_training_that_fails_leaves_no_rounded_weights_in_front(make_lab, monkeypatch):
     model = made("marian")
     lab = lab_of("marian", make_lab, model=model)
-    work = Work(model=copy_model(model), method=fully(budget=1.0), lab=lab)
+    work = fully(budget=1.0).work(copy_model(model), lab)
     sites = every_site(work)
     monkeypatch.setattr(Quantize, "tune", lambda self, *_, hooks, **__: hooks[0]._stand() or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        work.method.chosen(MODES, "operands").trained(work, sites, {site.name: 8 for site in sites})
+        operand_training(work, sites, {site.name: 8 for site in sites}, activation_bits=8, delay=0.0)
     after = adapter_for(work.model).linears(work.model)
     assert all(torch.equal(after[key].weight, dense.weight) for key, dense in adapter_for(model).linears(model).items())

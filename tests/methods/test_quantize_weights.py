@@ -20,7 +20,7 @@ from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of, saves_of
 
 ALL = (*ROLES, "embedding")
 CHOICES = {
@@ -110,8 +110,8 @@ def test_parameters_and_multiply_adds_are_those_of_the_dense_model_and_no_narrow
 
 
 def test_what_is_claimed_depends_on_the_mode():
-    assert Quantize().claims() == Quantize(scheme="static").claims() == {"bytes", "time"}
-    assert low(bits=4).claims() == {"bytes"}
+    assert Quantize().saving() == Quantize(scheme="static").saving() == {"bytes", "time"}
+    assert low(bits=4).saving() == {"bytes"}
 
 
 def test_role_bits_and_embedding_granularity_are_obeyed(make_lab, tiny_bert):
@@ -225,7 +225,7 @@ def test_the_keys_of_stored_artifacts_are_as_they_were():
 def test_recipes_of_packed_weights_run_in_one_stage(name, make_lab, tiny_bert, logits_of):
     recipe = load_recipe(name)
     model = tiny_bert()
-    for method in recipe.methods():
+    for method in methods_of(recipe):
         model = method.compress(model, make_lab())
     assert torch.isfinite(logits_of(model)).all()
-    assert recipe.file.saves == ("bytes",)
+    assert saves_of(recipe.file) == ("bytes",)

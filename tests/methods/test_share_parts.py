@@ -18,7 +18,7 @@ from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 
 ATTENTION, FFN, NORMS = 4 * (32 * 32 + 32), 2 * 32 * 64 + 32 + 64, 2 * 2 * 32
 INPUTS = {"input_ids": torch.full((1, 8), 7), "attention_mask": torch.ones(1, 8, dtype=torch.int64)}
@@ -110,7 +110,7 @@ def test_recipe_keys_of_albert_sharing_are_those_from_before_parts_could_be_shar
     }
     (varied,) = load_recipe("albert-sharing", {"parts": "ffn"}).stages
     assert varied.arguments == {**stage.arguments, "parts": ("ffn",)}
-    assert load_recipe("albert-sharing", {"parts": "attention"}).methods()[0].parts == ("attention",)
+    assert methods_of(load_recipe("albert-sharing", {"parts": "attention"}))[0].parts == ("attention",)
 
 
 # W5

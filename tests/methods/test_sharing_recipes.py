@@ -9,7 +9,8 @@ from made_seq2seq import logits, made_bert2bert, made_marian, parameters
 from bench.measures.computation.depth import dynamic_depth
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
-from bench.spec.recipe import load_recipe, read_recipe, recipe_names
+from bench.plan.recipes import load_recipe, methods_of
+from bench.spec.recipe import read_recipe, recipe_names
 
 TRANSLATING = {
     "tied-transformer": made_marian,
@@ -41,7 +42,7 @@ def run(make_lab):
         lab = make_lab(model)
         object.__setattr__(lab, "train", lambda *args, **options: None)
         object.__setattr__(lab, "fresh", lambda depth, pretrained: build(seed=9))
-        for method in load_recipe(name).methods():
+        for method in methods_of(load_recipe(name)):
             model = method.compress(model, lab)
         return model
 
@@ -75,7 +76,7 @@ def test_a_recipe_for_encoders_stores_less_and_runs_at_most_as_deep(run, name):
 
 @pytest.mark.parametrize("name", [*TRANSLATING, "universal-transformer", "albert-sharing"])
 def test_what_is_trained_from_scratch_or_from_a_checkpoint_starts_so(name):
-    first = load_recipe(name).methods()[0]
+    first = methods_of(load_recipe(name))[0]
     starts = {"bert-share": "source", "albert-sharing": "first"}
     assert isinstance(first, Share)
     assert first.init == starts.get(name, "fresh")

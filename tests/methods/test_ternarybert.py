@@ -7,13 +7,13 @@ import torch
 
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
-from bench.methods.quantize.mode import MODES
+from bench.methods.quantize.activations import rounded_inputs
+from bench.methods.quantize.aware import trained
 from bench.methods.quantize.quantize import Quantize
+from bench.methods.quantize.scheme import SCHEMES
 from bench.methods.quantize.site import find_sites
-from bench.methods.quantize.training import rounded_inputs, trained
-from bench.methods.quantize.work import Work
 from bench.models.modules import copy_model
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe, methods_of
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
@@ -24,7 +24,7 @@ KIND = KINDS.get("classification")
 
 
 def stage(name="ternarybert", **overrides):
-    *_, last = load_recipe(name, overrides).methods()
+    *_, last = methods_of(load_recipe(name, overrides))
     assert isinstance(last, Quantize)
     return last
 
@@ -32,9 +32,12 @@ def stage(name="ternarybert", **overrides):
 def ternary_training(lab, **overrides):
     """A model in the midst of its work: trained as the recipe says, its latent weights still there."""
     method = stage(**overrides)
-    work = Work(model=copy_model(lab.reference), method=method, lab=lab)
+    work = method.work(copy_model(lab.reference), lab)
     sites = find_sites(work.model, method.targets)
-    inputs = rounded_inputs(work, sites, method.chosen(MODES, "weights"))
+    scheme = method.chosen(SCHEMES, "weights")
+    inputs = rounded_inputs(
+        work, sites, bits=scheme.activation_bits, grid=scheme.activation_grid, span=scheme.activation_span
+    )
     return work, sites, trained(work, sites, {site.name: method.bits for site in sites}, inputs)
 
 
@@ -126,7 +129,7 @@ def test_the_teacher_runs_once_a_batch_for_all_terms(make_lab, tiny_bert, monkey
 def test_binarybert_cuts_every_layer_to_half_its_width_and_stores_pairs_of_binary_matrices(make_lab, tiny_bert):
     model = tiny_bert()
     lab = make_lab(model)
-    for method in load_recipe("binarybert").methods():
+    for method in methods_of(load_recipe("binarybert")):
         model = method.compress(model, lab)
     pairs = [module for module in model.modules() if isinstance(module, LowBitSummedLinear)]
     assert [(pair.out_features, pair.in_features) for pair in pairs] == 4 * [

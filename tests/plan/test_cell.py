@@ -9,7 +9,7 @@ from bench.base.errors import ModelError
 from bench.models.tokenizer import write_tokenizer
 from bench.plan.cell import LONGEST, Conditions, plan
 from bench.plan.fit import Fit
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe
 from bench.spec.suite import load_suite
 
 

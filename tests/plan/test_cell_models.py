@@ -11,7 +11,7 @@ from bench.base.errors import ModelError
 from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 from bench.plan.cell import Conditions, plan
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe
 from bench.spec.suite import load_suite
 from bench.tasks.data import load_data
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.base.errors import RecordError
+from bench.records.arguments import nested, renamed
 from bench.records.record import HISTORY, SCHEMA_VERSION, Record, read_record, read_records, write_record, write_text
 
 
@@ -132,7 +133,7 @@ def test_every_version_of_the_schema_has_a_golden_file_that_is_read(version):
     record = read_record(path)
     assert record.schema_version == SCHEMA_VERSION
     kept = record.model_dump(mode="json")
-    for key in stored.keys() - {"schema_version", "stages"}:
+    for key in stored.keys() - {"schema_version", "stages", "recipe"}:
         assert kept[key] == stored[key]
 
 
@@ -141,6 +142,48 @@ def test_stages_of_version_1_have_no_audit_and_say_so():
     assert [stage.method for stage in record.stages] == ["distill", "quantize"]
     assert [(stage.claimed, stage.real) for stage in record.stages] == [(None, None)] * 2
     assert {stage.unaudited for stage in record.stages} == {"made before stages were audited"}
+
+
+def test_flat_arguments_of_version_2_are_tables_of_their_choices_and_nothing_else_changes():
+    stored = json.loads((GOLDEN / "version-2.json").read_text(encoding="utf-8"))
+    record = read_record(GOLDEN / "version-2.json")
+    assert stored["recipe"] == "lottery-ticket[rounds=2,sparsity=0.36,budget=3.0,rewind=start]"
+    assert record.recipe == "lottery-ticket[schedule.rounds=2,sparsity=0.36,budget=3.0,schedule.rewind=start]"
+    (flat,), (stage,) = stored["stages"], record.stages
+    moved = {key: value for key, value in flat["arguments"].items() if key not in stage.arguments}
+    assert moved == {"rounds": 2, "rewind": "start"}
+    assert stage.arguments["schedule"] == {"name": "rounds", **moved}
+    kept = {key: value for key, value in stage.arguments.items() if key != "schedule"}
+    assert kept.items() <= flat["arguments"].items()
+
+
+@pytest.mark.parametrize(
+    ("name", "flat", "now"),
+    [
+        (
+            "movement-pruning[score_start=magnitude]",
+            {"saliency": "movement", "schedule": "gradual", "score_start": "magnitude", "rounds": 1},
+            {"saliency": {"name": "movement", "start": "magnitude"}, "schedule": "gradual"},
+        ),
+        (
+            "block[block=(8, 16),penalty_weight=0.5]",
+            {"unit": "block", "block": [8, 16], "penalty": "group-lasso", "penalty_weight": 0.5},
+            {"unit": {"name": "block", "size": [8, 16]}, "penalty": {"name": "group-lasso", "weight": 0.5}},
+        ),
+        ("obd[1.examples=64]", {"saliency": "obd", "examples": 64}, {"saliency": {"name": "obd", "examples": 64}}),
+        ("plain[pooling=max]", {"pooling": "max"}, {"saliency": {"name": "magnitude", "pooling": "max"}}),
+    ],
+)
+def test_an_old_argument_goes_to_the_choice_that_took_it(name, flat, now):
+    assert nested("prune", flat) == now
+    key = renamed(name, [("prune", flat)]).partition("[")[2].partition("=")[0].removeprefix("1.")
+    choice, _, argument = key.partition(".")
+    assert argument in now[choice]
+
+
+def test_arguments_of_a_method_without_choices_stay_as_they_are():
+    assert nested("distill", {"budget": 1.0, "rounds": 3}) == {"budget": 1.0, "rounds": 3}
+    assert renamed("mine[budget=1.0]", [("distill", {"budget": 1.0})]) == "mine[budget=1.0]"
 
 
 def test_a_record_of_a_newer_schema_is_refused(tmp_path):

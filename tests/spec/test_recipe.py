@@ -8,8 +8,9 @@ import pytest
 
 from bench.base.errors import SuiteError, UnknownNameError
 from bench.methods.base.method import METHODS, Method
-from bench.spec.recipe import RECIPES_DIR, expand, load_recipe, read_recipe, recipe_names
-from bench.spec.suite import Choice
+from bench.plan.recipes import expand, load_recipe, methods_of, saves_of
+from bench.spec.recipe import RECIPES_DIR, read_recipe, recipe_names
+from bench.spec.suite import Variants
 
 FAMILIES = {
     "reference",
@@ -42,8 +43,8 @@ def test_the_recipes_of_the_package_are_there():
 def test_every_recipe_file_loads_and_says_what_it_is(name):
     recipe = load_recipe(name)
     assert recipe.name == recipe.base == name
-    assert all(isinstance(method, Method) for method in recipe.methods())
-    assert len(recipe.methods()) == len(recipe.file.stages)
+    assert all(isinstance(method, Method) for method in methods_of(recipe))
+    assert len(methods_of(recipe)) == len(recipe.file.stages)
     assert recipe.file.title
     assert recipe.file.cite
     assert recipe.file.says.endswith(".")
@@ -59,28 +60,28 @@ def test_every_recipe_lies_in_the_folder_of_its_family(path):
 @pytest.mark.parametrize("name", recipe_names())
 def test_published_figures_have_a_source_and_survey_rows_look_like_rows(name):
     file = read_recipe(name)
-    assert all(published.claim and published.source for published in file.published)
+    assert all(published.figure and published.source for published in file.published)
     assert all(re.fullmatch(r"[A-Z]\d{1,2}", row) for row in file.rows)
 
 
-def test_a_claim_that_a_column_can_hold_names_it_with_a_figure_or_a_direction(write):
-    claim = 'published = [{{ claim = "faster", source = "here", {} }}]\n'
-    (published,) = read_recipe(write(claim.format('column = "speedup", value = 1.5, expect = "higher"'))).published
+def test_a_figure_that_a_column_can_hold_names_it_with_a_value_or_a_direction(write):
+    figure = 'published = [{{ figure = "faster", source = "here", {} }}]\n'
+    (published,) = read_recipe(write(figure.format('column = "speedup", value = 1.5, expect = "higher"'))).published
     assert (published.column, published.value, published.expect) == ("speedup", 1.5, "higher")
-    assert read_recipe(write(claim.format("verified = true"))).published[0].column is None
+    assert read_recipe(write(figure.format("verified = true"))).published[0].column is None
     for typed, says in (
-        ('column = "speedup"', "a typed claim is a column with a value, an expect or both"),
-        ("value = 1.5", "a typed claim is a column with a value, an expect or both"),
+        ('column = "speedup"', "a typed figure is a column with a value, an expect or both"),
+        ("value = 1.5", "a typed figure is a column with a value, an expect or both"),
         ('column = "speed", value = 1.5', "no column named 'speed'. Did you mean 'speedup'?"),
         ('column = "speedup", expect = "up"', "expected 'lower', 'same', 'higher' or 'not lower', found 'up'"),
         ('column = "speedup", value = 0', "expected a number above 0"),
     ):
         with pytest.raises(SuiteError, match=re.escape(says)):
-            read_recipe(write(claim.format(typed)))
+            read_recipe(write(figure.format(typed)))
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_claim_about_one_variant_is_about_one_of_this_recipe(name):
+def test_a_figure_of_one_variant_is_about_one_of_this_recipe(name):
     for published in read_recipe(name).published:
         variant, bracket, arguments = published.of.partition("[")
         assert variant in ("", name)
@@ -99,13 +100,13 @@ def test_only_a_mechanism_says_what_is_missing(write):
         load_recipe(write('status = "rough"\n'))
 
 
-def test_what_a_recipe_saves_is_what_its_stages_claim():
-    assert read_recipe("none").saves == ()
-    assert read_recipe("albert-sharing").saves == ("bytes",)
-    assert read_recipe("universal-transformer").saves == ("bytes", "macs", "time")
+def test_what_a_recipe_saves_is_what_its_stages_save():
+    assert saves_of(read_recipe("none")) == ()
+    assert saves_of(read_recipe("albert-sharing")) == ("bytes",)
+    assert saves_of(read_recipe("universal-transformer")) == ("bytes", "macs", "time")
     for name in recipe_names():
-        claimed = {saving for method in load_recipe(name).methods() for saving in method.claims()}
-        assert set(read_recipe(name).saves) == claimed
+        saves = {saving for method in methods_of(load_recipe(name)) for saving in method.saving()}
+        assert set(saves_of(read_recipe(name))) == saves
 
 
 def test_names_are_unique_over_the_families():
@@ -131,7 +132,7 @@ def test_the_first_stage_of_distilled_int8_is_the_recipe_distillation():
 def test_stages_hold_every_argument_resolved():
     (stage,) = load_recipe("magnitude-pruning").stages
     method = METHODS.get("prune")
-    assert set(stage.arguments) == set(method.model_fields) - method.later
+    assert set(stage.arguments) == set(method.model_fields)
 
 
 def test_an_override_changes_the_argument_and_the_name():
@@ -145,7 +146,7 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
     with pytest.raises(SuiteError) as caught:
         load_recipe("magnitude-pruning", {"sparsity": 1.5})
     assert str(caught.value) == (
-        "recipes/pruning/magnitude-pruning.toml: stages[0]: sparsity: expected a number below 1, found 1.5"
+        "recipes/pruning/magnitude-pruning.toml: stage 1: sparsity: expected a number below 1, found 1.5"
     )
 
 
@@ -201,7 +202,7 @@ def write(tmp_path):
 def test_a_recipe_file_of_ones_own_may_be_named_by_path(write):
     recipe = load_recipe(write('[[stages]]\nmethod = "prune"\nsparsity = 0.25\n'))
     assert recipe.name == "mine"
-    assert recipe.methods()[0].sparsity == 0.25
+    assert methods_of(recipe)[0].sparsity == 0.25
 
 
 @pytest.mark.parametrize(
@@ -209,9 +210,9 @@ def test_a_recipe_file_of_ones_own_may_be_named_by_path(write):
     [
         (
             '[[stages]]\nmethod = "prun"\nsparsity = 0.25\n',
-            "stages[0].method: no method named 'prun'. Did you mean 'prune'?",
+            "stage 1: method: no method named 'prun'. Did you mean 'prune'?",
         ),
-        ("[[stages]]\nsparsity = 0.25\n", "stages[0]: missing key 'method'"),
+        ("[[stages]]\nsparsity = 0.25\n", "stage 1: missing key 'method'"),
         ('[[stages]]\nmethod = "prune"\n', "sparsity is missing: saliency 'magnitude' does not decide"),
         (
             '[[stages]]\nmethod = "prune"\nsparsity = 0.5\nscop = "layer"\n',
@@ -238,7 +239,7 @@ def test_an_override_that_two_stages_could_take_must_name_its_stage(write):
 
 
 def test_lists_in_a_choice_are_a_grid():
-    recipes = expand(Choice(recipe="magnitude-pruning", set={"sparsity": [0.5, 0.9], "scope": ["global", "layer"]}))
+    recipes = expand(Variants(recipe="magnitude-pruning", set={"sparsity": [0.5, 0.9], "scope": ["global", "layer"]}))
     assert [recipe.name for recipe in recipes] == [
         "magnitude-pruning[sparsity=0.5,scope=global]",
         "magnitude-pruning[sparsity=0.5,scope=layer]",
@@ -249,7 +250,8 @@ def test_lists_in_a_choice_are_a_grid():
 
 def test_reading_recipes_imports_no_torch():
     code = (
-        "import sys; from bench.spec.recipe import load_recipe, recipe_names; "
-        "[load_recipe(name).methods() for name in recipe_names()]; sys.exit('torch' in sys.modules)"
+        "import sys; from bench.plan.recipes import load_recipe, methods_of; "
+        "from bench.spec.recipe import recipe_names; "
+        "[methods_of(load_recipe(name)) for name in recipe_names()]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

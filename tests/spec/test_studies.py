@@ -20,7 +20,7 @@ from bench.cli import app
 from bench.engine.worker import compress, train_reference
 from bench.models.adapter import adapter_for
 from bench.plan.cell import Conditions, Job, plan, training_part
-from bench.spec.recipe import expand, load_recipe
+from bench.plan.recipes import expand, load_recipe, methods_of
 from bench.spec.suite import SUITES_DIR, fingerprint, load_suite, suite_names
 from bench.tasks.data import load_data
 from bench.tasks.generated.generator import GENERATORS
@@ -124,8 +124,8 @@ def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, 
             r"findings\[2\]: no argument named 'sparsty'. Did you mean 'sparsity'",
         ),
         (
-            {"rows": ["sparsity"], "columns": ["task"], "where": {"rewind": "never"}},
-            r"findings\[2\]: no recipe of the suite has rewind=never",
+            {"rows": ["sparsity"], "columns": ["task"], "where": {"schedule.rewind": "never"}},
+            r"findings\[2\]: no recipe of the suite has schedule.rewind=never",
         ),
     ],
 )
@@ -144,17 +144,17 @@ def test_check_refuses_a_finding_that_no_record_could_ever_fall_into(finding, sa
 def test_the_lottery_study_prunes_a_fifth_a_round():
     for choice in load_suite("study-lottery").recipes[1:]:
         for recipe in expand(choice):
-            (method,) = recipe.methods()
-            if method.saliency == "magnitude":
-                assert method.sparsity == pytest.approx(1 - 0.8**method.rounds)
-                assert method.budget == method.rounds + 1
+            (method,) = methods_of(recipe)
+            if method.saliency.called == "magnitude":
+                assert method.sparsity == pytest.approx(1 - 0.8**method.schedule.rounds)
+                assert method.budget == method.schedule.rounds + 1
 
 
 def test_masks_of_each_task_are_used_on_each_and_the_diagonal_is_the_ticket_itself(tmp_path):
     suite = small("study-tickets")
-    base = {"rounds": 1, "budget": 2.0, "sparsity": 0.6}
+    base = {"schedule.rounds": 1, "budget": 2.0, "sparsity": 0.6}
     glue = suite.tasks[:2]
-    recipes = [load_recipe("bert-tickets", {**base, "masks_from": task.name}) for task in glue]
+    recipes = [load_recipe("bert-tickets", {**base, "schedule.masks_from": task.name}) for task in glue]
     cells = cells_of(suite, [*recipes, load_recipe("bert-tickets", base)], tasks=glue)
     pairs = zip(cells, made(cells, tmp_path), strict=True)
     zeros = {(cell.task.name, cell.recipe.name[-5:-1]): encoder_zeros(model) for cell, model in pairs}
@@ -168,9 +168,9 @@ def test_masks_of_each_task_are_used_on_each_and_the_diagonal_is_the_ticket_itse
 
 def test_the_mask_found_in_masked_language_modelling_is_put_on_a_classifier(tmp_path):
     suite = small("study-tickets")
-    base = {"rounds": 1, "budget": 2.0, "sparsity": 0.6}
+    base = {"schedule.rounds": 1, "budget": 2.0, "sparsity": 0.6}
     found = cells_of(suite, [load_recipe("bert-tickets", base)], tasks=[suite.task("captions-mlm")])
-    recipes = [load_recipe("bert-tickets", {**base, "masks_from": name}) for name in ("captions-mlm", "sst2")]
+    recipes = [load_recipe("bert-tickets", {**base, "schedule.masks_from": name}) for name in ("captions-mlm", "sst2")]
     used = cells_of(suite, recipes, tasks=[suite.task("sst2")])
     its, here, own = made([*found, *used], tmp_path)
     assert type(its).__name__ == "BertForMaskedLM"
@@ -182,7 +182,7 @@ def test_the_mask_found_in_masked_language_modelling_is_put_on_a_classifier(tmp_
 
 def test_the_key_of_a_transfer_holds_the_other_tasks_data_and_training(tmp_path):
     suite = small("study-tickets")
-    recipe = load_recipe("bert-tickets", {"masks_from": "stsb"})
+    recipe = load_recipe("bert-tickets", {"schedule.masks_from": "stsb"})
 
     def keys(*changes):
         changed = small("study-tickets", *changes)
@@ -221,21 +221,21 @@ def test_the_key_of_pruning_until_quality_falls_holds_the_metrics():
 
 def test_masks_from_no_task_and_from_one_without_training_data_are_refused_before_anything_runs():
     suite = small("study-tickets")
-    with pytest.raises(UnknownNameError, match=r"bert-tickets\[masks_from=stbs\].*Did you mean 'stsb'"):
-        cells_of(suite, [load_recipe("bert-tickets", {"masks_from": "stbs"})])
+    with pytest.raises(UnknownNameError, match=r"bert-tickets\[schedule.masks_from=stbs\].*Did you mean 'stsb'"):
+        cells_of(suite, [load_recipe("bert-tickets", {"schedule.masks_from": "stbs"})])
     probing = suite.task("stsb").model_copy(update={"name": "probe", "trained_on": "stsb"})
     wider = suite.model_copy(update={"tasks": (*suite.tasks, probing)})
     with pytest.raises(SuiteError, match=r"task probe has no training data of its own\. Name stsb"):
-        cells_of(wider, [load_recipe("bert-tickets", {"masks_from": "probe"})], tasks=suite.tasks)
+        cells_of(wider, [load_recipe("bert-tickets", {"schedule.masks_from": "probe"})], tasks=suite.tasks)
 
 
 @pytest.mark.parametrize(
     ("study", "recipe", "arguments"),
     [
         ("study-gordon", "gordon", {"schedule": "gradual", "sparsity": 0.7}),
-        ("study-gordon", "gordon", {"weights_from": "captions-mlm", "sparsity": 0.7}),
-        ("study-prasanna", "prasanna-m", {"pick": "bad", "floor": 0.01, "sparsity": 0.19}),
-        ("study-lottery", "lottery-ticket", {"rounds": 1, "sparsity": 0.2, "budget": 2.0}),
+        ("study-gordon", "gordon", {"schedule.weights_from": "captions-mlm", "sparsity": 0.7}),
+        ("study-prasanna", "prasanna-m", {"schedule.pick": "bad", "schedule.floor": 0.01, "sparsity": 0.19}),
+        ("study-lottery", "lottery-ticket", {"schedule.rounds": 1, "sparsity": 0.2, "budget": 2.0}),
     ],
 )
 def test_a_cell_of_a_study_gives_an_artifact_that_is_pruned_as_asked(study, recipe, arguments, tmp_path):
@@ -280,7 +280,7 @@ def test_a_study_runs_from_the_command_line_to_its_table(tmp_path):
     quick = {"pairs": 5, "seconds": 0.05, "patience_seconds": 0.1, "sweep_seconds": 0.05, "energy_seconds": 0.2}
     quick |= {"attack_examples": 2, "attack_queries": 2, "train_examples": 4}
     chosen = [f"{key}={value}" for key, value in [*SMALL, *((f"measuring.{key}", quick[key]) for key in quick)]]
-    chosen += ["bert-tickets.budget=1.0", "bert-tickets.rounds=1"]
+    chosen += ["bert-tickets.budget=1.0", "bert-tickets.schedule.rounds=1"]
     arguments = [part for setting in chosen for part in ("--set", setting)]
     environment = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache")}
 
@@ -291,8 +291,8 @@ def test_a_study_runs_from_the_command_line_to_its_table(tmp_path):
         return done.stdout
 
     bench("run", "transfer.toml", "--model", "demo-bert", *arguments)
-    matrix = bench("pivot", "transfer.toml", "--rows", "masks_from", "--columns", "task", "--format", "csv")
-    sources = ["masks_from", "reference", "captions-mlm", "sst2", "stsb"]
+    matrix = bench("pivot", "transfer.toml", "--rows", "schedule.masks_from", "--columns", "task", "--format", "csv")
+    sources = ["schedule.masks_from", "reference", "captions-mlm", "sst2", "stsb"]
     assert [line.split(",")[0] for line in matrix.splitlines()] == sources
     values = matrix.splitlines()[1].split(",")[1:]
     assert 0 <= float(values[0]) <= 1

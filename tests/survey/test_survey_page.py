@@ -86,7 +86,7 @@ def test_a_published_figure_stands_beside_the_measured_one_with_its_mark_and_the
     assert line["compress_epochs"] == Absent("compress_epochs on alpha: the record says nothing of this column")
 
 
-def test_a_claim_about_one_variant_is_not_put_to_another(file, pages):
+def test_a_figure_of_one_variant_is_not_put_to_another(file, pages):
     file("alpha", "none")
     file("alpha", "albert-sharing")
     file("alpha", "albert-sharing[init=mean]")

@@ -16,8 +16,9 @@ from bench.spec.suite import Task
 from bench.tasks.batching import IGNORED, collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature, Predictions
+from bench.tasks.kinds.kind import KINDS, Feature
 from bench.tasks.kinds.masking import Maskable, masked
+from bench.tasks.predictions import TextLosses
 from bench.training.loop import train
 
 HEAD = "masked-language-modelling"
@@ -47,7 +48,7 @@ def said(model, tokenizer, examples, *, budget=64, max_length=16):
 
 
 def perplexity_of(losses):
-    return KIND.score(Predictions(losses=losses), [None] * len(losses), ("perplexity",))["perplexity"]
+    return KIND.score(TextLosses(losses), [None] * len(losses), ("perplexity",))["perplexity"]
 
 
 def original(feature):

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.site import Piece, Site
+from bench.methods.prune.selectors import SELECTORS
+from bench.methods.prune.site import Site, SitePiece
 from bench.training.hooks import TrainState
 from bench.training.masks import MaskHook, apply_masks
 from bench.training.optimizer import make_optimizer
@@ -16,7 +16,7 @@ from bench.training.optimizer import make_optimizer
 def magnitude_masks(weights, *, sparsity, scope):
     """Masks over the weights of matrices, the largest magnitudes staying."""
     sites = [
-        Site(name=name, kind="", pieces=(Piece(name=name, parameter=nn.Parameter(weight), cell=(1, 1)),))
+        Site(name=name, kind="", pieces=(SitePiece(name=name, parameter=nn.Parameter(weight), cell=(1, 1)),))
         for name, weight in weights.items()
     ]
     scores = {name: weight.detach().abs().flatten() for name, weight in weights.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.base.errors import ArtifactError, ModelError
 from bench.measures.base.inputs import made_inputs
 from bench.measures.computation.theory import claimed_bytes
-from bench.spec.saving import Claimed, Real, Saving
+from bench.spec.saving import Real, Saving, Stated
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Audit(NamedTuple):
     """The two halves, as `StageLog` keeps them."""
 
-    claimed: Claimed
+    claimed: Stated
     real: Real
 
     def stored(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def audit(
     else:
         macs, effective, bops = ledger.macs, ledger.macs_effective(), ledger.bops
     return Audit(
-        claimed=Claimed(saves=tuple(sorted(saves)), bytes=claimed_bytes(model), macs=effective, bops=bops),
+        claimed=Stated(saves=tuple(sorted(saves)), bytes=claimed_bytes(model), macs=effective, bops=bops),
         real=Real(bytes=size, stored_bytes_by_dtype=by_dtype, macs=macs, absent=absent),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from bench.columns import column
 from bench.measures.base.measure import Pair, Reading
 from bench.measures.computation.theory import claimed_bytes, resident_bytes
 from bench.records.record import StageLog
@@ -15,6 +16,7 @@ MUCH_BELOW = 0.8  # claimed bytes over tensor bytes on disk, below which what is
 PROMISE = 1.2  # speed-up promised by bit operations, from which a measured one is asked for
 WORTH = 0.1  # saving on disk, as a share of the reference's bytes, that is held against memory
 HALF, QUARTER = 0.5, 0.25  # shares of a claimed saving that must be real
+_SPEEDUP = column("speedup").ends
 LEAST_BYTES = 2**24  # savings below this drown in the noise of a process's resident memory
 
 _STAGE_FLAGS: dict[Saving, tuple[str, str, str]] = {
@@ -172,9 +174,9 @@ def _judge_time(reading: Reading, cell: Cell) -> None:
         return
     promised = cell.reference["bops"] / cell.values["bops"]
     reading.conditions["promised_speedup"] = promised
-    if promised < PROMISE or "speedup" not in cell.values or "speedup_low" not in cell.values:
+    if promised < PROMISE or not {"speedup", _SPEEDUP.low} <= cell.values.keys():
         return
-    speedup, low = cell.values["speedup"], cell.values["speedup_low"]
+    speedup, low = cell.values["speedup"], cell.values[_SPEEDUP.low]
     reading.conditions["speedup"] = speedup
     if low <= 1:
         reading.warn(

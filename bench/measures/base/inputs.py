@@ -30,10 +30,10 @@ def made_inputs(
         model: the model that will be called; its `config` bounds vocabulary and length.
         tokenizer_or_vocab: a tokenizer, or the number of entries of a vocabulary.
         batch_size: rows.
-        length: tokens a row.
+        length: tokens per row.
         device: where the tensors are put.
         seed: of the random ids.
-        target_length: tokens a row that a sequence-to-sequence model's decoder reads; None is `length`.
+        target_length: tokens per row that a sequence-to-sequence model's decoder reads; None is `length`.
 
     Returns:
         `input_ids` and `attention_mask`, both [batch_size, length] int64; a sequence-to-sequence model gets

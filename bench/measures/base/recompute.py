@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.base.errors import RecordError
-from bench.measures.agreement.loyalty import compare, fidelity_kl, joined
 from bench.measures.agreement.next_tokens import TABLE as NEXT_TOKENS
 from bench.measures.agreement.next_tokens import from_table
-from bench.measures.quality.quality import METRICS
 from bench.records.record import read_record
-from bench.records.tables import Seen, read_predictions, read_table
-from bench.tasks.metrics.resampled import metric_scorer, quality_scorer
+from bench.records.tables import SplitPredictions, read_predictions, read_table
+from bench.tasks.metrics.metric import metric_columns, metric_scorer, quality_scorer
 
 
 def recompute(record_path: Path) -> dict[str, float]:
@@ -25,21 +23,25 @@ def recompute(record_path: Path) -> dict[str, float]:
     evaluated = [splits[name] for name in conditions.get("splits", ()) if name in splits]
     if not evaluated:
         raise RecordError(f"{record_path}: its predictions hold none of the evaluation splits it names")
-    found = compare(joined([part.reference for part in evaluated]), joined([part.artifact for part in evaluated]))
+    form = type(evaluated[0].reference)
+    found = form.joined([part.reference for part in evaluated]).agreement(
+        form.joined([part.artifact for part in evaluated])
+    )
     values = {name: value for name, value in found.items() if not isinstance(value, str)}
     if NEXT_TOKENS in record.provenance.get("tables", {}):
         values |= from_table(read_table(record_path, NEXT_TOKENS)).values()
     trained = splits.get(conditions.get("train_split", ""))
-    if trained is not None and trained.reference.logits is not None and trained.artifact.logits is not None:
-        values["fidelity_kl_train"] = fidelity_kl(trained.reference.logits, trained.artifact.logits)
-    return values | _scores(evaluated, [name for name in METRICS if name in record.values])
+    divergence = "not stored" if trained is None else trained.reference.agreement(trained.artifact)["fidelity_kl"]
+    if not isinstance(divergence, str):
+        values["fidelity_kl_train"] = divergence
+    return values | _scores(evaluated, [name for name in metric_columns() if name in record.values])
 
 
-def _scores(parts: list[Seen], metrics: list[str]) -> dict[str, float]:
+def _scores(parts: list[SplitPredictions], metrics: list[str]) -> dict[str, float]:
     """The artifact's metrics and their mean; nothing where labels are hidden."""
     import numpy as np
 
-    hidden = any(truth is None and part.artifact.losses is None for part in parts for truth in part.truth)
+    hidden = any(truth is None and part.artifact.needs_truth for part in parts for truth in part.truth)
     if not metrics or hidden:
         return {}
     every = np.arange(sum(len(part.truth) for part in parts))

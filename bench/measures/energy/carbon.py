@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.energy.inference import Inference, break_even, inference
@@ -17,12 +18,11 @@ from bench.measures.timing import rounds
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 _WARM_UP = 3
-_INFERENCE = (
+_INFERENCE = with_intervals(
     "energy_kwh",
-    "energy_kwh_low",
-    "energy_kwh_high",
     "energy_net_kwh",
     "power_w",
     "power_idle_w",
@@ -69,7 +69,7 @@ class Carbon(ProbingMeasure):
         access = nvidia_access() if device.startswith("cuda") else rapl_access()
         return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round of windows."""
         del kind
         return rounds.names(window_count(measuring))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.base.statistics import over_seeds
+from bench.columns import column
 from bench.measures.energy import calculators
 from bench.measures.energy.tracker import processor_tdp
 from bench.measures.energy.windows import INFERENCES, Window
@@ -92,6 +93,7 @@ def _interval(found: Inference) -> None:
     the stated coverage, while t is right for any number of them where windows are about normal. Samples within a
     window are no replacement, as they follow each other too closely to be independent.
     """
+    ends = column("energy_kwh").ends.names()
     interval = over_seeds(list(found.by_round.values()))
     if interval is None:
         reason = (
@@ -101,9 +103,9 @@ def _interval(found: Inference) -> None:
     elif interval.low <= 0:
         reason = f"the {len(found.by_round)} windows differ too much: their interval reaches {interval.low:.3g} kWh"
     else:
-        found.values.update(energy_kwh_low=interval.low, energy_kwh_high=interval.high)
+        found.values.update(zip(ends, interval[1:], strict=True))
         return
-    found.absent.update(energy_kwh_low=reason, energy_kwh_high=reason)
+    found.absent.update(dict.fromkeys(ends, reason))
 
 
 def _net(found: Inference, windows: Mapping[int, Window], idle_w: float | str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.base.statistics import Interval, over_seeds
+from bench.columns import column, with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.memory.high_water import DeviceMark, ResidentMark
@@ -17,11 +18,10 @@ from bench.measures.timing import rounds
 
 if TYPE_CHECKING:
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 LOAD = "load"
 _WARM_UP, _CALLS = 3, 3
-_COLUMNS = ("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
-_ENDS = tuple(f"{name}_{end}" for name in ("memory_inference_bytes", "memory_peak_bytes") for end in ("low", "high"))
 _ONE = "an interval needs two processes: raise measuring.processes"
 _NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"
 
@@ -50,12 +50,12 @@ class Memory(ProbingMeasure):
     """
 
     name = "memory"
-    columns = (*_COLUMNS, *_ENDS)
+    columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process that loads, and several that run."""
         del kind
         return (LOAD, *rounds.names(measuring.processes))
@@ -144,7 +144,7 @@ def _columns(peaks: Mapping[str, Peak | str]) -> dict[str, int | str]:
 
 def _mean(name: str, values: Sequence[int] | str) -> dict[str, int | str]:
     """The mean over processes with its t interval."""
-    low, high = f"{name}_low", f"{name}_high"
+    low, high = column(name).ends.names()
     if isinstance(values, str):
         return dict.fromkeys((name, low, high), values)
     interval: Interval | None = over_seeds(values)

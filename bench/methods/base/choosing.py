@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bench.base.errors import MethodError, unknown
+from bench.base.errors import MethodError, UnknownNameError, unknown
 from bench.base.registry import Registry
-from bench.base.schema import Frozen
+from bench.methods.base.choice import Choice
 from bench.methods.base.method import Method
 
 
-class Choice(Frozen):
-    """A plug-in that an argument of a method names; its fields are arguments, given flat beside the method's own.
+def known(registry: Registry[Any]) -> AfterValidator:
+    """The check of an argument that names a plug-in of `registry`, or none; it suggests the nearest name."""
 
-    The registry holds the class. Keys of artifacts name an argument only where it is not at its default, so that one
-    may be added later.
-    """
+    def check(name: str | None) -> str | None:
+        try:
+            if name is not None:
+                registry.get(name)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
+        return name
 
-    def fits(self, method: Any) -> None:
-        """Raise `ValueError` where arguments of `method`, which made this choice, do not go with it."""
-
-    def seeded(self) -> bool:
-        """Whether it draws by the seed, so that another seed gives another result without any training."""
-        return False
+    return AfterValidator(check)
 
 
 C = TypeVar("C", bound=Choice)
@@ -42,15 +41,15 @@ class Choosing(Method):
 
     @classmethod
     def arguments(cls) -> dict[str, FieldInfo]:
-        """See `Method`; a name that several choices have stands for one of them."""
+        """A name that several choices have stands for one of them."""
         plugins = [plugin for registry in cls.plugins.values() for _, plugin in registry.items()]
         own = {name: field for plugin in plugins for name, field in plugin.model_fields.items()}
-        return own | super().arguments()
+        return own | dict(cls.model_fields)
 
     def chosen(self, registry: Registry[type[C]], name: str) -> C:
         """The plug-in `name` of `registry` with those of the given arguments that are its own.
 
-        Raises `MethodError` where it declares an argument that the method has.
+        Raises `MethodError` if it declares an argument that the method has.
         """
         plugin = registry.get(name)
         clash = sorted(plugin.model_fields.keys() & type(self).model_fields.keys())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def student_depth(layers: int | None, depth: int, *, where: str) -> int:
-    """`layers`, or half of `depth` where it is None; raises `MethodError` where that is no smaller depth."""
+    """`layers`, or half of `depth` if it is None; raises `MethodError` if that is no smaller depth."""
     chosen = depth // 2 if layers is None else layers
     if not 1 <= chosen <= depth:
         raise MethodError(
@@ -21,7 +21,7 @@ def student_depth(layers: int | None, depth: int, *, where: str) -> int:
 
 
 def refuse_lost_work(model: nn.Module, reference: nn.Module, *, where: str) -> None:
-    """Raise `MethodError` where `model` is no longer the reference: starting afresh would discard what changed it."""
+    """Raise `MethodError` if `model` is no longer the reference: starting afresh would discard what changed it."""
     if model is reference:
         return
     import torch

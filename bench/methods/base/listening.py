@@ -22,7 +22,7 @@ Listener = Callable[[Tensor], None]
 def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
     """Batches of `examples` training examples from position `skip` on, those of one length together, on the device.
 
-    Raises `MethodError` where there are none.
+    Raises `MethodError` if there are none.
     """
     from bench.tasks.batching import collate
     from bench.tasks.kinds.kind import Batch

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, SerializerFunctionWrapHandler, model_serializer
-from pydantic.fields import FieldInfo
+from pydantic import BeforeValidator, model_validator
 
-from bench.base.errors import MethodError, UnknownNameError
+from bench.base.errors import MethodError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen
+from bench.methods.base.choice import Choice
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -32,44 +32,42 @@ def _listed(value: object) -> object:
 Listed = BeforeValidator(_listed)  # lets `query+key` stand for a list, since a list on a command line is a grid
 
 
-def known(registry: Registry[object]) -> AfterValidator:
-    """The check of an argument that names a plug-in of `registry`, or none; it suggests the nearest name."""
-
-    def check(name: str | None) -> str | None:
-        try:
-            if name is not None:
-                registry.get(name)
-        except UnknownNameError as error:
-            raise ValueError(str(error)) from error
-        return name
-
-    return AfterValidator(check)
-
-
 class Method(Frozen):
     """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
 
-    `saves` is what the mechanism is meant to save on the model it is given; each stage is held to it. `later` are
-    arguments that were added after artifacts had been stored under keys without them. Subclasses keep torch out of
-    their module's top level, so that listing and validating stay instant.
+    A field that names a plug-in is a choice, see `bench.methods.base.choice`. `saves` is what the mechanism is meant to
+    save on the model it is given; each stage is held to it. Subclasses keep torch out of their module's top level, so
+    that listing and validating stay instant.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()
-    later: ClassVar[frozenset[str]] = frozenset()
 
-    @model_serializer(mode="wrap")
-    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Name a later argument only where it is used, so that the keys of stored artifacts stay as they were."""
+    @model_validator(mode="after")
+    def _choices_fit(self) -> Method:
+        for choice in self.choices():
+            choice.fits(self)
+        return self
+
+    def choices(self) -> list[Choice]:
+        """Every choice that was made, with its arguments."""
+        return [value for _, value in self if isinstance(value, Choice)]
+
+    def stated(self) -> dict[str, Any]:
+        """The arguments that differ from their defaults, as JSON values; a choice as `Choice.table` writes it.
+
+        Keys of artifacts are made of them, so that an argument which is added later changes no key.
+        """
+        dumped = self.model_dump(mode="json")
         fields = type(self).model_fields
-        data: dict[str, Any] = handler(self)
-        return {key: value for key, value in data.items() if key not in self.later or value != fields[key].default}
+        return {
+            name: value.table(stated=True, mode="json") if isinstance(value, Choice) else dumped[name]
+            for name, value in self
+            if name not in fields
+            or fields[name].is_required()
+            or value != fields[name].get_default(call_default_factory=True)
+        }
 
-    @classmethod
-    def arguments(cls) -> dict[str, FieldInfo]:
-        """Everything that may be given to the method, by name."""
-        return dict(cls.model_fields)
-
-    def claims(self) -> frozenset[Saving]:
+    def saving(self) -> frozenset[Saving]:
         """What the mechanism is meant to save with these arguments: `saves`, or the part of it that they leave."""
         return self.saves
 
@@ -93,7 +91,7 @@ class Method(Frozen):
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.
 
-        Raises `MethodError` where the method makes no sense on this model.
+        Raises `MethodError` if the method makes no sense on this model.
         """
 
 
@@ -107,7 +105,7 @@ class Lab:
 
     `reference` is the uncompressed model trained on the task (the teacher of distillation); it must not be changed.
     `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
-    pretrained weights with layers spread evenly, or random ones where `pretrained` is False or the source has none.
+    pretrained weights with layers spread evenly, or random ones if `pretrained` is False or the source has none.
     `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
     with that task's head there, and `reference` is one that was never trained.
     """
@@ -134,7 +132,7 @@ class Lab:
         objective: Objective | None = None,
         hooks: Sequence[Hook] = (),
     ) -> TrainingLog:
-        """Train `model` in place on the task with the suite's plan, or with another budget where given."""
+        """Train `model` in place on the task with the suite's plan, or with another budget if given."""
         from bench.tasks.kinds.kind import KINDS
         from bench.training.loop import train
 

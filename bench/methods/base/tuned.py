@@ -25,7 +25,7 @@ class TunedMethod(Method):
     learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None is the suite's")
 
     def seeded(self) -> bool:
-        """See `Method`; without a budget nothing is trained."""
+        """Without a budget nothing is trained."""
         return self.budget > 0
 
     def tune(
@@ -37,7 +37,7 @@ class TunedMethod(Method):
         hooks: Sequence[Hook] = (),
         terms: Sequence[tuple[float, Term]] = (),
     ) -> None:
-        """Train `model` in place for `share` of the budget; does nothing where the budget is 0.
+        """Train `model` in place for `share` of the budget; does nothing if the budget is 0.
 
         `terms` with their weights are added to the objective.
         """
@@ -109,7 +109,7 @@ class RefinedMethod(GuidedMethod):
         hooks: Sequence[Hook] = (),
         terms: Sequence[tuple[float, Term]] = (),
     ) -> None:
-        """See `TunedMethod`; with `features` above 0 the objective is a sum of both kinds of terms."""
+        """With `features` above 0 the objective is a sum of both kinds of terms."""
         if not self.features:
             super().tune(model, lab, share=share, hooks=hooks, terms=terms)
             return
@@ -134,7 +134,7 @@ class RefinedMethod(GuidedMethod):
 
 
 def frozen_reference(lab: Lab) -> nn.Module:
-    """The reference in evaluation mode on the device of training; a copy only where it is not there already.
+    """The reference in evaluation mode on the device of training; a copy only if it is not there already.
 
     A teacher is run without gradients and never changed, so the reference itself can be it, which saves a whole model.
     """
@@ -149,7 +149,7 @@ def frozen_reference(lab: Lab) -> nn.Module:
 
 
 def _with(objective: Objective | None, terms: Sequence[tuple[float, Term]]) -> Objective | None:
-    """The objective, the task's loss where it is None, with `terms` added."""
+    """The objective, the task's loss if it is None, with `terms` added."""
     if not terms:
         return objective
     from bench.training.objective import Objective

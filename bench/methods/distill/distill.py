@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from bench.methods.base.depth import refuse_lost_work, student_depth
 from bench.methods.base.method import METHODS, Lab
@@ -43,12 +44,14 @@ class Distill(GuidedMethod):
             raise ValueError(f"layers is {layers}; give 1 or more")
         return layers
 
-    def claims(self) -> frozenset[Saving]:
-        """See `Method`; a student with all layers saves nothing by itself."""
+    @override
+    def saving(self) -> frozenset[Saving]:
+        """A student with all layers saves nothing by itself."""
         return frozenset() if self.layers == "all" else self.saves
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` for a student deeper than the given model."""
+        """Raises `MethodError` for a student deeper than the given model."""
         from bench.models.adapter import adapter_for
 
         adapter = adapter_for(model)

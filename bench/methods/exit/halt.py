@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS, Lab
@@ -40,16 +41,17 @@ class Halt(GuidedMethod):
     bias: float = Field(1.0, ge=-20, le=20, description="start of the halting unit's bias; higher halts sooner")
     coordinates: bool = Field(True, description="add sinusoids of position and step before each step")
 
+    @override
     def seeded(self) -> bool:
-        """See `Method`; the halting weights are drawn."""
+        """True also without a budget: the halting weights are drawn."""
         return True
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Raises `MethodError` for a model that cannot halt.
 
-        Raises:
-            MethodError: more than an encoder, a stack that already halts, an architecture that does not loop over its
-                list of layers, or another number of steps over layers that are not one.
+        It has more than an encoder, halts already, does not loop over its list of layers, or is to take another number
+        of steps over layers that are not one.
         """
         import torch
 

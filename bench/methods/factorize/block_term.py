@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.roles import Target
-from bench.methods.factorize.solver import SOLVERS, Solver, Work, only
+from bench.methods.factorize.solver import SOLVERS, Factorization, Solver, only
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ WHERE = "factorize: solver block-term"
 ATTENTION: tuple[Target, ...] = ("query", "key", "value", "attention_output")
 
 
-class _Attention(NamedTuple):
+class _SelfAttention(NamedTuple):
     """One self-attention: `module` is called for it; `output` is its last matrix where that is outside of it."""
 
     name: str
@@ -39,12 +40,14 @@ class BlockTerm(Solver):
     cores: int = Field(2, ge=1, description="how many cores are averaged")
     length: int | None = Field(None, ge=1, description="the most positions; None is the longest training input")
 
+    @override
     def seeded(self) -> bool:
-        """See `Choice`; its weights are drawn."""
+        """True: its weights are drawn."""
         return True
 
-    def apply(self, work: Work) -> None:
-        """See `Solver`; raises `MethodError` for other targets, or a length at which nothing is saved."""
+    @override
+    def apply(self, work: Factorization) -> None:
+        """Raises `MethodError` for other targets, or a length at which nothing is saved."""
         import torch
         from torch import nn
 
@@ -74,7 +77,7 @@ class BlockTerm(Solver):
                     replace_everywhere(work.model, place.output, dense)
 
 
-def _attentions(model: nn.Module) -> list[_Attention]:
+def _attentions(model: nn.Module) -> list[_SelfAttention]:
     """Every self-attention of the model, each stored one once."""
     from torch import nn
 
@@ -101,7 +104,7 @@ def _attentions(model: nn.Module) -> list[_Attention]:
             raise MethodError(f"{WHERE}: {query} is a {type(first).__name__}. Replace attention before other stages.")
         outer = None if inside else model.get_submodule(output)
         causal = decoder is not None and query.startswith(decoder)
-        found.append(_Attention(parent, module, outer, first.in_features, causal))
+        found.append(_SelfAttention(parent, module, outer, first.in_features, causal))
     return found
 
 
@@ -110,7 +113,7 @@ def _longest(lab: Lab) -> int:
     return max(len(values) for feature in lab.features for values in feature.inputs.values())
 
 
-def _refuse_what_saves_nothing(place: _Attention, rank: int, cores: int, length: int) -> None:
+def _refuse_what_saves_nothing(place: _SelfAttention, rank: int, cores: int, length: int) -> None:
     """3 d R + cores R + N^2 d must be below the 4 d^2 of the attention that it replaces (biases not counted)."""
     new, old = 3 * place.width * rank + cores * rank + length**2 * place.width, 4 * place.width**2
     if new >= old:

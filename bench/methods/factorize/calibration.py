@@ -13,7 +13,7 @@ from bench.methods.base.listening import Listener, alike, listening, run
 
 if TYPE_CHECKING:
     from bench.methods.base.method import Lab
-    from bench.methods.factorize.sites import Site
+    from bench.methods.factorize.sites import MatrixSite
 
 
 class Moment:
@@ -51,7 +51,7 @@ class _Sums(NamedTuple):
     lost: Tensor
 
 
-def calibrate(model: nn.Module, sites: Sequence[Site], lab: Lab, *, examples: int) -> dict[str, Moment]:
+def calibrate(model: nn.Module, sites: Sequence[MatrixSite], lab: Lab, *, examples: int) -> dict[str, Moment]:
     """The moment of each site's inputs on the first `examples` training examples; sites without inputs are left out.
 
     The model runs in evaluation mode, without gradients, on batches of examples of one length, so that no padding is
@@ -66,11 +66,11 @@ def calibrate(model: nn.Module, sites: Sequence[Site], lab: Lab, *, examples: in
     return moments
 
 
-def held_out_errors(given: nn.Module, sites: Sequence[Site], lab: Lab, *, skip: int) -> str:
+def held_out_errors(given: nn.Module, sites: Sequence[MatrixSite], lab: Lab, *, skip: int) -> str:
     """In words, ||(W - W') X|| / ||W X|| over all sites with factors, X from the examples after the first `skip`."""
     sums = {site.name: _Sums(*torch.zeros(2, dtype=torch.float64, device=site.weight.device)) for site in sites}
 
-    def listener(site: Site) -> Listener:
+    def listener(site: MatrixSite) -> Listener:
         def add(inputs: Tensor) -> None:
             whole = (inputs @ site.weight.detach().t()).double()
             sums[site.name].whole.add_(whole.square().sum())

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
-from bench.methods.factorize.loss_budget import LossBudget
-from bench.methods.factorize.ranks import EnergyRank, FixedRank, ParameterBudget, RankPolicy
-from bench.methods.factorize.solver import SOLVERS, Work
+from bench.methods.factorize.ranks import EnergyRank, FixedRank, LossBudget, ParameterBudget
+from bench.methods.factorize.solver import SOLVERS, Factorization, RankPolicy
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -70,29 +70,30 @@ class Factorize(RefinedMethod, Choosing):
             )
         return self
 
-    def claims(self) -> frozenset[Saving]:
-        """See `Method`: a narrow embedding saves bytes, and costs a product that a table look-up does not have."""
+    @override
+    def saving(self) -> frozenset[Saving]:
+        """A narrow embedding saves bytes, and costs a product that a table look-up does not have."""
         return frozenset({"bytes"}) if set(self.targets) == {"embedding"} else self.saves
 
+    @override
     def seeded(self) -> bool:
-        """See `Method`; random weights are drawn."""
+        """True also without a budget if weights are drawn."""
         return super().seeded() or self.start == "fresh" or any(choice.seeded() for choice in self.made())
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Raises `MethodError` for a rank that would save nothing, or for what the solver cannot replace.
 
-        Raises:
-            MethodError: a rank that would save nothing, a layer that is no plain matrix any more, targets that the
-                solver cannot replace, or a fresh start after another stage.
-            ModelError: a role that the architecture does not have.
+        Such are layers that are no plain matrix any more, targets without such a form, and a fresh start after another
+        stage. Raises `ModelError` for a role that the architecture does not have.
         """
         smaller = self._begun(model, lab)
         self.chosen(SOLVERS, self.solver).apply(self._work(smaller, model, lab))
         self.tune(smaller, lab)
         return smaller
 
-    def _work(self, model: nn.Module, given: nn.Module, lab: Lab) -> Work:
-        return Work(
+    def _work(self, model: nn.Module, given: nn.Module, lab: Lab) -> Factorization:
+        return Factorization(
             model=model,
             given=given,
             lab=lab,

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from bench.base.errors import MethodError
+from bench.methods.factorize.solver import RankPolicy
 
 if TYPE_CHECKING:
-    from bench.methods.factorize.sites import Site
-    from bench.methods.factorize.solver import MatrixSolver, Work
+    from bench.methods.factorize.sites import MatrixSite
+    from bench.methods.factorize.solver import Factorization, MatrixSolver
+    from bench.tasks.kinds.kind import Batch
 
-
-class RankPolicy(ABC):
-    """Chooses ranks; instances are small frozen data."""
-
-    @abstractmethod
-    def ranks(self, work: Work, sites: Sequence[Site], solver: MatrixSolver) -> dict[str, int | None]:
-        """A rank for each site by name, None where it stays dense.
-
-        Raises `MethodError` where a rank would save nothing.
-        """
-
-    def of_width(self, width: int, *, where: str) -> int:
-        """The rank of a form that replaces no single matrix, for a width; raises `MethodError` where it has no such."""
-        raise MethodError(f"{where} replaces no single matrix, so only rank or ratio can say how narrow. Give one.")
-
-    def nothing_saved(self) -> str:
-        """What to say where every matrix stays dense."""
-        return "factorize: no rank saves anything in any matrix. Factorize less."
+# Ranks that are tried, as shares of the largest that saves something, each half as large again as the one before.
+SHARES = (0.06, 0.09, 0.13, 0.2, 0.3, 0.44, 0.67, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +27,9 @@ class FixedRank(RankPolicy):
     rank: int | None = None
     ratio: float | None = None
 
-    def ranks(self, work: Work, sites: Sequence[Site], solver: MatrixSolver) -> dict[str, int | None]:
-        """See `RankPolicy`; a rank that saves nothing is refused with the break-even one."""
+    @override
+    def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
+        """A rank that saves nothing is refused with the break-even one."""
         found: dict[str, int | None] = {}
         for site in sites:
             rank = self._of(min(site.weight.shape))
@@ -49,8 +37,8 @@ class FixedRank(RankPolicy):
             found[site.name] = rank
         return found
 
+    @override
     def of_width(self, width: int, *, where: str) -> int:
-        """See `RankPolicy`."""
         return self._of(width)
 
     def _of(self, full: int) -> int:
@@ -63,8 +51,8 @@ class EnergyRank(RankPolicy):
 
     energy: float
 
-    def ranks(self, work: Work, sites: Sequence[Site], solver: MatrixSolver) -> dict[str, int | None]:
-        """See `RankPolicy`."""
+    @override
+    def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
         from bench.layers.svd import rank_for_energy
 
         found: dict[str, int | None] = {}
@@ -74,8 +62,8 @@ class EnergyRank(RankPolicy):
             found[site.name] = rank if rank <= site.most else None
         return found
 
+    @override
     def nothing_saved(self) -> str:
-        """See `RankPolicy`."""
         return f"factorize: keeping {self.energy} of the energy saves nothing in any matrix. Lower energy."
 
 
@@ -89,8 +77,9 @@ class ParameterBudget(RankPolicy):
 
     parameters: float
 
-    def ranks(self, work: Work, sites: Sequence[Site], solver: MatrixSolver) -> dict[str, int | None]:
-        """See `RankPolicy`; raises `MethodError` where even ranks of 1 are too many."""
+    @override
+    def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
+        """Raises `MethodError` where even ranks of 1 are too many."""
         budget = int(self.parameters * sum(site.weight.numel() for site in sites))
         spent = sum(site.per_rank for site in sites)
         if spent > budget:
@@ -111,7 +100,61 @@ class ParameterBudget(RankPolicy):
         return {site.name: rank if site.most else None for site, rank in zip(sites, ranks, strict=True)}
 
 
-def refuse_a_rank_that_saves_nothing(rank: int, site: Site) -> None:
+@dataclass(frozen=True, kw_only=True)
+class LossBudget(RankPolicy):
+    """The smallest rank of each matrix that keeps the loss on the calibration examples within its own budget.
+
+    Matrices are walked in the order of the model, those before at the rank they got. With M of them and an allowed rise
+    of the share `loss`, the loss may be at most L (1 + loss)^(i / M) after the i-th: each may use the same ratio, and
+    what one leaves is there for the next (DRONE, Chen et al. 2021, algorithm 2, walks modules with a budget each; the
+    ratio and the ranks to try are ours, the paper's grid is in an appendix that could not be read). A matrix that no
+    rank keeps within the budget stays dense.
+    """
+
+    loss: float
+
+    @override
+    def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
+        """Costs at most 8 runs over the calibration examples per matrix."""
+        from bench.methods.base.listening import alike
+
+        batches = alike(work.lab, examples=work.examples)
+        first = task_loss(work, batches)
+        found: dict[str, int | None] = {}
+        for number, site in enumerate(sites, start=1):
+            allowed = first * (1 + self.loss) ** (number / len(sites))
+            found[site.name] = self._smallest(work, site, solver, batches, allowed)
+            work.lab.progress(f"rank {found[site.name]} for {site.name}", number / len(sites))
+        for site in sites:
+            site.restore(work.model)
+        return found
+
+    @override
+    def nothing_saved(self) -> str:
+        return f"factorize: no rank keeps the loss within {self.loss} of the given model's. Raise loss."
+
+    def _smallest(
+        self, work: Factorization, site: MatrixSite, solver: MatrixSolver, batches: Sequence[Batch], allowed: float
+    ) -> int | None:
+        for rank in sorted({max(1, round(share * site.most)) for share in SHARES if site.most}):
+            solver.put(site, rank, work, seed=work.lab.seed)
+            if task_loss(work, batches) <= allowed:
+                return rank
+        site.restore(work.model)
+        return None
+
+
+def task_loss(work: Factorization, batches: Sequence[Batch]) -> float:
+    """The task's mean loss of `work.model` over the examples of `batches`."""
+    from bench.methods.base.listening import run
+    from bench.tasks.kinds.kind import KINDS
+
+    kind = KINDS.get(work.lab.task.kind)
+    total = sum(float(kind.loss(run(work.model, batch), batch.targets)) * len(batch.rows) for batch in batches)
+    return total / sum(len(batch.rows) for batch in batches)
+
+
+def refuse_a_rank_that_saves_nothing(rank: int, site: MatrixSite) -> None:
     """Raise `MethodError` with the break-even rank unless the factors have fewer weights than the matrix."""
     if rank > site.most:
         rows, columns = site.weight.shape

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from bench.base.errors import MethodError
-from bench.methods.factorize.solver import SOLVERS, Solver, Work, only
+from bench.methods.factorize.solver import SOLVERS, Factorization, Solver, only
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,12 +27,14 @@ class SelfAttentive(Solver):
     tied softmax becomes d -> r and then that table, by identity. Fresh weights mean nothing yet: train the model.
     """
 
+    @override
     def seeded(self) -> bool:
-        """See `Choice`; its weights are drawn."""
+        """True: its weights are drawn."""
         return True
 
-    def apply(self, work: Work) -> None:
-        """See `Solver`; raises `MethodError` where the embedding is no target, or the form has more weights."""
+    @override
+    def apply(self, work: Factorization) -> None:
+        """Raises `MethodError` where the embedding is no target, or the form has more weights."""
         import torch
 
         from bench.methods.factorize.sites import embedding_sites
@@ -43,7 +47,7 @@ class SelfAttentive(Solver):
                 _replace(work, site, rank)
 
 
-def _replace(work: Work, site: EmbeddingSite, rank: int) -> None:
+def _replace(work: Factorization, site: EmbeddingSite, rank: int) -> None:
     import torch
     from torch import nn
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.factorized import FactorizedLinear
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bench.models.adapter import Adapter
 
 
-class Site(ABC):
+class MatrixSite(ABC):
     """One dense matrix of a model: `module` holds it, `name` is where, `weight` is [m, n]."""
 
     def __init__(self, name: str, module: nn.Module, weight: Tensor) -> None:
@@ -66,16 +67,16 @@ class Site(ABC):
         return functional.linear(functional.linear(inputs, layer.first.detach()), layer.second.detach())
 
 
-class LinearSite(Site):
+class LinearSite(MatrixSite):
     """A linear layer, in a Transformer, an LSTM's gates or a softmax."""
 
+    @override
     def forms(self, second: Tensor, first: Tensor) -> list[tuple[nn.Module, nn.Module]]:
-        """See `Site`."""
         bias = self.module.bias
         return [(self.module, FactorizedLinear.from_factors(first, second, bias if bias is not None else None))]  # type: ignore[arg-type]
 
 
-class EmbeddingSite(Site):
+class EmbeddingSite(MatrixSite):
     """A vocabulary's table [V, H] in every embedding that has it, and in the softmax that is tied to it.
 
     The softmax gets a matrix [rank, H] of its own and the narrow table by identity: h becomes table (first h).
@@ -92,8 +93,8 @@ class EmbeddingSite(Site):
         entries, width = self.weight.shape
         return entries + width + (width if self.tied is not None else 0)
 
+    @override
     def forms(self, second: Tensor, first: Tensor) -> list[tuple[nn.Module, nn.Module]]:
-        """See `Site`."""
         padding = self.embeddings[0].padding_idx
         narrow = FactorizedEmbedding.from_factors(second, first, padding_idx=padding)
         found: list[tuple[nn.Module, nn.Module]] = [(embedding, narrow) for embedding in self.embeddings]
@@ -101,8 +102,9 @@ class EmbeddingSite(Site):
             found.append((self.tied, tied_softmax(self.tied, narrow.table, first)))
         return found
 
+    @override
     def restore(self, model: nn.Module) -> None:
-        """See `Site`; raises `MethodError` where several embeddings have become one, which cannot be undone."""
+        """Raises `MethodError` where several embeddings have become one, which cannot be undone."""
         if self._placed and len(self.embeddings) > 1:
             raise MethodError(f"factorize: {self.name}: the tables have become one. Give rank, ratio or energy.")
         super().restore(model)
@@ -115,7 +117,7 @@ def tied_softmax(softmax: nn.Linear, table: nn.Embedding, narrowing: Tensor) -> 
     return layer
 
 
-def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
+def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[MatrixSite]:
     """The dense matrices of `targets`, each stored one once.
 
     Raises `MethodError` for a layer that is no dense matrix any more, or a softmax whose table an embedding needs.
@@ -142,7 +144,7 @@ def embedding_sites(model: nn.Module) -> list[EmbeddingSite]:
     return [EmbeddingSite(*table) for table in vocabulary_tables(model, main)]
 
 
-def _linear(name: str, module: nn.Module) -> Site:
+def _linear(name: str, module: nn.Module) -> MatrixSite:
     if not isinstance(module, nn.Linear):
         raise MethodError(
             f"factorize: {name} is a {type(module).__name__}, not a dense matrix. Factorize before other stages."

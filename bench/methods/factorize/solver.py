@@ -1,15 +1,17 @@
-"""What a solver of the factorizer is, and what it is given to work with."""
+"""What a solver and a rank policy of the factorizer are, and what they are given to work with."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
 from bench.base.errors import MethodError
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 from bench.methods.base.roles import Target
 
 if TYPE_CHECKING:
@@ -17,12 +19,11 @@ if TYPE_CHECKING:
 
     from bench.methods.base.method import Lab
     from bench.methods.factorize.calibration import Moment
-    from bench.methods.factorize.ranks import RankPolicy
-    from bench.methods.factorize.sites import Site
+    from bench.methods.factorize.sites import MatrixSite
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Factorization:
     """One factorization: `model` is changed in place; the rest says what of it, and how far.
 
     `given` is the model before, bit-equal afterwards; `examples` is how many training examples calibrate.
@@ -37,11 +38,30 @@ class Work:
     moments: dict[str, Moment] = field(default_factory=dict)
 
 
+class RankPolicy(ABC):
+    """Chooses ranks; instances are small frozen data."""
+
+    @abstractmethod
+    def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
+        """A rank for each site by name, None where it stays dense.
+
+        Raises `MethodError` where a rank would save nothing.
+        """
+
+    def of_width(self, width: int, *, where: str) -> int:
+        """The rank of a form that replaces no single matrix, for a width; raises `MethodError` where it has no such."""
+        raise MethodError(f"{where} replaces no single matrix, so only rank or ratio can say how narrow. Give one.")
+
+    def nothing_saved(self) -> str:
+        """What to say where every matrix stays dense."""
+        return "factorize: no rank saves anything in any matrix. Factorize less."
+
+
 class Solver(Choice):
     """Replaces the targets of a model by forms of fewer weights; fields are its arguments."""
 
     @abstractmethod
-    def apply(self, work: Work) -> None:
+    def apply(self, work: Factorization) -> None:
         """Change `work.model` in place; raises `MethodError` where the targets have no such form."""
 
 
@@ -64,8 +84,9 @@ class MatrixSolver(Solver):
         """
         raise MethodError("factorize: this solver orders no ranks. Give rank or ratio.")
 
-    def apply(self, work: Work) -> None:
-        """See `Solver`: rank policy first, then each matrix by itself; raises `MethodError` where nothing is saved."""
+    @override
+    def apply(self, work: Factorization) -> None:
+        """Rank policy first, then each matrix by itself; raises `MethodError` where nothing is saved."""
         from bench.methods.factorize.calibration import calibrate, held_out_errors
         from bench.methods.factorize.sites import find_sites
 
@@ -82,7 +103,7 @@ class MatrixSolver(Solver):
             text = held_out_errors(work.given, changed, work.lab, skip=work.examples)
             work.lab.progress(text, 0.0)
 
-    def put(self, site: Site, rank: int, work: Work, *, seed: int) -> None:
+    def put(self, site: MatrixSite, rank: int, work: Factorization, *, seed: int) -> None:
         """Solve one site at `rank` and put the factors in its place."""
         moment = work.moments.get(site.name)
         second, first = self.factors(site.weight.detach(), rank, moment=moment, seed=seed)
@@ -92,10 +113,7 @@ class MatrixSolver(Solver):
 SOLVERS: Registry[type[Solver]] = Registry(
     "solver",
     modules=(
-        "bench.methods.factorize.svd",
-        "bench.methods.factorize.semi_nmf",
-        "bench.methods.factorize.drone",
-        "bench.methods.factorize.bottleneck",
+        "bench.methods.factorize.matrix_solvers",
         "bench.methods.factorize.block_term",
         "bench.methods.factorize.self_attentive",
     ),

@@ -1,12 +1,20 @@
-"""The hard-concrete distribution: a gate in [0, 1] that is exactly 0 or 1 with positive probability."""
+"""Hard-concrete gates: numbers in [0, 1] that are exactly 0 or 1 with positive probability, learned by drawing."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
+
+from bench.methods.prune.gates import Gates
+
+if TYPE_CHECKING:
+    from bench.methods.prune.run import Pruning
+
 
 _EDGE = 1e-6  # distance of the noise from 0 and 1, as in AMLab-Amsterdam/L0_regularization
 
@@ -40,3 +48,81 @@ class HardConcrete:
 
     def _clipped(self, value: Tensor) -> Tensor:
         return (value * (self.high - self.low) + self.low).clamp(0.0, 1.0)
+
+
+class ConcreteGates(Gates):
+    """A gate z for each unit, drawn anew at each step; the scores are log a.
+
+    With `groups` each site has a further gate that multiplies those of its units, so that a whole tensor can
+    close; its openness is priced like that of one unit (structured diff pruning; dguo98/DiffPruning).
+
+    Args:
+        pruning: what is pruned; its sparsity says how many gates cost nothing.
+        chance: the distribution of a gate.
+        start: log a of every gate before training.
+        weight: price of open gates.
+        groups: whether each site has a gate of its own.
+    """
+
+    def __init__(
+        self, pruning: Pruning, chance: HardConcrete, *, start: float, weight: float, groups: bool = False
+    ) -> None:
+        super().__init__(pruning.sites, start=start)
+        self._chance = chance
+        self._weight = weight
+        sparsity = pruning.method.sparsity
+        self._free = 0.0 if sparsity is None else 1.0 - sparsity  # share of the gates that costs nothing
+        device = next(iter(self.scores.values())).device
+        self._groups = (
+            {name: nn.Parameter(torch.full((1,), start, device=device)) for name in self.scores} if groups else {}
+        )
+        self._draws = torch.Generator(device=device).manual_seed(pruning.lab.seed)
+        self._drawn: dict[str, Tensor] = {}
+
+    @property
+    @override
+    def learned(self) -> list[nn.Parameter]:
+        return [*self.scores.values(), *self._groups.values()]
+
+    @override
+    def multipliers(self, step: int, total: int) -> dict[str, Tensor]:
+        with torch.enable_grad():
+            for name, log_a in self.scores.items():
+                drawn = self._chance.draw(log_a, self._draws)
+                if name in self._groups:
+                    drawn = drawn * self._chance.draw(self._groups[name], self._draws)
+                self._drawn[name] = drawn
+        return {name: drawn.detach() for name, drawn in self._drawn.items()}
+
+    @override
+    def learn(self, name: str, gradient: Tensor) -> None:
+        self._drawn.pop(name).backward(gradient)  # type: ignore[no-untyped-call]
+
+    def price(self) -> Tensor | None:
+        """lambda times the sum over gates of P(z > 0), over the number of units; less what may stay for nothing.
+
+        If a sparsity is asked for, only what is open beyond it costs, so that gates stop closing once it is reached.
+        """
+        if not self._weight:
+            return None
+        units = sum(len(score) for score in self.scores.values())
+        share = torch.stack([self._chance.open(log_a).sum() for log_a in self.learned]).sum() / units
+        return self._weight * (share - self._free).clamp_min(0.0)
+
+    @torch.no_grad()
+    def certain(self) -> dict[str, Tensor]:
+        """The gates without noise, [count] by site."""
+        found = {name: self._chance.certain(log_a) for name, log_a in self.scores.items()}
+        return {
+            name: value * self._chance.certain(self._groups[name]) if name in self._groups else value
+            for name, value in found.items()
+        }
+
+    @torch.no_grad()
+    def openness(self) -> dict[str, Tensor]:
+        """The logarithm of P(z > 0) of each unit, its site's gate included, [count] by site."""
+        found = {name: self._chance.open(log_a).log() for name, log_a in self.scores.items()}
+        return {
+            name: value + self._chance.open(self._groups[name]).log() if name in self._groups else value
+            for name, value in found.items()
+        }

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from bench.training.hooks import Hook, TrainState
 from bench.training.masks import MaskHook
 
 if TYPE_CHECKING:
     from bench.methods.prune.run import Pruning
-    from bench.methods.prune.schedules.ramp import Ramp
 
 SLOPE = 1.5  # of the ramp over the start, phi / theta
 
@@ -28,12 +29,12 @@ class Holding(Hook):
         masks = self._pruning.element_masks()
         self._holds = MaskHook(self._pruning.parameters, masks, anchors=self._pruning.anchors)
 
+    @override
     def after_backward(self, state: TrainState) -> None:
-        """See `MaskHook`."""
         self._holds.after_backward(state)
 
+    @override
     def after_step(self, state: TrainState) -> None:
-        """See `MaskHook`."""
         self._holds.after_step(state)
 
 
@@ -46,7 +47,7 @@ class Cutting(Holding):
         self._every = every
 
     def before_step(self, state: TrainState) -> None:
-        """Cut where it is time to."""
+        """Cut if it is time to."""
         wanted = self._curve(state.step, state.total_steps)
         if wanted > self._pruning.sparsity and state.step % self._every == 0:
             self._pruning.cut(wanted)
@@ -83,20 +84,22 @@ def threshold(step: int, times: Times, *, q: float) -> float:
 class Rising(Holding):
     """Removes units below the threshold of their site while it rises to the site's end in `ends`.
 
-    A threshold is never higher than its end, which the formula exceeds in trainings of few steps.
+    A threshold is never higher than its end, which the formula exceeds in trainings of few steps. `shares` of the steps
+    are gone when the ramp starts, gets steeper and ends; units go every `every` steps, and at the end.
     """
 
-    def __init__(self, pruning: Pruning, schedule: Ramp, ends: Mapping[str, float]) -> None:
+    def __init__(
+        self, pruning: Pruning, ends: Mapping[str, float], *, shares: tuple[float, float, float], every: int
+    ) -> None:
         super().__init__(pruning)
-        self._schedule = schedule
         self._ends = ends
+        self._shares = shares
+        self._every = every
 
     def before_step(self, state: TrainState) -> None:
-        """Cut where it is time to: at every so many steps, and at the last one of the ramp."""
-        schedule = self._schedule
-        shares = (schedule.warmup_share, schedule.ramp_share, 1.0 - schedule.settle_share)
-        start, ramp, end = (round(share * state.total_steps) for share in shares)
-        if not start <= state.step <= end or (state.step % schedule.every and state.step != end):
+        """Cut if it is time to: at every so many steps, and at the last one of the ramp."""
+        start, ramp, end = (round(share * state.total_steps) for share in self._shares)
+        if not start <= state.step <= end or (state.step % self._every and state.step != end):
             return
         times = Times(start=start, ramp=ramp, end=end)
         limits = {name: min(q, threshold(state.step, times, q=q)) for name, q in self._ends.items()}

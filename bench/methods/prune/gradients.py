@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from bench.methods.base.listening import alike
 
 if TYPE_CHECKING:
-    from bench.methods.prune.saliency import Subject
-    from bench.methods.prune.site import Site
+    from bench.methods.prune.site import Site, Subject
     from bench.tasks.kinds.kind import Batch
 
 

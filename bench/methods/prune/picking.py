@@ -43,7 +43,7 @@ def picked(
 ) -> dict[str, Tensor]:
     """Masks of "good", "random" or "bad" units, as many as `good` has in each group that `scope` ranks together.
 
-    "bad" keeps the units of least worth, so it shares none with "good" where at most half of a group is kept; "random"
+    "bad" keeps the units of least worth, so it shares none with "good" if at most half of a group is kept; "random"
     draws without replacement from `seed`.
     """
     if pick == "good":

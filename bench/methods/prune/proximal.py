@@ -1,4 +1,4 @@
-"""The proximal step of a penalty on the norms of units: shorter by a fixed length, and zero where there is no more."""
+"""The proximal step of a penalty on the norms of units: shorter by a fixed length, and zero if there is no more."""
 
 from __future__ import annotations
 

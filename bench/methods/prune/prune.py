@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
+from bench.methods.base.choice import Chosen
 from bench.methods.base.depth import refuse_lost_work
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import Target
 from bench.methods.base.tuned import GuidedMethod
-from bench.methods.prune.penalty import PENALTIES
-from bench.methods.prune.saliency import SALIENCIES
-from bench.methods.prune.schedule import SCHEDULES
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.unit import UNITS
+from bench.methods.prune.penalties import PENALTIES, Penalty
+from bench.methods.prune.saliencies import SALIENCIES, Saliency
+from bench.methods.prune.schedules import SCHEDULES, Schedule
+from bench.methods.prune.selectors import SELECTORS, Selector
+from bench.methods.prune.units import UNITS, Unit
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.register("prune")
-class Prune(GuidedMethod, Choosing):
+class Prune(GuidedMethod):
     """Put units of the encoder's weights to zero and train the others (Han et al. 2015, arXiv:1506.02626).
 
     Five choices make one of the survey's systems: the unit, the saliency that scores it, the selector that decides by
@@ -36,14 +36,6 @@ class Prune(GuidedMethod, Choosing):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
-    plugins: ClassVar[dict[str, Registry[Any]]] = {
-        "unit": UNITS,
-        "saliency": SALIENCIES,
-        "selector": SELECTORS,
-        "schedule": SCHEDULES,
-        "penalty": PENALTIES,
-    }
-
     sparsity: float | None = Field(
         None, ge=0, lt=1, description="share of the units to remove; a saliency that decides by itself may go without"
     )
@@ -51,69 +43,60 @@ class Prune(GuidedMethod, Choosing):
         "global", description="rank all units together, those of one class of matrices, or each matrix by itself"
     )
     budget: float = Field(1.0 / 3, ge=0, le=100, description="retraining epochs as a share of the suite's; 0 is none")
-    unit: Annotated[str, known(UNITS)] = Field("weight", description="what is removed as a whole")
+    unit: Annotated[Unit, Chosen(UNITS)] = Field(
+        default_factory=UNITS.default("weight"), description="what is removed as a whole"
+    )
     targets: Annotated[tuple[Target, ...], Listed] = Field(
         (), description="which matrices, by role; empty is all inside the layers"
     )
-    biases: bool = Field(False, description="where a whole row goes, its bias goes as well")
-    saliency: Annotated[str, known(SALIENCIES)] = Field("magnitude", description="what a unit is worth")
-    selector: Annotated[str | None, known(SELECTORS)] = Field(
+    biases: bool = Field(False, description="if a whole row goes, its bias goes as well")
+    saliency: Annotated[Saliency, Chosen(SALIENCIES)] = Field(
+        default_factory=SALIENCIES.default("magnitude"), description="what a unit is worth"
+    )
+    selector: Annotated[Selector, Chosen(SELECTORS)] | None = Field(
         None, description="which units go, by their scores; None is the lowest within `scope`"
     )
-    schedule: Annotated[str, known(SCHEDULES)] = Field("rounds", description="when units go")
-    penalty: Annotated[str | None, known(PENALTIES)] = Field(None, description="price on the units while they train")
+    schedule: Annotated[Schedule, Chosen(SCHEDULES)] = Field(
+        default_factory=SCHEDULES.default("rounds"), description="when units go"
+    )
+    penalty: Annotated[Penalty, Chosen(PENALTIES)] | None = Field(
+        None, description="price on the units while they train"
+    )
     start: Literal["given", "fresh", "source"] = Field(
         "given", description="begin with the given weights, with random ones, or as the model was pretrained"
     )
     delta: bool = Field(False, description="prune the change from the pretrained weights in place of the weights")
     freeze_embeddings: bool = Field(False, description="leave the embedding tables as they are")
 
-    # Three arguments of schedules. Keys of stored artifacts hold them beside other schedules as well.
-    rounds: int = Field(1, ge=1, le=100, description="prune-retrain rounds of the schedule 'rounds'")
-    before: bool = Field(
-        True,
-        description="rounds and until: train a model that does not start from the given weights before its first cut",
-    )
-    masked_share: float = Field(
-        0.5, ge=0, lt=1, description="restore: share of the training before the removed weights come back"
-    )
-
-    later: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("unit", "targets", "biases", "saliency", "selector", "schedule", "penalty"),
-            *("start", "before", "delta", "freeze_embeddings", "masked_share"),
-        }
-    )
-
     @model_validator(mode="after")
     def _arguments_fit_each_other(self) -> Prune:
         if self.delta and self.start == "fresh":
             raise ValueError("delta is the change from pretrained weights; start 'fresh' has none")
-        if self.rounds != 1 and self.schedule != "rounds":
-            raise ValueError(f"rounds belongs to schedule 'rounds', found '{self.schedule}'")
         return self
 
     @property
     def target(self) -> float:
-        """The share of the units to remove; raises `MethodError` where none was asked for."""
+        """The share of the units to remove; raises `MethodError` if none was asked for."""
         if self.sparsity is None:
-            raise MethodError(f"prune: schedule '{self.schedule}' with saliency '{self.saliency}' needs a sparsity")
+            raise MethodError(
+                f"prune: schedule '{self.schedule.called}' with saliency '{self.saliency.called}' needs a sparsity"
+            )
         return self.sparsity
 
+    @override
     def tasks(self) -> tuple[str, ...]:
-        """See `Method`."""
-        return self.chosen(SCHEDULES, self.schedule).tasks()
+        return self.schedule.tasks()
 
+    @override
     def scores(self) -> bool:
-        """See `Method`."""
-        return self.chosen(SCHEDULES, self.schedule).scores()
+        return self.schedule.scores()
 
     def seeded(self) -> bool:
-        """See `Method`; a model that starts afresh has a new head at least."""
-        return super().seeded() or self.start != "given" or any(choice.seeded() for choice in self.made())
+        """A model that starts afresh has a new head at least."""
+        return super().seeded() or self.start != "given" or any(choice.seeded() for choice in self.choices())
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Prune and train a copy of the model, or one that starts anew.
 
         Raises:
             MethodError: weights that are no longer floating point, a model without such units, or choices that do not
@@ -130,7 +113,7 @@ class Prune(GuidedMethod, Choosing):
             adapter = adapter_for(model)
             pruned = lab.fresh(len(adapter.layers(model)), self.start == "source")
         pruning = Pruning(pruned, self, lab, anchors=self._anchors(pruned, lab) if self.delta else None)
-        self.chosen(SCHEDULES, self.schedule).run(pruning)
+        self.schedule.run(pruning)
         return pruning.model.eval()
 
     def _anchors(self, model: nn.Module, lab: Lab) -> dict[str, Tensor]:

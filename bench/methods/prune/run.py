@@ -5,23 +5,69 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from bench.methods.prune.penalty import PENALTIES
-from bench.methods.prune.saliency import SALIENCIES, Saliency, Subject
-from bench.methods.prune.selector import SELECTORS
-from bench.methods.prune.site import Site, element_masks
-from bench.methods.prune.unit import UNITS, Matrix, Where, matrices
+from bench.methods.prune.arguments import PruneArguments
+from bench.methods.prune.penalties import Penalty
+from bench.methods.prune.saliencies import Saliency
+from bench.methods.prune.selectors import SELECTORS, Selector
+from bench.methods.prune.site import Site, Subject, element_masks
+from bench.methods.prune.units import Matrix, Unit, Where, matrices
 from bench.training.masks import MaskHook, apply_masks
 
 if TYPE_CHECKING:
     from bench.methods.base.method import Lab
-    from bench.methods.prune.prune import Prune
+    from bench.methods.base.roles import Target
     from bench.training.hooks import Hook
     from bench.training.objective import Term
+
+
+class RunArguments(PruneArguments, Protocol):
+    """What a pruning takes from its method, which is `Prune`."""
+
+    @property
+    def unit(self) -> Unit:
+        """What is removed as a whole."""
+
+    @property
+    def saliency(self) -> Saliency:
+        """What a unit is worth."""
+
+    @property
+    def selector(self) -> Selector | None:
+        """Which units go, by their scores; None is the lowest within `scope`."""
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """The price on the units while they train."""
+
+    @property
+    def scope(self) -> str:
+        """What is ranked together."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Which matrices, by role."""
+
+    @property
+    def biases(self) -> bool:
+        """Whether the bias of a row goes with it."""
+
+    @property
+    def freeze_embeddings(self) -> bool:
+        """Whether the embedding tables stay as they are."""
+
+    @property
+    def target(self) -> float:
+        """The sparsity; raises `MethodError` if none was asked for."""
+
+    def tune(
+        self, model: nn.Module, lab: Lab, *, share: float, hooks: Sequence[Hook], terms: Sequence[tuple[float, Term]]
+    ) -> None:
+        """Train for a share of the budget."""
 
 
 class Pruning:
@@ -36,14 +82,14 @@ class Pruning:
     """
 
     def __init__(
-        self, model: nn.Module, method: Prune, lab: Lab, *, anchors: Mapping[str, Tensor] | None = None
+        self, model: nn.Module, method: RunArguments, lab: Lab, *, anchors: Mapping[str, Tensor] | None = None
     ) -> None:
         self.model = model.to(lab.device)
         self.method = method
         self.lab = lab
         self.anchors = {name: anchor.to(lab.device) for name, anchor in (anchors or {}).items()}
         where = Where(targets=method.targets, biases=method.biases)
-        self.sites: list[Site] = method.chosen(UNITS, method.unit).sites(model, where)
+        self.sites: list[Site] = method.unit.sites(model, where)
         self.masks: dict[str, Tensor] = {
             site.name: torch.ones(site.count, dtype=torch.bool, device=site.pieces[0].parameter.device)
             for site in self.sites
@@ -57,7 +103,7 @@ class Pruning:
 
     @cached_property
     def _with_bias(self) -> list[Matrix]:
-        """The matrices whose bias goes where a whole row of weights does, though it belongs to no unit."""
+        """The matrices whose bias goes if a whole row of weights does, though it belongs to no unit."""
         if not self.method.biases:
             return []
         named = {piece.name for site in self.sites for piece in site.pieces}
@@ -67,7 +113,7 @@ class Pruning:
     @property
     def saliency(self) -> Saliency:
         """The saliency that was asked for."""
-        return self.method.chosen(SALIENCIES, self.method.saliency)
+        return self.method.saliency
 
     @property
     def sparsity(self) -> float:
@@ -89,8 +135,8 @@ class Pruning:
         self.keep(self.select(self.scores(), sparsity))
 
     def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        """Which units stay where the share `sparsity` of all goes, by their scores."""
-        selector = self.method.chosen(SELECTORS, self.method.selector or self.method.scope)
+        """Which units stay if the share `sparsity` of all goes, by their scores."""
+        selector = self.method.selector or SELECTORS.made(self.method.scope)
         return selector.select(self.sites, scores, sparsity)
 
     def keep(self, masks: Mapping[str, Tensor]) -> None:
@@ -103,7 +149,7 @@ class Pruning:
         apply_masks(self.parameters, self.element_masks(), anchors=self.anchors)
 
     def element_masks(self) -> dict[str, Tensor]:
-        """The masks over weights by the parameter's name, True where the weight stays."""
+        """The masks over weights by the parameter's name, True if the weight stays."""
         masks = element_masks(self.sites, self.masks)
         return masks | {each.bias_name: masks[each.name].any(1) for each in self._with_bias}
 
@@ -115,9 +161,8 @@ class Pruning:
         Removed weights stay where they are unless `masked` is False, for hooks that see to it by themselves.
         """
         method = self.method
-        penalty = None if method.penalty is None else method.chosen(PENALTIES, method.penalty)
-        if penalty is not None and penalty.penalty_weight:
-            hooks = [penalty.hook(self.sites), *hooks]
+        if method.penalty is not None and method.penalty.weight:
+            hooks = [method.penalty.hook(self.sites), *hooks]
         if masked:
             hooks = [*hooks, MaskHook(self.parameters, self.element_masks(), anchors=self.anchors)]
         with _still(self.model, method.freeze_embeddings):
@@ -145,7 +190,7 @@ class Pruning:
 
 @contextmanager
 def _still(model: nn.Module, frozen: bool) -> Iterator[None]:
-    """Inside, the embedding tables of `model` do not train where `frozen` is true."""
+    """Inside, the embedding tables of `model` do not train if `frozen` is true."""
     from bench.models.adapter import adapter_for
 
     tables = [table.weight for table in adapter_for(model).embeddings(model).values()] if frozen else []

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor, nn
-from torch.nn import functional
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-from bench.methods.prune.saliency import Pooling
+    from bench.methods.base.method import Lab
+
+Pooling = Literal["sum", "mean", "max", "l2"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Piece:
+class SitePiece:
     """One tensor of a site and the cell of it that each unit takes.
 
     The axes are cut into steps of `cell` elements, the last one of an axis possibly shorter; the cells in row-major
-    order belong to the units 0, 1, 2 and so on. Where `acts` is true, multiplying this piece by z multiplies the
+    order belong to the units 0, 1, 2 and so on. If `acts` is true, multiplying this piece by z multiplies the
     unit's whole contribution to the model's output by z (the columns of the attention's output projection, for a
     head), so that a gate sits here and nowhere else.
     """
@@ -48,6 +51,8 @@ class Piece:
             return self.pool(values.square(), "sum").sqrt()
         if how == "mean":
             return self.pool(values, "sum") / self.sizes(values)
+        from torch.nn import functional
+
         missing = [step * count - size for size, step, count in zip(values.shape, self.cell, self.grid, strict=True)]
         fill = float("-inf") if how == "max" else 0.0
         padded = functional.pad(values, [part for lack in reversed(missing) for part in (0, lack)], value=fill)
@@ -70,7 +75,7 @@ class Site:
 
     name: str
     kind: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[SitePiece, ...]
 
     @property
     def count(self) -> int:
@@ -78,7 +83,7 @@ class Site:
         return math.prod(self.pieces[0].grid)
 
     @property
-    def acting(self) -> tuple[Piece, ...]:
+    def acting(self) -> tuple[SitePiece, ...]:
         """The pieces at which a gate acts."""
         return tuple(piece for piece in self.pieces if piece.acts)
 
@@ -101,8 +106,26 @@ class Site:
         return total / _stacked([piece.sizes(elements[piece.name]) for piece in pieces]).sum(0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is scored: the model as it stands and the lab with its data.
+
+    `anchors` are what removed weights become in place of zero.
+    """
+
+    model: nn.Module
+    lab: Lab
+    seed: int
+    anchors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def change(self, piece: SitePiece) -> Tensor:
+        """What removing all of a piece would take away: its weights, or their distance from the anchor."""
+        weight = piece.parameter.detach()
+        return weight - self.anchors[piece.name] if piece.name in self.anchors else weight
+
+
 def element_masks(sites: Iterable[Site], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Masks over units, by site, to masks over elements by the parameter's name; True where the weight stays.
+    """Masks over units, by site, to masks over elements by the parameter's name; True if the weight stays.
 
     A parameter of which several sites have pieces keeps what all of them keep.
     """

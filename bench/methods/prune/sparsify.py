@@ -61,11 +61,11 @@ class Sparsify(Method):
         return self
 
     def seeded(self) -> bool:
-        """See `Method`; nothing is trained or drawn."""
+        """Nothing is trained or drawn."""
         return False
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Store the matrices that qualify in their sparse form, in a copy of the model.
 
         Raises:
             MethodError: no matrix qualifies, a layer is no plain matrix any more, or the device has no 2:4 kernels.

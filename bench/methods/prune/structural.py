@@ -1,16 +1,20 @@
-"""Units that lie across several matrices: attention heads, feed-forward neurons, and whole feed-forward parts."""
+"""Units that lie across several matrices: heads, neurons, whole feed-forward parts, and blocks beside neurons."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.methods.prune.unit import UNITS, Unit, Where
+from bench.methods.prune.site import Site, SitePiece
+from bench.methods.prune.units import UNITS, BlockUnit, Sided, Unit, Where
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.methods.prune.site import Piece, Site
+    from bench.methods.base.roles import Target
     from bench.methods.shrink.groups import Group
 
 
@@ -21,13 +25,12 @@ class Named(NamedTuple):
     layer: nn.Linear
 
 
-class _Head(Unit):
+@UNITS.register("head")
+class HeadUnit(Unit):
     """One attention head: its rows of query, key and value with their biases, its columns of the output projection."""
 
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """See `Unit`; self-attention and cross-attention, every stored attention once."""
-        from bench.methods.prune.site import Site
-
+        """Self-attention and cross-attention, every stored attention once."""
         found = []
         for group in _groups(model, attention=True):
             *inputs, output = _named(model, group)
@@ -37,13 +40,12 @@ class _Head(Unit):
         return _some(found, model, "attention heads")
 
 
-class Neuron(Unit):
+@UNITS.register("neuron")
+class NeuronUnit(Unit):
     """One hidden neuron of a feed-forward part: its row of the first matrix with its bias, its column of the second."""
 
+    @override
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """See `Unit`."""
-        from bench.methods.prune.site import Site
-
         found = []
         for group in _groups(model, attention=False):
             inner, outer = _named(model, group)
@@ -52,13 +54,12 @@ class Neuron(Unit):
         return _some(found, model, "feed-forward neurons")
 
 
-class _Mlp(Unit):
+@UNITS.register("mlp")
+class MlpUnit(Unit):
     """A whole feed-forward part, its output's bias included, so that only the residual stream is left of it."""
 
+    @override
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """See `Unit`."""
-        from bench.methods.prune.site import Site
-
         found = []
         for group in _groups(model, attention=False):
             inner, outer = _named(model, group)
@@ -67,12 +68,13 @@ class _Mlp(Unit):
         return _some(found, model, "feed-forward parts")
 
 
-class _HeadAndMlp(Unit):
+@UNITS.register("head+mlp")
+class HeadAndMlpUnit(Unit):
     """Attention heads and whole feed-forward parts, two classes that are pruned side by side."""
 
+    @override
     def sites(self, model: nn.Module, where: Where) -> list[Site]:
-        """See `Unit`."""
-        return [*_Head().sites(model, where), *_Mlp().sites(model, where)]
+        return [*HeadUnit().sites(model, where), *MlpUnit().sites(model, where)]
 
 
 def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
@@ -91,7 +93,7 @@ def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
 
 
 def _named(model: nn.Module, group: Group) -> list[Named]:
-    """The matrices of a group with their names; raises `MethodError` where one is no dense layer."""
+    """The matrices of a group with their names; raises `MethodError` if one is no dense layer."""
     from torch import nn
 
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
@@ -106,28 +108,22 @@ def _named(model: nn.Module, group: Group) -> list[Named]:
     return found
 
 
-def _rows(named: Named, width: int) -> list[Piece]:
-    from bench.methods.prune.site import Piece
-
+def _rows(named: Named, width: int) -> list[SitePiece]:
     cells = {"weight": (width, named.layer.in_features), "bias": (width,)}
     return [
-        Piece(name=f"{named.name}.{leaf}", parameter=parameter, cell=cells[leaf], acts=False)
+        SitePiece(name=f"{named.name}.{leaf}", parameter=parameter, cell=cells[leaf], acts=False)
         for leaf, parameter in named.layer.named_parameters()
     ]
 
 
-def _columns(named: Named, width: int) -> Piece:
-    from bench.methods.prune.site import Piece
-
+def _columns(named: Named, width: int) -> SitePiece:
     inside = dict(named.layer.named_parameters())
-    return Piece(name=f"{named.name}.weight", parameter=inside["weight"], cell=(named.layer.out_features, width))
+    return SitePiece(name=f"{named.name}.weight", parameter=inside["weight"], cell=(named.layer.out_features, width))
 
 
-def _whole(named: Named, *, acts: bool) -> list[Piece]:
-    from bench.methods.prune.site import Piece
-
+def _whole(named: Named, *, acts: bool) -> list[SitePiece]:
     return [
-        Piece(name=f"{named.name}.{leaf}", parameter=parameter, cell=tuple(parameter.shape), acts=acts)
+        SitePiece(name=f"{named.name}.{leaf}", parameter=parameter, cell=tuple(parameter.shape), acts=acts)
         for leaf, parameter in named.layer.named_parameters()
     ]
 
@@ -138,7 +134,26 @@ def _some(sites: list[Site], model: nn.Module, what: str) -> list[Site]:
     return sites
 
 
-UNITS.register("head")(_Head)
-UNITS.register("neuron")(Neuron)
-UNITS.register("mlp")(_Mlp)
-UNITS.register("head+mlp")(_HeadAndMlp)
+@UNITS.register("hybrid")
+class HybridUnit(Sided):
+    """Rectangles of `size` in every attention matrix, and feed-forward neurons (Lagunas et al. 2021, "hybrid").
+
+    As in huggingface/nn_pruning with the dense method "1d_alt": the row of a neuron in the first matrix, its bias and
+    its column in the second have one score together, and a mask acts at all of them. Gates between 0 and 1 would count
+    twice there, so the unit is for masks.
+    """
+
+    def sites(self, model: nn.Module, where: Where) -> list[Site]:
+        """Raises `MethodError` if `targets` are given, or if a model lacks one of the two parts."""
+        from bench.models.adapter import adapter_for
+
+        if where.targets:
+            raise MethodError("prune: unit 'hybrid' is for attention and feed-forward parts together; give no targets")
+        roles = [role for role in adapter_for(model).roles_of(model) if role not in ("ffn_in", "ffn_out", "softmax")]
+        attention = replace(where, targets=tuple(cast("list[Target]", roles)))
+        blocks = BlockUnit(size=self.size).sites(model, attention)
+        neurons = [
+            replace(site, pieces=tuple(replace(piece, acts=True) for piece in site.pieces))
+            for site in NeuronUnit().sites(model, where)
+        ]
+        return [*blocks, *neurons]

@@ -1,4 +1,4 @@
-"""What a bit allocation is: how many bits each matrix gets."""
+"""Bit allocations: how many bits each matrix gets, by a rule or by what was given."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 
 if TYPE_CHECKING:
-    from bench.methods.quantize.site import Site
-    from bench.methods.quantize.work import Work
+    from bench.methods.quantize.site import WeightSite
+    from bench.methods.quantize.work import Quantization
 
 
 class Allocation(Choice):
     """Gives bits to sites; fields are its arguments."""
 
     @abstractmethod
-    def bits(self, sites: Sequence[Site], work: Work) -> dict[str, int]:
+    def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
         """Bits of a weight by the site's name; the model is left as it was.
 
         Raises `MethodError` where no allocation keeps the budget that was asked for.
@@ -27,14 +29,15 @@ class Allocation(Choice):
 
 ALLOCATIONS: Registry[type[Allocation]] = Registry(
     "bit allocation",
-    modules=(
-        "bench.methods.quantize.allocations.constant",
-        "bench.methods.quantize.allocations.hessian",
-    ),
+    modules=("bench.methods.quantize.hessian",),
     group="bench.allocations",
 )
 
 
-def told(site: Site, work: Work) -> int:
-    """The bits that the stage was told for a site: by its role, else those of all."""
-    return work.method.role_bits.get(site.role, work.method.bits)
+@ALLOCATIONS.register("constant")
+class Constant(Allocation):
+    """What `role_bits` says of a role, and `bits` for the others."""
+
+    @override
+    def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
+        return {site.name: work.bits_of(site) for site in sites}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choice
+from bench.methods.base.choice import Choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from bench.layers.coding import Coding, Side
 
 
-class Bounds(NamedTuple):
-    """The least and the largest number that a grid of even steps covers, one a cell [groups, buckets]."""
+class CellBounds(NamedTuple):
+    """The least and the largest number that a grid of even steps covers, one per cell [groups, buckets]."""
 
     low: Tensor
     high: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class GridInput:
     """What is rounded: `values` float32 [rows, columns] in `cells`, to codes of `bits`.
 
     `bounds` are given to the grids that have a range, `moments` [rows, columns] (the curvature of the loss by weight,
@@ -35,7 +35,7 @@ class Asked:
     values: Tensor
     cells: Cells
     bits: int
-    bounds: Bounds | None = None
+    bounds: CellBounds | None = None
     moments: Tensor | None = None
 
 
@@ -65,12 +65,12 @@ class Grid(Choice):
     curved: ClassVar[bool] = False
 
     @abstractmethod
-    def code(self, asked: Asked) -> Coded:
+    def code(self, given: GridInput) -> Coded:
         """The codes of a matrix."""
 
-    def rounded(self, asked: Asked) -> Tensor:
-        """What the codes stand for, equal to the bit to `code(asked).values()`; grids may have a faster way to it."""
-        return self.code(asked).values()
+    def rounded(self, given: GridInput) -> Tensor:
+        """What the codes stand for, equal to the bit to `code(given).values()`; grids may have a faster way to it."""
+        return self.code(given).values()
 
 
 def check_widths(grid: type[Grid], name: str, widths: Iterable[int]) -> None:
@@ -85,10 +85,8 @@ def check_widths(grid: type[Grid], name: str, widths: Iterable[int]) -> None:
 GRIDS: Registry[type[Grid]] = Registry(
     "grid",
     modules=(
-        "bench.methods.quantize.grids.even",
-        "bench.methods.quantize.grids.ternary",
-        "bench.methods.quantize.grids.binary",
-        "bench.methods.quantize.grids.codebook",
+        "bench.methods.quantize.grids",
+        "bench.methods.quantize.codebook",
     ),
     group="bench.grids",
 )

@@ -1,29 +1,139 @@
-"""The top eigenvalue of each layer's block of the loss's Hessian, by Lanczos's iteration on shards of training data."""
+"""More bits where the loss is curved more, under a budget (HAWQ), by the top eigenvalues of blocks of its Hessian."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.models.differentiable import differentiable
+from bench.methods.base.method import Listed
+from bench.methods.quantize.allocation import ALLOCATIONS, Allocation
+from bench.methods.quantize.grid import GRIDS, check_widths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
+    from torch import Tensor, nn
 
-    from bench.methods.quantize.work import Work
+    from bench.methods.quantize.quantize import Quantize
+    from bench.methods.quantize.site import WeightSite
+    from bench.methods.quantize.work import Quantization
     from bench.tasks.kinds.kind import Batch
 
 TOLERANCE = 1e-4  # largest residual of an eigenpair, as a share of its eigenvalue
 DENSE = 32  # weights up to which the whole Hessian is made: Lanczos's iteration needs some room
+
+
+@ALLOCATIONS.register("hessian")
+class Hessian(Allocation):
+    """The layers with the largest |mean| + deviation of the top eigenvalue of the loss's Hessian get the more bits.
+
+    The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by Lanczos's iteration on
+    shards of the training data, which fails if it does not converge; mean and deviation are over shards (Q-BERT, Shen
+    et al. 2020, arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the
+    fewest bits of `choices`; then, width by width, those of the largest curvature are raised for as long as the budget
+    lasts, so that bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the
+    layers, and roles with bits of their own, are told.
+    """
+
+    choices: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
+        (2, 3), min_length=1, description="the bits that a layer may get"
+    )
+    average_bits: float | None = Field(None, gt=0, le=8, description="most bits of a weight on average")
+    size_share: float | None = Field(
+        None, gt=0, lt=1, description="most bytes with scales and the like, as a share of 32-bit floats"
+    )
+    per: Literal["layer", "matrix"] = Field("layer", description="what gets bits as one")
+    shards: int = Field(10, ge=2, description="shards of the examples, over which curvature is averaged")
+    iterations: int = Field(
+        20, ge=1, description="most restarts of Lanczos's iteration per shard and layer, of up to 20 products each"
+    )
+
+    @override
+    def fits(self, method: Quantize) -> None:
+        check_widths(GRIDS.get(method.grid), method.grid, self.choices)
+        budgets = [name for name in ("average_bits", "size_share") if getattr(self, name) is not None]
+        if len(budgets) != 1:
+            raise ValueError(
+                f"allocation 'hessian' with {' and '.join(budgets) or 'no budget'}: it takes one of average_bits and "
+                "size_share"
+            )
+
+    @override
+    def seeded(self) -> bool:
+        """True: the search for eigenvalues starts from drawn vectors."""
+        return True
+
+    @override
+    def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
+        """Reports the measured curvatures as progress."""
+        given_bits = {site.name: work.bits_of(site) for site in sites}
+        chosen = [site for site in sites if site.layer and site.role not in work.role_bits]
+        if not chosen:
+            raise MethodError("quantize: allocation 'hessian' gives bits to layers, and no target is inside one")
+        blocks: dict[str, list[WeightSite]] = {}
+        for site in chosen:
+            blocks.setdefault(site.name if self.per == "matrix" else site.layer, []).append(site)
+        weights = {
+            name: [weight for site in inside for weight in site.weights.values()] for name, inside in blocks.items()
+        }
+        found = curvature(weights, work, shards=self.shards, iterations=self.iterations)
+        costs = {
+            name: {bits: self._cost(inside, bits, work) for bits in self.choices} for name, inside in blocks.items()
+        }
+        by_block = allocate({name: each.omega for name, each in found.items()}, costs, budget=self._budget(chosen))
+        said = ", ".join(f"{name} {by_block[name]} bits (omega {each.omega:.3g})" for name, each in found.items())
+        work.lab.progress(f"curvature: {said}", 1.0)
+        return given_bits | {site.name: bits for name, bits in by_block.items() for site in blocks[name]}
+
+    def _cost(self, sites: Sequence[WeightSite], bits: int, work: Quantization) -> int:
+        """Bits of the codes; with a budget of size, bits of the side data as well."""
+        if self.average_bits is not None:
+            return sum(site.count for site in sites) * bits
+        coded = [work.coded(site, weight, bits).coding for site in sites for weight in site.weights.values()]
+        return sum(8 * (coding.code_bytes + coding.side_bytes) for coding in coded)
+
+    def _budget(self, sites: Sequence[WeightSite]) -> float:
+        count = sum(site.count for site in sites)
+        return self.average_bits * count if self.average_bits is not None else (self.size_share or 0.0) * 32 * count
+
+
+def allocate(omega: Mapping[str, float], costs: Mapping[str, Mapping[int, int]], *, budget: float) -> dict[str, int]:
+    """Bits by block: never fewer for a block of larger `omega`, at a sum of `costs` within `budget`.
+
+    Args:
+        omega: curvature by block.
+        costs: by block, what each width costs.
+        budget: in the unit of the costs.
+
+    Raises:
+        MethodError: the fewest bits cost more than the budget.
+    """
+    order = sorted(omega, key=lambda name: omega[name], reverse=True)
+    choices = sorted(next(iter(costs.values())))
+    given = dict.fromkeys(order, choices[0])
+    spent = sum(costs[name][choices[0]] for name in order)
+    if spent > budget:
+        raise MethodError(
+            f"quantize: {choices[0]} bits everywhere cost {spent:,.0f} and the budget is {budget:,.0f}. Raise the "
+            "budget or offer fewer bits in `choices`."
+        )
+    for fewer, more in itertools.pairwise(choices):
+        for name in order:
+            rise = costs[name][more] - costs[name][fewer]
+            if given[name] != fewer or spent + rise > budget:
+                return given
+            given[name], spent = more, spent + rise
+    return given
 
 
 class Curvature(NamedTuple):
@@ -61,6 +171,7 @@ def top_eigenvalue(
         MethodError: no convergence, or products that are not finite.
     """
     import numpy as np
+    import torch
     from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
     gradients = torch.autograd.grad(loss(), weights, create_graph=True)
@@ -109,13 +220,16 @@ def _largest(values: NDArray[np.floating[Any]]) -> float:
 
 
 def curvature(
-    blocks: Mapping[str, Sequence[Tensor]], work: Work, *, shards: int, iterations: int
+    blocks: Mapping[str, Sequence[Tensor]], work: Quantization, *, shards: int, iterations: int
 ) -> dict[str, Curvature]:
     """The curvature of each block of weights of `work.model`, which is left as it was.
 
     The first `examples` training examples are dealt to `shards`, each a batch of its own; the model runs in evaluation
     mode. Raises `MethodError` if there are fewer examples than shards, or if an eigenvalue does not converge.
     """
+    import torch
+
+    from bench.models.differentiable import differentiable
     from bench.tasks.kinds.kind import KINDS
 
     kind = KINDS.get(work.lab.task.kind)
@@ -141,13 +255,13 @@ def curvature(
     return {name: Curvature(tuple(values)) for name, values in found.items()}
 
 
-def dealt(work: Work, count: int) -> list[Batch]:
+def dealt(work: Quantization, count: int) -> list[Batch]:
     """The `count` shards of the training examples, on the device."""
     from bench.tasks.batching import collate
     from bench.tasks.kinds.kind import Batch
 
     lab = work.lab
-    chosen = list(lab.features[: work.method.examples])
+    chosen = list(lab.features[: work.examples])
     if len(chosen) < count:
         raise MethodError(f"quantize: {len(chosen)} training examples do not make {count} shards. Lower `shards`.")
     batches = []

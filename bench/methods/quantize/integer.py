@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS, Lab
@@ -45,12 +46,12 @@ class Integer(RefinedMethod):
 
     later: ClassVar[frozenset[str]] = frozenset(RefinedMethod.model_fields)
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Raises `MethodError` for what has no integer form, or without training examples.
 
-        Raises:
-            MethodError: more than an encoder of post-norm layers in a list, a layer that is not dense and in floating
-                point, an activation other than GELU and ReLU, or no training examples.
+        Only an encoder that loops over a list of post-norm layers has one, dense and in floating point, with GELU or
+        ReLU.
         """
         from bench.layers.integer.convert import Weights, integer_layer, scale_of
         from bench.layers.integer.stack import IntegerStack
@@ -87,22 +88,23 @@ class Integer(RefinedMethod):
 
         from bench.layers.cells import Cells
         from bench.methods.base.activation_ranges import MOMENTUM
+        from bench.methods.quantize.activations import MovingInputs
         from bench.methods.quantize.aware import AwareTraining, train_aware
-        from bench.methods.quantize.granularity import GRANULARITIES
-        from bench.methods.quantize.grids.even import Symmetric
-        from bench.methods.quantize.input_ranges import MovingInputs
-        from bench.methods.quantize.latent import Place
-        from bench.methods.quantize.quantizer import Quantizer
-        from bench.methods.quantize.ranges.min_max import MinMax
+        from bench.methods.quantize.granularity import PerRow
+        from bench.methods.quantize.grids import Symmetric
+        from bench.methods.quantize.ranges import MinMax
+        from bench.methods.quantize.work import Quantizer, RoundedParameter
 
-        channels = Quantizer(grid=Symmetric(), granularity=GRANULARITIES.get("row")(), range=MinMax())
+        channels = Quantizer(grid=Symmetric(), granularity=PerRow(), range=MinMax())
         places = []
         once = list(dict.fromkeys(linears))
         for linear in once:
             rows, columns = linear.weight.shape
             cells = Cells(rows=rows, columns=columns, groups=rows, bucket=columns)
             places.append(
-                Place(parameter=cast(nn.Parameter, linear.weight), quantizer=channels, cells=cells, bits=self.bits)
+                RoundedParameter(
+                    parameter=cast(nn.Parameter, linear.weight), quantizer=channels, cells=cells, bits=self.bits
+                )
             )
         aware = AwareTraining(places, {linear: MovingInputs(self.bits, momentum=MOMENTUM) for linear in once})
         train_aware(self, model, lab, aware)

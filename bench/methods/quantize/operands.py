@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers import rounded_attention
+from bench.layers.factorized import FactorizedLinear
+from bench.layers.factorized_embedding import FactorizedEmbedding
 from bench.layers.input_rounding import InputGrid, InputRounding
 from bench.layers.layer import StoredModule
 from bench.layers.replacing import replace_everywhere
 from bench.layers.rounded_attention import PLACE, AttentionRounding
 from bench.layers.rounded_norm import RoundedNorm
-from bench.methods.quantize.aware import AwareTraining
-from bench.methods.quantize.input_ranges import MovingInputs
+from bench.methods.base.listening import alike, run
+from bench.methods.quantize.activations import MovingInputs
+from bench.methods.quantize.aware import AwareTraining, train_aware
+from bench.methods.quantize.grids import Affine
+from bench.methods.quantize.products import executed_products
+from bench.methods.quantize.ranges import MovingAverage
+from bench.methods.quantize.site import EMBEDDING, WeightSite, find_sites, other_sites
 from bench.models.adapter import adapter_for
+from bench.training.masks import MaskHook
 
 if TYPE_CHECKING:
-    from bench.methods.quantize.latent import Place
+    from bench.methods.quantize.work import Quantization, RoundedParameter
     from bench.models.roles import Role
     from bench.training.hooks import TrainState
 
@@ -35,8 +45,8 @@ class FollowedInputs(MovingInputs):
         self.follows = False
         self.rounds = True
 
+    @override
     def forward(self, values: Tensor) -> Tensor:
-        """See `InputRounding`."""
         if self.follows:
             self.watch(values.detach())
         return super().forward(values) if self.rounds else values
@@ -101,42 +111,43 @@ class OperandTraining(AwareTraining):
     """Rounds weights and operands from a share of the training on; ranges follow the operands from its beginning.
 
     Args:
-        places: the matrices.
+        matrices: the matrices.
         operands: of the model that trains.
         delay: the share of the steps before anything is rounded.
     """
 
-    def __init__(self, places: Sequence[Place], operands: Operands, *, delay: float) -> None:
-        super().__init__(places)
+    def __init__(self, matrices: Sequence[RoundedParameter], operands: Operands, *, delay: float) -> None:
+        super().__init__(matrices)
         self.operands = operands
         self._delay = delay
 
+    @override
     def before_step(self, state: TrainState) -> None:
-        """See `AwareTraining`."""
         begun = state.step >= self._delay * state.total_steps
         self.operands.switch(follows=True, rounds=begun)
         if begun:
             super().before_step(state)
 
+    @override
     def on_evaluate(self, state: TrainState) -> None:
-        """See `AwareTraining`; ranges stay as they are from now on."""
+        """Ranges stay as they are from now on."""
         super().on_evaluate(state)
         self.operands.switch(follows=False, rounds=True)
 
     @contextmanager
+    @override
     def listening(self) -> Iterator[None]:
-        """See `AwareTraining`."""
         with super().listening(), self.operands.open():
             yield
 
 
-def pruned(places: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+def pruned(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Of the matrices with single zeros among other weights, which weights stay, by the matrix's name.
 
     Whole rows of zeros, such as the padding's, are no sign of pruning.
     """
     found = {}
-    for name, parameter in places.items():
+    for name, parameter in parameters.items():
         kept = parameter.detach() != 0
         if bool((kept.any(dim=1) & ~kept.all(dim=1)).any()):
             found[name] = kept
@@ -176,3 +187,78 @@ def _round_norms(model: nn.Module, bits: int) -> list[RoundedNorm]:
         replace_everywhere(model, norm, rounded)
         made.append(rounded)
     return made
+
+
+def operand_training(
+    work: Quantization, sites: Sequence[WeightSite], bits: Mapping[str, int], *, activation_bits: int, delay: float
+) -> OperandTraining:
+    """The roundings of a model that has trained behind them or, without a budget, has only seen examples.
+
+    Raises `MethodError` for another range of activations than a moving average, or an operand that cannot be reached.
+    """
+    parameters = _parameters(sites)
+    masks = pruned(parameters)
+    chosen = work.activation_range
+    if not isinstance(chosen, MovingAverage):
+        raise MethodError("quantize: scheme 'operands' with another range than 'moving-average'")
+    operands = Operands(
+        work.model,
+        [site.multiplies for site in sites if site.multiplies is not None],
+        bits=activation_bits,
+        momentum=chosen.activation_momentum,
+    )
+    aware = OperandTraining(_rounded(work, sites, bits, masks), operands, delay=delay)
+    if work.training.budget:
+        train_aware(work.training, work.model, work.lab, aware, hooks=[MaskHook(parameters, masks)])
+    else:
+        _calibrate(work, operands)
+    return aware
+
+
+def every_site(work: Quantization) -> list[WeightSite]:
+    """All matrices: those with a role, the vocabulary's tables, and the maps and tables that are neither."""
+    model = work.model
+    for name, module in model.named_modules():
+        if isinstance(module, FactorizedLinear | FactorizedEmbedding):
+            raise MethodError(f"quantize: {name} is factorized, and its inner activations have no range")
+    sites = find_sites(model, [*adapter_for(model).roles_of(model), EMBEDDING])
+    return [*sites, *other_sites(model, sites)]
+
+
+def _parameters(sites: Sequence[WeightSite]) -> dict[str, nn.Parameter]:
+    found = {name: weight for site in sites for name, weight in site.weights.items()}
+    return {name: weight for name, weight in found.items() if isinstance(weight, nn.Parameter)}
+
+
+def _rounded(
+    work: Quantization, sites: Sequence[WeightSite], bits: Mapping[str, int], masks: Mapping[str, Tensor]
+) -> list[RoundedParameter]:
+    """The matrices as training sees them; one that was pruned gets a grid on which 0 is exact."""
+    found = []
+    for site in sites:
+        for name, weight in _parameters([site]).items():
+            how = work.rounded(site, weight, bits[site.name])
+            if name in masks and not how.quantizer.grid.keeps_zero:
+                how = dataclasses.replace(how, quantizer=dataclasses.replace(how.quantizer, grid=Affine()))
+            found.append(how)
+    return found
+
+
+def _calibrate(work: Quantization, operands: Operands) -> None:
+    """Let the ranges follow the first `examples` training examples, in floats."""
+    operands.switch(follows=True, rounds=False)
+    with operands.open():
+        for batch in alike(work.lab, examples=work.examples):
+            run(work.model, batch)
+    operands.switch(follows=False, rounds=True)
+
+
+def refuse_unrounded(work: Quantization) -> None:
+    """Raise `MethodError` where a product of the finished model has an operand that went through no quantizer."""
+    batch = alike(work.lab, examples=2)[0]
+    for product in executed_products(work.model, lambda: run(work.model, batch)):
+        if not all(product.rounded):
+            raise MethodError(
+                f"quantize: '{product.operator}' in '{product.module or type(work.model).__name__}' takes a number "
+                "that went through no quantizer, and scheme 'operands' promises that none does. Give scheme 'weights'."
+            )

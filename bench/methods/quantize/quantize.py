@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing
-from bench.methods.base.method import METHODS, Lab, Listed, known
+from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.quantize.allocation import ALLOCATIONS
 from bench.methods.quantize.granularity import GRANULARITIES
 from bench.methods.quantize.grid import GRIDS, check_widths
-from bench.methods.quantize.mode import MODES
-from bench.methods.quantize.range import RANGES, check_learned
-from bench.methods.quantize.ranges.moving_average import MovingAverage
+from bench.methods.quantize.ranges import RANGES, MovingAverage, check_learned
+from bench.methods.quantize.scheme import SCHEMES
+from bench.methods.quantize.work import Quantization, Quantizer
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Quantize(RefinedMethod, Choosing):
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
     plugins: ClassVar[dict[str, Registry[Any]]] = {
-        "scheme": MODES,
+        "scheme": SCHEMES,
         "grid": GRIDS,
         "granularity": GRANULARITIES,
         "embedding_granularity": GRANULARITIES,
@@ -47,7 +48,7 @@ class Quantize(RefinedMethod, Choosing):
         "allocation": ALLOCATIONS,
     }
 
-    scheme: Annotated[str, known(MODES)] = Field(
+    scheme: Annotated[str, known(SCHEMES)] = Field(
         "dynamic", description="weights alone, or activations too, with ranges of each call or of training examples"
     )
     bits: int = Field(8, ge=1, le=8, description="bits of a weight; of an activation too where integers are multiplied")
@@ -93,26 +94,49 @@ class Quantize(RefinedMethod, Choosing):
         check_learned("range", self.range, grid=self.grid, budget=self.budget)
         return self
 
-    def claims(self) -> frozenset[Saving]:
-        """See `Method`: packed weights whose products stay in float claim no time."""
-        return MODES.get(self.scheme).saves
+    @override
+    def saving(self) -> frozenset[Saving]:
+        """Packed weights whose products stay in float claim no time."""
+        return SCHEMES.get(self.scheme).saves
 
+    @override
     def seeded(self) -> bool:
-        """See `Method`; ranges of activations that are neither extremes nor averages are found on a drawn sample."""
+        """Ranges of activations that are neither extremes nor averages are found on a drawn sample."""
         drawn = self.activation_range not in ("min-max", "moving-average")
         return super().seeded() or drawn or any(choice.seeded() for choice in self.made())
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Raises `MethodError` for a layer that is neither dense nor factorized in float, or a bit budget too small.
 
-        Raises:
-            MethodError: a layer that is neither dense nor factorized in floating point, or a budget too small.
-            ModelError: a role that the architecture does not have.
+        Raises `ModelError` for a role that the architecture does not have.
         """
-        from bench.methods.quantize.work import Work
         from bench.models.modules import copy_model
 
         quantized = copy_model(model)
         lab = replace(lab, reference=model) if self.teacher == "given" else lab
-        self.chosen(MODES, self.scheme).apply(Work(model=quantized, method=self, lab=lab))
+        allocation = self.chosen(ALLOCATIONS, self.allocation)
+        self.chosen(SCHEMES, self.scheme).apply(self.work(quantized, lab), allocation)
         return quantized.eval()
+
+    def work(self, model: nn.Module, lab: Lab) -> Quantization:
+        """What a scheme is given to change `model` in place by the arguments of this stage."""
+        return Quantization(
+            model=model,
+            lab=lab,
+            training=self,
+            targets=self.targets,
+            bits=self.bits,
+            role_bits=self.role_bits,
+            examples=self.examples,
+            quantizer=self._quantizer(self.granularity),
+            embedding_quantizer=self._quantizer(self.embedding_granularity or self.granularity),
+            activation_range=self.chosen(RANGES, self.activation_range),
+        )
+
+    def _quantizer(self, granularity: str) -> Quantizer:
+        return Quantizer(
+            grid=self.chosen(GRIDS, self.grid),
+            granularity=self.chosen(GRANULARITIES, granularity),
+            range=self.chosen(RANGES, self.range),
+        )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.factorized import FactorizedLinear
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 EMBEDDING: Literal["embedding"] = "embedding"
 
 
-class Site(ABC):
+class WeightSite(ABC):
     """One stored place of weights: `name` is where, `role` what it does, `weights` its matrices by name.
 
     Shared modules and tied tables are one site. `layer` is the stored layer that it is in, "" outside of them.
@@ -54,7 +55,7 @@ class Site(ABC):
         """
 
 
-class DenseSite(Site):
+class DenseSite(WeightSite):
     """A linear layer, in a Transformer, an LSTM's gates or a softmax of its own."""
 
     def __init__(self, name: str, role: Target, layer: str, linear: nn.Linear) -> None:
@@ -62,27 +63,28 @@ class DenseSite(Site):
         self.module = self.linear = linear
         self.multiplies = linear
 
+    @override
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
-        """See `Site`."""
         replace_everywhere(model, self.linear, _linear(code(self.linear.weight), self.linear.bias, inputs))
 
 
-class FactorizedSite(Site):
+class FactorizedSite(WeightSite):
     """A factorized linear layer: both factors are coded."""
 
     def __init__(self, name: str, role: Target, layer: str, factors: FactorizedLinear) -> None:
         super().__init__(name, role, layer, {f"{name}.first": factors.first, f"{name}.second": factors.second})
         self.module = self.factors = factors
 
+    @override
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
-        """See `Site`; raises `MethodError` for inputs that are to be rounded."""
+        """Raises `MethodError` for inputs that are to be rounded."""
         if inputs is not None:
             raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
         first, second = _linear(code(self.factors.first), None), _linear(code(self.factors.second), self.factors.bias)
         replace_everywhere(model, self.factors, LowBitFactorizedLinear.from_layers(first, second))
 
 
-class EmbeddingSite(Site):
+class TableSite(WeightSite):
     """A table of the vocabulary in every embedding that has it, and in the softmax that is tied to it."""
 
     def __init__(self, name: str, embeddings: Sequence[nn.Embedding], tied: nn.Linear | None) -> None:
@@ -91,8 +93,9 @@ class EmbeddingSite(Site):
         self.tied = tied
         self.multiplies = tied
 
+    @override
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
-        """See `Site`; one packed table serves them all."""
+        """One packed table serves them all."""
         coded = code(self.embeddings[0].weight)
         packed = LowBitEmbedding.from_codes(coded.coding, coded.codes, coded.side)
         if self.tied is not None:
@@ -101,7 +104,7 @@ class EmbeddingSite(Site):
             replace_everywhere(model, embedding, packed)
 
 
-class FactorizedEmbeddingSite(Site):
+class FactorizedTableSite(WeightSite):
     """A narrow table of the vocabulary, the matrix that widens its rows, and that of a softmax tied to the table."""
 
     def __init__(
@@ -118,8 +121,9 @@ class FactorizedEmbeddingSite(Site):
         self.embeddings = embeddings
         self.tied = tied
 
+    @override
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
-        """See `Site`; one packed table serves them all. Raises `MethodError` for inputs that are to be rounded."""
+        """One packed table serves them all. Raises `MethodError` for inputs that are to be rounded."""
         if inputs is not None:
             raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
         first = self.embeddings[0]
@@ -137,7 +141,7 @@ def _linear(coded: Coded, bias: Tensor | None, inputs: InputRounding | None = No
     return LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, bias, inputs)
 
 
-def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
+def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[WeightSite]:
     """The matrices of `targets`, each stored one once, those inside the layers first.
 
     Raises `MethodError` for a layer without float weights in a form that can be coded, or a softmax whose table an
@@ -168,13 +172,15 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[Site]:
     return list(found)
 
 
-def other_sites(model: nn.Module, known: Sequence[Site]) -> list[Site]:
+def other_sites(model: nn.Module, known: Sequence[WeightSite]) -> list[WeightSite]:
     """The dense maps and tables of `model` that are no site yet, such as the pooler, the head and the positions.
 
     A table that several modules hold, a tied softmax among them, is one site.
     """
     held = {id(weight) for site in known for weight in site.weights.values()}
-    found: list[Site] = [site for site in _factorized_tables(model) if id(site.embeddings[0].table.weight) not in held]
+    found: list[WeightSite] = [
+        site for site in _factorized_tables(model) if id(site.embeddings[0].table.weight) not in held
+    ]
     held |= {id(weight) for site in found for weight in site.weights.values()}
     softmax = adapter_for(model).output_projection(model)
     for name, module in model.named_modules():
@@ -185,7 +191,7 @@ def other_sites(model: nn.Module, known: Sequence[Site]) -> list[Site]:
         if alike:
             held.add(id(weight))
             tied = softmax if type(softmax) is nn.Linear and softmax.weight is weight else None
-            found.append(EmbeddingSite(name, alike, tied))
+            found.append(TableSite(name, alike, tied))
         elif type(module) is nn.Linear:
             found.append(DenseSite(name, "softmax", "", module))
     return found
@@ -202,7 +208,7 @@ def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> DenseSite
     )
 
 
-def _tables(model: nn.Module) -> list[EmbeddingSite | FactorizedEmbeddingSite]:
+def _tables(model: nn.Module) -> list[TableSite | FactorizedTableSite]:
     """Each table of the vocabulary, dense or narrow, with all that shares it."""
     main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding and not isinstance(main, FactorizedEmbedding):
@@ -210,11 +216,11 @@ def _tables(model: nn.Module) -> list[EmbeddingSite | FactorizedEmbeddingSite]:
             f"quantize: the embedding is a {type(main).__name__}, not a dense table or a factorized one in float, and "
             "only these have a low-bit form. Leave out the target 'embedding'."
         )
-    dense = [EmbeddingSite(*table) for table in vocabulary_tables(model, main)]
+    dense = [TableSite(*table) for table in vocabulary_tables(model, main)]
     return [*dense, *_factorized_tables(model)]
 
 
-def _factorized_tables(model: nn.Module) -> list[FactorizedEmbeddingSite]:
+def _factorized_tables(model: nn.Module) -> list[FactorizedTableSite]:
     """Each narrow table, each stored one once, with its widening matrix and the softmax that is tied to it."""
     softmax = adapter_for(model).output_projection(model)
     shared: dict[tuple[int, int], list[tuple[str, FactorizedEmbedding]]] = {}
@@ -227,7 +233,7 @@ def _factorized_tables(model: nn.Module) -> list[FactorizedEmbeddingSite]:
         embeddings = [module for _, module in places]
         if isinstance(softmax, FactorizedLinear) and softmax.second.data_ptr() == table:
             name = next(name for name, module in model.named_modules() if module is softmax)
-            found.append(FactorizedEmbeddingSite(places[0][0], embeddings, softmax, name))
+            found.append(FactorizedTableSite(places[0][0], embeddings, softmax, name))
         else:
-            found.append(FactorizedEmbeddingSite(places[0][0], embeddings, None))
+            found.append(FactorizedTableSite(places[0][0], embeddings, None))
     return found

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.depth import student_depth
@@ -36,8 +37,9 @@ class Replace(TunedMethod):
     )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` where the depth is no multiple of the successors."""
+        """Raises `MethodError` where the depth is no multiple of the successors."""
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model
         from bench.training.paths import ReplaceSchedule, ReplacingHook

@@ -41,7 +41,7 @@ class ShareMap:
     init: Init = "first"
 
 
-class _Use(NamedTuple):
+class _Occurrence(NamedTuple):
     """One place of a module: the layer, its name below the layer, and the layer's position and stored layer."""
 
     layer: nn.Module
@@ -65,7 +65,7 @@ def apply_map(model: nn.Module, adapter: Adapter, sharing: ShareMap) -> None:
         MethodError: modules that do not fit each other or cannot be averaged, or parts that no layer has.
     """
     whole = not (sharing.parts or sharing.tie_stacks or sharing.tie_cross)
-    uses: dict[tuple[str, ...], list[_Use]] = {}  # by stack, part and name below the layer
+    uses: dict[tuple[str, ...], list[_Occurrence]] = {}  # by stack, part and name below the layer
     for stack, places in sharing.places.items():
         if whole and stack != "decoder":
             _share_whole(model, adapter, stack, places, init=sharing.init)
@@ -74,7 +74,7 @@ def apply_map(model: nn.Module, adapter: Adapter, sharing: ShareMap) -> None:
         for position, (layer, place) in enumerate(zip(layers, places, strict=True)):
             for key, name in _shared_names(adapter.parts(layer), sharing).items():
                 same = ("both" if sharing.tie_stacks else stack, *key)
-                uses.setdefault(same, []).extend(_Use(layer, each, position, place) for each in name)
+                uses.setdefault(same, []).extend(_Occurrence(layer, each, position, place) for each in name)
     if sharing.parts and not uses:
         raise MethodError(f"share: no layer of {type(model).__name__} has {' or '.join(sharing.parts)}")
     for key, same_name in uses.items():
@@ -95,7 +95,7 @@ def _shared_names(parts: Mapping[Part, list[str]], sharing: ShareMap) -> dict[tu
 
 def _share_whole(model: nn.Module, adapter: Adapter, stack: str, places: Sequence[int], *, init: Init) -> None:
     layers = adapter.layers(model, stack)
-    uses = [_Use(layer, "", position, places[position]) for position, layer in enumerate(layers)]
+    uses = [_Occurrence(layer, "", position, places[position]) for position, layer in enumerate(layers)]
     stored = _stored(uses, init=init, what=f"{stack} layer")
     adapter.set_layers(model, [stored[place] for place in places], stack)
 
@@ -118,7 +118,7 @@ def _distinct(model: nn.Module, adapter: Adapter, stack: str) -> list[nn.Module]
     return adapter.layers(model, stack)
 
 
-def _stored(uses: Sequence[_Use], *, init: Init, what: str) -> dict[int, nn.Module]:
+def _stored(uses: Sequence[_Occurrence], *, init: Init, what: str) -> dict[int, nn.Module]:
     """The one module of each stored layer with its starting weights, sharing nothing with `uses`."""
     stored: dict[int, nn.Module] = {}
     for place in dict.fromkeys(use.place for use in uses):
@@ -147,3 +147,52 @@ def _mean(modules: Sequence[nn.Module]) -> nn.Module:
         for name, tensor in result.state_dict().items():
             tensor.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
     return result
+
+
+def join_embeddings(model: nn.Module, adapter: Adapter) -> None:
+    """Let the decoder use the encoder's embeddings, and the softmax its word embedding, in place.
+
+    All that stands beside the layers in both halves under one name with weights of one shape is joined: tables of
+    words, positions and segments, and the norm after them.
+
+    Raises:
+        MethodError: the two vocabularies or widths differ, or the softmax has another form than the table.
+    """
+    encoder, decoder = (_beside_layers(model, adapter, stack) for stack in ("encoder", "decoder"))
+    before = adapter.word_embedding(model).weight
+    for name in encoder.keys() & decoder.keys():
+        if _shapes(encoder[name]) != _shapes(decoder[name]):
+            raise MethodError(
+                f"share: the embeddings '{name}' are {_shapes(encoder[name])} in the encoder and "
+                f"{_shapes(decoder[name])} in the decoder. Joining them needs one vocabulary and one width."
+            )
+        replace_module(_half(model, adapter, "decoder"), name, encoder[name])
+    projection = adapter.output_projection(model)
+    if projection is not None:
+        weight = getattr(projection, "weight", None)
+        if not isinstance(weight, nn.Parameter) or weight.shape != before.shape:
+            raise MethodError(
+                "share: the softmax is not a matrix like the word embedding. Share before factorizing it."
+            )
+        projection.weight = before
+
+
+def _beside_layers(model: nn.Module, adapter: Adapter, stack: str) -> dict[str, nn.Module]:
+    """Modules of one half that hold tensors themselves and are not in its layers, by name below the half."""
+    inside = {id(module) for layer in adapter.layers(model, stack) for module in layer.modules()}
+    return {
+        name: module
+        for name, module in _half(model, adapter, stack).named_modules()
+        if id(module) not in inside and (module._parameters or module._buffers)
+    }
+
+
+def _half(model: nn.Module, adapter: Adapter, stack: str) -> nn.Module:
+    """What runs a stack, without the head of a language model."""
+    half = model.get_submodule(adapter.half_name(model, stack))
+    base: nn.Module = getattr(half, str(getattr(half, "base_model_prefix", "")), half)
+    return base
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}

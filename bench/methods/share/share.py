@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.depth import refuse_lost_work
 from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.tuned import GuidedMethod
-from bench.methods.share.maps import COUNTED, Map, share_map
 from bench.models.roles import Part
 from bench.spec.saving import Saving
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from bench.models.adapter import Adapter
 
-__all__ = ["Share", "share_map"]
+Map = Literal["all", "sequence", "cycle", "cycle-rev", "sandwich", "explicit", "none"]
+COUNTED: tuple[Map, ...] = ("sequence", "cycle", "cycle-rev")  # the maps that are told how many layers to store
 
 
 @METHODS.register("share")
@@ -83,19 +85,18 @@ class Share(GuidedMethod):
             raise ValueError("tie_stacks is for both stacks at once; leave stacks empty")
         return self
 
+    @override
     def seeded(self) -> bool:
-        """See `Method`; a model that starts afresh has a new head at least."""
+        """True also without a budget for a fresh start, which has a new head at least."""
         return super().seeded() or self.init in ("fresh", "source")
 
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Raises `MethodError` for a map, layers or stacks that do not fit, or a fresh start after another stage.
 
-        Raises:
-            MethodError: a map that does not fit the depth, layers of unlike shape, stacks that the model lacks or that
-                differ in depth, or a fresh start after another stage.
+        A map has to fit the depth, layers have to be of one shape, and the model needs the stacks, of one depth.
         """
-        from bench.methods.share.embeddings import join_embeddings
-        from bench.methods.share.places import ShareMap, apply_map
+        from bench.methods.share.places import ShareMap, apply_map, join_embeddings
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model
 
@@ -133,6 +134,35 @@ class Share(GuidedMethod):
         if self.tie_stacks and len(set(depths.values())) > 1:
             raise MethodError(f"share: tied stacks need one depth, found {depths}")
         return self.stacks or has
+
+
+def share_map(name: Map, *, depth: int, unique: int = 1, explicit: Sequence[int] = ()) -> list[int]:
+    """The stored layer of each of `depth` positions.
+
+    `sequence`, `cycle` and `cycle-rev` are those of Takase & Kiyono 2021 (arXiv:2104.06022, §2): for 3 stored layers
+    in 6 positions 001122, 012012, 012210. `sandwich` is Subformer's (Reid et al. 2021, arXiv:2101.00234, §3.1): the
+    first and the last position have their own layer, those between share one. `all` shares one, `none` shares nothing.
+
+    Raises:
+        MethodError: more stored layers than positions, a sandwich without a middle, or an explicit map that does not
+            have one number for each position.
+    """
+    if name in COUNTED and unique > depth:
+        raise MethodError(f"share: unique is {unique}, and the given model has {depth} layers")
+    if name == "sandwich" and depth < 3:
+        raise MethodError(f"share: map 'sandwich' shares what is between two layers, and the model has only {depth}")
+    if name == "explicit" and len(explicit) != depth:
+        raise MethodError(f"share: places has {len(explicit)} numbers, and the given model has {depth} layers")
+    maps = {
+        "all": lambda: [0] * depth,
+        "sequence": lambda: [place * unique // depth for place in range(depth)],
+        "cycle": lambda: [place % unique for place in range(depth)],
+        "cycle-rev": lambda: [*(place % unique for place in range(depth - unique)), *reversed(range(unique))],
+        "sandwich": lambda: [0, *[1] * (depth - 2), 2],
+        "explicit": lambda: list(explicit),
+        "none": lambda: list(range(depth)),
+    }
+    return maps[name]()
 
 
 def _started_over(model: nn.Module, adapter: Adapter, lab: Lab, *, init: str) -> nn.Module:

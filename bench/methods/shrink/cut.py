@@ -77,7 +77,7 @@ def _cut_group(model: nn.Module, adapter: Adapter, group: Group, dead: Tensor) -
 
 
 def _constant(group: Group, given: Factors, taken: Factors, dead: Tensor) -> Tensor | None:
-    """What the neurons with zero rows add to every output, [width]; None where it is nothing."""
+    """What the neurons with zero rows add to every output, [width]; None if it is nothing."""
     folded = (dead & ~zero_columns(taken)).nonzero().flatten()
     if not len(folded):
         return None

@@ -22,7 +22,7 @@ PARTS: dict[GroupPart, tuple[Role, ...]] = {"attention": ROLES[:4], "cross_atten
 
 
 class Holder(NamedTuple):
-    """One attention module that runs a group: `output` is the name of its output map, None where that is outside."""
+    """One attention module that runs a group: `output` is the name of its output map, None if that is outside."""
 
     module: nn.Module
     output: str | None
@@ -35,7 +35,7 @@ class Group:
 
     A unit is `width` rows of each of `givers` (query, key, value; or the first matrix of the MLP) and `width` columns
     of `taker`. `stack` and `layer` are those of the first block that holds the group, `name` its qualified name with
-    the part. `holders` are all attention modules that run it, `activation` is the MLP's. `whole` is False where some
+    the part. `holders` are all attention modules that run it, `activation` is the MLP's. `whole` is False if some
     of the matrices belong to another group, or one of their tensors to another module.
     """
 
@@ -56,11 +56,11 @@ class Group:
         return tuple(dict.fromkeys((*self.givers, self.taker)))
 
     def given(self) -> list[Factors]:
-        """The tensors of the givers; raises `MethodError` where one is neither dense nor factorized."""
+        """The tensors of the givers; raises `MethodError` if one is neither dense nor factorized."""
         return [factors(module, where=f"a matrix of {self.name}") for module in self.givers]
 
     def taken(self) -> Factors:
-        """The tensors of the taker; raises `MethodError` where it is neither dense nor factorized."""
+        """The tensors of the taker; raises `MethodError` if it is neither dense nor factorized."""
         return factors(self.taker, where=f"a matrix of {self.name}")
 
 

@@ -36,7 +36,7 @@ class LayerDrop(GuidedMethod):
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` for models in which a layer cannot be left out."""
+        """Raises `MethodError` for models in which a layer cannot be left out."""
         import torch
 
         from bench.models.adapter import adapter_for
@@ -62,7 +62,7 @@ class LayerDrop(GuidedMethod):
 
 
 def _refuse_others(model: nn.Module, adapter: Adapter) -> None:
-    """Raise `MethodError` where the architecture does not loop over a list of layers with one hidden state."""
+    """Raise `MethodError` if the architecture does not loop over a list of layers with one hidden state."""
     from bench.layers.stack import StoredStack
 
     name = type(model).__name__

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def every_other(layers: int, depth: int) -> list[int]:
     """The numbers, from 0, of the `depth` of `layers` layers that stay: without floor(k * layers / gone) for each k.
 
-    Of `gone` = layers - depth. Where it divides `layers`, that is the rule of LayerDrop with p = gone / layers: drop
+    Of `gone` = layers - depth. If it divides `layers`, that is the rule of LayerDrop with p = gone / layers: drop
     the layers d = 0 mod floor(1/p) (Fan et al. 2020, arXiv:1909.11556, §3.2). For other depths, for which that rule
     drops more or fewer, the steps are spread evenly: 3 of 12 are [3, 7, 11].
     """
@@ -26,7 +26,7 @@ def every_other(layers: int, depth: int) -> list[int]:
 
 
 def keep_layers(model: nn.Module, adapter: Adapter, stack: str, kept: Sequence[int]) -> None:
-    """Let a stack run only the layers with the numbers `kept`, in place; raises `MethodError` where it lacks one."""
+    """Let a stack run only the layers with the numbers `kept`, in place; raises `MethodError` if it lacks one."""
     layers = adapter.layers(model, stack)
     if kept and kept[-1] >= len(layers):
         raise MethodError(

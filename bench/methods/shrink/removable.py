@@ -35,7 +35,7 @@ class Removable:
 def removable(model: nn.Module, adapter: Adapter) -> list[Removable]:
     """What can go, for every stored attention and MLP of `model` in stored order.
 
-    See `dead_units`. Raises `MethodError` where a matrix is neither dense nor factorized in floating point.
+    See `dead_units`. Raises `MethodError` if a matrix is neither dense nor factorized in floating point.
     """
     found = []
     for group in groups(model, adapter):
@@ -59,7 +59,7 @@ def dead_units(group: Group) -> Tensor:
     A head: its columns of the output map are all zero, or its rows of the value matrix and its value bias are, so that
     it adds exactly zero. A neuron: its column of the second matrix is all zero, or its row of the first is. In the
     latter case its output is act(bias) for every input, and what that adds is a constant of the layer, which goes into
-    the bias of the second matrix; it is zero where bias and act(0) are. Weights are compared with zero exactly.
+    the bias of the second matrix; it is zero if bias and act(0) are. Weights are compared with zero exactly.
     """
     with torch.no_grad():
         silent = zero_columns(group.taken())

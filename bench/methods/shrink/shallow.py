@@ -28,7 +28,7 @@ class Shallow(TunedMethod):
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`; raises `MethodError` where stages before it would be lost."""
+        """Raises `MethodError` if stages before it would be lost."""
         from bench.models.adapter import adapter_for
 
         refuse_lost_work(model, lab.reference, where="shallow")

@@ -45,15 +45,15 @@ class Shrink(Method):
         if list(self.layers) != sorted(set(self.layers)):
             raise ValueError(f"layers {list(self.layers)}: give each layer once, in the order in which they run")
         if self.stacks and not self.layers and self.depth is None:
-            raise ValueError("stacks says where layers are left out: give layers or depth as well")
+            raise ValueError("stacks is for layers that are left out: give layers or depth as well")
         return self
 
     def seeded(self) -> bool:
-        """See `Method`; nothing is trained or drawn."""
+        """Nothing is trained or drawn."""
         return False
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """See `Method`.
+        """Take masked units and unwanted layers out of a copy of the model.
 
         Raises:
             MethodError: layers or stacks that the model lacks, a model that has neither heads nor neurons to remove,
@@ -74,7 +74,7 @@ class Shrink(Method):
         return shrunk.eval()
 
     def _kept(self, model: nn.Module, adapter: Adapter) -> dict[str, list[int]]:
-        """The numbers of the layers that stay, by stack; empty where all stay."""
+        """The numbers of the layers that stay, by stack; empty if all stay."""
         from bench.methods.shrink.layers import every_other
 
         if not self.layers and self.depth is None:
@@ -96,7 +96,7 @@ class Shrink(Method):
 
 
 def _refuse_without_units(model: nn.Module, adapter: Adapter, *, layers: bool) -> None:
-    """Raise `MethodError` where an architecture has no heads and neurons, and no layers are asked for either."""
+    """Raise `MethodError` if an architecture has no heads and neurons, and no layers are asked for either."""
     if not layers and "ffn_in" not in adapter.roles_of(model):
         raise MethodError(
             f"shrink: {type(model).__name__} has neither attention heads nor MLP neurons. The units of an LSTM are as "

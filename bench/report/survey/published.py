@@ -1,23 +1,24 @@
-"""Published against measured: a table a family, with a line for each recipe and result set."""
+"""Figure against measured: a table a family, with a line for each recipe and result set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.analysis.standings import Standing
-from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
-from bench.report.survey.claims import relative, said
+from bench.analysis.table import Absent, Cell, ResultTable, Shown
+from bench.columns import with_intervals
+from bench.report.survey.figures import relative, said
 from bench.report.survey.notes import Notes
 from bench.report.survey.progress import Recipes
 from bench.report.survey.sets import ResultSet
-from bench.spec.recipe import Published, RecipeFile
+from bench.spec.recipe import Figure, RecipeFile
 
-MEASURED = with_ends(("drop", "compression", "speedup", "compress_epochs"))
+MEASURED = with_intervals("drop", "compression", "speedup", "compress_epochs")
 COLUMNS = ("recipe", "result set", "published", *MEASURED, "macs ratio", "direction and size", "why")
 
 
-def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], notes: Notes) -> Table | None:
-    """The recipes of one family; None where it has no recipe. Recipes without a run are named under the table."""
+def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], notes: Notes) -> ResultTable | None:
+    """The recipes of one family; None if it has no recipe. Recipes without a run are named under the table."""
     own = {name: file for name, file in recipes.items() if file.family == family}
     if not own:
         return None
@@ -27,32 +28,32 @@ def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], no
         lines += [_line(name, file, found, row, notes) for found, row in runs]
         idle += [] if runs else [name]
     said_of = (f"Without a run: {', '.join(idle)}.",) if idle else ()
-    return Table(title=f"Published against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
+    return ResultTable(title=f"Figure against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
 
 
 def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: Notes) -> dict[str, Cell]:
-    claims = [claim for claim in file.published if claim.of in ("", row.recipe)]
+    figures = [figure for figure in file.published if figure.of in ("", row.recipe)]
     macs = relative(found, row, "macs")
     return {
         "recipe": row.recipe,
         "result set": found.label,
-        "published": _claimed(claims) or ("nothing of these arguments" if file.published else "nothing"),
+        "published": _told(figures) or ("nothing of these arguments" if file.published else "nothing"),
         **{column: row.shown(column) for column in MEASURED},
         "macs ratio": macs if isinstance(macs, Absent) else Shown(1 / macs.ratio, f"{1 / macs.ratio:.2f}x"),
-        "direction and size": _compared(claims, found, row),
+        "direction and size": _compared(figures, found, row),
         "why": notes.why(found.label, row.recipe, name),
     }
 
 
-def _claimed(claims: Sequence[Published]) -> str:
-    """The claims with their sources and whether these were read, claims of one source together; empty without any."""
+def _told(figures: Sequence[Figure]) -> str:
+    """The figures with their sources and whether these were read, by source; empty without any."""
     by_source: dict[str, list[str]] = {}
-    for claim in claims:
-        mark = f"({claim.source}; {'verified' if claim.verified else 'not verified'})"
-        by_source.setdefault(mark, []).append(claim.claim)
+    for figure in figures:
+        mark = f"({figure.source}; {'verified' if figure.verified else 'not verified'})"
+        by_source.setdefault(mark, []).append(figure.figure)
     return " ".join(f"{'; '.join(texts)} {mark}." for mark, texts in by_source.items())
 
 
-def _compared(claims: Sequence[Published], found: ResultSet, row: Standing) -> str:
-    typed = [said(claim, relative(found, row, claim.column)) for claim in claims if claim.column is not None]
+def _compared(figures: Sequence[Figure], found: ResultSet, row: Standing) -> str:
+    typed = [said(each, relative(found, row, each.column)) for each in figures if each.column is not None]
     return "; ".join(typed) or "not judged"

@@ -34,7 +34,7 @@ class Ground:
     known_words: frozenset[str]
 
 
-class Source(Protocol):
+class AttackSource(Protocol):
     """A source of replacements; `bench list choices` shows the first line of its documentation."""
 
     kind: ClassVar[Kind]
@@ -43,7 +43,7 @@ class Source(Protocol):
         """The replacements for one attacked model; raises `SourceMissingError` if this machine lacks what it needs."""
 
 
-ATTACK_SOURCES: Registry[type[Source]] = Registry("attack source", modules=(), group="bench.attack_sources")
+ATTACK_SOURCES: Registry[type[AttackSource]] = Registry("attack source", modules=(), group="bench.attack_sources")
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""Terms of the objective that drive units towards zero."""

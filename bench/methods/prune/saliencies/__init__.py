@@ -1,1 +1,0 @@
-"""How units are scored; each saliency is one file and one registration."""

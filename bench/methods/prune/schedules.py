@@ -1,0 +1,263 @@
+"""What a schedule is, when units go and what is trained in between: in rounds, once and back, or along a curve."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from bench.base.errors import MethodError
+from bench.methods.base.choice import Choice, Choices
+from bench.methods.prune.arguments import Curve, PruneArguments
+from bench.methods.prune.learned import Learned
+
+if TYPE_CHECKING:
+    from bench.methods.prune.run import Pruning
+
+
+class Schedule(Choice):
+    """Drives one pruning from its start to its final masks; fields are its arguments."""
+
+    def tasks(self) -> tuple[str, ...]:
+        """Other tasks of the suite whose training data are used."""
+        return ()
+
+    def scores(self) -> bool:
+        """Whether it depends on the task's metrics."""
+        return False
+
+    @abstractmethod
+    def run(self, pruning: Pruning) -> None:
+        """Score, cut and train until `pruning.method.sparsity` is reached and the budget is spent."""
+
+
+class Stepwise(Schedule):
+    """Cuts several times, between trainings or without any."""
+
+    steps: Literal["geometric", "linear"] = Field(
+        "geometric", description="each cut takes a share of what is left, or of all units"
+    )
+    rewind: Literal["none", "start", "shuffled"] = Field(
+        "none", description="put survivors back to the start, or to its values in another order (control)"
+    )
+    before: bool = Field(
+        True, description="train a model that does not start from the given weights before its first cut"
+    )
+
+    def seeded(self) -> bool:
+        """The other order is drawn."""
+        return self.rewind == "shuffled"
+
+
+class Continuous(Schedule):
+    """Cuts while the model trains."""
+
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps before anything goes")
+    settle_share: float = Field(0.2, ge=0, lt=1, description="share of the steps after the last cut")
+    every: int = Field(10, ge=1, description="steps between two cuts")
+
+    @model_validator(mode="after")
+    def _a_step_is_left(self) -> Continuous:
+        if self.warmup_share + self.settle_share >= 1:
+            raise ValueError("warmup_share and settle_share leave no step to prune in; their sum must be below 1")
+        return self
+
+
+SCHEDULES: Choices[Schedule] = Choices(
+    "schedule",
+    modules=("bench.methods.prune.schedules", "bench.methods.prune.ramp", "bench.methods.prune.until"),
+    group="bench.schedules",
+)
+
+
+@SCHEDULES.register("rounds")
+class Rounds(Stepwise):
+    """`rounds` times prune, then train for an equal part of the budget; one round is one-shot pruning.
+
+    The share that stays falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin
+    2019), or the share that is gone rises by the same amount ("linear": Chen et al. 2020). A model that does not start
+    from the given weights is trained before its first cut, for one part more. `rewind` puts survivors back to the
+    start after each cut, bit for bit (the lottery ticket), or to the start's values in another order, its control.
+    With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
+    """
+
+    rounds: int = Field(1, ge=1, le=100, description="prune-retrain rounds")
+    masks_from: str | None = Field(
+        None, description="the task of the suite on which the masks are found; None is the task itself"
+    )
+
+    @override
+    def fits(self, method: PruneArguments) -> None:
+        if self.masks_from is None:
+            return
+        check_transfer("masks_from", method)
+        if self.rewind == "none":
+            raise ValueError("masks_from puts the masks of another task on the start: give a rewind")
+
+    @override
+    def tasks(self) -> tuple[str, ...]:
+        return () if self.masks_from is None else (self.masks_from,)
+
+    @override
+    def run(self, pruning: Pruning) -> None:
+        method = pruning.method
+        begins = method.start != "given" and self.before
+        share = 1.0 / (self.rounds + begins)
+        rewinds = self.rewind != "none"
+        finder = pruning if self.masks_from is None else finder_of(pruning, self.masks_from)
+        start = finder.snapshot() if rewinds else {}
+        if begins:
+            finder.train(share)
+        for done in range(1, self.rounds + 1):
+            finder.cut(sparsity_after(done, self.rounds, final=method.target, steps=self.steps))
+            if rewinds:
+                finder.rewind(start, shuffle=self._order(finder, done))
+            if done < self.rounds:
+                finder.train(share)
+        if finder is not pruning:
+            pruning.masks = finder.masks
+            pruning.rewind(pruning.snapshot(), shuffle=self._order(pruning, self.rounds))
+        pruning.train(share)
+
+    def _order(self, pruning: Pruning, done: int) -> int | None:
+        """The seed of the order of the control "shuffled" after so many rounds."""
+        return pruning.lab.seed + done if self.rewind == "shuffled" else None
+
+
+def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float:
+    """The share that is gone after `done` of `rounds` rounds, which reach `final`."""
+    if steps == "linear":
+        return final * done / rounds
+    return 1.0 - float((1.0 - final) ** (done / rounds))
+
+
+@SCHEDULES.register("restore")
+class Restore(Schedule):
+    """Cut once and train for `masked_share` of the budget, a half, then unmask and train everything for the rest.
+
+    Restored weights start at zero (Wang et al. 2020, rejuvenation; Han et al. 2017, arXiv:1607.04381, dense-sparse-
+    dense). The result is as large as the model that was given.
+    """
+
+    masked_share: float = Field(
+        0.5, ge=0, lt=1, description="share of the training before the removed weights come back"
+    )
+
+    @override
+    def run(self, pruning: Pruning) -> None:
+        masked = self.masked_share
+        pruning.cut(pruning.method.target)
+        pruning.train(masked)
+        pruning.keep({name: mask.fill_(True) for name, mask in pruning.masks.items()})
+        pruning.train(1.0 - masked)
+
+
+@SCHEDULES.register("gradual")
+class Gradual(Continuous):
+    """The share that stays falls from 1 to its final value by a cubic (Zhu and Gupta 2017, arXiv:1710.01878, eq. 1).
+
+    Nothing goes during the first `warmup_share` of the steps and nothing more during the last `settle_share`. A
+    computed saliency scores again every `every` steps; one that is learned trains its scores all along.
+
+    With `weights_from` all of that is done on another task. What it ends with comes to this one, weights and masks but
+    not the head, and trains here with the masks as they are (Gordon et al. 2020, arXiv:2002.08307, §3).
+    """
+
+    weights_from: str | None = Field(
+        None, description="the task of the suite on which the weights are pruned; None is the task itself"
+    )
+    afterwards: float = Field(
+        1.0, ge=0, le=100, description="with weights_from: training on this task, in budgets of that on the other"
+    )
+
+    @override
+    def fits(self, method: PruneArguments) -> None:
+        if self.weights_from is not None:
+            check_transfer("weights_from", method)
+        elif self.afterwards != type(self).model_fields["afterwards"].default:
+            raise ValueError("afterwards is the training that follows weights_from: give that as well")
+
+    @override
+    def tasks(self) -> tuple[str, ...]:
+        return () if self.weights_from is None else (self.weights_from,)
+
+    @override
+    def run(self, pruning: Pruning) -> None:
+        if self.weights_from is None:
+            self._prune(pruning)
+            return
+        finder = finder_of(pruning, self.weights_from)
+        self._prune(finder)
+        carry(finder, pruning)
+        pruning.train(self.afterwards)
+
+    def _prune(self, pruning: Pruning) -> None:
+        from bench.methods.prune.cutting import Cutting
+
+        warmup, settle = self.warmup_share, self.settle_share
+        saliency = pruning.saliency
+        if isinstance(saliency, Learned):
+            saliency.train(pruning, cubic(1.0, warmup=warmup, settle=settle), settle=settle)
+        else:
+            target = pruning.method.target
+            curve = cubic(target, warmup=warmup, settle=settle)
+            pruning.train(1.0, hooks=[Cutting(pruning, curve, every=self.every)], masked=False)
+            pruning.cut(target)
+
+
+def cubic(final: float, *, warmup: float, settle: float) -> Curve:
+    """The share gone at `step` of `total`: final (1 - (1 - t)^3), t from 0 after the warm-up to 1 before settling.
+
+    Movement pruning's schedule (Sanh et al. 2020, arXiv:2005.07683, appendix A): half way an eighth of the gap is left.
+    """
+
+    def at(step: int, total: int) -> float:
+        begin, end = warmup * total, (1.0 - settle) * total
+        if step < begin:
+            return 0.0
+        if step >= end:
+            return final
+        return final * (1.0 - (1.0 - (step - begin) / (end - begin)) ** 3)
+
+    return at
+
+
+def check_transfer(argument: str, method: PruneArguments) -> None:
+    """Raise `ValueError` if something that `argument` asks of another task cannot be had or has no place here."""
+    if method.start == "given":
+        raise ValueError(f"{argument} begins anew, on the other task and on this one: give start 'source' or 'fresh'")
+    if method.alpha or method.delta:
+        raise ValueError(f"{argument} goes with neither alpha (the other task has no teacher) nor delta")
+
+
+def finder_of(pruning: Pruning, task: str) -> Pruning:
+    """The pruning that finds the masks on another `task`, of that task's own model.
+
+    Masks are by names of parameters, so the two models may differ in their heads only; else it is a `MethodError`.
+    """
+    from bench.methods.prune.run import Pruning
+    from bench.models.adapter import adapter_for
+
+    method = pruning.method
+    lab = pruning.lab.elsewhere(task)
+    depth = len(adapter_for(pruning.model).layers(pruning.model))
+    finder = Pruning(lab.fresh(depth, method.start == "source"), method, lab)
+    found, own = ({site.name: site.count for site in each.sites} for each in (finder, pruning))
+    if found != own:
+        differs = min(set(found.items()) ^ set(own.items()))[0]
+        raise MethodError(
+            f"prune: nothing can come from '{task}': a model of that task ({lab.task.kind}) has not the same units "
+            f"as one of {pruning.lab.task.name} ({pruning.lab.task.kind}); they differ in {differs}. "
+            "Name a task whose models differ in the head only."
+        )
+    return finder
+
+
+def carry(finder: Pruning, pruning: Pruning) -> None:
+    """Put the weights that `finder` ended with, all but those of the head, and its masks on `pruning`."""
+    own, theirs = pruning.model.state_dict(), finder.model.state_dict()
+    below = f"{pruning.model.base_model_prefix}."
+    pruning.model.load_state_dict(own | {name: theirs[name] for name in own.keys() & theirs if name.startswith(below)})
+    pruning.keep(finder.masks)

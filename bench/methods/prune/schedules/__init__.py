@@ -1,1 +1,0 @@
-"""When units go, and what is trained in between."""

@@ -1,1 +1,0 @@
-"""Which units go, given their scores."""

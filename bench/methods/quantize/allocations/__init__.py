@@ -1,1 +1,0 @@
-"""The ways to give each matrix its bits."""

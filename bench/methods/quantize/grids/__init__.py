@@ -1,1 +1,0 @@
-"""The grids that weights are rounded to."""

@@ -1,1 +1,0 @@
-"""What is quantized when: weights alone, or activations as well."""

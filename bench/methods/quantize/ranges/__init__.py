@@ -1,1 +1,0 @@
-"""The ranges that a grid of even steps covers."""

@@ -1,0 +1,278 @@
+"""The quantization schemes: integer products, weights alone, and every operand of every product."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from bench.base.errors import MethodError
+from bench.methods.base.roles import ROLES
+from bench.methods.quantize.ranges import RANGES, MovingAverage, check_learned
+from bench.methods.quantize.scheme import SCHEMES, Scheme
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from bench.methods.quantize.activations import Ends
+    from bench.methods.quantize.allocation import Allocation
+    from bench.methods.quantize.quantize import Quantize
+    from bench.methods.quantize.work import Quantization
+
+_INT8 = {"bits": 8, "grid": "symmetric", "granularity": "row", "range": "min-max", "allocation": "constant"}
+_OPERANDS = {"activation_grid": "interval", "activation_span": "fixed", "activation_range": "moving-average"}
+
+
+@SCHEMES.register("dynamic")
+class DynamicInt8(Scheme):
+    """Integer products whose activations are quantized row by row at every call; no data are needed.
+
+    With a budget the model trains on numbers rounded as the kernel rounds them.
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
+
+    @override
+    def fits(self, method: Quantize) -> None:
+        if method.activation_range in ("moving-average", "learned"):
+            raise ValueError(f"scheme 'dynamic' finds a range at each call, and '{method.activation_range}' stays")
+        _check_kernels(method)
+
+    @override
+    def apply(self, work: Quantization, allocation: Allocation) -> None:
+        from bench.layers.replacing import replace_everywhere
+
+        if work.training.budget:
+            self._train(work)
+        for name, linear in _linears(work).items():
+            replace_everywhere(work.model, linear, _dynamic(linear, name))
+
+    def _train(self, work: Quantization) -> None:
+        from bench.methods.quantize.activations import DynamicInputs, multiplied
+        from bench.methods.quantize.aware import trained
+        from bench.methods.quantize.site import find_sites
+
+        sites = find_sites(work.model, work.targets)
+        inputs = {linear: DynamicInputs() for linear in multiplied(sites).values()}
+        trained(work, sites, {site.name: work.bits for site in sites}, inputs)
+
+
+@SCHEMES.register("static")
+class StaticInt8(Scheme):
+    """Integer products whose activations have one fixed range a layer, found by `activation_range` (Jacob et al. §2.1).
+
+    The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget the
+    model trains on numbers rounded as the kernel rounds them.
+    """
+
+    saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
+
+    @override
+    def fits(self, method: Quantize) -> None:
+        if method.activation_range == "learned":
+            raise ValueError(
+                "scheme 'static' has a zero point, and activation_range 'learned' is symmetric. Give scheme 'weights'"
+            )
+        _check_kernels(method)
+
+    @override
+    def apply(self, work: Quantization, allocation: Allocation) -> None:
+        """Raises `MethodError` for a factorized layer, whose inner activation no hook can see."""
+        from torch import nn
+
+        from bench.layers.factorized import FactorizedLinear
+        from bench.layers.int8_static import StaticInt8Linear
+        from bench.layers.replacing import replace_everywhere
+
+        found = _linears(work)
+        for name, linear in found.items():
+            if isinstance(linear, FactorizedLinear):
+                raise MethodError(
+                    f"quantize: {name} is factorized, and its inner activations have no calibrated range. "
+                    "Give scheme 'dynamic'."
+                )
+            if type(linear) is not nn.Linear:
+                raise _no_integer_form(name, linear)
+        ends = self._ends(work, found)
+        for name, linear in found.items():
+            layer = StaticInt8Linear.from_ranges(linear.weight, linear.bias, *ends[name])  # type: ignore[arg-type]
+            replace_everywhere(work.model, linear, layer)
+
+    def _ends(self, work: Quantization, linears: Mapping[str, nn.Module]) -> dict[str, Ends]:
+        """The range of each layer's inputs, after training if there is a budget."""
+        from bench.methods.quantize.activations import StaticInputs, activation_bounds, ends_of
+        from bench.methods.quantize.aware import trained
+        from bench.methods.quantize.site import find_sites
+
+        if not work.training.budget:
+            return activation_bounds(linears, work)
+        chosen = work.activation_range
+        if isinstance(chosen, MovingAverage):
+            momentum = chosen.activation_momentum
+            inputs = {linear: StaticInputs(None, momentum=momentum) for linear in linears.values()}
+        else:
+            given = activation_bounds(linears, work)
+            inputs = {linear: StaticInputs(given[name], momentum=0.0) for name, linear in linears.items()}
+        sites = find_sites(work.model, work.targets)
+        trained(work, sites, {site.name: work.bits for site in sites}, inputs)
+        return {name: ends_of(inputs[linear].stored()) for name, linear in linears.items()}
+
+
+class RoundedInputs(Scheme):
+    """A scheme whose products stay in float, and that rounds what is multiplied to `activation_bits` if given."""
+
+    activation_bits: int | None = Field(
+        None, ge=2, le=8, description="bits that inputs are rounded to; None leaves them in float"
+    )
+    activation_grid: Literal["symmetric", "affine", "interval"] = Field(
+        "symmetric", description="steps about 0, with a zero point, or from one end of the range to the other"
+    )
+    activation_span: Literal["call", "token", "fixed"] = Field(
+        "call", description="what has an activation range of its own, or one range that stays"
+    )
+
+    @override
+    def fits(self, method: Quantize) -> None:
+        check_learned("activation_range", method.activation_range, grid=self.activation_grid, budget=method.budget)
+
+
+@SCHEMES.register("weights")
+class WeightOnly(RoundedInputs):
+    """Packed weights that are turned into floats a tile at a time: bytes are saved on disk and in memory, not time.
+
+    With `activation_bits` what they multiply is rounded as well, and the products stay in float.
+    """
+
+    rest: bool = Field(False, description="code the maps and tables without a role too: pooler, head, positions")
+    split: bool = Field(
+        False, description="ternary weights become two binary matrices in the midst of training (BinaryBERT)"
+    )
+    ternary_share: float = Field(0.5, gt=0, lt=1, description="split: share of the budget before the split")
+
+    @override
+    def fits(self, method: Quantize) -> None:
+        chosen = RANGES.get(method.activation_range)
+        if self.activation_bits is None:
+            if issubclass(chosen, MovingAverage) or chosen.learned or self.activation_span != "call":
+                raise ValueError("ranges of activations are given and activation_bits is not: how many bits have they?")
+        elif self.activation_span != "fixed" and method.activation_range not in ("min-max", "clip"):
+            raise ValueError(
+                f"activation_range '{method.activation_range}' stays as it was found: give activation_span 'fixed', "
+                f"found '{self.activation_span}'"
+            )
+        if self.split and (method.grid, method.allocation) != ("ternary", "constant"):
+            raise ValueError("split is for scheme 'weights' with grid 'ternary' and a constant allocation")
+        super().fits(method)
+
+    @override
+    def apply(self, work: Quantization, allocation: Allocation) -> None:
+        from bench.methods.quantize.activations import rounded_inputs
+        from bench.methods.quantize.aware import trained
+        from bench.methods.quantize.site import find_sites, other_sites
+        from bench.methods.quantize.splitting import BINARY_BITS, trained_in_halves
+
+        sites = find_sites(work.model, work.targets)
+        sites += other_sites(work.model, sites) if self.rest else []
+        bits = allocation.bits(sites, work)
+        inputs = rounded_inputs(
+            work, sites, bits=self.activation_bits, grid=self.activation_grid, span=self.activation_span
+        )
+        if self.split:
+            sites, aware = trained_in_halves(work, sites, bits, inputs, ternary_share=self.ternary_share)
+            bits = {site.name: BINARY_BITS for site in sites}
+        else:
+            aware = trained(work, sites, bits, inputs)
+        for number, site in enumerate(sites, start=1):
+            rounding = None if site.multiplies is None else aware.inputs.get(site.multiplies)
+            site.put(work.model, aware.coded, None if rounding is None else rounding.stored())
+            work.lab.progress(f"{bits[site.name]} bits for {site.name}", number / len(sites))
+
+
+@SCHEMES.register("operands")
+class AllOperands(RoundedInputs):
+    """Packed weights, and fixed roundings before every product and around the divisions of softmax and layer norm.
+
+    All matrices of the model are coded, its tables and its head with them; biases stay. If no budget trains it, ranges
+    are those of the first `examples` training examples. Products stay in float, so bytes are saved and no time.
+    """
+
+    delay: float = Field(0.0, ge=0, lt=1, description="share of the training before anything is rounded")
+
+    @override
+    def fits(self, method: Quantize) -> None:
+        if method.targets != ROLES:
+            raise ValueError("scheme 'operands' codes every matrix of the model: leave targets out")
+        found = {
+            "activation_grid": self.activation_grid,
+            "activation_span": self.activation_span,
+            "activation_range": method.activation_range,
+        }
+        if self.activation_bits is None or found != _OPERANDS:
+            told = ", ".join(f"{name} = '{value}'" for name, value in _OPERANDS.items())
+            raise ValueError(f"scheme 'operands' rounds activations by one rule: give activation_bits, {told}")
+
+    @override
+    def apply(self, work: Quantization, allocation: Allocation) -> None:
+        """Raises `MethodError` for a product that cannot be reached."""
+        from bench.methods.quantize.operands import every_site, operand_training, refuse_unrounded
+
+        if self.activation_bits is None:
+            raise MethodError("quantize: scheme 'operands' without activation_bits")
+        sites = every_site(work)
+        bits = allocation.bits(sites, work)
+        aware = operand_training(work, sites, bits, activation_bits=self.activation_bits, delay=self.delay)
+        aware.operands.settle()
+        for number, site in enumerate(sites, start=1):
+            rounding = None if site.multiplies is None else aware.operands.inputs[site.multiplies].stored()
+            site.put(work.model, aware.coded, rounding)
+            work.lab.progress(f"{bits[site.name]} bits for {site.name}", number / len(sites))
+        refuse_unrounded(work)
+
+
+def _check_kernels(method: Quantize) -> None:
+    """Raise `ValueError` for what integer kernels do not take: their weights are symmetric, with one scale per row."""
+    odd = [name for name, value in _INT8.items() if getattr(method, name) != value]
+    if odd:
+        raise ValueError(
+            f"scheme '{method.scheme}' runs integer kernels, which take {odd[0]} = {_INT8[odd[0]]!r} only, found "
+            f"{getattr(method, odd[0])!r}. Give scheme 'weights' for other choices"
+        )
+    if "embedding" in method.targets or method.role_bits:
+        raise ValueError(
+            f"scheme '{method.scheme}' is for linear layers of 8 bits; give scheme 'weights' for tables or other bits"
+        )
+
+
+def _linears(work: Quantization) -> dict[str, nn.Module]:
+    """The linear modules of the targets by name, each stored one once."""
+    from bench.models.adapter import adapter_for
+
+    roles = [target for target in work.targets if target != "embedding"]
+    return adapter_for(work.model).linears(work.model, roles)
+
+
+def _dynamic(linear: nn.Module, name: str) -> nn.Module:
+    """The integer form of a dense layer, or of both factors of a factorized one."""
+    from torch import nn
+
+    from bench.layers.factorized import FactorizedLinear
+    from bench.layers.int8 import Int8Linear
+    from bench.layers.int8_factorized import Int8FactorizedLinear
+
+    if isinstance(linear, FactorizedLinear):
+        return Int8FactorizedLinear.from_factorized(linear)
+    if not isinstance(linear, nn.Linear):
+        raise _no_integer_form(name, linear)
+    return Int8Linear.from_float(linear.weight, linear.bias)
+
+
+def _no_integer_form(name: str, module: nn.Module) -> MethodError:
+    """The refusal of a layer that is no longer in float."""
+    return MethodError(
+        f"quantize: {name} is a {type(module).__name__}, which has no integer form. Quantize layers in float, and only "
+        "once."
+    )

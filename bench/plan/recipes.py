@@ -1,0 +1,140 @@
+"""Recipes ready to run: their files with overrides applied, checked against the methods that they name."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, get_args
+
+from bench.base.errors import SuiteError, UnknownNameError, unknown
+from bench.base.schema import read_toml, validated
+from bench.methods.base.choice import registry_of
+from bench.methods.base.method import METHODS, Method
+from bench.spec.recipe import RECIPES, Recipe, RecipeFile, Stage, recipe_path
+from bench.spec.saving import Saving
+from bench.spec.suite import Variants
+
+
+def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: str | None = None) -> Recipe:
+    """The recipe called `name`, or at the path `name` ending in `.toml`, with `overrides` applied.
+
+    Args:
+        name: a recipe of bench or of an installed package, or a path to a TOML file.
+        overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage, and
+            `saliency.start` or `2.saliency.start` to an argument of a choice. A choice that is given anew, by its name
+            or as a table, keeps no argument of the one before.
+        where: what asked for the recipe, for messages.
+
+    Raises:
+        UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range.
+    """
+    path = recipe_path(name, where=where)
+    source = RECIPES.shown(path)
+    file = validated(RecipeFile, read_toml(path), where=source)
+    tables = [dict(table) for table in file.stages]
+    values = flat(overrides or {})
+    for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):  # a choice before its arguments
+        _apply(tables, key, value, recipe=path.stem)
+    stages = tuple(_stage(table, where=f"{source}: stage {number}") for number, table in enumerate(tables, start=1))
+    applied = ",".join(f"{key}={value}" for key, value in values.items())
+    return Recipe(name=path.stem + (f"[{applied}]" if applied else ""), base=path.stem, file=file, stages=stages)
+
+
+def expand(chosen: str | Variants, extra: dict[str, Any] | None = None, *, where: str | None = None) -> list[Recipe]:
+    """Every recipe that an entry of a suite stands for: lists in its `set` are a grid.
+
+    `extra` (command line) overrides `set`.
+    """
+    if isinstance(chosen, str):
+        chosen = Variants(recipe=chosen)
+    new = flat(extra or {})
+    kept = {key: value for key, value in flat(chosen.set).items() if not any(key.startswith(f"{n}.") for n in new)}
+    values = {**kept, **new}
+    axes = [value if isinstance(value, list) else [value] for value in values.values()]
+    return [
+        load_recipe(chosen.recipe, dict(zip(values, point, strict=True)), where=where)
+        for point in itertools.product(*axes)
+    ]
+
+
+def methods_of(recipe: Recipe) -> list[Method]:
+    """The stages of a recipe as validated method objects, in order."""
+    return [METHODS.get(stage.method).model_validate(stage.arguments) for stage in recipe.stages]
+
+
+def saves_of(file: RecipeFile) -> tuple[Saving, ...]:
+    """What the stages of a recipe file are together meant to save, by what their methods say."""
+    stages = [_stage(table, where=f"stage {number}") for number, table in enumerate(file.stages, start=1)]
+    found = {saving for stage in stages for saving in METHODS.get(stage.method)(**stage.arguments).saving()}
+    return tuple(saving for saving in get_args(Saving) if saving in found)
+
+
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Overrides with a dotted key for each entry of a table; the name of a choice stands under the choice's own key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= {key if inner == "name" else f"{key}.{inner}": part for inner, part in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -> None:
+    """Set one override in the stage tables."""
+    where = f"--set {recipe}.{key}"
+    number, _, rest = key.partition(".")
+    if number.isdigit():
+        if not 1 <= int(number) <= len(tables):
+            raise SuiteError(f"{where}: '{number}' is not one of the stages 1 to {len(tables)}")
+        candidates = [tables[int(number) - 1]]
+    else:
+        candidates, rest = tables, key
+    argument, _, inside = rest.partition(".")
+    targets = [table for table in candidates if argument in _fields(table)]
+    if not targets:
+        raise _lacking(argument, candidates, where)
+    if len(targets) > 1:
+        raise SuiteError(f"{where}: several stages have '{argument}'; say which, for example '1.{argument}'")
+    (table,) = targets
+    table[argument] = {**_opened(table, argument, where), inside: value} if inside else value
+
+
+def _opened(table: dict[str, Any], argument: str, where: str) -> dict[str, Any]:
+    """The table of an argument that holds more than a value: a choice with its name, or numbers by role."""
+    field = _fields(table)[argument]
+    given = table.get(argument, field.get_default(call_default_factory=True))
+    registry = registry_of(field)
+    if registry is not None:
+        if given is None:
+            raise SuiteError(f"{where}: the recipe has no {argument}. Name one of: {', '.join(registry.names())}")
+        given = given if isinstance(given, str | dict) else given.table()
+        return {"name": given} if isinstance(given, str) else given
+    if not isinstance(given, dict):
+        raise SuiteError(f"{where}: '{argument}' has no arguments of its own")
+    return given
+
+
+def _lacking(argument: str, tables: list[dict[str, Any]], where: str) -> UnknownNameError:
+    """The error for an argument that no stage has; says to which choice it belongs, if to any."""
+    owners: dict[str, None] = {}
+    for table in tables:
+        for name, field in _fields(table).items():
+            registry = registry_of(field)
+            if registry is not None and any(argument in plugin.model_fields for _, plugin in registry.items()):
+                owners[f"{name}.{argument}"] = None
+    if owners:
+        return UnknownNameError(f"{where}: '{argument}' is an argument of a choice: write {' or '.join(owners)}")
+    return unknown("argument", argument, {name for table in tables for name in _fields(table)}, where=where)
+
+
+def _fields(table: dict[str, Any]) -> dict[str, Any]:
+    method = METHODS.get(str(table.get("method")))
+    return getattr(method, "arguments", lambda: method.model_fields)()
+
+
+def _stage(table: dict[str, Any], *, where: str) -> Stage:
+    if "method" not in table:
+        raise SuiteError(f"{where}: missing key 'method'")
+    arguments = {key: value for key, value in table.items() if key != "method"}
+    method = METHODS.get(str(table["method"]), where=f"{where}: method")
+    return Stage(method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump())

@@ -1,0 +1,101 @@
+"""Stages and recipe names of records before version 3: their choices had arguments flat beside the method's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+
+class _Flat(NamedTuple):
+    """A choice as it was: the plug-in if none was named, and by plug-in what each old argument is called now."""
+
+    default: str | None
+    takes: Mapping[str, Mapping[str, str]]
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+_GATES = {"score_rate": "rate", **_same("penalty_weight")}
+_CONTINUOUS = _same("warmup_share", "settle_share", "every")
+_STEPWISE = _same("steps", "rewind", "before")
+_BLOCK = {"block": "size"}
+
+_CHOICES: Mapping[str, Mapping[str, _Flat]] = {
+    "prune": {
+        "unit": _Flat("weight", {"block": _BLOCK, "hybrid": _BLOCK}),
+        "saliency": _Flat(
+            "magnitude",
+            {
+                "magnitude": _same("pooling"),
+                "obd": _same("pooling", "examples", "probes"),
+                "fisher": _same("pooling", "examples"),
+                "gate-gradient": _same("examples"),
+                "jacobian": _same("pooling", "examples"),
+                "movement": {"score_rate": "rate", "score_start": "start"},
+                "soft-movement": {**_GATES, **_same("threshold", "least")},
+                "hard-concrete": {
+                    **_GATES,
+                    **{f"gate_{name}": name for name in ("temperature", "stretch", "start", "groups")},
+                },
+            },
+        ),
+        "schedule": _Flat(
+            "rounds",
+            {
+                "rounds": {**_STEPWISE, **_same("rounds", "masks_from")},
+                "until": {**_STEPWISE, **_same("step", "floor", "hold_out", "pick")},
+                "restore": _same("masked_share"),
+                "gradual": {**_CONTINUOUS, **_same("weights_from", "afterwards")},
+                "ramp": {**_CONTINUOUS, **_same("ramp_share")},
+            },
+        ),
+        "penalty": _Flat(None, {"group-lasso": {"penalty_weight": "weight"}}),
+    },
+}
+
+
+def nested(method: str, flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat arguments of a stage of `method` with a table for each choice that has arguments.
+
+    What belongs to choices that were not made is left out; it had no effect. Arguments of other methods stay as they
+    are.
+    """
+    choices = _CHOICES.get(method, {})
+    theirs = {old for choice in choices.values() for takes in choice.takes.values() for old in takes}
+    found = {name: value for name, value in flat.items() if name not in theirs}
+    for argument, choice in choices.items():
+        plugin = flat.get(argument, choice.default)
+        taken = {new: flat[old] for old, new in choice.takes.get(plugin or "", {}).items() if old in flat}
+        if taken:
+            found[argument] = {"name": plugin, **taken}
+    return found
+
+
+def renamed(recipe: str, stages: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """A recipe's name with its arguments as they are written now: `movement[saliency.start=magnitude]`.
+
+    Args:
+        recipe: the name as it was, `movement[score_start=magnitude]`.
+        stages: method and flat arguments of each stage.
+    """
+    base, bracket, inside = recipe.partition("[")
+    if not bracket:
+        return recipe
+    listed = list(stages)
+    parts = [part.partition("=") for part in re.split(r",(?=[\w.]+=)", inside.removesuffix("]"))]
+    return f"{base}[{','.join(f'{_key(key, listed)}={value}' for key, _, value in parts)}]"
+
+
+def _key(key: str, stages: list[tuple[str, Mapping[str, Any]]]) -> str:
+    """One key of a recipe's name, with the choice that it belongs to in front of it, if to any."""
+    number, dot, old = key.rpartition(".")
+    for method, flat in [stages[int(number) - 1]] if number.isdigit() else stages:
+        for argument, choice in _CHOICES.get(method, {}).items():
+            plugin = flat.get(argument, choice.default)
+            new = choice.takes.get(plugin or "", {}).get(old)
+            if new is not None:
+                return f"{number}{dot}{argument}.{new}"
+    return key
