@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.analysis.arguments import WHOLE, coordinates
+from bench.analysis.arguments import WHOLE, coordinates, no_argument
 from bench.analysis.comparable import comparable
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
 from bench.analysis.table import Absent, failure_note
-from bench.base.errors import RecordError, unknown
+from bench.base.errors import RecordError
 from bench.columns import Column, column
 from bench.records.record import Failure, Record
 from bench.spec.suite import Finding, Suite
@@ -166,7 +166,7 @@ def _kept(
     known = dict.fromkeys([*WHOLE, *(name for found, _ in compressed for name in found)])
     for name in (*axes, *where):
         if name not in known:
-            raise unknown("argument", name, known)
+            raise no_argument(name, known)
     kept = [
         (found, record)
         for found, record in compressed

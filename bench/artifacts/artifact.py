@@ -8,7 +8,6 @@ SHA-256 of every other file). Nothing is unpickled and no code from the director
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -16,6 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.artifacts.manifest import (
+    ARTIFACT_VERSION,
+    MANIFEST,
+    Manifest,
+    read_json,
+    read_manifest,
+    write_json,
+    write_manifest,
+)
 from bench.artifacts.weights import names, reader
 from bench.base.errors import ArtifactError, ModelError
 
@@ -24,9 +32,9 @@ if TYPE_CHECKING:
 
     from bench.artifacts.structure import Structure
 
-SCHEMA_VERSION = 1
-CONFIG, LAYERS, WEIGHTS, RECIPE = "config.json", "layers.json", "model.safetensors", "recipe.json"
-_RESERVED = ("artifact_version", "files")
+CONFIG, LAYERS, WEIGHTS = "config.json", "layers.json", "model.safetensors"
+SCHEMA_VERSION = 1  # of layers.json
+_NOTHING_SAID = Manifest()
 # transformers reads the weights from the file that this key of config.json names, in every class, and refuses a name
 # that is none, with the text. Without it, it would take integers for weights and make up what it does not find.
 _REFUSE = "transformers_weights"
@@ -39,24 +47,24 @@ _NOT_ARCHITECTURE = ("_name_or_path", "transformers_version", _REFUSE)
 class Loaded:
     """A model read from an artifact, in evaluation mode, with its tokenizer.
 
-    `manifest` is `recipe.json`: what `save` was given as `made`, the `artifact_version`, and `files` with their hashes.
+    `manifest` is what `save` was given as `made`, with the hashes of the files.
     """
 
     model: nn.Module
     tokenizer: Any
     directory: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     content_hash: str
 
 
-def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: dict[str, Any]) -> str:
+def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: Manifest = _NOTHING_SAID) -> str:
     """Write `model` and `tokenizer` to the new `directory` in one step; after a crash all of it is there or nothing.
 
     Args:
         model: one with a head of `bench.models.heads`; left as it was.
         directory: must not exist; its parents are made.
         tokenizer: a fast tokenizer.
-        made: how it was made, as JSON values; not part of the content hash.
+        made: how it was made; not part of the content hash. Its `files` are set here.
 
     Returns:
         The content hash: equal architecture, weights and tokenizer give an equal hash.
@@ -65,9 +73,6 @@ def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: dict[str, A
         ArtifactError: the directory exists or cannot be written, or the model cannot be written down as data.
         ModelError: no supported head, or a tokenizer that is not fast.
     """
-    taken = [key for key in _RESERVED if key in made]
-    if taken:
-        raise ArtifactError(f"{directory}: 'made' uses the reserved key '{taken[0]}'; rename it")
     if directory.exists():
         raise ArtifactError(f"{directory}: exists already, and artifacts are never overwritten. Remove it first.")
     try:
@@ -77,7 +82,7 @@ def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: dict[str, A
             scratch.chmod(0o755)
             _write(model, scratch, tokenizer)
             files = {path.name: _sha256(path) for path in sorted(scratch.iterdir())}
-            _write_json(scratch / RECIPE, {**made, "artifact_version": SCHEMA_VERSION, "files": files})
+            write_manifest(scratch, made.model_copy(update={"artifact_version": ARTIFACT_VERSION, "files": files}))
             os.rename(scratch, directory)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -90,7 +95,7 @@ def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: dict[str, A
 def load(directory: Path, *, device: str = "cpu") -> Loaded:
     """The model in `directory`, on `device`, giving the outputs of the saved one bit for bit.
 
-    Sparse tensors are dense again in memory. Raises `ArtifactError` where a file is missing, altered, not part of the
+    Sparse tensors are dense again in memory. Raises `ArtifactError` if a file is missing, altered, not part of the
     artifact, of a newer version or of an unknown layer kind.
     """
     from bench.artifacts.structure import empty, fill
@@ -101,7 +106,7 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
     manifest = read_manifest(directory)
     structure, encodings = _read_layers(directory)
     try:
-        settings = _read_json(directory / CONFIG)
+        settings = read_json(directory / CONFIG)
         settings.pop(_REFUSE, None)
         config = config_of(settings.pop("model_type"), settings)
         model = empty(config, structure, where=str(directory))
@@ -115,26 +120,26 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
         tokenizer=tokenizer,
         directory=directory,
         manifest=manifest,
-        content_hash=_combined(manifest["files"]),
+        content_hash=_combined(manifest.files),
     )
 
 
 def content_hash(directory: Path) -> str:
     """The hash over the hashes that `recipe.json` lists; files are not read again, see `verify`."""
-    return _combined(read_manifest(directory)["files"])
+    return _combined(read_manifest(directory).files)
 
 
 def verify(directory: Path) -> None:
     """Raise `ArtifactError`, naming the file, unless `directory` holds exactly what was saved."""
-    listed = read_manifest(directory)["files"]
-    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()} - {RECIPE}
+    listed = read_manifest(directory).files
+    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()} - {MANIFEST}
     for name in sorted(present - set(listed)):
         raise ArtifactError(f"{directory / name}: not part of the artifact; remove it")
     for name in (CONFIG, LAYERS, WEIGHTS, *sorted(listed)):
         if name not in listed or name not in present:
             raise ArtifactError(f"{directory / name}: missing from the artifact; make it again")
         if _sha256(directory / name) != listed[name]:
-            raise ArtifactError(f"{directory / name}: altered or damaged: its SHA-256 is not the one in {RECIPE}")
+            raise ArtifactError(f"{directory / name}: altered or damaged: its SHA-256 is not the one in {MANIFEST}")
 
 
 def size_bytes(directory: Path) -> int:
@@ -173,9 +178,9 @@ def _write(model: nn.Module, directory: Path, tokenizer: Any) -> None:
     settings = {key: value for key, value in settings.items() if key not in _NOT_ARCHITECTURE}
     if encodings or not is_stock(model, structure):
         settings[_REFUSE] = _WHY
-    _write_json(directory / CONFIG, {**settings, "architectures": [structure.architecture]})
+    write_json(directory / CONFIG, {**settings, "architectures": [structure.architecture]})
     layers = {"schema_version": SCHEMA_VERSION, "structure": structure.model_dump(), "encodings": encodings}
-    _write_json(directory / LAYERS, layers)
+    write_json(directory / LAYERS, layers)
     save_file(parts, directory / WEIGHTS, metadata={"format": "pt"})
     write_tokenizer(tokenizer, directory)
 
@@ -186,7 +191,7 @@ def _read_layers(directory: Path) -> tuple[Structure, dict[str, Any]]:
     from bench.artifacts.structure import Structure
 
     path = directory / LAYERS
-    data = _read_json(path)
+    data = read_json(path)
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ArtifactError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}. Use the bench that made it.")
@@ -194,36 +199,6 @@ def _read_layers(directory: Path) -> tuple[Structure, dict[str, Any]]:
         return Structure.model_validate(data.get("structure")), dict(data["encodings"])
     except (ValidationError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: not a valid structure: {error}") from error
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """What `recipe.json` says: how it was made, and the hashes of its files; raises `ArtifactError` if unreadable."""
-    path = directory / RECIPE
-    if not path.is_file():
-        raise ArtifactError(f"{directory}: not an artifact: it has no {RECIPE}")
-    data = _read_json(path)
-    version = data.get("artifact_version")
-    if version != SCHEMA_VERSION:
-        raise ArtifactError(
-            f"{path}: artifact version {version}, expected {SCHEMA_VERSION}. Use the bench that made it."
-        )
-    if not isinstance(data.get("files"), dict):
-        raise ArtifactError(f"{path}: no hashes of the files; make the artifact again")
-    return data
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise ArtifactError(f"{path}: expected a JSON object, found {type(data).__name__}")
-    return data
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _sha256(path: Path) -> str:

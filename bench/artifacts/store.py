@@ -1,4 +1,4 @@
-"""The cache of trained references and compressed artifacts, filed by what they were made from."""
+"""The cache of trained references, compressed artifacts and data sets, filed by what they were made from."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Literal
 
 from bench.base.errors import ArtifactError
 
-Kind = Literal["references", "artifacts"]
-KINDS: tuple[Kind, ...] = ("references", "artifacts")
+EntryKind = Literal["references", "artifacts", "data"]
+KINDS: tuple[EntryKind, ...] = ("references", "artifacts", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One cached model: its kind, its key, what it says of itself, its bytes and its last use (epoch seconds)."""
+class StoreEntry:
+    """One cached model or data set: its kind, key, title, bytes and last use (epoch seconds)."""
 
-    kind: Kind
+    kind: EntryKind
     key: str
     title: str
     bytes: int
@@ -34,16 +34,20 @@ def default_root() -> Path:
 
 
 class Store:
-    """Artifacts on disk below `root`, one directory a key; an entry that is there is complete."""
+    """Models and data on disk below `root`, one directory per key; an entry that is there is complete."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, kind: Kind, key: str) -> Path:
+    def path(self, kind: EntryKind, key: str) -> Path:
         """Where the entry is or would be."""
         return self.root / kind / key
 
-    def has(self, kind: Kind, key: str) -> bool:
+    def data_path(self, entry: str) -> Path:
+        """The file that holds or would hold the data of the entry, see `bench.tasks.examples.write_data`."""
+        return self.path("data", entry) / "examples.parquet"
+
+    def has(self, kind: EntryKind, key: str) -> bool:
         """Whether the entry is there and whole; a damaged one is moved aside so that it is made again."""
         from bench.artifacts.artifact import verify
 
@@ -60,30 +64,35 @@ class Store:
         os.utime(path)
         return True
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoreEntry]:
         """Every entry, the least recently used first."""
         found = [self._entry(kind, path) for kind in KINDS for path in (self.root / kind).glob("*") if path.is_dir()]
         return sorted(found, key=lambda entry: entry.used)
 
-    def clear(self, keys: tuple[str, ...] = ()) -> list[Entry]:
+    def clear(self, keys: tuple[str, ...] = ()) -> list[StoreEntry]:
         """Remove the entries whose key starts with one of `keys`, or every entry; returns what was removed."""
         chosen = [entry for entry in self.entries() if not keys or entry.key.startswith(keys)]
         for entry in chosen:
             shutil.rmtree(self.path(entry.kind, entry.key))
         return chosen
 
-    def _entry(self, kind: Kind, path: Path) -> Entry:
-        from bench.artifacts.artifact import read_manifest
-
-        try:
-            title = str(read_manifest(path)["title"])
-        except (ArtifactError, KeyError):
-            title = "damaged, or not made by bench"
+    def _entry(self, kind: EntryKind, path: Path) -> StoreEntry:
+        title = "the examples of a task, read by the processes of a run" if kind == "data" else _title(path)
         files = [file for file in path.rglob("*") if file.is_file()]
-        return Entry(
+        return StoreEntry(
             kind=kind,
             key=path.name,
-            title=title,
+            title=title or "damaged, or not made by bench",
             bytes=sum(file.stat().st_size for file in files),
             used=path.stat().st_mtime,
         )
+
+
+def _title(path: Path) -> str:
+    """What the maker of a model called it; empty if its manifest cannot be read."""
+    from bench.artifacts.manifest import read_manifest
+
+    try:
+        return read_manifest(path).title
+    except ArtifactError:
+        return ""

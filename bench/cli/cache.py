@@ -1,4 +1,4 @@
-"""`bench cache`: list and clear the trained references and compressed artifacts kept for resuming."""
+"""`bench cache`: list and clear the trained references, compressed artifacts and data kept for resuming."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The references and artifacts kept on this machine."
+    no_args_is_help=True, rich_markup_mode=None, help="The references, artifacts and data kept on this machine."
 )
 
 _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CACHE or the user's cache directory.")
@@ -15,13 +15,13 @@ _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CAC
 
 @app.command("list")
 def list_(root: Path | None = _ROOT) -> None:
-    """Every reference and artifact with its key, size and what it is."""
+    """Every reference, artifact and data set with its key, size and what it is."""
     from bench.artifacts.store import Store, default_root
 
     store = Store(root or default_root())
     entries = store.entries()
     for entry in entries:
-        typer.echo(f"{entry.kind[:-1]:9}  {entry.key}  {entry.bytes / 1e6:9.1f} MB  {entry.title}")
+        typer.echo(f"{entry.kind.removesuffix('s'):9}  {entry.key}  {entry.bytes / 1e6:9.1f} MB  {entry.title}")
     typer.echo(f"{len(entries)} entries, {sum(entry.bytes for entry in entries) / 1e6:.1f} MB in {store.root}")
 
 
@@ -30,7 +30,7 @@ def clear(
     key: list[str] = typer.Argument(None, help="Remove only entries whose key starts so; default: all."),
     root: Path | None = _ROOT,
 ) -> None:
-    """Remove cached references and artifacts; records are never touched."""
+    """Remove cached references, artifacts and data; records are never touched."""
     from bench.artifacts.store import Store, default_root
 
     gone = Store(root or default_root()).clear(tuple(key or ()))

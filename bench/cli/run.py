@@ -104,7 +104,7 @@ def _print_board(planned: PlannedRun, results: Path) -> None:
 
 def _print_split(summary: Summary, wall_s: float) -> None:
     """Where the time went: the share that is neither training, evaluating nor measuring is the program's own cost."""
-    parts = {**summary.spans, "other": summary.other_s}
+    parts = {**summary.spans._asdict(), "other": summary.other_s}
     total = sum(parts.values())
     split = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts.items())
     typer.echo(f"{summary.recorded} records in {wall_s:.0f} s: {split}")

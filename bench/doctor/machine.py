@@ -53,13 +53,13 @@ def _governor(path: Path, virtual: bool) -> Diagnosis:
 
 
 def _int8(flags: set[str]) -> Diagnosis:
-    from bench.layers.int8 import DEQUANTIZED, Int8Linear
+    from bench.layers.int8 import Int8Linear
 
-    kernel = Int8Linear(8, 8).kernel
-    if kernel == DEQUANTIZED:
+    layer = Int8Linear(8, 8)
+    if layer.runs_as_float:
         return Diagnosis("int8", "note", "no integer kernel: int8 saves storage only here", "Use a build with fbgemm.")
     vector = "with VNNI" if any("vnni" in flag for flag in flags) else "without VNNI: speed-ups of int8 are small"
-    return Diagnosis("int8", "ok", f"{kernel}, {vector}")
+    return Diagnosis("int8", "ok", f"{layer.kernel}, {vector}")
 
 
 def timer() -> Diagnosis:

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from bench.artifacts.artifact import load, read_manifest, size_bytes
+from bench.artifacts.artifact import load, size_bytes
+from bench.artifacts.manifest import NOTHING_MADE
 from bench.artifacts.store import Store
 from bench.base.errors import UnavailableError
 from bench.base.stopwatch import Stopwatch
+from bench.engine.jobs import (
+    ArtifactProvenance,
+    DataProvenance,
+    Measured,
+    MeasureJob,
+    ModelProvenance,
+    Probed,
+    ProbeJob,
+    Provenance,
+    ReferenceProvenance,
+    Unprobed,
+)
 from bench.engine.processes import Report
 from bench.measures.audit.claims import check_claims
 from bench.measures.base.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
-from bench.plan.cell import Job, Probe
-from bench.plan.steps import probed_places
+from bench.plan.cell import Cell
+from bench.plan.steps import Probe, probed_places
 from bench.records.record import not_finite
 from bench.tasks.evaluate import Evaluator
+from bench.tasks.examples import read_data
 from bench.tasks.kinds.kind import KINDS
 
 
-def probe(job: Job, report: Report) -> dict[str, Any]:
+def probe(job: ProbeJob) -> Probed:
     """One measure's probe of stored models, in this process in which no model has been loaded."""
     watch, cell = Stopwatch(), job.cell
-    if job.probe is None:
-        raise ValueError("a probing child was given no probe")
     measure, name, places = job.probe
     plugin = MEASURES.get(measure)
     if not isinstance(plugin, ProbingMeasure):
@@ -35,10 +47,10 @@ def probe(job: Job, report: Report) -> dict[str, Any]:
     directories = tuple(Store(job.store).path(*place) for place in places)
     options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
     found = watch.time("measuring", lambda: plugin.probe(name, directories, **options))
-    return {"spans": watch.spans, "found": found}
+    return Probed.of(job.probe, found, watch.spans)
 
 
-def measure(job: Job, report: Report) -> dict[str, Any]:
+def measure(job: MeasureJob, report: Report) -> Measured:
     """Every measure of the cell's artifact beside its reference, both loaded from disk in this fresh process."""
     watch = Stopwatch()
     torch.set_num_threads(job.threads)
@@ -52,16 +64,16 @@ def measure(job: Job, report: Report) -> dict[str, Any]:
         evaluating = pair.evaluator.seconds - before
         measuring = time.perf_counter() - started - evaluating
         _account(readings[name], plugin, measuring, pair)
-        watch.spans["evaluating"] += evaluating
-        watch.spans["measuring"] += measuring
+        watch.add("evaluating", evaluating)
+        watch.add("measuring", measuring)
     readings["claims"] = check_claims(readings, pair)
-    return {
-        "spans": watch.spans,
-        "readings": readings,
-        "stages": pair.made["stages"],
-        "provenance": provenance,
-        "known": pair.evaluator.known(pair.reference.content_hash),
-    }
+    return Measured(
+        spans=watch.spans,
+        readings=readings,
+        stages=pair.made.stages,
+        provenance=provenance,
+        known=pair.evaluator.known(pair.reference.content_hash),
+    )
 
 
 def _read(plugin: Measure, pair: Pair) -> Reading:
@@ -116,13 +128,13 @@ def _account(reading: Reading, plugin: Measure, seconds: float, pair: Pair) -> N
         )
 
 
-def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
+def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
     cell, store = job.cell, Store(job.store)
     reference_dir, artifact_dir = store.path(*cell.reference_place), store.path(*cell.artifact_place)
     is_reference = artifact_dir == reference_dir
     device = cell.conditions.device
     reference, artifact = load(reference_dir, device=device), load(artifact_dir, device=device)
-    data = job.given()
+    data = read_data(job.data)
     foreign = [] if cell.task.trained_on is None else [f"the model was trained on {cell.task.trained_on}"]
     evaluator = Evaluator(
         task=cell.task,
@@ -132,11 +144,7 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         device=device,
         known=job.known,
     )
-    nothing = {"stages": [], "compress_s": 0.0, "compress_cpu_s": 0.0, "energy_kwh": 0.0}
-    made = nothing if is_reference else {"stages": [], **read_manifest(artifact_dir)}
-    training = read_manifest(reference_dir).get("training", {})
-    if "cpu_s" in training:
-        made["epoch_cpu_s"] = training["cpu_s"] / training["epochs"]
+    training = reference.manifest.training
     pair = Pair(
         task=cell.task,
         setting=cell.suite.setting,
@@ -148,37 +156,34 @@ def _pair(job: Job) -> tuple[Pair, dict[str, Any]]:
         device=device,
         seed=cell.seed,
         is_reference=is_reference,
-        made=made,
-        apart=_apart(job),
+        made=NOTHING_MADE if is_reference else artifact.manifest,
+        epoch_cpu_s=training.epoch_cpu_s if training else None,
+        apart=_apart(job.cell, job.probed),
         widened_bytes=cell.held.widened_bytes if cell.held else 0,
     )
-    provenance = {
-        "data": {
-            "origin": data.origin,
-            "revision": data.revision,
-            "generated": data.generated,
-            "fingerprint": cell.data_fingerprint,
-            "notes": [*data.notes, *foreign],
-            "examples": {name: len(split) for name, split in data.splits.items()},
-        },
-        "model": {
-            "fingerprint": cell.model_fingerprint,
-            **({"held": asdict(cell.held)} if cell.held else {}),
-            **({"outputs": list(cell.conditions.outputs)} if cell.conditions.outputs else {}),
-        },
-        "reference": {"content_hash": reference.content_hash, "training": training},
-        "artifact": {"content_hash": artifact.content_hash, "bytes": size_bytes(artifact_dir)},
-    }
+    provenance = Provenance(
+        data=DataProvenance(
+            origin=data.origin,
+            revision=data.revision,
+            generated=data.generated,
+            fingerprint=cell.data_fingerprint,
+            notes=(*data.notes, *foreign),
+            examples={name: len(split) for name, split in data.splits.items()},
+        ),
+        model=ModelProvenance(fingerprint=cell.model_fingerprint, held=cell.held, outputs=cell.conditions.outputs),
+        reference=ReferenceProvenance(content_hash=reference.content_hash, training=training),
+        artifact=ArtifactProvenance(content_hash=artifact.content_hash, bytes=size_bytes(artifact_dir)),
+    )
     return pair, provenance
 
 
-def _apart(job: Job) -> dict[str, dict[str, tuple[Any, ...]]]:
+def _apart(cell: Cell, probed: Sequence[Probed | Unprobed]) -> dict[str, dict[str, tuple[Any, ...]]]:
     """What the probes gave, by measure and name: one result for each that was called."""
-    measuring = job.cell.suite.setting.measuring
+    measuring, found = cell.suite.setting.measuring, {each.probe: each for each in probed}
     return {
         measure: {
-            name: tuple(job.probed[Probe(measure, name, places).id] for places in probed_places(job.cell, plugin))
-            for name in plugin.probes(measuring, KINDS.get(job.cell.task.kind))
+            name: tuple(found[Probe(measure, name, places)].result() for places in probed_places(cell, plugin))
+            for name in plugin.probes(measuring, KINDS.get(cell.task.kind))
         }
         for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure) and measure not in measuring.skip

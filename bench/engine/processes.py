@@ -23,11 +23,10 @@ from bench.base.errors import BenchError
 PRELOAD = ["bench.engine.preload"]
 _HIDING = threading.Lock()
 Report = Callable[[str, float], None]
-Work = Callable[[Any, Report], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Ending:
     """How a child ended: its `result`, or a `cause`; `interrupted` where it was killed from outside."""
 
     result: Any = None
@@ -73,7 +72,7 @@ def _hidden_main() -> Iterator[None]:
 class Child:
     """One function call in a process of its own; `poll` gives progress and, once, the outcome."""
 
-    def __init__(self, work: Work, job: Any, *, log: Path) -> None:
+    def __init__(self, work: Callable[[Any, Report], Any], job: Any, *, log: Path) -> None:
         context = _context()
         self._connection, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_enter, args=(theirs, work, job, log), daemon=False)
@@ -82,7 +81,7 @@ class Child:
             self._process.start()
         theirs.close()
 
-    def poll(self, on_progress: Report) -> Outcome | None:
+    def poll(self, on_progress: Report) -> Ending | None:
         """Pass on waiting progress; the outcome if the child has ended, else None. Never blocks."""
         try:
             while self._connection.poll():
@@ -93,8 +92,8 @@ class Child:
                 self._process.join()
                 seconds = time.perf_counter() - self._started
                 if kind == "done":
-                    return Outcome(result=payload[0], seconds=seconds)
-                return Outcome(cause=payload[0], detail=payload[1], seconds=seconds)
+                    return Ending(result=payload[0], seconds=seconds)
+                return Ending(cause=payload[0], detail=payload[1], seconds=seconds)
         except EOFError:
             self._process.join()
             return self._death()
@@ -105,14 +104,14 @@ class Child:
         self._process.kill()
         self._process.join()
 
-    def _death(self) -> Outcome:
+    def _death(self) -> Ending:
         code = self._process.exitcode or 0
         seconds = time.perf_counter() - self._started
         if code < 0:
             name = signal.Signals(-code).name
             cause = f"the process was killed by {name}; if nobody did that, the machine may have run out of memory"
-            return Outcome(cause=cause, interrupted=True, seconds=seconds)
-        return Outcome(cause=f"the process ended without a result (exit status {code})", seconds=seconds)
+            return Ending(cause=cause, interrupted=True, seconds=seconds)
+        return Ending(cause=f"the process ended without a result (exit status {code})", seconds=seconds)
 
 
 def wait_for(children: list[Child], timeout: float = 0.2) -> None:
@@ -120,7 +119,7 @@ def wait_for(children: list[Child], timeout: float = 0.2) -> None:
     wait([child._connection for child in children], timeout)
 
 
-def _enter(connection: Connection, work: Work, job: Any, log: Path) -> None:
+def _enter(connection: Connection, work: Callable[[Any, Report], Any], job: Any, log: Path) -> None:
     """The child's whole life: die with the parent, keep the terminal clean, answer once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from bench.engine.processes import Outcome
+from bench.base.stopwatch import Spans
+from bench.engine.jobs import Measured
+from bench.engine.processes import Ending
 from bench.plan.cell import Cell
+from bench.plan.recorded import made_from
 from bench.plan.steps import Phase
 from bench.records.machine import machine_id, source_commit, versions
-from bench.records.record import Failure, Flag, Record, StageLog
+from bench.records.record import Failure, Flag, Record
 
 
 def record_of(
     cell: Cell,
-    result: dict[str, Any],
+    result: Measured,
     *,
     machine: dict[str, Any],
-    spans: Sequence[dict[str, float]],
+    spans: Spans,
+    other_s: float,
     tables: dict[str, dict[str, Any]],
 ) -> Record:
     """The cell's record from the measuring child's `result`.
 
-    `spans` are the seconds by activity of all its children; `tables` the files written beside it, from `write_tables`.
+    `spans` are the seconds by activity of all its children, `other_s` the rest of their time, and `tables` the files
+    written beside it, from `write_tables`.
     """
-    suite, readings, provenance = cell.suite, result["readings"], result["provenance"]
+    suite, readings = cell.suite, result.readings
     warned = [*(cell.fit.warnings if cell.fit else ()), *(each for part in readings.values() for each in part.warnings)]
     return Record(
         key=cell.key,
         suite=suite.name,
         suite_version=suite.version,
-        generated=suite.generated or provenance["data"]["generated"],
+        generated=suite.generated or result.provenance.data.generated,
         task=cell.task.name,
         task_version=cell.task.version,
         task_kind=cell.task.kind,
@@ -40,7 +45,7 @@ def record_of(
         recipe_base=cell.recipe.base,
         family=cell.recipe.file.family,
         seed=cell.seed,
-        stages=tuple(StageLog.model_validate(stage) for stage in result["stages"]),
+        stages=result.stages,
         setting={**suite.setting.model_dump(), "task_changes": suite.task_changes},
         setting_id=suite.setting_id,
         machine=machine,
@@ -55,27 +60,34 @@ def record_of(
             **({"fit": cell.fit.conditions} if cell.fit else {}),
         },
         warnings=tuple(Flag(code=code, says=says) for code, says in warned),
-        provenance={**provenance, "tables": tables, "versions": versions(), "source": source_commit()},
-        spans_s={key: sum(span[key] for span in spans) for key in ("training", "evaluating", "measuring", "other")},
+        provenance={
+            **result.provenance.stored(),
+            "made_from": made_from(cell),
+            "tables": tables,
+            "versions": versions(),
+            "source": source_commit(),
+        },
+        spans_s={**spans._asdict(), "other": other_s},
     )
 
 
-def failure_of(cell: Cell, phase: Phase, outcome: Outcome) -> Failure:
-    """The note on a cell that could not be finished because `outcome` ended its `phase`."""
+def failure_of(cell: Cell, phase: Phase, ending: Ending) -> Failure:
+    """The note on a cell that could not be finished because `ending` ended its `phase`."""
     return Failure(
         key=cell.key,
         suite=cell.suite.name,
         task=cell.task.name,
         model=cell.model_name,
         model_fingerprint=cell.model_fingerprint,
+        data_fingerprint=cell.data_fingerprint,
         recipe=cell.recipe.name,
         seed=cell.seed,
         setting_id=cell.suite.setting_id,
         created=_now(),
         phase=phase,
-        cause=outcome.cause or "",
-        interrupted=outcome.interrupted,
-        detail=outcome.detail,
+        cause=ending.cause or "",
+        interrupted=ending.interrupted,
+        detail=ending.detail,
     )
 
 

@@ -6,21 +6,35 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.artifacts.store import Store
 from bench.base.errors import BenchError, RecordError
-from bench.engine.events import Event, Summary
-from bench.engine.processes import Child, Outcome, Report, Work, wait_for
+from bench.base.stopwatch import Spans
+from bench.engine.child import perform
+from bench.engine.events import RunEvent, Summary
+from bench.engine.jobs import (
+    CompressJob,
+    Job,
+    Made,
+    Measured,
+    MeasureJob,
+    Probed,
+    ProbeJob,
+    TrainJob,
+    Unprobed,
+)
+from bench.engine.processes import Child, Ending, Report, wait_for
 from bench.engine.recording import failure_of, record_of
-from bench.plan.cell import Cell, Job, training_part
+from bench.plan.cell import Cell
+from bench.plan.recorded import Recorded
 from bench.plan.steps import Phase, Step, startable, steps_of
 from bench.records.machine import describe_machine, machine_id
 from bench.records.record import read_failure, write_record, write_text
 from bench.records.tables import write_tables
 from bench.spec.suite import Suite, Task
 from bench.tasks.data import load_data
-from bench.tasks.examples import TaskData
+from bench.tasks.evaluate import Remembered
+from bench.tasks.examples import write_data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +61,12 @@ class Run:
         self._jobs = jobs
         self._retry = retry
         self._machine = describe_machine(cells[0].conditions.device) if cells else {}
-        self._spans: dict[str, dict[str, float]] = {}
-        self._broken: dict[str, tuple[Phase, Outcome]] = {}
-        self._probed: dict[str, Any] = {}
-        self._known: dict[tuple[str, str], dict[Any, Any]] = {}
-        self._last_read: tuple[Task, TaskData] | None = None
+        self._spans: dict[str, tuple[Spans, float]] = {}
+        self._broken: dict[str, tuple[Phase, Ending]] = {}
+        self._probed: dict[str, Probed | Unprobed] = {}
+        self._known: dict[tuple[str, str], tuple[Remembered, ...]] = {}
         self._running: dict[Child, Step] = {}
+        self._recorded = Recorded(self._folder(), cells)
 
     @property
     def machine_id(self) -> str:
@@ -61,13 +75,13 @@ class Run:
 
     def record_path(self, cell: Cell) -> Path:
         """The cell's record, whether written or not."""
-        return self._folder() / f"{cell.slug}.json"
+        return self._recorded.record(cell)
 
     def failure_path(self, cell: Cell) -> Path:
         """The note on why the cell failed, whether written or not."""
-        return self._folder() / f"{cell.slug}.failed.json"
+        return self._recorded.failure(cell)
 
-    def go(self) -> Iterator[Event]:
+    def go(self) -> Iterator[RunEvent]:
         """Run every cell that has no record yet; the caller may stop at any event and run again later.
 
         Raises `RecordError` before any work where the results folder cannot be written.
@@ -76,10 +90,10 @@ class Run:
         for cell in self.cells:
             if self.record_path(cell).exists():
                 self.summary.skipped += 1
-                yield Event(kind="skipped", cell=cell)
+                yield RunEvent(kind="skipped", cell=cell)
             elif self._keeps_failing(cell):
                 self.summary.failed += 1
-                yield Event(kind="failed", cell=cell, text="failed before")
+                yield RunEvent(kind="failed", cell=cell, text="failed before")
             else:
                 left.append(cell)
         if not left:
@@ -90,7 +104,7 @@ class Run:
         finally:
             self.stop()
 
-    def make(self) -> Iterator[Event]:
+    def make(self) -> Iterator[RunEvent]:
         """Train and compress what the cells need and measure nothing; raises `BenchError` if a step fails."""
         self._check_writable()
         steps = steps_of(self.cells, self._places.store, jobs=self._jobs)
@@ -98,8 +112,8 @@ class Run:
             yield from self._work_through([step for step in steps if step.phase in ("reference", "compress")])
         finally:
             self.stop()
-        for phase, outcome in self._broken.values():
-            raise BenchError(f"{phase} failed: {outcome.cause}")
+        for phase, ending in self._broken.values():
+            raise BenchError(f"{phase} failed: {ending.cause}")
 
     def stop(self) -> None:
         """End every running child at once."""
@@ -129,7 +143,7 @@ class Run:
                     f"{folder}: cannot be written: {error.strerror}. Choose other folders with --results and --cache."
                 ) from error
 
-    def _work_through(self, waiting: list[Step]) -> Iterator[Event]:
+    def _work_through(self, waiting: list[Step]) -> Iterator[RunEvent]:
         idle_since = time.perf_counter()
         while waiting or self._running:
             for step in startable(waiting, self._running.values(), jobs=self._jobs):
@@ -141,78 +155,88 @@ class Run:
                 if not self._running:
                     self.summary.idle_s += time.perf_counter() - idle_since
                 self._running[self._start(step)] = step
-                yield Event(kind="started", cell=step.cell, phase=step.phase)
+                yield RunEvent(kind="started", cell=step.cell, phase=step.phase)
             wait_for(list(self._running))
             for child, step in list(self._running.items()):
-                events: list[Event] = []
-                outcome = child.poll(_collector(step, events))
+                events: list[RunEvent] = []
+                ending = child.poll(_collector(step, events))
                 yield from events
-                if outcome is not None:
+                if ending is not None:
                     del self._running[child]
                     idle_since = time.perf_counter()
-                    yield from self._end(step, outcome)
+                    yield from self._end(step, ending)
 
     def _start(self, step: Step) -> Child:
+        return Child(perform, self._job(step).write(), log=self._log())
+
+    def _job(self, step: Step) -> Job:
+        """What the step's child is given."""
+        cell, store = step.cell, self._places.store.root
+        if step.probe is not None:
+            return ProbeJob(cell=cell, store=store, probe=step.probe)
         threads, alone = self.suite.setting.measuring.threads, step.exclusive or self._jobs == 1
-        job = Job(
-            cell=step.cell,
-            store=self._places.store.root,
-            threads=threads if alone else max(1, threads // self._jobs),
+        share = threads if alone else max(1, threads // self._jobs)
+        if step.phase == "measure":
+            known = self._known.get(_evaluation(cell), ())
+            probed = tuple(self._probed[name] for name in sorted(step.needs) if name in self._probed)
+            data = self._data_of(cell.task, cell.data_entry)
+            return MeasureJob(cell=cell, store=store, data=data, threads=share, known=known, probed=probed)
+        kind = TrainJob if step.phase == "reference" else CompressJob
+        return kind(
+            cell=cell,
+            store=store,
+            data=self._data_of(cell.train_task, cell.train_data_entry),
+            threads=share,
             alone=alone,
-            data=self._data(step),
-            known=self._known.get(_evaluation(step.cell), {}) if step.phase == "measure" else {},
-            probe=step.probe,
-            probed={name: self._probed[name] for name in step.needs if name in self._probed},
         )
-        return Child(_WORK[step.phase], job, log=self._log())
 
-    def _data(self, step: Step) -> TaskData | None:
-        """What the step's child needs of the data; the last task read stays in memory for the next step."""
-        if step.phase == "probe":
-            return None
-        if step.phase == "measure":
-            return self._read(step.cell.task)
-        return training_part(self._read(step.cell.train_task), step.cell.train_task)
+    def _data_of(self, task: Task, entry: str) -> Path:
+        """The file of the task's data in the store, written if planning left it out."""
+        path = self._places.store.data_path(entry)
+        if not path.exists():
+            write_data(path, load_data(task, data_dir=self.cells[0].conditions.data_dir))
+        return path
 
-    def _read(self, task: Task) -> TaskData:
-        if self._last_read is None or self._last_read[0] != task:
-            self._last_read = None
-            self._last_read = (task, load_data(task, data_dir=self.cells[0].conditions.data_dir))
-        return self._last_read[1]
-
-    def _end(self, step: Step, outcome: Outcome) -> Iterator[Event]:
-        self.summary.busy_s += outcome.seconds
-        if step.phase == "probe" and not outcome.interrupted:
-            self._probed[step.id] = outcome.cause or outcome.result["found"]
-        if outcome.cause is not None:
-            if step.id not in self._probed:
-                yield from self._fail(step, step.phase, outcome)
+    def _end(self, step: Step, ending: Ending) -> Iterator[RunEvent]:
+        """Keep what the step's child gave; a measured cell is recorded."""
+        self.summary.busy_s += ending.seconds
+        if ending.cause is not None:
+            if step.probe is not None and not ending.interrupted:
+                self._probed[step.id] = Unprobed(probe=step.probe, reason=ending.cause)
+            else:
+                yield from self._fail(step, step.phase, ending)
             return
-        spans = outcome.result["spans"]
-        for activity, seconds in spans.items():
-            self.summary.spans[activity] += seconds
-        self._spans[step.id] = {**spans, "other": outcome.seconds - sum(spans.values())}
-        if step.phase == "measure":
-            cell = step.cell
-            self._known[_evaluation(cell)] = outcome.result["known"]
-            # A child whose result several cells use, such as a probe of their reference, counts for the first of them.
-            parts = [self._spans.pop(name) for name in (*step.needs, step.id) if name in self._spans]
-            path = self.record_path(cell)
-            tables = write_tables(path, [each.tables for each in outcome.result["readings"].values()])
-            record = record_of(cell, outcome.result, machine=self._machine, spans=parts, tables=tables)
-            write_record(path, record)
-            self.failure_path(cell).unlink(missing_ok=True)
-            self.summary.recorded += 1
-            yield Event(kind="recorded", cell=cell)
+        result = _RESULTS[step.phase].read(ending.result)
+        self.summary.spans = self.summary.spans.plus(result.spans)
+        self._spans[step.id] = result.spans, ending.seconds - sum(result.spans)
+        if isinstance(result, Probed):
+            self._probed[step.id] = result
+        elif isinstance(result, Measured):
+            self._record(step, result)
+            yield RunEvent(kind="recorded", cell=step.cell)
 
-    def _fail(self, step: Step, phase: Phase, outcome: Outcome) -> Iterator[Event]:
+    def _record(self, step: Step, result: Measured) -> None:
+        """Write the record of the step's cell and its tables."""
+        cell, path = step.cell, self.record_path(step.cell)
+        self._known[_evaluation(cell)] = result.known
+        # A child whose result several cells use, such as a probe of their reference, counts for the first of them.
+        spans, other_s = Spans(), 0.0
+        for name in (*step.needs, step.id):
+            part, rest = self._spans.pop(name, (Spans(), 0.0))
+            spans, other_s = spans.plus(part), other_s + rest
+        tables = write_tables(path, [each.tables for each in result.readings.values()])
+        write_record(path, record_of(cell, result, machine=self._machine, spans=spans, other_s=other_s, tables=tables))
+        self.failure_path(cell).unlink(missing_ok=True)
+        self.summary.recorded += 1
+
+    def _fail(self, step: Step, phase: Phase, ending: Ending) -> Iterator[RunEvent]:
         """Hand the cause on to the steps that wait for this one; a measuring step, one a cell, notes it."""
-        self._broken[step.id] = (phase, outcome)
+        self._broken[step.id] = (phase, ending)
         if step.phase == "measure":
-            text = failure_of(step.cell, phase, outcome).model_dump_json(indent=1)
+            text = failure_of(step.cell, phase, ending).model_dump_json(indent=1)
             write_text(self.failure_path(step.cell), text + "\n")
             self.summary.failed += 1
-            yield Event(kind="failed", cell=step.cell, phase=phase, text=outcome.cause or "")
+            yield RunEvent(kind="failed", cell=step.cell, phase=phase, text=ending.cause or "")
 
 
 def _evaluation(cell: Cell) -> tuple[str, str]:
@@ -220,40 +244,16 @@ def _evaluation(cell: Cell) -> tuple[str, str]:
     return (cell.task.name, cell.reference_key)
 
 
-def _collector(step: Step, events: list[Event]) -> Report:
+def _collector(step: Step, events: list[RunEvent]) -> Report:
     def collect(text: str, share: float) -> None:
-        events.append(Event(kind="progress", cell=step.cell, phase=step.phase, text=text, share=share))
+        events.append(RunEvent(kind="progress", cell=step.cell, phase=step.phase, text=text, share=share))
 
     return collect
 
 
-def _train_reference(job: Job, report: Report) -> Any:
-    from bench.engine.worker import train_reference
-
-    return train_reference(job, report)
-
-
-def _compress(job: Job, report: Report) -> Any:
-    from bench.engine.worker import compress
-
-    return compress(job, report)
-
-
-def _measure(job: Job, report: Report) -> Any:
-    from bench.engine.measurer import measure
-
-    return measure(job, report)
-
-
-def _probe(job: Job, report: Report) -> Any:
-    from bench.engine.measurer import probe
-
-    return probe(job, report)
-
-
-_WORK: dict[Phase, Work] = {
-    "reference": _train_reference,
-    "compress": _compress,
-    "probe": _probe,
-    "measure": _measure,
+_RESULTS: dict[Phase, type[Made] | type[Probed] | type[Measured]] = {
+    "reference": Made,
+    "compress": Made,
+    "probe": Probed,
+    "measure": Measured,
 }

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import ModelError
 from bench.layers.layer import LAYER_KINDS
@@ -51,8 +52,8 @@ class HaltingStack(StoredStack):
         self._ponder: Tensor | None = None
         self._known: dict[tuple[int, int, torch.device], Tensor] = {}
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """See `StoredModule`."""
         return {
             "width": self.width,
             "epsilon": self.epsilon,

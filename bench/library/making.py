@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.artifacts.artifact import CONFIG, Loaded, content_hash, is_artifact, load, save
+from bench.artifacts.manifest import Manifest
+from bench.artifacts.source import open_source
 from bench.artifacts.store import Store, default_root
 from bench.base.errors import ArtifactError, ModelError, SuiteError
 from bench.engine.processes import start_server
@@ -20,7 +22,7 @@ from bench.library.progress import is_interactive, watch
 from bench.library.results import DEFAULT_RESULTS, SuiteLike
 from bench.library.running import RecipeLike, choose, conditions_of
 from bench.models.label_names import names_of
-from bench.models.source import ModelSource, open_source
+from bench.models.source import ModelSource
 from bench.plan.cell import Conditions, plan
 from bench.spec.suite import Task, fingerprint, load_suite, suite_names
 from bench.tasks.kinds.kind import KINDS
@@ -78,7 +80,7 @@ def compress(
         key, named = _filed(model, tokenizer, wanted, store, conditions)
         conditions = replace(conditions, outputs=())
     start_server()
-    cells = plan(chosen, tasks=[wanted], model=named, recipes=recipes, seeds=[seed], conditions=conditions)
+    cells = plan(chosen, tasks=[wanted], model=named, recipes=recipes, seeds=[seed], conditions=conditions, store=store)
     cell = cells[0] if key is None else replace(cells[0], reference_key=key)
     work = Run(chosen, [cell], places=Places(results=DEFAULT_RESULTS, store=store))
     watch(work, quiet=not (is_interactive() if progress is None else progress), events=work.make())
@@ -106,12 +108,12 @@ def save_artifact(model: nn.Module, path: str | Path, *, tokenizer: Any = None) 
         ArtifactError: the folder exists or cannot be written. ModelError: no tokenizer, or no supported head.
     """
     path = Path(path)
-    made = {key: value for key, value in getattr(model, "made", {}).items() if key not in ("artifact_version", "files")}
-    save(model, path, tokenizer=tokenizer_of(model, tokenizer), made={"title": path.name, **made})
+    made: Manifest = getattr(model, "made", Manifest(title=path.name))
+    save(model, path, tokenizer=tokenizer_of(model, tokenizer), made=made)
     return path
 
 
-def with_tokenizer(model: nn.Module, tokenizer: Any, made: dict[str, Any]) -> nn.Module:
+def with_tokenizer(model: nn.Module, tokenizer: Any, made: Manifest) -> nn.Module:
     """`model` with two more attributes; neither is a parameter, so nothing of what it computes or stores changes."""
     vars(model).update(tokenizer=tokenizer, made=made)
     return model
@@ -141,9 +143,8 @@ def file_model(model: nn.Module | Loaded, tokenizer: Any, directory: Path, *, ti
     if isinstance(model, Loaded):
         link(model.directory, directory)
         return
-    made = getattr(model, "made", {})
-    kept = {key: value for key, value in made.items() if key not in ("artifact_version", "files")}
-    save(model, directory, tokenizer=tokenizer_of(model, tokenizer), made={"title": title, **kept})
+    made: Manifest = getattr(model, "made", Manifest(title=title))
+    save(model, directory, tokenizer=tokenizer_of(model, tokenizer), made=made)
 
 
 def file_reference(directory: Path, task: Task, target: Path, *, labels: Sequence[str]) -> None:
@@ -157,7 +158,7 @@ def file_reference(directory: Path, task: Task, target: Path, *, labels: Sequenc
     source = _source(directory, labels)
     tokenizer = source.tokenizer(lambda: ())
     model = source.build(head=KINDS.get(task.kind).head, labels=task.labels or None, tokenizer=tokenizer, seed=0)
-    save(model, target, tokenizer=tokenizer, made={"title": f"given for {task.name}"})
+    save(model, target, tokenizer=tokenizer, made=Manifest(title=f"given for {task.name}"))
 
 
 def reordered(directory: Path, task: Task, *, labels: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from bench.engine.events import Event
+    from bench.engine.events import RunEvent
     from bench.engine.runner import Run
 
 _VERBS = {
@@ -26,7 +26,7 @@ def is_interactive() -> bool:
     return Console(stderr=True).is_terminal
 
 
-def watch(run: Run, *, quiet: bool = False, events: Iterable[Event] | None = None) -> None:
+def watch(run: Run, *, quiet: bool = False, events: Iterable[RunEvent] | None = None) -> None:
     """Drive the run to its end and show what happens, unless `quiet`; `events` are those of `run.go` by default."""
     events = run.go() if events is None else events
     if quiet:
@@ -47,12 +47,12 @@ def watch(run: Run, *, quiet: bool = False, events: Iterable[Event] | None = Non
         console.print(f"{run.summary.skipped} cells were recorded before and are left as they are", highlight=False)
 
 
-def _describe(event: Event, title: str) -> str:
+def _describe(event: RunEvent, title: str) -> str:
     share = f" {event.share:.0%}" if event.kind == "progress" else ""
     return f"{_VERBS.get(event.phase or '', '')} {title}{share}"
 
 
-def _announce(console: Console, event: Event, title: str, run: Run) -> None:
+def _announce(console: Console, event: RunEvent, title: str, run: Run) -> None:
     """One lasting line for every cell that ended now."""
     from rich.markup import escape
 

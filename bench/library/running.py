@@ -156,6 +156,7 @@ def plan_run(
     wanted = [chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks)
     conditions = conditions_of(device, data_dir, labels)
     start_server()
+    store = Store(Path(cache) if cache else default_root())
     cells = plan(
         chosen,
         tasks=wanted,
@@ -164,8 +165,8 @@ def plan_run(
         recipes=listed,
         seeds=seeds or chosen.seeds,
         conditions=conditions,
+        store=store,
     )
-    store = Store(Path(cache) if cache else default_root())
     work = Run(chosen, cells, places=Places(results=Path(results), store=store), jobs=jobs, retry=retry)
     return PlannedRun(suite=chosen, cells=cells, work=work, store=store)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench.artifacts.store import Kind
+from bench.artifacts.source import open_source
+from bench.artifacts.store import EntryKind, Store
 from bench.base.errors import ModelError, SuiteError
-from bench.models.source import ModelSource, open_source
+from bench.models.source import ModelSource
 from bench.models.stored import Held
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
@@ -19,10 +21,11 @@ from bench.plan.recipes import methods_of
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
-from bench.tasks.examples import TaskData
+from bench.tasks.examples import TaskData, write_data
 from bench.tasks.kinds.kind import KINDS
 
-PROCEDURE = 1  # raised whenever the same inputs would give another reference or artifact
+# Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
+PROCEDURE = 2
 LONGEST = 220  # characters of a file's name without its ending; file systems take 255 bytes with it
 NAME = r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,99}"  # of a model, as the user gives it
 MEASURED_BY = 3  # raised whenever the same artifact would give other numbers
@@ -46,10 +49,11 @@ class Cell:
 
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
-    by name what other tasks are made from whose training data the recipe uses. `given_name` is the model's name in
+    by name what other tasks are made from whose training data the recipe uses. Keys are made of what differs from the
+    defaults, so an argument or a field that is added later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
-    files hold, None for a built-in model. `given_artifact` is the store's key of an artifact that the user
-    gave; None if the recipe makes it.
+    files hold, None for a built-in model. `data_entry` and `train_data_entry` are where the store may have the data.
+    `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it.
     """
 
     suite: Suite
@@ -60,12 +64,15 @@ class Cell:
     seed: int
     conditions: Conditions
     data_fingerprint: str
+    training_fingerprint: str
     model_fingerprint: str
     reference_key: str
     elsewhere: dict[str, str] = field(default_factory=dict)
     given_name: str | None = None
     fit: Fit | None = None
     held: Held | None = None
+    data_entry: str = ""
+    train_data_entry: str = ""
     given_artifact: str | None = None
 
     @property
@@ -73,25 +80,31 @@ class Cell:
         """The model as a record names it; see `model_name`."""
         return model_name(self.model, self.given_name)
 
-    @property
+    @cached_property
+    def stated_stages(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each stage's method and its arguments that differ from the defaults."""
+        methods = methods_of(self.recipe)
+        return [(stage.method, method.stated()) for stage, method in zip(self.recipe.stages, methods, strict=True)]
+
+    @cached_property
     def stage_keys(self) -> tuple[str, ...]:
-        """One key a stage, each of everything that led to it."""
+        """One key per stage, each of everything that led to it."""
         keys, last = [], self.reference_key
         for stage, method in zip(self.recipe.stages, methods_of(self.recipe), strict=True):
             more: list[Any] = [self.elsewhere[name] for name in method.tasks()]
             if method.scores():
                 more.append(self.train_task.metrics)
-            last = fingerprint([last, stage.method, stage.arguments, *more], 16)
+            last = fingerprint([last, stage.method, method.stated(), *more], 16)
             keys.append(last)
         return tuple(keys)
 
     @property
-    def reference_place(self) -> tuple[Kind, str]:
+    def reference_place(self) -> tuple[EntryKind, str]:
         """Where the store keeps the reference."""
         return "references", self.reference_key
 
     @property
-    def artifact_place(self) -> tuple[Kind, str]:
+    def artifact_place(self) -> tuple[EntryKind, str]:
         """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
         if self.given_artifact is not None:
             return "artifacts", self.given_artifact
@@ -103,11 +116,10 @@ class Cell:
         recipe = self.recipe.model_copy(update={"name": name, "stages": self.recipe.stages[:count]})
         return replace(self, recipe=recipe)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Sixteen hex digits of all that the record depends on."""
-        parts = [MEASURED_BY, self.suite.setting_id, self.task.model_dump(), self.data_fingerprint, self.reference_key]
-        stages = [stage.model_dump() for stage in self.recipe.stages]
+        parts = [MEASURED_BY, self.suite.setting_id, described(self.task), self.data_fingerprint, self.reference_key]
         more: list[Any] = [sorted(self.elsewhere.items())] if self.elsewhere else []
         if self.suite.setting.measuring.skip:
             more.append(sorted(self.suite.setting.measuring.skip))
@@ -115,7 +127,7 @@ class Cell:
             more.append(["widened", self.held.widened_bytes])
         if self.given_artifact is not None:
             more.append(["given", self.given_artifact])
-        return fingerprint([*parts, self.recipe.name, stages, *more], 16)
+        return fingerprint([*parts, self.recipe.name, self.stated_stages, *more], 16)
 
     @property
     def group(self) -> tuple[str, str, int]:
@@ -140,44 +152,9 @@ class Cell:
         return "--".join(plain)
 
 
-class Probe(NamedTuple):
-    """One call of a measure's probe called `name` on one stored model, or on two beside each other."""
-
-    measure: str
-    name: str
-    places: tuple[tuple[Kind, str], ...]
-
-    @property
-    def id(self) -> str:
-        """A name that differs for every probe of a run."""
-        return " ".join(["probe", self.measure, self.name, *(f"{kind} {key}" for kind, key in self.places)])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A cell with what its child needs to know of the run.
-
-    `threads` is the child's share of the processor; `alone` is False while other children compute, in which case
-    energy cannot be told apart and stays absent. `data` are the training task's training split for a child that trains,
-    everything for one that measures: reading them once for all children is cheaper than once in each. `known` are the
-    reference's predictions, once a child has made them. `probe` is what a probing child is to do, `probed` what the
-    probes that a measuring child builds on gave, by id.
-    """
-
-    cell: Cell
-    store: Path
-    threads: int
-    alone: bool
-    data: TaskData | None = None
-    known: dict[Any, Any] = field(default_factory=dict)
-    probe: Probe | None = None
-    probed: dict[str, Any] = field(default_factory=dict)
-
-    def given(self) -> TaskData:
-        """The data; `ValueError` for a child that was given none."""
-        if self.data is None:
-            raise ValueError("a child that trains or measures was given no data")
-        return self.data
+def described(task: Task) -> dict[str, Any]:
+    """What a record depends on of a task, as JSON values: everything but its title that differs from the defaults."""
+    return task.model_dump(mode="json", exclude_defaults=True, exclude={"title"})
 
 
 def model_name(model: str, given: str | None) -> str:
@@ -201,9 +178,11 @@ def plan(
     seeds: Iterable[int],
     conditions: Conditions,
     name: str | None = None,
+    store: Store | None = None,
 ) -> list[Cell]:
     """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
 
+    With a `store` the data are kept in it, so that nothing need read them from their source again.
     `name` is the model's in records, file names and boards; None is its folder's or its id.
     Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
     before anything is trained.
@@ -223,6 +202,7 @@ def plan(
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
+        entries = [_kept(each, store) for each in ([data] if train_task is task else [data, train_data])]
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
         others = [suite.task(each) for recipe in recipes for method in methods_of(recipe) for each in method.tasks()]
@@ -250,6 +230,9 @@ def plan(
                     seed=seed,
                     conditions=conditions,
                     data_fingerprint=data_fingerprint,
+                    training_fingerprint=training_fingerprint,
+                    data_entry=entries[0],
+                    train_data_entry=entries[-1],
                     model_fingerprint=model_fingerprint,
                     reference_key=fingerprint(made_from, 16),
                     elsewhere=uses,
@@ -260,6 +243,14 @@ def plan(
                 for recipe, uses in zip(recipes, elsewhere, strict=True)
             ]
     return cells
+
+
+def _kept(data: TaskData, store: Store | None) -> str:
+    """The name of the store's entry for the data, which is written if there is a store and it is not there."""
+    entry = data.entry()
+    if store is not None and not store.data_path(entry).exists():
+        write_data(store.data_path(entry), data)
+    return entry
 
 
 def _held(source: ModelSource) -> Callable[[Task], Held | None]:
@@ -285,7 +276,7 @@ def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any
     return [
         training_fingerprint,
         [task.kind, task.labels],
-        suite.training(task).model_dump(),
+        suite.training(task).model_dump(exclude_defaults=True),
         suite.max_length(task),
     ]
 

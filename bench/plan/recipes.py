@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.base.schema import read_toml, validated
 from bench.methods.base.choice import registry_of
 from bench.methods.base.method import METHODS, Method
 from bench.spec.recipe import RECIPES, Recipe, RecipeFile, Stage, recipe_path
 from bench.spec.saving import Saving
-from bench.spec.suite import Variants
+from bench.spec.suite import Variants, flat
 
 
 def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: str | None = None) -> Recipe:
@@ -68,17 +70,6 @@ def saves_of(file: RecipeFile) -> tuple[Saving, ...]:
     return tuple(saving for saving in get_args(Saving) if saving in found)
 
 
-def flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Overrides with a dotted key for each entry of a table; the name of a choice stands under the choice's own key."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= {key if inner == "name" else f"{key}.{inner}": part for inner, part in value.items()}
-        else:
-            found[key] = value
-    return found
-
-
 def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -> None:
     """Set one override in the stage tables."""
     where = f"--set {recipe}.{key}"
@@ -116,20 +107,20 @@ def _opened(table: dict[str, Any], argument: str, where: str) -> dict[str, Any]:
 
 def _lacking(argument: str, tables: list[dict[str, Any]], where: str) -> UnknownNameError:
     """The error for an argument that no stage has; says to which choice it belongs, if to any."""
-    owners: dict[str, None] = {}
-    for table in tables:
-        for name, field in _fields(table).items():
-            registry = registry_of(field)
-            if registry is not None and any(argument in plugin.model_fields for _, plugin in registry.items()):
-                owners[f"{name}.{argument}"] = None
+    fields = [item for table in tables for item in _fields(table).items()]
+    choices = [(name, registry) for name, field in fields if (registry := registry_of(field)) is not None]
+    owners = dict.fromkeys(
+        f"{name}.{argument}"
+        for name, registry in choices
+        if any(argument in plugin.model_fields for _, plugin in registry.items())
+    )
     if owners:
         return UnknownNameError(f"{where}: '{argument}' is an argument of a choice: write {' or '.join(owners)}")
-    return unknown("argument", argument, {name for table in tables for name in _fields(table)}, where=where)
+    return unknown("argument", argument, {name for name, _ in fields}, where=where)
 
 
-def _fields(table: dict[str, Any]) -> dict[str, Any]:
-    method = METHODS.get(str(table.get("method")))
-    return getattr(method, "arguments", lambda: method.model_fields)()
+def _fields(table: dict[str, Any]) -> dict[str, FieldInfo]:
+    return METHODS.get(str(table.get("method"))).model_fields
 
 
 def _stage(table: dict[str, Any], *, where: str) -> Stage:
@@ -137,4 +128,6 @@ def _stage(table: dict[str, Any], *, where: str) -> Stage:
         raise SuiteError(f"{where}: missing key 'method'")
     arguments = {key: value for key, value in table.items() if key != "method"}
     method = METHODS.get(str(table["method"]), where=f"{where}: method")
-    return Stage(method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump())
+    return Stage(
+        method=str(table["method"]), arguments=validated(method, arguments, where=where).model_dump(mode="json")
+    )

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from bench.artifacts.store import Kind, Store
+from bench.artifacts.store import EntryKind, Store
 from bench.measures.base.measure import MEASURES, ProbingMeasure
-from bench.plan.cell import Cell, Probe
+from bench.plan.cell import Cell
 from bench.tasks.kinds.kind import KINDS
 
 Phase = Literal["reference", "compress", "probe", "measure"]
+
+
+class Probe(NamedTuple):
+    """One call of a measure's probe called `name` on one stored model, or on two beside each other."""
+
+    measure: str
+    name: str
+    places: tuple[tuple[EntryKind, str], ...]
+
+    @property
+    def id(self) -> str:
+        """A name that differs for every probe of a run."""
+        return " ".join(["probe", self.measure, self.name, *(f"{kind} {key}" for kind, key in self.places)])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,7 +95,7 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
     return frozenset(probe.id for probe in probes)
 
 
-def probed_places(cell: Cell, plugin: ProbingMeasure) -> tuple[tuple[tuple[Kind, str], ...], ...]:
+def probed_places(cell: Cell, plugin: ProbingMeasure) -> tuple[tuple[tuple[EntryKind, str], ...], ...]:
     """What each probe of `plugin` is called on: artifact and reference, one after the other or both at once."""
     both = (cell.artifact_place, cell.reference_place)
     return (both,) if plugin.together else ((both[0],), (both[1],))

@@ -22,6 +22,13 @@ _GATES = {"score_rate": "rate", **_same("penalty_weight")}
 _CONTINUOUS = _same("warmup_share", "settle_share", "every")
 _STEPWISE = _same("steps", "rewind", "before")
 _BLOCK = {"block": "size"}
+_GRANULARITIES = {"groups": {"groups": "count"}, "bucket": {"bucket": "size"}}
+_RANGES = {
+    "percentile": {"percentile": "percent"},
+    "clip": {"clip": "end"},
+    "moving-average": {"activation_momentum": "momentum"},
+}
+_ROUNDED_INPUTS = _same("activation_bits", "activation_grid", "activation_span")
 
 _CHOICES: Mapping[str, Mapping[str, _Flat]] = {
     "prune": {
@@ -54,6 +61,29 @@ _CHOICES: Mapping[str, Mapping[str, _Flat]] = {
         ),
         "penalty": _Flat(None, {"group-lasso": {"penalty_weight": "weight"}}),
     },
+    "quantize": {
+        "scheme": _Flat(
+            "dynamic",
+            {
+                "weights": {**_ROUNDED_INPUTS, **_same("rest", "split", "ternary_share")},
+                "operands": {**_ROUNDED_INPUTS, **_same("delay")},
+            },
+        ),
+        "granularity": _Flat("row", _GRANULARITIES),
+        "embedding_granularity": _Flat(None, _GRANULARITIES),
+        "range": _Flat("min-max", _RANGES),
+        "activation_range": _Flat("min-max", _RANGES),
+        "allocation": _Flat(
+            "constant",
+            {
+                "hessian": {
+                    "choices": "widths",
+                    **_same("average_bits", "size_share", "per", "shards", "iterations"),
+                }
+            },
+        ),
+    },
+    "factorize": {"solver": _Flat("svd", {"block-term": _same("cores", "length")})},
 }
 
 

@@ -96,6 +96,7 @@ class Failure(_Data):
     task: str
     model: str
     model_fingerprint: str | None = Field(None, description="None in notes of before it was kept")
+    data_fingerprint: str | None = Field(None, description="None in notes of before it was kept")
     recipe: str
     seed: int
     setting_id: str

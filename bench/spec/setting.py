@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from bench.base.schema import Frozen
@@ -50,6 +52,28 @@ class Measuring(Frozen):
     skip: tuple[str, ...] = Field((), description="measures that are left out; their columns are absent and say so")
 
 
+# What ids of settings are made of. A field that is not named here was added when records had such ids already, so it
+# counts only if it differs from its default, and an id stays as it was. One process is how every model was timed
+# before there could be several. Skipped measures change no number that is there.
+_ALWAYS = {
+    "Training": {"epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "clip"},
+    "Measuring": {
+        *("threads", "batch_size", "length", "throughput_batch", "pairs", "seconds", "patience_seconds"),
+        *("sweep_lengths", "sweep_batches", "sweep_seconds", "energy_seconds", "energy_windows", "energy_sample_s"),
+        *("idle_seconds", "country", "pue", "wue_l_per_kwh", "hardware_power_w", "carbon_offset"),
+        *("attack_examples", "attack_queries", "train_examples", "budgets_s"),
+    },
+    "Setting": {"max_length", "evaluation_tokens", "training", "measuring"},
+}
+
+
+def _identified(part: Frozen, kind: str) -> dict[str, Any]:
+    """The fields of one table of the setting that its id is made of."""
+    stated = part.model_dump(mode="json", exclude_defaults=True)
+    dumped = part.model_dump(mode="json")
+    return {name: value for name, value in dumped.items() if name in _ALWAYS[kind] or name in stated}
+
+
 class Setting(Frozen):
     """Everything frozen across the rows that may be compared."""
 
@@ -57,3 +81,12 @@ class Setting(Frozen):
     evaluation_tokens: int = Field(8192, ge=16, description="padded tokens a batch when evaluating")
     training: Training = Training()
     measuring: Measuring
+
+    def identified(self) -> dict[str, Any]:
+        """What the id of a setting is made of, as JSON values: an id stays the same if a field is added later."""
+        measuring = _identified(self.measuring, "Measuring")
+        measuring.pop("skip", None)
+        measuring.pop("processes", None)
+        measuring |= {} if self.measuring.processes == 1 else {"processes": self.measuring.processes}
+        parts = {"training": _identified(self.training, "Training"), "measuring": measuring}
+        return {**_identified(self, "Setting"), **parts}

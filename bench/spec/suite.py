@@ -85,6 +85,17 @@ class Track(Frozen):
         return name
 
 
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with a dotted key per entry of a table; the name of a choice stands under the choice's own key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= {key if inner == "name" else f"{key}.{inner}": part for inner, part in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
 class Finding(Frozen):
     """A table of what the suite asks: arguments of recipes down and across, a column in the cells (`bench pivot`)."""
 
@@ -93,6 +104,11 @@ class Finding(Frozen):
     columns: tuple[str, ...] = Field(min_length=1)
     value: str = "quality"
     where: dict[str, str] = Field({}, description="only records with these arguments, as they stand in the table")
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _dotted(cls, where: object) -> object:
+        return flat(where) if isinstance(where, dict) else where
 
     @field_validator("value")
     @classmethod
@@ -154,14 +170,8 @@ class Suite(Frozen):
 
     @property
     def setting_id(self) -> str:
-        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version).
-
-        Skipped measures change no number that is there, so they are not in it. One process is how every record was
-        timed before there could be several.
-        """
-        without = {"skip"} | ({"processes"} if self.setting.measuring.processes == 1 else set())
-        setting = self.setting.model_dump(exclude={"measuring": without})
-        return fingerprint([self.name, self.version, setting, sorted(self.task_changes)])
+        """Eight hex digits that differ whenever two rows may not be compared (setting, changed tasks, version)."""
+        return fingerprint([self.name, self.version, self.setting.identified(), sorted(self.task_changes)])
 
 
 def fingerprint(data: Any, digits: int = 8) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pydantic import TypeAdapter
 
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
@@ -21,8 +23,17 @@ if TYPE_CHECKING:
     from bench.tasks.examples import Example, TaskData
 
 T = TypeVar("T")
-Known = dict[tuple[Hashable, ...], Any]  # by the model's content hash and what was asked of the model
 _CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
+
+
+class Remembered(NamedTuple):
+    """One result that an evaluator remembers of a model, as JSON values.
+
+    `key` is the model's content hash, and then all else that the result depends on within one task and setting.
+    """
+
+    key: tuple[str | int | None, ...]
+    value: Any
 
 
 def predict(
@@ -68,8 +79,8 @@ def predict(
 class Evaluator:
     """Predictions and scores of models on one task's data; every prediction is made once and remembered.
 
-    `seconds` is the time all predictions took so far; `known` is what another evaluator of the same task and setting
-    remembered.
+    `seconds` is the time that all predictions took so far; `known` is what another evaluator of the same task and
+    setting remembered.
     """
 
     def __init__(
@@ -80,7 +91,7 @@ class Evaluator:
         max_length: int,
         token_budget: int,
         device: str,
-        known: Known | None = None,
+        known: Iterable[Remembered] = (),
     ) -> None:
         self.task = task
         self.data = data
@@ -88,23 +99,33 @@ class Evaluator:
         self.token_budget = token_budget
         self.device = device
         self.seconds = 0.0
-        self._known: Known = dict(known or {})
+        self._told: dict[tuple[Hashable, ...], Any] = {tuple(each.key): each.value for each in known}
+        self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
 
-    def known(self, content_hash: str) -> Known:
+    def known(self, content_hash: str) -> tuple[Remembered, ...]:
         """What is remembered of the model with this hash, for another evaluator of the same task and setting."""
-        return {key: value for key, value in self._known.items() if key[0] == content_hash}
+        written = {key: self._written(key) for key in self._known}
+        told = {**self._told, **written}
+        return tuple(Remembered(key, value) for key, value in told.items() if key[0] == content_hash)  # type: ignore[arg-type]
 
-    def remember(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
-        """What `make` gave when `key` was first asked for.
+    def remember(self, key: tuple[str | int | None, ...], make: Callable[[], T], *, form: Any) -> T:
+        """What `make` gave when `key` was first asked for, here or by the evaluator that `known` came from.
 
         Args:
             key: the model's content hash first, then all else that the result depends on within one task and setting.
-            make: gives a result that can be pickled, and always the same one for the same key.
+            make: always gives the same result for the same key.
+            form: the type of the result, which pydantic can write as JSON.
         """
         if key not in self._known:
-            self._known[key] = make()
+            self._forms[key] = TypeAdapter(form)
+            self._known[key] = self._forms[key].validate_python(self._told[key]) if key in self._told else make()
         found: T = self._known[key]
         return found
+
+    def _written(self, key: tuple[Hashable, ...]) -> Any:
+        value = self._known[key]
+        return value.stored() if isinstance(value, Predictions) else self._forms[key].dump_python(value, mode="json")
 
     def examples(self, split: str) -> tuple[Example, ...]:
         """The examples of `split`; raises `DataError` if the data have no such split."""
@@ -115,7 +136,9 @@ class Evaluator:
 
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
         """Predictions of a loaded model on `split`, or on its first `limit` examples."""
-        key = (loaded.content_hash, split, limit)
+        key = (loaded.content_hash, "predictions", split, limit)
+        if key not in self._known and key in self._told:
+            self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
             self._known[key] = predict(

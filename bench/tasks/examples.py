@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.records.record import write_bytes
+from bench.spec.suite import fingerprint
+
+_TEXTS = ("uid", "text", "pair", "target")
+_ABOUT = "bench"
 
 
 class Answer(NamedTuple):
@@ -67,3 +76,64 @@ class TaskData:
                 row += () if example.target is None else (example.target,)
                 digest.update(repr(row).encode() + b"\x1e")
         return digest.hexdigest()
+
+    def entry(self) -> str:
+        """The name of the cache's entry for these examples and what is told of them."""
+        about = [self.fingerprint(), self.origin, self.revision, self.generated, self.notes]
+        return fingerprint(about, 16)
+
+
+def write_data(path: Path, data: TaskData) -> None:
+    """Write everything that `data` holds to one Parquet file, in one step; raises `RecordError` if that fails."""
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [(split, example) for split, examples in data.splits.items() for example in examples]
+    labels = [example.label for _, example in rows]
+    columns = {
+        "split": pyarrow.array([split for split, _ in rows], pyarrow.string()),
+        **{name: pyarrow.array([getattr(example, name) for _, example in rows], pyarrow.string()) for name in _TEXTS},
+        "class": pyarrow.array([each if isinstance(each, int) else None for each in labels], pyarrow.int64()),
+        "score": pyarrow.array([each if isinstance(each, float) else None for each in labels], pyarrow.float64()),
+        "answers": pyarrow.array([[each._asdict() for each in example.answers] for _, example in rows], _answers()),
+    }
+    about = {
+        "splits": list(data.splits),
+        "origin": data.origin,
+        "revision": data.revision,
+        "generated": data.generated,
+        "notes": data.notes,
+    }
+    table = pyarrow.table(columns).replace_schema_metadata({_ABOUT: json.dumps(about)})
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(table, sink, compression="zstd", use_dictionary=["split"])
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_data(path: Path, only: Collection[str] | None = None) -> TaskData:
+    """What `write_data` wrote; with `only`, nothing but these splits."""
+    from pyarrow import parquet
+
+    chosen = None if only is None else [("split", "in", list(only))]
+    table = parquet.read_table(path, filters=chosen, partitioning=None)
+    about: dict[str, Any] = json.loads(table.schema.metadata[_ABOUT.encode()])
+    found: dict[str, list[Example]] = {name: [] for name in about["splits"] if only is None or name in only}
+    columns = table.to_pydict()
+    for row, split in enumerate(columns["split"]):
+        texts = {name: columns[name][row] for name in _TEXTS}
+        label = columns["score"][row] if columns["class"][row] is None else columns["class"][row]
+        answers = tuple(Answer(**each) for each in columns["answers"][row])
+        found[split].append(Example(**texts, label=label, answers=answers))
+    return TaskData(
+        splits={name: tuple(examples) for name, examples in found.items()},
+        origin=about["origin"],
+        revision=about["revision"],
+        generated=about["generated"],
+        notes=tuple(about["notes"]),
+    )
+
+
+def _answers() -> Any:
+    import pyarrow
+
+    return pyarrow.list_(pyarrow.struct([("text", pyarrow.string()), ("start", pyarrow.int64())]))

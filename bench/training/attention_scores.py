@@ -89,14 +89,14 @@ def score_errors(student: HeardAttention, teacher: HeardAttention, inputs: Mappi
     """The mean squared difference of each attention's scores, over pairs of real tokens that may see each other.
 
     One of the terms of TernaryBERT (Zhang et al. 2020, arXiv:2009.12812). Its code counts pairs with padding as well:
-    as no difference where the key is padding, by their scores where only the query is. Here they do not count.
+    as no difference if the key is padding, by their scores if only the query is. Here they do not count.
 
     Args:
         student: what ran with gradients.
         teacher: of the same form; which scores count is asked of it, since a shared layer cannot tell.
         inputs: of the batch that both ran on.
 
-    Raises `MethodError` where the two differ in depth or heads.
+    Raises `MethodError` if the two differ in depth or heads.
     """
     if len(student.runs) != len(teacher.runs):
         raise MethodError(

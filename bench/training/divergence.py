@@ -20,7 +20,7 @@ def distillation_loss(
     the loss is the mean squared difference, whatever T is.
 
     Args:
-        student: one tensor a head, [batch, classes], [batch, length] for span QA, or [batch] or [batch, 1].
+        student: one tensor per head, [batch, classes], [batch, length] for span QA, or [batch] or [batch, 1].
         teacher: the same shapes; no gradient flows into them.
         temperature: T > 0.
         mask: [batch, length], true where a position may be chosen; None lets every class be chosen.

@@ -71,7 +71,7 @@ class Heard:
 
 
 class _Ears:
-    """All that is heard of one model: its states, and where `attention` what its scores are made of."""
+    """All that is heard of one model: its states, and with `attention` what its scores are made of."""
 
     def __init__(self, model: nn.Module, *, attention: bool) -> None:
         self.layers = Heard(model)
@@ -103,7 +103,7 @@ class FeatureMatching(Hook, Term):
     Args:
         teacher: on the device of training, in evaluation mode; it is never changed. A distillation term that has the
             same one and comes later in the objective does not run it again.
-        attention: weight of the attention scores' mean over layers, or of their sum where `summed`; 0 leaves them out.
+        attention: weight of the attention scores' mean over layers, or of their sum if `summed`; 0 leaves them out.
         summed: whether terms are summed.
     """
 

@@ -126,7 +126,7 @@ def _lengths(features: Sequence[Feature]) -> list[int]:
 
 
 def _total_steps(features: Sequence[Feature], plan: Training) -> int:
-    """Batches an epoch times epochs, rounded, at least 1."""
+    """Batches per epoch times epochs, rounded, at least 1."""
     each = len(length_batches(_lengths(features), batch_size=plan.batch_size, seed=0))
     return max(1, round(plan.epochs * each))
 

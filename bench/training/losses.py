@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.base.errors import TrainingError
 
-_READ_STEPS = 16  # a read every step would make the host wait for a GPU each time
+_READ_STEPS = 16  # reading at every step would make the host wait for a GPU each time
 _READ_S = 1.0
 
 

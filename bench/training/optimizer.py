@@ -27,7 +27,7 @@ def make_optimizer(
         weight_decay: decoupled decay of tensors with two axes or more.
         parameters: exactly those to train.
 
-    Raises `TrainingError` where nothing is left to train.
+    Raises `TrainingError` if nothing is left to train.
     """
     chosen = model.parameters() if parameters is None else parameters
     trained = list(dict.fromkeys(parameter for parameter in chosen if parameter.requires_grad))

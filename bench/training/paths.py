@@ -40,7 +40,7 @@ class ReplacingHook(Hook):
     Args:
         adapter: of the model that trains.
         groups: the predecessors, one sequence of layers for each successor, in order.
-        successors: one layer a group.
+        successors: one layer per group.
         schedule: the replace rate over the steps.
         seed: of the draws.
     """

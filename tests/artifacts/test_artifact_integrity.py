@@ -17,7 +17,7 @@ NAMES = ["config.json", "layers.json", "model.safetensors", "tokenizer.json", "t
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_altered_byte_is_found_and_the_file_named(name, tmp_path, tokenizer):
-    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer)
     path = tmp_path / "a" / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -29,14 +29,14 @@ def test_one_altered_byte_is_found_and_the_file_named(name, tmp_path, tokenizer)
 
 @pytest.mark.parametrize("name", [*NAMES, "recipe.json"])
 def test_a_missing_file_is_named(name, tmp_path, tokenizer):
-    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer)
     (tmp_path / "a" / name).unlink()
     with pytest.raises(ArtifactError, match=name):
         artifact.load(tmp_path / "a")
 
 
 def test_a_file_that_was_not_saved_is_refused(tmp_path, tokenizer):
-    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer)
     (tmp_path / "a" / "added_tokens.json").write_text("{}")
     with pytest.raises(ArtifactError, match=r"added_tokens\.json: not part of the artifact"):
         artifact.load(tmp_path / "a")
@@ -70,7 +70,7 @@ def forge(directory, name, change):
     ],
 )
 def test_files_that_do_not_fit_each_other_are_artifact_errors(name, change, message, tmp_path, tokenizer):
-    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer)
     forge(tmp_path / "a", name, change)
     with pytest.raises(ArtifactError, match=message):
         artifact.load(tmp_path / "a")
@@ -79,7 +79,7 @@ def test_files_that_do_not_fit_each_other_are_artifact_errors(name, change, mess
 def test_an_existing_directory_is_never_overwritten(tmp_path, tokenizer):
     (tmp_path / "a").mkdir()
     with pytest.raises(ArtifactError, match="never overwritten"):
-        artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(make("bert"), tmp_path / "a", tokenizer=tokenizer)
 
 
 class Odd(nn.Linear):
@@ -90,7 +90,7 @@ def test_a_module_that_is_not_data_is_refused_and_nothing_is_left_behind(tmp_pat
     model = make("bert")
     model.bert.pooler.dense = Odd(32, 32)
     with pytest.raises(ArtifactError, match=r"'bert\.pooler\.dense' \(Odd\) is neither stock"):
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,13 +98,13 @@ def test_settings_that_the_configuration_does_not_have_are_refused(tmp_path, tok
     model = make("bert")
     model.bert.embeddings.LayerNorm.eps = 0.5
     with pytest.raises(ArtifactError, match="LayerNorm"):
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     model = make("bert")
     model.bert.register_buffer("extra", torch.zeros(3))
     with pytest.raises(ArtifactError, match=r"'bert\.extra' is \(3,\), its configuration makes none"):
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
 
 
 def test_a_model_without_a_known_head_is_refused(tmp_path, tokenizer):
     with pytest.raises(ModelError, match="no known task head"):
-        artifact.save(make("bert").bert, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(make("bert").bert, tmp_path / "a", tokenizer=tokenizer)

@@ -3,14 +3,15 @@
 import pytest
 
 from bench.artifacts.artifact import save
+from bench.artifacts.manifest import Manifest
 from bench.artifacts.store import Store, default_root
 
 
 @pytest.fixture
 def store(tmp_path, tiny_bert, tokenizer):
     store = Store(tmp_path)
-    save(tiny_bert(), store.path("references", "aaaa1111"), tokenizer=tokenizer, made={"title": "reference of x"})
-    save(tiny_bert(), store.path("artifacts", "bbbb2222"), tokenizer=tokenizer, made={"title": "svd of x"})
+    save(tiny_bert(), store.path("references", "aaaa1111"), tokenizer=tokenizer, made=Manifest(title="reference of x"))
+    save(tiny_bert(), store.path("artifacts", "bbbb2222"), tokenizer=tokenizer, made=Manifest(title="svd of x"))
     return store
 
 

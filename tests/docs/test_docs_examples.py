@@ -98,9 +98,8 @@ def test_the_range_of_the_page_covers_what_it_says(monkeypatch):
     low, high = RANGES.get("deviations")().bounds(given)
     assert high.tolist() == [[3.0, 9.0]]
     assert torch.equal(low, -high)
-    method = Quantize(scheme="weights", range="deviations", deviations=4.0)
-    assert method.chosen(RANGES, method.range).bounds(given).high.tolist() == [[4.0, 12.0]]
-    assert "deviations" not in Quantize(scheme="weights", range="deviations").model_extra
+    method = Quantize(scheme="weights", range={"name": "deviations", "count": 4.0})
+    assert method.range.bounds(given).high.tolist() == [[4.0, 12.0]]
 
 
 def test_the_suite_of_the_page_is_valid(tmp_path):

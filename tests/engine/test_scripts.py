@@ -38,7 +38,7 @@ from pathlib import Path
 from bench.artifacts.store import Store
 from bench.engine.runner import Places, Run
 from bench.plan.cell import Conditions, plan
-from bench.spec.recipe import load_recipe
+from bench.plan.recipes import load_recipe
 from bench.spec.suite import load_suite
 with open("times", "a") as times:
     times.write("once")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from bench.artifacts.manifest import Manifest
 from bench.measures.base.measure import Pair
 from bench.spec.setting import Setting
 from bench.spec.suite import Task
@@ -27,7 +28,9 @@ def make_setting(**measuring):
 
 
 def make_loaded(name, model=None, tokenizer=None):
-    return SimpleNamespace(model=model, tokenizer=tokenizer, content_hash=name, directory=Path(name), manifest={})
+    return SimpleNamespace(
+        model=model, tokenizer=tokenizer, content_hash=name, directory=Path(name), manifest=Manifest()
+    )
 
 
 def labelled(labels, prefix=""):
@@ -57,7 +60,18 @@ class GivenPredictions:
         return kind.score(self.predict(loaded, split), self.examples(split), self.task.metrics)
 
 
-def make_pair(task, evaluator, *, artifact=None, reference=None, made=None, is_reference=False, seed=0, **measuring):
+def make_pair(
+    task,
+    evaluator,
+    *,
+    artifact=None,
+    reference=None,
+    made=None,
+    epoch_cpu_s=None,
+    is_reference=False,
+    seed=0,
+    **measuring,
+):
     return Pair(
         task=task,
         setting=make_setting(**measuring),
@@ -69,7 +83,8 @@ def make_pair(task, evaluator, *, artifact=None, reference=None, made=None, is_r
         device="cpu",
         seed=seed,
         is_reference=is_reference,
-        made=made or {},
+        made=made or Manifest(),
+        epoch_cpu_s=epoch_cpu_s,
     )
 
 

@@ -1,8 +1,8 @@
 """The attack: what it may never do, on classifiers that can be understood."""
 
 import dataclasses
+import json
 import math
-import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +14,7 @@ from bench.measures.robustness.attack import WIDEST, Attack
 from bench.measures.robustness.attacks.outcomes import Rate
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES, TypingSource
 from bench.records.tables import write_tables
-from bench.tasks.evaluate import Evaluator, predict
+from bench.tasks.evaluate import Evaluator, Remembered, predict
 from bench.tasks.examples import Example, TaskData
 
 ATTACK = Attack()
@@ -70,7 +70,7 @@ def rows(reading):
     return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
 
 
-def attack_pair(tokenizer, examples, *, artifact=None, reference=None, known=None, **more):
+def attack_pair(tokenizer, examples, *, artifact=None, reference=None, known=(), **more):
     task = make_task()
     data = TaskData(splits={"validation": examples}, origin="made", revision=None, generated=True)
     evaluator = Evaluator(task=task, data=data, max_length=32, token_budget=512, device="cpu", known=known)
@@ -244,7 +244,7 @@ def test_the_table_survives_being_written_with_its_gaps(tokenizer, sentiment, tm
 def test_the_reference_is_attacked_once_for_all_cells_of_a_task(tokenizer, sentiment):
     first = attack_pair(tokenizer, sentiment)
     fresh = ATTACK.read(first)
-    kept = pickle.loads(pickle.dumps(first.evaluator.known("reference")))
+    kept = [Remembered(*each) for each in json.loads(json.dumps(first.evaluator.known("reference")))]
     assert len(kept) == 1
     unusable = BagOfWords(tokenizer)
     unusable.forward = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +10,7 @@ from families import state
 from torch import nn
 
 from bench.artifacts import artifact
+from bench.artifacts.manifest import Manifest, read_manifest, write_manifest
 from bench.layers.int8 import Int8Linear
 from bench.measures.audit.audit import audit
 from bench.methods.base.method import METHODS
@@ -39,7 +39,7 @@ def test_real_bytes_are_those_that_saving_writes_and_nothing_is_left_behind(audi
     before = state(model)
     found = audited(model)
     assert list(tmp_path.iterdir()) == []
-    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     assert found.real.bytes == artifact.size_bytes(tmp_path / "a")
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -88,10 +88,12 @@ def test_a_model_that_cannot_be_saved_or_counted_gives_reasons(audited, tiny_ber
     assert "takes at most" in found.real.absent["macs"]
 
 
-def test_an_audit_survives_the_manifest_and_is_read_by_the_record(audited, tiny_bert):
+def test_an_audit_survives_the_manifest(audited, tiny_bert, tmp_path):
     found = audited(tiny_bert(), saves=("macs", "bytes"))
-    stage = {"method": "prune", "arguments": {}, "seconds": 1.0, **json.loads(json.dumps(found.stored()))}
-    log = StageLog.model_validate(stage)
+    stage = StageLog(method="prune", arguments={}, seconds=1.0, **found._asdict(), unaudited=None)
+    write_manifest(tmp_path, Manifest(stages=(stage,)))
+    (log,) = read_manifest(tmp_path).stages
+    assert log == stage
     assert (log.claimed, log.real, log.unaudited) == (found.claimed, found.real, None)
     assert log.claimed.saves == ("bytes", "macs")
 

@@ -6,6 +6,7 @@ import pytest
 from made_energy import FakeMeter, make_idle, make_reading
 from made_pairs import make_loaded, make_pair, make_task, missing
 
+from bench.artifacts.manifest import NOTHING_MADE, EnergySpent, Manifest
 from bench.base.errors import BenchError
 from bench.measures.energy import windows
 from bench.measures.energy.carbon import Carbon
@@ -97,14 +98,14 @@ def test_an_estimate_is_said_to_be_one(read):
 
 
 def test_an_estimate_of_compressing_alone_is_said_as_well(read):
-    made = {"compress_s": 3.5, "energy_kwh": 1e-4, "power_source": "load model"}
+    made = Manifest(compress_s=3.5, energy=EnergySpent(kwh=0.0001, power_source="load model"))
     reading = read(make_idle(), make_reading(), make_reading(), made=made)
     assert reading.conditions["estimated"] is False
     assert [code for code, _ in reading.warnings] == ["energy-estimated"]
 
 
 def test_a_reference_beside_itself_is_measured_once_and_pays_nothing_back(read):
-    made = {"stages": [], "compress_s": 0.0, "energy_kwh": 0.0}
+    made = Manifest(compress_s=0.0, energy=EnergySpent(kwh=0.0))
     reading = read(make_idle(), make_reading(), is_reference=True, made=made)
     assert reading.values["energy_kwh"] == reading.reference["energy_kwh"]
     assert reading.absent["break_even_inferences"] == "nothing was compressed"
@@ -118,7 +119,7 @@ def test_a_window_without_a_reading_is_absent_with_its_reason(read):
     assert reading.absent["energy_kwh"] == reading.absent["emissions_kgco2e"] == "3 samples"
     assert reading.absent["break_even_inferences"] == "3 samples"
     assert missing(CARBON, reading) == []
-    reading = read(make_idle(), make_reading(), "4 samples", made={"energy_kwh": 1.0, "compress_s": 1.0})
+    reading = read(make_idle(), make_reading(), "4 samples", made=Manifest(compress_s=1.0, energy=EnergySpent(kwh=1.0)))
     assert "energy_kwh" not in reading.reference
     assert "4 samples" in reading.absent["break_even_inferences"]
     assert missing(CARBON, reading) == []
@@ -137,7 +138,7 @@ BUSY = Load(36.0, 66.0, 72.0)  # one of two processors at work, and most of the 
 
 
 def test_on_a_busy_machine_energy_and_all_that_derives_from_it_is_absent_with_the_reason(read):
-    made = {"compress_s": 1.0, "energy_kwh": 5.0, "power_source": "rapl"}
+    made = Manifest(compress_s=1.0, energy=EnergySpent(kwh=5.0, power_source="rapl"))
     reading = read(make_idle(), *[make_reading(load=BUSY)] * 2, made=made, wue_l_per_kwh=1.0)
     derived = ("energy_kwh", "energy_net_kwh", "power_w", "emissions_kgco2e", "water_l", "break_even_inferences")
     assert not set(derived) & set(reading.values)
@@ -148,7 +149,7 @@ def test_on_a_busy_machine_energy_and_all_that_derives_from_it_is_absent_with_th
 
 @pytest.mark.usefixtures("in_order")
 def test_a_busy_window_of_the_reference_leaves_the_artifacts_energy_and_no_break_even(read):
-    made = {"compress_s": 1.0, "energy_kwh": 5.0, "power_source": "rapl"}
+    made = Manifest(compress_s=1.0, energy=EnergySpent(kwh=5.0, power_source="rapl"))
     reading = read(make_idle(), make_reading(), make_reading(load=BUSY), made=made)
     assert "energy_kwh" in reading.values
     assert "energy_kwh" not in reading.reference
@@ -178,12 +179,12 @@ def test_a_length_that_the_model_does_not_have_is_a_reason(read):
 
 
 def test_what_compressing_cost_is_taken_over(read):
-    made = {"compress_s": 3.5, "energy_kwh": 1e-4, "power_source": "nvml"}
+    made = Manifest(compress_s=3.5, energy=EnergySpent(kwh=0.0001, power_source="nvml"))
     reading = read(make_idle(), make_reading(), make_reading(), made=made)
     assert reading.values["compress_s"] == 3.5
     assert reading.values["compress_energy_kwh"] == 1e-4
     assert reading.conditions["compress_power_source"] == "nvml"
-    absent = {"compress_s": 0.1, "energy_absent": "2 samples"}
+    absent = Manifest(compress_s=0.1, energy=EnergySpent(absent="2 samples"))
     reading = read(make_idle(), make_reading(), make_reading(), made=absent)
     assert reading.absent["compress_energy_kwh"] == "2 samples"
     assert reading.absent["break_even_inferences"] == "energy of compressing: 2 samples"
@@ -191,13 +192,13 @@ def test_what_compressing_cost_is_taken_over(read):
 
 
 def test_what_compressing_cost_is_told_in_epochs_of_the_reference(read):
-    made = {"compress_s": 9.0, "compress_cpu_s": 6.0, "epoch_cpu_s": 4.0}
-    reading = read(make_idle(), make_reading(), make_reading(), made=made)
+    made = Manifest(compress_s=9.0, compress_cpu_s=6.0)
+    reading = read(make_idle(), make_reading(), make_reading(), made=made, epoch_cpu_s=4.0)
     assert reading.values["compress_cpu_s"] == 6.0
     assert reading.values["compress_epochs"] == 1.5
-    reading = read(make_idle(), make_reading(), make_reading(), made={"compress_s": 9.0, "compress_cpu_s": 6.0})
+    reading = read(make_idle(), make_reading(), make_reading(), made=made)
     assert "reference was trained before" in reading.absent["compress_epochs"]
-    reading = read(make_idle(), make_reading(), make_reading(), made={"compress_s": 9.0})
+    reading = read(make_idle(), make_reading(), make_reading(), made=Manifest(compress_s=9.0))
     assert "artifact was made before" in reading.absent["compress_cpu_s"]
     assert missing(CARBON, reading) == []
 
@@ -205,7 +206,7 @@ def test_what_compressing_cost_is_told_in_epochs_of_the_reference(read):
 @pytest.mark.usefixtures("in_order")
 def test_compressing_is_paid_back_by_the_difference_of_the_two_models(read, monkeypatch):
     monkeypatch.setattr(windows, "_wait", lambda seconds: 0)
-    made = {"compress_s": 1.0, "energy_kwh": 5.0, "power_source": "rapl"}
+    made = Manifest(compress_s=1.0, energy=EnergySpent(kwh=5.0, power_source="rapl"))
     reading = read(make_idle(), make_reading(1.0), make_reading(1e6), made=made)
     saved = (reading.reference["energy_kwh"] - reading.values["energy_kwh"]) / 1000
     count = reading.values["break_even_inferences"]
@@ -214,7 +215,7 @@ def test_compressing_is_paid_back_by_the_difference_of_the_two_models(read, monk
 
 def test_the_meter_itself_measures_a_model(read, monkeypatch):
     monkeypatch.setattr("bench.measures.energy.meter.OTHER", 1.0)  # tests may run on a busy machine
-    reading = read(energy_seconds=0.8, is_reference=True, threads=1, made={"compress_s": 0.0, "energy_kwh": 0.0})
+    reading = read(energy_seconds=0.8, is_reference=True, threads=1, made=NOTHING_MADE)
     assert 0 < reading.values["energy_kwh"] < 1
     assert reading.values["emissions_lacoste_kgco2e"] > 0
     assert len(reading.samples["energy_power_w"]) >= 10

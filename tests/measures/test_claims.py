@@ -7,6 +7,7 @@ import torch
 from made_pairs import make_loaded, make_pair, make_task
 from torch import nn
 
+from bench.artifacts.manifest import Manifest
 from bench.layers.int8 import Int8Linear
 from bench.measures.audit.claims import check_claims, stage_drops
 from bench.measures.base.measure import Reading
@@ -44,7 +45,7 @@ def judged(artifact, *, stages=(), values=None, reference=None, stored=None, is_
         None,
         artifact=make_loaded("artifact", artifact),
         reference=make_loaded("reference", dense()),
-        made={"stages": [log.model_dump(mode="json") for log in stages]},
+        made=Manifest(stages=tuple(stages)),
         is_reference=is_reference,
     )
     reading = check_claims({"size": size, "rest": rest}, pair)
@@ -150,7 +151,7 @@ def test_copies_that_kernels_keep_are_flagged_where_the_saving_is_above_the_nois
             None,
             artifact=make_loaded("artifact", small),
             reference=make_loaded("reference", big),
-            made={"stages": []},
+            made=Manifest(),
         )
         size = Reading(conditions={"stored_bytes_by_dtype": {"F32": DENSE_BYTES // 2}})
         readings = {"size": size, "memory": Reading(values=values, reference=reference)}

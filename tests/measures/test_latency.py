@@ -202,7 +202,7 @@ def test_a_sleeping_model_of_10_ms_measures_10_ms_within_a_fifth():
 
 
 def test_a_real_artifact_beside_itself_is_about_as_fast_and_gives_threads_and_mode_back(tiny_bert, tokenizer, tmp_path):
-    artifact.save(tiny_bert(), tmp_path / "artifact", tokenizer=tokenizer, made={})
+    artifact.save(tiny_bert(), tmp_path / "artifact", tokenizer=tokenizer)
     loaded = artifact.load(tmp_path / "artifact")
     threads = torch.get_num_threads()
     setting = measuring(pairs=20, seconds=0.1, throughput_batch=4)

@@ -143,7 +143,7 @@ def saved(folder, tokenizer, **sizes):
             parameter.fill_(0.01)
         for name, buffer in model.named_buffers():
             buffer.zero_() if name.endswith("token_type_ids") else buffer.copy_(torch.arange(buffer.numel())[None])
-    save(model, folder, tokenizer=tokenizer, made={})
+    save(model, folder, tokenizer=tokenizer)
     return size_bytes(folder)
 
 

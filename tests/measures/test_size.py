@@ -22,7 +22,7 @@ def saved(tmp_path, tokenizer):
     """A function that saves a model as an artifact and gives what is loaded from it."""
 
     def save(model, name):
-        artifact.save(model, tmp_path / name, tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / name, tokenizer=tokenizer)
         return artifact.load(tmp_path / name)
 
     return save

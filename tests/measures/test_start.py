@@ -41,7 +41,7 @@ def test_a_start_that_could_not_be_had_leaves_its_reason():
 
 @pytest.mark.slow
 def test_a_real_artifact_is_loaded_and_called(tiny_bert, tokenizer, tmp_path):
-    artifact.save(tiny_bert(), tmp_path / "artifact", tokenizer=tokenizer, made={})
+    artifact.save(tiny_bert(), tmp_path / "artifact", tokenizer=tokenizer)
     measuring = Measuring(country="DEU", threads=1, length=8)
     found = Start().probe("start", (tmp_path / "artifact",), device="cpu", measuring=measuring)
     assert 0 < found.later_call_s <= found.load_s < 60

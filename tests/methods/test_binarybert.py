@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_quantizers import quantize
 from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError
+from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.measures.computation.trace import trace
 from bench.measures.storage.size import read_container
@@ -19,7 +20,6 @@ from bench.methods.quantize.activations import rounded_inputs
 from bench.methods.quantize.aware import prepared
 from bench.methods.quantize.grids import Binary, Ternary
 from bench.methods.quantize.quantize import Quantize
-from bench.methods.quantize.scheme import SCHEMES
 from bench.methods.quantize.site import find_sites
 from bench.methods.quantize.splitting import halved, trained_in_halves
 from bench.models.adapter import adapter_for
@@ -27,15 +27,15 @@ from bench.models.heads import from_config
 from bench.models.modules import copy_model
 
 ALL = (*ROLES, "embedding")
-SUMMED = (LowBitSummedLinear, LowBitSummedEmbedding)
+SUMMED = (SumLinear, SumEmbedding)
 
 
 def method(**changes):
     settings = {
         "scheme": "weights", "grid": "ternary", "bits": 2, "granularity": "tensor", "embedding_granularity": "row",
-        "targets": ALL, "split": True,
+        "targets": ALL, "scheme__split": True,
     }  # fmt: skip
-    return Quantize(**{**settings, **changes})
+    return quantize(**{**settings, **changes})
 
 
 def lively(model):
@@ -49,7 +49,7 @@ def lively(model):
 
 def test_logits_of_the_split_network_are_those_of_the_ternary_one(make_lab, tiny_bert, logits_of):
     model = lively(tiny_bert())
-    ternary = method(split=False).compress(model, make_lab())
+    ternary = method(scheme__split=False).compress(model, make_lab())
     binary = method().compress(model, make_lab())
     summed = [module for module in binary.modules() if isinstance(module, SUMMED)]
     assert len(summed) == 4 * 6 + 1
@@ -60,13 +60,13 @@ def test_logits_of_the_split_network_are_those_of_the_ternary_one(make_lab, tiny
 
 def test_every_matrix_is_split_into_two_of_one_bit_with_half_the_ternary_scale(make_lab, tiny_bert):
     model = lively(tiny_bert())
-    ternary = method(split=False).compress(model, make_lab())
+    ternary = method(scheme__split=False).compress(model, make_lab())
     binary = method().compress(model, make_lab())
     for name, module in binary.named_modules():
         if not isinstance(module, SUMMED):
             continue
         its = ternary.get_submodule(name)
-        torch.testing.assert_close(module.dequantized(), its.dequantized(), rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(module.dense(), its.dense(), rtol=1e-5, atol=1e-7)
         for half in (module.first, module.second):
             assert (half.coding.form, half.coding.bits) == ("signs", 1)
             torch.testing.assert_close(half.scale, its.scale / 2, rtol=1e-5, atol=0)
@@ -92,10 +92,12 @@ def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, t
 
 def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab, tiny_bert, logits_of):
     lab = make_lab(lively(tiny_bert()))
-    settings = method(budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", activation_bits=8)
+    settings = method(
+        budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", scheme__activation_bits=8
+    )
     work = settings.work(copy_model(lab.reference), lab)
     sites = find_sites(work.model, ALL)
-    scheme = settings.chosen(SCHEMES, "weights")
+    scheme = settings.scheme
     inputs = rounded_inputs(
         work, sites, bits=scheme.activation_bits, grid=scheme.activation_grid, span=scheme.activation_span
     )
@@ -108,9 +110,9 @@ def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab
         half.put(work.model, aware.coded, None if rounding is None else rounding.stored())
     torch.testing.assert_close(logits_of(work.model), fake, rtol=0, atol=1e-5)
     query = work.model.bert.encoder.layer[0].attention.self.query
-    assert isinstance(query, LowBitSummedLinear)
+    assert isinstance(query, SumLinear)
     assert query.activation_bits == 8
-    assert (query.dequantized() != 0).all()  # the scales have left each other, so that zeros are none any more
+    assert (query.dense() != 0).all()  # the scales have left each other, so that zeros are none any more
     assert not torch.equal(query.first.scale, query.second.scale)
     assert torch.isfinite(fake).all()
 
@@ -123,7 +125,7 @@ def test_the_stage_trains_ternary_weights_for_its_share_and_binary_ones_for_the_
         seen.append((share, {type(latent.matrix.quantizer.grid) for latent in aware._latent}, len(kinds)))
 
     monkeypatch.setattr("bench.methods.quantize.splitting.train_aware", watched)
-    method(budget=3.0, ternary_share=0.25).compress(tiny_bert(), make_lab())
+    method(budget=3.0, scheme__ternary_share=0.25).compress(tiny_bert(), make_lab())
     assert seen == [(0.25, {Ternary}, 0), (0.75, {Binary}, 2)]
 
 
@@ -146,8 +148,8 @@ def test_the_given_model_may_teach_where_the_reference_is_wider(make_lab, tiny_b
 
 
 def test_split_weights_survive_the_disk_and_take_two_bits(make_lab, tiny_bert, logits_of, tokenizer, tmp_path):
-    binary = method(activation_bits=4).compress(tiny_bert(), make_lab())
-    save(binary, tmp_path / "a", tokenizer=tokenizer, made={})
+    binary = method(scheme__activation_bits=4).compress(tiny_bert(), make_lab())
+    save(binary, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in binary.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
@@ -157,8 +159,8 @@ def test_split_weights_survive_the_disk_and_take_two_bits(make_lab, tiny_bert, l
     assert sum(coding.code_bytes for coding in codings) == 2 * weights // 8
     assert sum(coding.side_bytes for coding in codings) == 4 * 2 * (4 * 6 + 100)
     assert read_container(tmp_path / "a").bytes_by_dtype["U8"] <= 2 * weights // 8
-    ternary = method(split=False, activation_bits=4).compress(tiny_bert(), make_lab())
-    save(ternary, tmp_path / "b", tokenizer=tokenizer, made={})
+    ternary = method(scheme__split=False, scheme__activation_bits=4).compress(tiny_bert(), make_lab())
+    save(ternary, tmp_path / "b", tokenizer=tokenizer)
     assert read_container(tmp_path / "b").bytes_by_dtype["U8"] <= 2 * weights // 8
 
 
@@ -180,13 +182,13 @@ def test_a_tied_softmax_shares_the_split_table(make_lab, tokenizer, tmp_path):
     torch.manual_seed(0)
     model = lively(from_config(config, "masked-language-modelling").eval())
     ids = {"input_ids": torch.tensor([[2, 5, 9, 12, 3]])}
-    packed, ternary = (method(split=way).compress(model, make_lab()) for way in (True, False))
+    packed, ternary = (method(scheme__split=way).compress(model, make_lab()) for way in (True, False))
     table, softmax = packed.get_input_embeddings(), packed.get_output_embeddings()
-    assert isinstance(softmax, LowBitSummedLinear)
+    assert isinstance(softmax, SumLinear)
     assert softmax.first.weight is table.first.weight
     with torch.no_grad():
         torch.testing.assert_close(packed(**ids).logits, ternary(**ids).logits, rtol=1e-4, atol=1e-4)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     assert (
         again.get_output_embeddings().second.weight.data_ptr() == again.get_input_embeddings().second.weight.data_ptr()
@@ -205,7 +207,9 @@ def test_shared_layers_stay_shared(make_lab, tiny_bert):
 
 def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
     for wrong in ({"grid": "symmetric", "bits": 4}, {"scheme": "dynamic", "bits": 8, "grid": "symmetric"}):
-        with pytest.raises(ValidationError, match=r"split is for .* with grid 'ternary'|split belongs to"):
+        with pytest.raises(
+            ValidationError, match=r"split is for .* with grid 'ternary'|argument of quantization scheme 'weights'"
+        ):
             method(**wrong, targets=ROLES, granularity="row", embedding_granularity=None)
     factorized = Factorize(rank=8, budget=0).compress(tiny_bert(), make_lab())
     with pytest.raises(MethodError, match="only whole matrices are split in two"):
@@ -213,5 +217,9 @@ def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
 
 
 def test_keys_of_stored_artifacts_name_the_new_arguments_only_where_they_are_used():
-    assert not Quantize().model_dump().keys() & {"split", "ternary_share", "teacher", "attention", "feature_terms"}
-    assert method(ternary_share=0.25).model_dump()["ternary_share"] == 0.25
+    assert not Quantize(scheme="weights").stated().keys() - {"scheme"}
+    assert method(scheme__ternary_share=0.25).stated()["scheme"] == {
+        "name": "weights",
+        "split": True,
+        "ternary_share": 0.25,
+    }

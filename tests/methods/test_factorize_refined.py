@@ -126,5 +126,6 @@ def _fitting(method):
     """The method with what the size of a tiny model needs: short inputs, a narrow table, a loss that may rise."""
     if isinstance(method, Quantize):
         return method
-    changes = {"block-term": {"length": 8}, "self-attentive": {"ratio": 0.25}, "drone": {"loss": 5.0}}
-    return method.model_copy(update=changes.get(method.solver, {}))
+    short = {"solver": {"name": "block-term", "length": 8}}
+    changes = {"block-term": short, "self-attentive": {"ratio": 0.25}, "drone": {"loss": 5.0}}
+    return type(method)(**{**method.stated(), **changes.get(method.solver.called, {})})

@@ -10,9 +10,8 @@ from torch import nn
 
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError, ModelError
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
-from bench.layers.int8_factorized import Int8FactorizedLinear
+from bench.layers.composite import ProductLinear
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.svd import decompose, truncated
 from bench.methods.factorize.factorize import Factorize
@@ -81,8 +80,7 @@ def test_the_error_of_the_outputs_does_not_rise_with_the_rank_where_singular_val
 
 def test_the_published_sizes_of_a_low_rank_lstm_follow_from_its_shapes():
     """Grachev et al. 2017: PTB's 10,000 words, two layers of 650, float32."""
-    from bench.models.recurrent.configs import LstmConfig
-    from bench.models.recurrent.language_model import LstmForCausalLM
+    from bench.models.recurrent.language_model import LstmConfig, LstmForCausalLM
 
     with torch.device("meta"):
         model = LstmForCausalLM(LstmConfig(vocab_size=10_000, hidden_size=650, tie_word_embeddings=False))
@@ -129,9 +127,9 @@ def test_a_tied_embedding_becomes_one_narrow_table_in_all_three_places(make_lab,
     assert count(model) - count(smaller) == 100 * 32 - 100 * 8 - 2 * 32 * 8
     table = model.lm_head.weight.detach()
     dropped = torch.linalg.svdvals(table.double())[8:].square().sum().item()
-    assert (table - encoder.product()).square().sum().item() == pytest.approx(dropped, rel=1e-4)
-    torch.testing.assert_close(smaller.lm_head.product(), encoder.product())
-    save(smaller, tmp_path / "kept", tokenizer=tokenizer, made={})
+    assert (table - encoder.dense()).square().sum().item() == pytest.approx(dropped, rel=1e-4)
+    torch.testing.assert_close(smaller.lm_head.dense(), encoder.dense())
+    save(smaller, tmp_path / "kept", tokenizer=tokenizer)
     again = load(tmp_path / "kept").model
     assert again.model.encoder.embed_tokens.table.weight is again.lm_head.second
     assert torch.equal(translated(again), translated(smaller))
@@ -181,7 +179,7 @@ def test_self_attentive_embeddings_share_their_table_with_the_softmax_and_know_t
     layer = 5 * (8 * 8 + 8) + 2 * 8 + 8 * 32 + 32 + 2 * 32
     others = count(model) - 600 * 32
     assert count(smaller) == others + 600 * 8 + 2 * layer + 8 * 32
-    save(smaller, tmp_path / "kept", tokenizer=tokenizer, made={})
+    save(smaller, tmp_path / "kept", tokenizer=tokenizer)
     assert torch.equal(translated(load(tmp_path / "kept").model), translated(smaller))
 
 
@@ -213,19 +211,20 @@ def test_a_self_attentive_embedding_that_saves_nothing_is_refused(make_lab):
 def test_solvers_of_a_form_of_their_own_name_their_targets_and_need_a_width(make_lab, tiny_bert, solver):
     with pytest.raises(MethodError, match="target 'ffn_in' has no such form"):
         Factorize(solver=solver, rank=4, targets="ffn_in").compress(tiny_bert(), make_lab())
-    given = {"targets": "embedding"} if solver == "self-attentive" else {"targets": "query", "length": 6}
+    given = {"targets": "embedding"} if solver == "self-attentive" else {"targets": "query"}
     with pytest.raises(MethodError, match="only rank or ratio"):
         Factorize(solver=solver, energy=0.5, **given).compress(tiny_bert(), make_lab())
 
 
 def test_an_argument_of_another_solver_is_refused():
-    with pytest.raises(ValidationError, match="cores belongs to solver 'block-term', found 'svd'"):
-        Factorize(rank=4, cores=3)
+    with pytest.raises(ValidationError, match=r"named 'cores'.*It is an argument of solver 'block-term'"):
+        Factorize(rank=4, solver={"name": "svd", "cores": 3})
 
 
 def attention(**changes):
     whole = ("query", "key", "value", "attention_output")
-    return Factorize(solver="block-term", rank=6, targets=whole, budget=0, length=8, **changes)
+    solver = {"name": "block-term", "length": 8}
+    return Factorize(**{"solver": solver, "rank": 6, "targets": whole, "budget": 0, **changes})
 
 
 def test_block_term_attention_takes_the_place_of_a_translators_and_its_decoder_is_causal(make_lab, tmp_path, tokenizer):
@@ -237,7 +236,7 @@ def test_block_term_attention_takes_the_place_of_a_translators_and_its_decoder_i
     later[:, 3:] = 17
     torch.testing.assert_close(translated(smaller)[:, :3], translated(smaller, later)[:, :3], rtol=1e-5, atol=1e-6)
     assert not torch.allclose(translated(smaller)[:, 3:], translated(smaller, later)[:, 3:])
-    save(smaller, tmp_path / "kept", tokenizer=tokenizer, made={})
+    save(smaller, tmp_path / "kept", tokenizer=tokenizer)
     assert torch.equal(translated(load(tmp_path / "kept").model), translated(smaller))
 
 
@@ -251,14 +250,14 @@ def test_block_term_attention_takes_the_place_of_an_encoders_with_its_output(mak
 
 def test_the_length_is_that_of_the_longest_training_input_unless_it_is_given(make_lab, tiny_bert):
     lab = make_lab()
-    smaller = attention().model_copy(update={"length": None}).compress(tiny_bert(), lab)
+    smaller = attention(solver="block-term").compress(tiny_bert(), lab)
     longest = max(len(feature.inputs["input_ids"]) for feature in lab.features)
     assert smaller.bert.encoder.layer[0].attention.self.length == longest
 
 
 def test_a_length_at_which_nothing_is_saved_is_refused_with_the_break_even(make_lab, tiny_bert):
     with pytest.raises(MethodError, match=r"saves nothing: expected fewer than 10\.5 positions"):
-        attention().model_copy(update={"length": 12}).compress(tiny_bert(), make_lab())
+        attention(solver={"name": "block-term", "length": 12}).compress(tiny_bert(), make_lab())
 
 
 def test_attention_that_holds_more_than_its_maps_is_refused(make_lab):
@@ -278,12 +277,12 @@ def test_sharing_then_factorizing_then_integers_keeps_one_stored_layer_and_saves
     stages = (Share(budget=0), Factorize(rank=8, budget=0), Quantize())
     for number, stage in enumerate(stages):
         model = stage.compress(model, lab)
-        save(model, tmp_path / str(number), tokenizer=tokenizer, made={})
+        save(model, tmp_path / str(number), tokenizer=tokenizer)
         sizes.append((tmp_path / str(number) / "model.safetensors").stat().st_size)
         assert torch.equal(logits_of(load(tmp_path / str(number)).model), logits_of(model))
     layers = model.bert.encoder.layer
     assert all(layer is layers[0] for layer in layers)
-    assert isinstance(layers[3].output.dense, Int8FactorizedLinear)
+    assert isinstance(layers[3].output.dense, ProductLinear)
     assert sizes[0] > sizes[1] > sizes[2]
 
 

@@ -11,6 +11,7 @@ from made_seq2seq import made_marian
 from torch import nn
 
 from bench.artifacts.artifact import load, save
+from bench.artifacts.manifest import Manifest
 from bench.base.errors import MethodError, TrainingError
 from bench.layers.halting import HaltingStack, coordinates
 from bench.measures.computation.depth import dynamic_depth
@@ -137,7 +138,7 @@ def test_multiply_adds_are_the_mean_over_real_depths(universal):
 def test_the_artifact_holds_one_layer_and_halts_as_before(universal, tokenizer, tmp_path):
     model = spread(universal(steps=7))
     before, depth = outputs(model), dynamic_depth(model).executed_layers().tolist()
-    save(model, tmp_path / "artifact", tokenizer=tokenizer, made={"title": "universal"})
+    save(model, tmp_path / "artifact", tokenizer=tokenizer, made=Manifest(title="universal"))
     loaded = load(tmp_path / "artifact").model
     assert all(torch.equal(left, right) for left, right in zip(outputs(loaded), before, strict=True))
     assert dynamic_depth(loaded).executed_layers().tolist() == depth
@@ -153,7 +154,7 @@ def test_layers_can_be_compressed_further_after_halting(universal, make_lab, met
     assert stack_of(smaller) is not stack_of(model)
     outputs(smaller)
     torch.testing.assert_close(stack_of(smaller).weights.sum(-1)[0], torch.ones(9))
-    save(smaller, tmp_path / "artifact", tokenizer=tokenizer, made={"title": "smaller"})
+    save(smaller, tmp_path / "artifact", tokenizer=tokenizer, made=Manifest(title="smaller"))
     loaded = load(tmp_path / "artifact").model
     assert same_outputs(loaded, smaller)
     assert len(adapter_for(loaded).linears(loaded)) == 6

@@ -16,15 +16,13 @@ from transformers import (
 
 from bench.artifacts import artifact
 from bench.base.errors import MethodError
-from bench.layers.integer.layer import IntegerLayer
-from bench.layers.integer.stack import IntegerStack
+from bench.layers.integer.layer import IntegerLayer, IntegerStack
 from bench.layers.sharing import tied_tensors
-from bench.measures.computation.theory import theoretical_bytes
 from bench.measures.computation.trace import trace
-from bench.methods.base.activation_ranges import activation_ranges
+from bench.measures.storage.theory import theoretical_bytes
 from bench.methods.base.listening import alike
 from bench.methods.exit.halt import Halt
-from bench.methods.quantize.integer import Integer
+from bench.methods.quantize.integer import Integer, activation_ranges
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
 from bench.plan.recipes import load_recipe, methods_of
@@ -96,7 +94,7 @@ def test_every_attention_implementation_gives_the_same_integers(model, make_lab,
 
 
 def _saved(model, folder, tokenizer):
-    artifact.save(model, folder, tokenizer=tokenizer, made={})
+    artifact.save(model, folder, tokenizer=tokenizer)
     return artifact.load(folder).model
 
 

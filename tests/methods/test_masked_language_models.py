@@ -50,7 +50,7 @@ def table_and_output(model):
 
 def stored(model, folder, tokenizer):
     """The model after a way through the disk, and its bytes there."""
-    save(model, folder, tokenizer=tokenizer, made={})
+    save(model, folder, tokenizer=tokenizer)
     return load(folder, device="cpu").model, sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
@@ -82,7 +82,9 @@ def test_the_softmax_alone_cannot_be_factorized_or_coded(masked_lab):
 @pytest.mark.parametrize("targets", [("query", "embedding"), ("query",)])
 def test_a_coded_table_is_stored_once_for_both_ends(family, targets, masked_lab, tokenizer, tmp_path):
     model = build(family)
-    coded = Quantize(scheme="weights", bits=4, targets=targets, rest=True).compress(model, masked_lab(model))
+    coded = Quantize(scheme={"name": "weights", "rest": True}, bits=4, targets=targets).compress(
+        model, masked_lab(model)
+    )
     table, output = table_and_output(coded)
     assert type(table).__name__ == "LowBitEmbedding"
     assert type(output).__name__ == "LowBitLinear"

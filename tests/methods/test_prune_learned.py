@@ -287,7 +287,7 @@ def test_nothing_of_the_learning_is_left_in_the_artifact(make_lab, tiny_bert, to
     assert [name for name, _ in pruned.named_parameters()] == [name for name, _ in model.named_parameters()]
     assert [type(module) for module in pruned.modules()] == [type(module) for module in model.modules()]
     assert all(parameter.requires_grad and parameter.grad is None for parameter in pruned.parameters())
-    save(pruned, tmp_path / "artifact", tokenizer=tokenizer, made={})
+    save(pruned, tmp_path / "artifact", tokenizer=tokenizer)
     loaded = load(tmp_path / "artifact").model.state_dict()
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in pruned.state_dict().items())
     assert any((tensor == 0).float().mean() > 0.3 for tensor in loaded.values())

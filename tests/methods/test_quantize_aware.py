@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from made_quantizers import make_quantizer
+from made_quantizers import make_quantizer, quantize
 from pydantic import ValidationError
 from torch import nn
 from torch.optim import AdamW
@@ -27,10 +27,10 @@ from bench.methods.quantize.work import RoundedParameter
 from bench.training.hooks import TrainState
 
 ALL = (*ROLES, "embedding")
-FIXED = {"activation_bits": 8, "activation_span": "fixed"}
+FIXED = {"scheme__activation_bits": 8, "scheme__activation_span": "fixed"}
 CHOICES = {
     "symmetric": {"bits": 4},
-    "interval groups": {"bits": 2, "grid": "interval", "granularity": "groups", "groups": 12},
+    "interval groups": {"bits": 2, "grid": "interval", "granularity": "groups", "granularity__count": 12},
     "affine heads": {"bits": 3, "grid": "affine", "granularity": "head", "range": "square-error"},
     "shifts": {"bits": 4, "grid": "power-of-two"},
     "ternary": {"bits": 2, "grid": "ternary", "granularity": "tensor", "embedding_granularity": "row"},
@@ -38,23 +38,27 @@ CHOICES = {
     "binary": {"bits": 1, "grid": "binary"},
     "gobo": {"bits": 3, "grid": "codebook", "granularity": "tensor"},
     "learned steps": {"bits": 3, "range": "learned"},
-    "clipped weights": {"bits": 3, "range": "clip", "clip": 0.03},
-    "8-bit calls": {"activation_bits": 8},
-    "clipped tokens": {"activation_bits": 8, "activation_span": "token", "activation_range": "clip"},
+    "clipped weights": {"bits": 3, "range": "clip", "range__end": 0.03},
+    "8-bit calls": {"scheme__activation_bits": 8},
+    "clipped tokens": {"scheme__activation_bits": 8, "scheme__activation_span": "token", "activation_range": "clip"},
     "moving average": {**FIXED, "activation_range": "moving-average"},
-    "moving average with a zero point": {**FIXED, "activation_range": "moving-average", "activation_grid": "affine"},
-    "learned inputs": {**FIXED, "activation_range": "learned", "activation_bits": 4},
-    "percentile of examples": {**FIXED, "activation_range": "percentile", "activation_grid": "affine"},
-    "everything": {"rest": True},
+    "moving average with a zero point": {
+        **FIXED,
+        "activation_range": "moving-average",
+        "scheme__activation_grid": "affine",
+    },
+    "learned inputs": {**FIXED, "activation_range": "learned", "scheme__activation_bits": 4},
+    "percentile of examples": {**FIXED, "activation_range": "percentile", "scheme__activation_grid": "affine"},
+    "everything": {"scheme__rest": True},
 }
 
 
 def low(**changes):
-    return Quantize(**{"scheme": "weights", "targets": ALL, "budget": 1.0, **changes})
+    return quantize(**{"scheme": "weights", "targets": ALL, "budget": 1.0, **changes})
 
 
 def quantizer(**changes):
-    return make_quantizer(**{"granularity": "tensor", "percentile": 99.0, "clip": 0.5, **changes})
+    return make_quantizer(**{"granularity": "tensor", "percent": 99.0, "end": 0.5, **changes})
 
 
 def matrix(weight, bits=4, groups=1, **changes):
@@ -103,7 +107,7 @@ def inputs():
 
 @pytest.mark.parametrize("reach", [None, 0.15])
 def test_the_gradient_is_that_of_the_identity_where_the_range_clips_nothing_and_zero_elsewhere(linear, reach):
-    choices = {} if reach is None else {"range": "clip", "clip": reach}
+    choices = {} if reach is None else {"range": "clip", "end": reach}
     latent = linear.weight.detach().clone()
     aware = AwareTraining([matrix(linear.weight, **choices)])
     rounded = aware.coded(linear.weight).values().requires_grad_()
@@ -136,12 +140,12 @@ def test_the_fake_quantized_model_and_the_packed_one_agree_to_rounding(
     packed = low(**CHOICES[choice]).compress(model, make_lab(model))
     assert (logits_of(packed) - watched["fake"]).abs().max() <= 1e-5
     assert not torch.equal(watched["latent"], watched["fake"])
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     assert torch.equal(logits_of(again), logits_of(packed))
     layers = [module for module in again.modules() if isinstance(module, (LowBitLinear, LowBitEmbedding))]
     assert len(layers) == (25 if choice != "everything" else 25 + 4)
-    wanted = CHOICES[choice].get("activation_bits", 32)
+    wanted = CHOICES[choice].get("scheme__activation_bits", 32)
     assert {layer.activation_bits for layer in layers if isinstance(layer, LowBitLinear)} == {wanted}
     latent = [name for name, tensor in again.state_dict().items() if tensor.is_floating_point() and tensor.dim() == 2]
     assert not any("encoder" in name and name.endswith("weight") for name in latent)
@@ -306,7 +310,7 @@ def test_shared_layers_and_a_failing_training_leave_latent_weights(make_lab, tin
 
 def test_float_products_of_rounded_inputs_claim_no_narrow_operations(make_lab, tiny_bert):
     model, ids = tiny_bert(), {"input_ids": torch.zeros(1, 8, dtype=torch.long)}
-    packed = low(budget=0.0, activation_bits=8).compress(model, make_lab())
+    packed = low(budget=0.0, scheme__activation_bits=8).compress(model, make_lab())
     before, after = trace(model, ids), trace(packed, ids)
     assert not after.uncounted
     assert (after.macs, after.bops) == (before.macs, before.bops)
@@ -327,7 +331,7 @@ def test_inputs_of_factorized_layers_are_refused_and_their_weights_train(make_la
     lab = make_lab()
     thin = Factorize(rank=8, budget=0).compress(tiny_bert(), lab)
     with pytest.raises(MethodError, match="is factorized"):
-        low(activation_bits=8).compress(thin, lab)
+        low(scheme__activation_bits=8).compress(thin, lab)
     assert torch.isfinite(logits_of(low(bits=4).compress(thin, lab))).all()
 
 
@@ -337,14 +341,23 @@ def test_inputs_of_factorized_layers_are_refused_and_their_weights_train(make_la
         ({"range": "moving-average"}, "follows batches of activations"),
         ({"range": "learned", "budget": 0.0}, "is learned, and a budget of 0 trains nothing"),
         ({"range": "learned", "grid": "affine"}, "learns the step of a symmetric grid"),
-        ({"activation_range": "learned", **FIXED, "activation_grid": "affine"}, "learns the step of a symmetric grid"),
+        (
+            {"activation_range": "learned", **FIXED, "scheme__activation_grid": "affine"},
+            "learns the step of a symmetric grid",
+        ),
         ({"activation_range": "moving-average"}, "how many bits have they"),
-        ({"activation_range": "percentile", "activation_bits": 8}, "give activation_span 'fixed'"),
-        ({"scheme": "static", "targets": ROLES, "activation_bits": 8}, "belongs to .*'weights', found 'static'"),
+        ({"activation_range": "percentile", "scheme__activation_bits": 8}, "give activation_span 'fixed'"),
+        (
+            {"scheme": "static", "targets": ROLES, "scheme__activation_bits": 8},
+            "no argument of quantization scheme 'static' named 'activation_bits'.*argument of .* and 'weights'",
+        ),
         ({"scheme": "dynamic", "targets": ROLES, "activation_range": "moving-average"}, "finds a range at each call"),
-        ({"scheme": "dynamic", "targets": ROLES, "rest": True}, "rest belongs to quantization scheme 'weights'"),
-        ({"percentile": 99.0}, "percentile belongs to range 'percentile', found 'min-max' "),
-        ({"granularity": "row", "groups": 4}, "groups belongs to granularity 'groups', found 'row'"),
+        (
+            {"scheme": "dynamic", "targets": ROLES, "scheme__rest": True},
+            "It is an argument of quantization scheme 'weights'",
+        ),
+        ({"range__percent": 99.0}, "named 'percent'.*It is an argument of range 'percentile'"),
+        ({"granularity__count": 4}, "named 'count'.*It is an argument of granularity 'groups'"),
     ],
 )
 def test_arguments_of_training_that_do_not_go_together_are_refused(arguments, says):
@@ -353,5 +366,8 @@ def test_arguments_of_training_that_do_not_go_together_are_refused(arguments, sa
 
 
 def test_arguments_of_training_are_named_only_where_they_are_used():
-    assert set(low().model_dump()) == {"scheme", "bits", "targets", "budget"}
-    assert set(low(budget=0.0, rest=True).model_dump()) == {"scheme", "bits", "targets", "rest"}
+    assert low().stated() == {"scheme": "weights", "targets": [*ALL], "budget": 1.0}
+    assert low(budget=0.0, scheme__rest=True).stated() == {
+        "scheme": {"name": "weights", "rest": True},
+        "targets": [*ALL],
+    }

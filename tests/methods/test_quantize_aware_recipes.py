@@ -17,7 +17,7 @@ from bench.tasks.kinds.kind import KINDS
 
 
 def recipe(name, **changes):
-    (method,) = methods_of(load_recipe(name, changes or None))
+    (method,) = methods_of(load_recipe(name, {key.replace("__", "."): value for key, value in changes.items()}))
     return method
 
 
@@ -74,7 +74,7 @@ def test_q8berts_ranges_stay_in_evaluation(tuned):
     assert [(float(each.low), float(each.high)) for each in roundings] == before
 
 
-@pytest.mark.parametrize("widths", [{}, {"bits": 2, "activation_bits": 4}])
+@pytest.mark.parametrize("widths", [{}, {"bits": 2, "scheme__activation_bits": 4}])
 def test_rounding_costs_loss_at_the_first_step_and_training_on_it_wins_more_back_than_training_before_it(widths, tuned):
     model, lab = tuned
     after = recipe("q8bert", **widths, budget=0.0)
@@ -95,7 +95,7 @@ def test_q_berts_groups_have_few_numbers_between_their_own_ends_and_layers_get_2
     for layer in packed_layers(packed):
         cells = layer.coding.cells
         assert cells.groups == min(128, cells.rows)
-        for cell in cells.split(layer.dequantized()):
+        for cell in cells.split(layer.dense()):
             assert len(torch.unique(cell)) <= 2**layer.coding.bits
     bits = [{layer.coding.bits for layer in packed_layers(block)} for block in adapter_for(packed).layers(packed)]
     assert sorted(next(iter(each)) for each in bits) == [2, 2, 3, 3]
@@ -110,7 +110,7 @@ def test_a_groups_range_is_its_least_and_largest_weight_and_more_groups_leave_le
     weights *= torch.linspace(0.5, 2.0, 300)[:, None]
     errors = []
     for groups in (128, 12, 1):
-        method = recipe("q-bert", groups=groups)
+        method = recipe("q-bert", granularity__count=groups)
         chosen = method.work(torch.nn.Module(), None).quantizer_of(_Anywhere)
         coded = chosen.code(weights, chosen.cells((300, 64), role="ffn_in", head_width=None), 2)
         for cell, low, scale in zip(
@@ -145,4 +145,4 @@ def test_i_bert_is_fine_tuned_on_rounded_numbers_before_it_runs_in_integers(tune
     assert loss(aware, lab) < loss(after, lab)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in aware.modules())
-    assert Integer().model_dump() == {"bits": 8, "examples": 256}
+    assert Integer(examples=256).stated() == {}

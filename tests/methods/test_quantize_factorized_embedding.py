@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_quantizers import quantize
 from models_for_factors import continued, language_model, translated, translator
 
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.composite import ProductEmbedding, ProductLinear
+from bench.layers.factorized import FactorizedEmbedding
 from bench.layers.int8 import Int8Linear
 from bench.layers.low_bit import LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
 from bench.measures.storage.parameters import elements, embedding_parameters, stored_parameters
 from bench.measures.storage.size import read_container
 from bench.methods.base.roles import ROLES
@@ -27,7 +27,7 @@ CHOICES = {
     "rows": {"bits": 4},
     "codebook": {"bits": 3, "grid": "codebook", "granularity": "tensor"},
     "words": {"bits": 2, "grid": "ternary", "granularity": "tensor", "embedding_granularity": "row"},
-    "buckets": {"bits": 2, "grid": "affine", "granularity": "bucket", "bucket": 5},
+    "buckets": {"bits": 2, "grid": "affine", "granularity": "bucket", "granularity__size": 5},
 }
 
 
@@ -36,7 +36,7 @@ def narrow(**changes):
 
 
 def low(**changes):
-    return Quantize(**{"scheme": "weights", "targets": ("embedding",), **changes})
+    return quantize(**{"scheme": "weights", "targets": ("embedding",), **changes})
 
 
 def embedding_of(model):
@@ -47,10 +47,10 @@ def unpacked(model, packed):
     """Put the numbers of the packed embedding, and of the softmax tied to it, into a float model in place."""
     table, softmax = embedding_of(packed), adapter_for(packed).output_projection(packed)
     with torch.no_grad():
-        embedding_of(model).table.weight.copy_(table.table.dequantized())
-        embedding_of(model).projection.weight.copy_(table.projection.dequantized())
-        if isinstance(softmax, LowBitFactorizedLinear):
-            adapter_for(model).output_projection(model).first.copy_(softmax.first.dequantized())
+        embedding_of(model).table.weight.copy_(table.table.dense())
+        embedding_of(model).projection.weight.copy_(table.projection.dense())
+        if isinstance(softmax, ProductLinear):
+            adapter_for(model).output_projection(model).first.copy_(softmax.first.dense())
 
 
 def coded_bytes(*layers):
@@ -64,13 +64,13 @@ def test_a_packed_model_is_the_float_model_of_the_same_numbers_and_survives_the_
     lab = make_lab()
     thin = narrow().compress(tiny_bert(), lab)
     packed = low(**CHOICES[choice]).compress(thin, lab)
-    assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(packed), ProductEmbedding)
     assert isinstance(embedding_of(thin), FactorizedEmbedding)
     before = logits_of(thin)
     unpacked(thin, packed)
     assert torch.equal(logits_of(packed), logits_of(thin))
     assert not torch.equal(logits_of(packed), before)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in packed.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
@@ -83,7 +83,7 @@ def test_its_bytes_on_disk_are_those_of_the_packed_parts(choice, make_lab, tiny_
     thin = narrow().compress(tiny_bert(), lab)
     packed = low(**CHOICES[choice]).compress(thin, lab)
     for name, model in (("thin", thin), ("packed", packed)):
-        save(model, tmp_path / name, tokenizer=tokenizer, made={})
+        save(model, tmp_path / name, tokenizer=tokenizer)
     before, after = (sum(read_container(tmp_path / name).bytes_by_dtype.values()) for name in ("thin", "packed"))
     layer = embedding_of(packed)
     assert before - after == 4 * RANK * (100 + 32) - coded_bytes(layer.table, layer.projection)
@@ -118,12 +118,12 @@ def test_a_tied_softmax_shares_the_packed_table_here_and_on_disk(make, read, mak
     packed = low(bits=4, targets=("softmax", "embedding")).compress(thin, lab)
     unpacked(thin, packed)
     torch.testing.assert_close(read(packed), read(thin), rtol=0, atol=1e-5)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     assert torch.equal(read(again), read(packed))
     for model in (packed, again):
         softmax = adapter_for(model).output_projection(model)
-        assert isinstance(softmax, LowBitFactorizedLinear)
+        assert isinstance(softmax, ProductLinear)
         assert softmax.second.weight is embedding_of(model).table.weight
         assert not any(isinstance(module, FactorizedEmbedding) for module in model.modules())
 
@@ -136,11 +136,11 @@ def test_factorizing_then_integers_then_packing_the_embedding_go_together(
     lab, model, sizes = make_lab(), tiny_bert(), []
     for name in order:
         model = stages[name].compress(model, lab)
-        save(model, tmp_path / name, tokenizer=tokenizer, made={})
+        save(model, tmp_path / name, tokenizer=tokenizer)
         sizes.append((tmp_path / name / "model.safetensors").stat().st_size)
         assert torch.equal(logits_of(load(tmp_path / name).model), logits_of(model))
     assert sizes[0] > sizes[1] > sizes[2]
-    assert isinstance(embedding_of(model), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(model), ProductEmbedding)
     assert all(type(layer) is Int8Linear for layer in adapter_for(model).linears(model).values())
 
 
@@ -153,7 +153,7 @@ def test_sharing_goes_before_and_after(first, make_lab, tiny_bert, logits_of):
     packed = low(bits=4, targets=(*ROLES, "embedding")).compress(model, lab)
     layers = adapter_for(packed).layers(packed)
     assert all(layer is layers[0] for layer in layers)
-    assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(packed), ProductEmbedding)
     assert sum(isinstance(module, LowBitLinear) for module in packed.modules()) == 6 + 1
     assert torch.isfinite(logits_of(packed)).all()
 
@@ -178,20 +178,20 @@ def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, 
 
 def test_the_rest_of_a_model_holds_its_factorized_embedding_too(make_lab, tiny_bert, logits_of):
     lab = make_lab()
-    packed = low(bits=8, targets=ROLES, rest=True).compress(narrow().compress(tiny_bert(), lab), lab)
-    assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
+    packed = low(bits=8, targets=ROLES, scheme__rest=True).compress(narrow().compress(tiny_bert(), lab), lab)
+    assert isinstance(embedding_of(packed), ProductEmbedding)
     assert torch.isfinite(logits_of(packed)).all()
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"bits": 4, "activation_bits": 8}, "is factorized, and its inner activations cannot be rounded"),
-        ({"bits": 2, "grid": "ternary", "split": True}, "is factorized, and only whole matrices are split"),
+        ({"bits": 4, "scheme__activation_bits": 8}, "is factorized, and its inner activations cannot be rounded"),
+        ({"bits": 2, "grid": "ternary", "scheme__split": True}, "is factorized, and only whole matrices are split"),
         (
             {
-                "scheme": "operands", "targets": ROLES, "activation_bits": 8, "activation_grid": "interval",
-                "activation_span": "fixed", "activation_range": "moving-average",
+                "scheme": "operands", "targets": ROLES, "activation_range": "moving-average",
+                "scheme__activation_bits": 8, "scheme__activation_grid": "interval", "scheme__activation_span": "fixed",
             },
             "is factorized, and its inner activations have no range",
         ),
@@ -207,5 +207,5 @@ def test_what_does_not_go_with_two_factors_is_refused(changes, says, make_lab, t
 def test_packing_it_twice_is_refused(make_lab, tiny_bert):
     lab = make_lab()
     packed = low(bits=4).compress(narrow().compress(tiny_bert(), lab), lab)
-    with pytest.raises(MethodError, match="LowBitFactorizedEmbedding, not a dense table"):
+    with pytest.raises(MethodError, match="ProductEmbedding, not a dense table"):
         low(bits=4).compress(packed, lab)

@@ -21,7 +21,7 @@ def normal(*shape, seed=0, scale=0.04):
 
 
 def quantizer(**changes):
-    return make_quantizer(**{"groups": 7, "bucket": 10, "percentile": 99.0, "clip": 0.05, **changes})
+    return make_quantizer(**{"count": 7, "size": 10, "percent": 99.0, "end": 0.05, **changes})
 
 
 def coded(values, bits, **changes):
@@ -92,7 +92,7 @@ def test_an_interval_ends_at_the_least_and_the_largest_weight_of_each_group(bits
 def test_more_groups_leave_less_error():
     values = normal(768, 96) * torch.linspace(0.5, 2, 768)[torch.randperm(768, generator=torch.Generator())][:, None]
     errors = [
-        float((coded(values, 3, grid="interval", granularity="groups", groups=count).values() - values).norm())
+        float((coded(values, 3, grid="interval", granularity="groups", count=count).values() - values).norm())
         for count in (128, 12, 1)
     ]
     assert errors == sorted(errors)

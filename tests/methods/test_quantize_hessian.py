@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from made_pruning import lab_of, made
+from made_quantizers import quantize
 from torch import nn
 
 from bench.base.errors import MethodError
 from bench.layers.low_bit import LowBitLinear
 from bench.methods.quantize.hessian import DENSE, Curvature, allocate, curvature, top_eigenvalue
-from bench.methods.quantize.quantize import Quantize
 
 
 def hessian(loss, weights):
@@ -118,19 +118,19 @@ def test_a_budget_below_the_fewest_bits_is_refused():
 
 
 def mixed(**changes):
-    plain = {"scheme": "weights", "allocation": "hessian", "choices": (2, 4), "shards": 2}
-    return Quantize(**{**plain, "examples": 8, **changes})
+    plain = {"scheme": "weights", "allocation": "hessian", "allocation__widths": (2, 4), "allocation__shards": 2}
+    return quantize(**{**plain, "examples": 8, **changes})
 
 
-@pytest.mark.parametrize("budget", [{"average_bits": 3.0}, {"size_share": 0.135}])
+@pytest.mark.parametrize("budget", [{"allocation__average_bits": 3.0}, {"allocation__size_share": 0.135}])
 @pytest.mark.parametrize("per", ["layer", "matrix"])
 def test_layers_get_bits_by_their_curvature_within_the_budget(make_lab, tiny_bert, per, budget):
     model = tiny_bert()
-    packed = mixed(per=per, **budget).compress(model, make_lab())
+    packed = mixed(allocation__per=per, **budget).compress(model, make_lab())
     layers = {name: module for name, module in packed.named_modules() if isinstance(module, LowBitLinear)}
     assert {layer.coding.bits for layer in layers.values()} == {2, 4}
     count = sum(layer.in_features * layer.out_features for layer in layers.values())
-    if "average_bits" in budget:
+    if "allocation__average_bits" in budget:
         spent = sum(layer.in_features * layer.out_features * layer.coding.bits for layer in layers.values())
         assert spent <= 3.0 * count
     else:
@@ -146,7 +146,7 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
     model = tiny_bert(layers=2)
     before = state_of(model)
     blocks = {str(index): list(layer.attention.parameters()) for index, layer in enumerate(model.bert.encoder.layer)}
-    work = mixed(average_bits=3.0).work(model, make_lab())
+    work = mixed(allocation__average_bits=3.0).work(model, make_lab())
     found = [curvature(blocks, work, shards=2, iterations=20) for _ in range(2)]
     assert found[0] == found[1]
     assert all(len(each.eigenvalues) == 2 and each.omega > 0 for each in found[0].values())
@@ -157,18 +157,18 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
 def test_an_eigenvalue_that_does_not_converge_names_its_layer(make_lab, tiny_bert, monkeypatch):
     monkeypatch.setattr("bench.methods.quantize.hessian.TOLERANCE", 1e-30)
     with pytest.raises(MethodError, match=r"Raise `iterations`\. It was that of bert\.encoder\.layer\.0"):
-        mixed(average_bits=3.0, iterations=1).compress(tiny_bert(), make_lab())
+        mixed(allocation__average_bits=3.0, allocation__iterations=1).compress(tiny_bert(), make_lab())
 
 
 def test_a_recurrent_network_has_curvature_too(make_lab):
     model = made("bench-lstm-lm")
-    work = mixed(average_bits=3.0).work(model, lab_of("bench-lstm-lm", make_lab))
+    work = mixed(allocation__average_bits=3.0).work(model, lab_of("bench-lstm-lm", make_lab))
     blocks = {"all": [parameter for parameter in model.parameters() if parameter.dim() == 2]}
     assert curvature(blocks, work, shards=2, iterations=20)["all"].omega > 0
 
 
 def test_more_shards_than_examples_and_budgets_for_nothing_are_refused(make_lab, tiny_bert):
     with pytest.raises(MethodError, match="4 training examples do not make 5 shards"):
-        mixed(average_bits=3.0, shards=5, examples=4).compress(tiny_bert(), make_lab())
+        mixed(allocation__average_bits=3.0, allocation__shards=5, examples=4).compress(tiny_bert(), make_lab())
     with pytest.raises(MethodError, match="no target is inside one"):
-        mixed(average_bits=3.0, targets=("embedding",)).compress(tiny_bert(), make_lab())
+        mixed(allocation__average_bits=3.0, targets=("embedding",)).compress(tiny_bert(), make_lab())

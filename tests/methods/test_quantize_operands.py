@@ -8,7 +8,7 @@ import pytest
 import torch
 from families import FAMILIES
 from made_pruning import lab_of, made
-from made_quantizers import make_quantizer
+from made_quantizers import make_quantizer, quantize
 from pydantic import ValidationError
 from torch import nn
 
@@ -16,8 +16,7 @@ from bench.artifacts.artifact import load, save, size_bytes
 from bench.base.errors import MethodError
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.rounded_attention import OPERANDS, AttentionRounding
-from bench.layers.rounded_norm import PARTS, RoundedNorm
+from bench.layers.rounded import OPERANDS, PARTS, AttentionRounding, RoundedNorm
 from bench.measures.computation.trace import trace
 from bench.methods.base.method import METHODS
 from bench.methods.factorize.factorize import Factorize
@@ -34,16 +33,16 @@ TRANSFORMERS = ("marian", "encoder-decoder", *FAMILIES)
 CHOICES = {
     "scheme": "operands",
     "grid": "interval",
-    "activation_bits": 8,
-    "activation_grid": "interval",
-    "activation_span": "fixed",
+    "scheme__activation_bits": 8,
+    "scheme__activation_grid": "interval",
+    "scheme__activation_span": "fixed",
     "activation_range": "moving-average",
-    "activation_momentum": 0.9,
+    "activation_range__momentum": 0.9,
 }
 
 
 def fully(**changes):
-    return Quantize(**{**CHOICES, **changes})
+    return quantize(**{**CHOICES, **changes})
 
 
 def quantized(name, make_lab, *, model=None, **changes):
@@ -119,7 +118,7 @@ def test_so_they_did_in_every_step_of_writing_a_translation(make_lab, model_of):
 def _float_linear(model, name):
     layer = model.get_submodule(name)
     dense = nn.Linear(layer.in_features, layer.out_features)
-    dense.weight.data, dense.bias.data = layer.dequantized(), layer.bias.clone()
+    dense.weight.data, dense.bias.data = layer.dense(), layer.bias.clone()
     replace_module(model, name, nn.Sequential(layer.inputs, dense))
 
 
@@ -214,7 +213,7 @@ def test_a_range_a_row_errs_at_most_as_much_as_one_for_the_matrix(make_lab, mode
 
 @pytest.mark.parametrize(("name", "budget"), [("marian", 1.0), ("marian", 0.0), ("bert", 1.0)])
 def test_the_packed_model_gives_what_the_trained_one_gave_in_evaluation(name, budget, make_lab):
-    method, model = fully(budget=budget, delay=0.3), made(name)
+    method, model = fully(budget=budget, scheme__delay=0.3), made(name)
     lab = lab_of(name, make_lab, model=model)
     work = method.work(copy_model(model), lab)
     sites = every_site(work)
@@ -266,7 +265,7 @@ def test_pruned_weights_stay_zero_through_training_and_biases_stay_floats(make_l
     for budget in (0.0, 1.0):
         packed = quantized("marian", make_lab, model=model, budget=budget)
         for name, mask in masks.items():
-            values = packed.get_submodule(name).dequantized()
+            values = packed.get_submodule(name).dense()
             assert (values[mask] == 0).all()
             assert (values[~mask] != 0).float().mean() > 0.95
             assert packed.get_submodule(name).bias.dtype == torch.float32
@@ -279,8 +278,8 @@ def test_pruned_weights_stay_zero_through_training_and_biases_stay_floats(make_l
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_it_survives_the_disk_bit_for_bit_and_is_smaller(name, make_lab, model_of, tmp_path, tokenizer):
     model, inputs = model_of(name), inputs_of(name, make_lab)
-    save(model, tmp_path / "small", tokenizer=tokenizer, made={})
-    save(made(name), tmp_path / "float", tokenizer=tokenizer, made={})
+    save(model, tmp_path / "small", tokenizer=tokenizer)
+    save(made(name), tmp_path / "float", tokenizer=tokenizer)
     again = load(tmp_path / "small").model
     assert torch.equal(logits(again, inputs), logits(model, inputs))
     stored = (tmp_path / "small" / "model.safetensors").stat().st_size
@@ -342,10 +341,10 @@ def test_what_has_no_reachable_products_is_refused(make_lab):
     ("changes", "match"),
     [
         ({"targets": ("query",)}, "leave targets out"),
-        ({"rest": True}, "rest belongs to quantization scheme 'weights', found 'operands'"),
-        ({"activation_bits": None}, "give activation_bits"),
-        ({"activation_span": "call"}, "give activation_bits"),
-        ({"activation_range": "min-max"}, "activation_momentum belongs to range 'moving-average'"),
+        ({"scheme__rest": True}, "It is an argument of quantization scheme 'weights'"),
+        ({"scheme__activation_bits": None}, "give activation_bits"),
+        ({"scheme__activation_span": "call"}, "give activation_bits"),
+        ({"activation_range": "min-max"}, "It is an argument of range 'moving-average'"),
     ],
 )
 def test_other_choices_are_refused_before_anything_runs(changes, match):
@@ -356,9 +355,9 @@ def test_other_choices_are_refused_before_anything_runs(changes, match):
 def test_the_recipe_claims_bytes_and_no_time():
     (stage,) = load_recipe("fullyqt").stages
     method = METHODS.get(stage.method)(**stage.arguments)
-    assert method == fully(budget=method.budget, delay=method.delay)
+    assert method == fully(budget=method.budget, scheme__delay=method.scheme.delay)
     assert method.saving() == {"bytes"}
-    assert method.budget > method.delay > 0
+    assert method.budget > method.scheme.delay > 0
 
 
 def test_training_that_fails_leaves_no_rounded_weights_in_front(make_lab, monkeypatch):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_quantizers import quantize
 from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save, size_bytes
 from bench.base.errors import MethodError, ModelError
+from bench.layers.composite import ProductLinear
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.measures.computation.theory import resident_bytes
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, embedding_parameters, nonzero, stored_parameters
 from bench.measures.storage.size import read_container
+from bench.measures.storage.theory import resident_bytes
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
@@ -26,9 +27,9 @@ ALL = (*ROLES, "embedding")
 CHOICES = {
     "four bits": {"bits": 4},
     "gobo": {"bits": 3, "grid": "codebook", "granularity": "tensor"},
-    "groups": {"bits": 3, "grid": "interval", "granularity": "groups", "groups": 12},
+    "groups": {"bits": 3, "grid": "interval", "granularity": "groups", "granularity__count": 12},
     "heads": {"bits": 2, "grid": "affine", "granularity": "head"},
-    "buckets": {"bits": 2, "granularity": "bucket", "bucket": 10},
+    "buckets": {"bits": 2, "granularity": "bucket", "granularity__size": 10},
     "ternary": {"bits": 2, "grid": "ternary", "granularity": "tensor", "embedding_granularity": "row"},
     "binary": {"bits": 1, "grid": "binary"},
     "shifts": {"bits": 8, "grid": "power-of-two", "range": "square-error"},
@@ -36,7 +37,7 @@ CHOICES = {
 
 
 def low(**changes):
-    return Quantize(**{"scheme": "weights", "targets": ALL, **changes})
+    return quantize(**{"scheme": "weights", "targets": ALL, **changes})
 
 
 def packed_layers(model):
@@ -54,7 +55,7 @@ def test_a_packed_model_equals_the_float_model_of_the_same_numbers(choice, make_
     fake = tiny_bert()
     with torch.no_grad():
         for name, layer in layers.items():
-            fake.get_submodule(name).weight.copy_(layer.dequantized())
+            fake.get_submodule(name).weight.copy_(layer.dense())
     torch.testing.assert_close(logits_of(packed), logits_of(fake), rtol=0, atol=1e-5)
     assert not torch.equal(logits_of(packed), logits_of(model))
 
@@ -64,7 +65,7 @@ def test_packed_weights_survive_the_disk_to_the_bit_and_take_the_bytes_of_the_fo
     choice, make_lab, tiny_bert, logits_of, tokenizer, tmp_path
 ):
     packed = low(**CHOICES[choice]).compress(tiny_bert(), make_lab())
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     again = load(tmp_path / "a").model
     for name, tensor in packed.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
@@ -85,7 +86,7 @@ def test_lower_widths_make_smaller_files(make_lab, tiny_bert, tokenizer, tmp_pat
     sizes = []
     for bits in (8, 4, 3, 2):
         packed = low(bits=bits, granularity="tensor").compress(tiny_bert(), make_lab())
-        save(packed, tmp_path / str(bits), tokenizer=tokenizer, made={})
+        save(packed, tmp_path / str(bits), tokenizer=tokenizer)
         sizes.append(size_bytes(tmp_path / str(bits)))
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) == 4
@@ -102,7 +103,7 @@ def test_parameters_and_multiply_adds_are_those_of_the_dense_model_and_no_narrow
     assert elements(stored_parameters(packed)) == elements(stored_parameters(model))
     assert elements(embedding_parameters(packed)) == elements(embedding_parameters(model))
     ternary = low(**CHOICES["ternary"]).compress(model, make_lab())
-    zeros = sum(int((layer.dequantized() == 0).sum()) for layer in packed_layers(ternary).values())
+    zeros = sum(int((layer.dense() == 0).sum()) for layer in packed_layers(ternary).values())
     missing = elements(stored_parameters(ternary)) - nonzero(stored_parameters(ternary))
     assert zeros > 0
     assert missing - zeros == sum(int((t == 0).sum()) for t in model.state_dict().values()) - 32  # padding's row
@@ -165,12 +166,12 @@ def test_both_factors_of_a_factorized_matrix_are_packed(make_lab, tiny_bert, log
     for name, layer in adapter_for(thin).linears(thin).items():
         found = adapter_for(packed).linears(packed)[name]
         assert isinstance(layer, FactorizedLinear)
-        assert isinstance(found, LowBitFactorizedLinear)
+        assert isinstance(found, ProductLinear)
         for mine, its in ((found.first, layer.first), (found.second, layer.second)):
             half = mine.coding.cells.whole(mine.scale) / 2 * (1 + 1e-5)
-            assert ((mine.dequantized() - its).abs() <= half).all()
+            assert ((mine.dense() - its).abs() <= half).all()
     torch.testing.assert_close(logits_of(packed), logits_of(thin), rtol=0, atol=0.03)
-    save(packed, tmp_path / "a", tokenizer=tokenizer, made={})
+    save(packed, tmp_path / "a", tokenizer=tokenizer)
     assert torch.equal(logits_of(load(tmp_path / "a").model), logits_of(packed))
 
 
@@ -181,7 +182,7 @@ def test_pruned_weights_stay_zero_in_symmetric_grids(make_lab, tiny_bert):
         packed = low(**{**CHOICES[choice], "targets": ROLES}).compress(pruned, lab)
         for name, linear in adapter_for(pruned).linears(pruned).items():
             layer = adapter_for(packed).linears(packed)[name]
-            assert (layer.dequantized()[linear.weight == 0] == 0).all()
+            assert (layer.dense()[linear.weight == 0] == 0).all()
             assert (linear.weight == 0).any()
 
 
@@ -209,16 +210,20 @@ def test_a_role_that_the_model_lacks_is_refused(make_lab, tiny_bert):
         ({"scheme": "static", "granularity": "tensor"}, "take granularity = 'row' only"),
         ({"targets": ("embedding",)}, "give scheme 'weights' for tables"),
         ({"scheme": "weights", "allocation": "hessian"}, "takes one of average_bits and size_share"),
-        ({"scheme": "weights", "average_bits": 2.5}, "average_bits belongs to bit allocation 'hessian', found"),
+        ({"scheme": "weights", "allocation__average_bits": 2.5}, "It is an argument of bit allocation 'hessian'"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(arguments, says):
     with pytest.raises(ValidationError, match=says):
-        Quantize(**arguments)
+        quantize(**arguments)
 
 
-def test_the_keys_of_stored_artifacts_are_as_they_were():
-    assert Quantize().model_dump() == {"scheme": "dynamic", "bits": 8, "targets": ROLES}
+def test_keys_of_stored_artifacts_name_only_what_differs_from_the_defaults():
+    assert Quantize().stated() == Quantize(scheme="dynamic", bits=8, targets=ROLES, grid="symmetric").stated() == {}
+    assert Quantize(range={"name": "percentile", "percent": 99.9}, scheme="weights").stated() == {
+        "scheme": "weights",
+        "range": "percentile",
+    }
 
 
 @pytest.mark.parametrize("name", ["gobo", "hawq"])

@@ -9,10 +9,11 @@ import torch
 from families import FAMILIES, make, outputs, same_outputs
 
 from bench.artifacts.artifact import load, save
+from bench.artifacts.manifest import Manifest
 from bench.base.errors import MethodError
-from bench.measures.computation.theory import theoretical_bytes
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, stored_parameters
+from bench.measures.storage.theory import theoretical_bytes
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize
@@ -89,7 +90,7 @@ def test_the_mean_of_a_part_is_over_the_layers_that_share_it(share):
 @pytest.mark.parametrize("arguments", [{"parts": "attention"}, {"map": "sandwich", "parts": "attention+ffn"}])
 def test_shared_parts_are_stored_once_and_shared_after_loading(share, family, arguments, tokenizer, tmp_path):
     shared = share(make(family), **arguments)
-    save(shared, tmp_path / "artifact", tokenizer=tokenizer, made={"title": family})
+    save(shared, tmp_path / "artifact", tokenizer=tokenizer, made=Manifest(title=family))
     loaded = load(tmp_path / "artifact").model
     assert same_outputs(loaded, shared)
     assert parameters(loaded) == parameters(shared)
@@ -150,7 +151,7 @@ def test_factorizing_after_sharing_factorizes_each_stored_matrix_once(share, mak
     sizes = [(module.weight.shape) for module in adapter_for(shared).linears(shared).values()]
     saved = sum(out * width - 4 * (out + width) for out, width in sizes)
     assert parameters(shared) - parameters(product) == saved > 0
-    save(product, tmp_path / "artifact", tokenizer=tokenizer, made={"title": "both"})
+    save(product, tmp_path / "artifact", tokenizer=tokenizer, made=Manifest(title="both"))
     loaded = load(tmp_path / "artifact").model
     assert same_outputs(loaded, product)
     assert parameters(loaded) == parameters(product)
@@ -166,7 +167,7 @@ def test_quantizing_after_sharing_stores_each_matrix_once_in_a_byte_a_weight(
     matrices = adapter_for(shared).linears(shared).values()
     saved = sum(3 * module.weight.numel() - 4 * module.out_features for module in matrices)  # less a scale a channel
     assert theoretical_bytes(shared) - theoretical_bytes(packed) == saved
-    save(packed, tmp_path / "artifact", tokenizer=tokenizer, made={"title": "both"})
+    save(packed, tmp_path / "artifact", tokenizer=tokenizer, made=Manifest(title="both"))
     loaded = load(tmp_path / "artifact").model
     assert same_outputs(loaded, packed)
     assert theoretical_bytes(loaded) == theoretical_bytes(packed)

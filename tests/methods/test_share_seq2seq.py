@@ -11,6 +11,7 @@ from made_seq2seq import batch, logits, made_bert2bert, made_marian, parameters
 from pydantic import ValidationError
 
 from bench.artifacts.artifact import WEIGHTS, load, save
+from bench.artifacts.manifest import Manifest
 from bench.base.errors import MethodError
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import stored_parameters
@@ -290,7 +291,7 @@ def test_what_is_shared_is_stored_once_and_still_shared_and_bit_equal_after_load
     from safetensors import safe_open
 
     shared = share(BUILT[family](), **EVERY[name])
-    save(shared, tmp_path / "artifact", tokenizer=tokenizer, made={"title": name})
+    save(shared, tmp_path / "artifact", tokenizer=tokenizer, made=Manifest(title=name))
     loaded = load(tmp_path / "artifact").model
     assert torch.equal(logits(loaded), logits(shared))
     assert parameters(loaded) == parameters(shared)

@@ -96,7 +96,7 @@ def test_a_model_without_any_head_or_neuron_keeps_its_biases_and_counts_no_layer
     ledger = trace(small, one_example(name))
     assert ledger.uncounted == {}
     assert not any("layer" in path for path in ledger.by_module(9))
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     assert distance(artifact.load(tmp_path / "small").model, small, name) == 0
 
 
@@ -105,7 +105,7 @@ def test_a_shrunk_model_is_saved_and_loaded_bit_for_bit_in_the_bytes_of_its_tens
     model = masked(made(name))
     small = shrink(model)
     for one, folder in ((model, "masked"), (small, "small")):
-        artifact.save(one, tmp_path / folder, tokenizer=tokenizer, made={})
+        artifact.save(one, tmp_path / folder, tokenizer=tokenizer)
     again = artifact.load(tmp_path / "small").model
     assert all(torch.equal(*pair) for pair in zip(outputs(again, name), outputs(small, name), strict=True))
     assert artifact.size_bytes(tmp_path / "small") < artifact.size_bytes(tmp_path / "masked")

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from bench.artifacts import artifact
 from bench.base.errors import MethodError
-from bench.methods.shrink.layers import every_other
-from bench.methods.shrink.shrink import Shrink
+from bench.methods.shrink.shrink import Shrink, every_other
 from bench.models.adapter import adapter_for
 
 
@@ -35,7 +34,7 @@ def test_it_is_the_given_model_running_only_the_layers_that_stay(
     small = shrink(made(name), **arguments)
     assert adapter_for(small).depth(small) == 2
     assert distance(small, passing(made(name), "encoder", left_out), name) == 0
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     assert distance(artifact.load(tmp_path / "small").model, small, name) == 0
 
 
@@ -46,7 +45,7 @@ def test_a_decoder_without_its_first_layer_writes_the_same_with_and_without_a_ca
     oracle = passing(made(name), "decoder", [number for number in range(layers) if number != 1])
     assert distance(small, oracle, name) == 0
     assert adapter_for(small).depth(small, "encoder") == 2
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     loaded = artifact.load(tmp_path / "small").model
     options = {"input_ids": torch.arange(5, 12)[None], "max_new_tokens": 6, "do_sample": False, "num_beams": 2}
     written = [one.generate(**options, use_cache=use) for one in (small, loaded) for use in (True, False)]

@@ -64,7 +64,7 @@ def test_what_was_shared_stays_shared_and_is_shrunk_once(name, how, emptied, shr
     before, after = (set(_uses(one)) for one in (model, small))
     assert after
     assert after <= before
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     again = artifact.load(tmp_path / "small").model
     assert distance(again, small, name) == 0
     assert parameters(again) == parameters(small)
@@ -116,13 +116,13 @@ def test_factorized_layers_lose_rows_and_columns_of_their_factors(name, shrink, 
     }
     assert layers["ffn_out"].rank == 19
     assert all(type(layer) is FactorizedLinear for layer in layers.values())
-    artifact.save(small, tmp_path / "small", tokenizer=tokenizer, made={})
+    artifact.save(small, tmp_path / "small", tokenizer=tokenizer)
     assert distance(artifact.load(tmp_path / "small").model, small, name) == 0
 
 
 def test_an_attention_of_another_form_has_no_heads_and_its_mlp_is_shrunk(shrink, make_lab):
     model = made("distilbert")
-    method = Factorize(solver="block-term", rank=4, length=9, budget=0, targets=ROLES[:4])
+    method = Factorize(solver={"name": "block-term", "length": 9}, rank=4, budget=0, targets=ROLES[:4])
     replaced = method.compress(model, make_lab(model))
     small = shrink(masked(replaced, {(0, "ffn"): range(10, 20)}))
     assert sum(isinstance(module, BlockTermAttention) for module in small.modules()) == 4

@@ -9,6 +9,7 @@ from families import FAMILIES, make, same_state, state
 from torch import nn
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import MethodError, ModelError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
@@ -18,7 +19,6 @@ from bench.models.adapter import adapter_for
 from bench.models.heads import HEADS, from_config, head_of
 from bench.models.modules import copy_model, replace_module
 from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, ROLES
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 STACKS = {
@@ -118,7 +118,7 @@ class TestEveryArchitecture:
     def test_it_survives_saving_bit_for_bit(self, name, tmp_path, tokenizer):
         model = make_model(name)
         before = state(model)
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
         loaded = artifact.load(tmp_path / "a").model
         assert type(loaded) is type(model)
         assert not loaded.training
@@ -128,7 +128,7 @@ class TestEveryArchitecture:
 
     def test_what_is_tied_stays_tied_after_loading(self, name, tmp_path, tokenizer):
         model = make_model(name)
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
         loaded = artifact.load(tmp_path / "a").model
         count = sum(parameter.numel() for parameter in model.parameters())
         assert sum(parameter.numel() for parameter in loaded.parameters()) == count
@@ -168,7 +168,7 @@ class TestEveryArchitecture:
         found = trace(model, inputs)
         assert found.coverage == 1.0
         assert found.macs < dense
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
         assert same_run(model, artifact.load(tmp_path / "a").model, name)
 
     def test_a_gradient_reaches_every_parameter_that_trains(self, name):
@@ -209,7 +209,7 @@ class TestEveryStack:
         assert runs(model, name, stack) == [id(stored[index]) for index in order]
         assert adapter.depth(model, stack) == len(order)
         assert {each: adapter.layers(model, each) for each in others} == others
-        artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+        artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
         loaded = artifact.load(tmp_path / "a").model
         assert same_run(model, loaded, name)
         assert len(set(adapter.layers(loaded, stack))) == len(set(order))

@@ -9,9 +9,9 @@ import torch
 from families import same_outputs, same_state, state
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source
 from bench.models.wordpieces import SPECIAL, train_tokenizer
 
 TEXTS = ["The film was good.", "the Plot was not good, it was great!", "an actor's story"]
@@ -96,7 +96,7 @@ def test_depth_and_head_follow_the_arguments():
 def test_the_demo_model_survives_saving(tmp_path):
     tokenizer = train_tokenizer(TEXTS, size=90, max_length=16)
     model = build(tokenizer)
-    artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     loaded = artifact.load(tmp_path / "a")
     assert same_outputs(model, loaded.model)
     assert loaded.tokenizer("the film", "ж good").data == tokenizer("the film", "ж good").data

@@ -7,9 +7,9 @@ import torch
 from families import make
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 FAMILIES = ("bert", "roberta", "electra")
@@ -104,7 +104,7 @@ def test_decoding_starts_with_the_class_token_and_ends_with_the_separator(checkp
 
 def test_an_artifact_of_it_is_a_source_again(checkpoint, tmp_path, tokenizer):
     built = build(checkpoint("bert")[1])
-    artifact.save(built, tmp_path / "a", tokenizer=tokenizer, made={})
+    artifact.save(built, tmp_path / "a", tokenizer=tokenizer)
     again = build(open_source(str(tmp_path / "a")), seed=5)
     assert all(torch.equal(tensor, built.state_dict()[name]) for name, tensor in again.state_dict().items())
 

@@ -10,9 +10,10 @@ import torch
 from families import FAMILIES, make, same_outputs, same_state, state
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source, spread
+from bench.models.source import spread
 from bench.models.tokenizer import write_tokenizer
 
 
@@ -157,7 +158,7 @@ def test_the_fingerprint_follows_weights_and_configuration(checkpoint):
 def test_an_artifact_is_a_source(tmp_path, tokenizer):
     model = make("bert", labels=2)
     model.config.id2label = {0: "a", 1: "b"}
-    digest = artifact.save(model, tmp_path / "a", tokenizer=tokenizer, made={})
+    digest = artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     source = open_source(str(tmp_path / "a"))
     assert (source.kind, source.fingerprint()) == ("artifact", digest)
     assert same_outputs(build(source), model)

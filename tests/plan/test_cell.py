@@ -1,16 +1,20 @@
 """The keys under which a cell is filed, and the names of its files."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from families import make
+from pydantic import Field
 
 from bench.base.errors import ModelError
+from bench.methods.base.method import METHODS
 from bench.models.tokenizer import write_tokenizer
 from bench.plan.cell import LONGEST, Conditions, plan
 from bench.plan.fit import Fit
 from bench.plan.recipes import load_recipe
-from bench.spec.suite import load_suite
+from bench.spec.setting import Measuring, Setting, Training
+from bench.spec.suite import Task, load_suite
 
 
 def cell_of(*, model="demo-bert", name=None, recipe="none", **changes):
@@ -31,7 +35,7 @@ def checkpoint(tmp_path):
     """A function that saves a tiny BERT whose tokenizer knows the demo's words, with or without segment ids."""
 
     def write(folder, *, segments=True):
-        from bench.models.source import open_source
+        from bench.artifacts.source import open_source
         from bench.tasks.data import load_data
 
         task = load_suite("demo").tasks[0]
@@ -95,3 +99,49 @@ def test_only_segment_ids_that_are_added_here_change_a_key(checkpoint, monkeypat
 def test_texts_that_do_not_fit_are_refused_when_the_run_is_planned(checkpoint):
     with pytest.raises(ModelError, match=r"task sentiment has max_length 65.*at most 64 tokens"):
         cell_of(model=str(checkpoint("m")), max_length=65)
+
+
+def test_an_argument_or_a_field_that_is_added_later_changes_no_key(monkeypatch):
+    class LaterTraining(Training):
+        later: int = 3
+
+    class LaterMeasuring(Measuring):
+        later: float = 0.5
+
+    class LaterSetting(Setting):
+        later: tuple[str, ...] = ("a",)
+        training: LaterTraining = LaterTraining()
+        measuring: LaterMeasuring
+
+    class LaterTask(Task):
+        later: str | None = None
+
+    class LaterPruning(METHODS.get("prune")):
+        later: dict[str, int] = Field({"a": 1})
+
+    before = cell_of(recipe="magnitude-pruning")
+    setting = LaterSetting(**before.suite.setting.model_dump())
+    tasks = [LaterTask(**task.model_dump()) for task in before.suite.tasks]
+    suite = before.suite.model_copy(update={"setting": setting, "tasks": tuple(tasks)})
+    monkeypatch.setitem(METHODS._plugins, "prune", LaterPruning)
+    monkeypatch.setattr("bench.spec.suite.Training", LaterTraining)
+    given = {"model": "demo-bert", "seeds": [0], "conditions": Conditions()}
+
+    def keys(suite, **arguments):
+        recipe = load_recipe("magnitude-pruning", arguments)
+        (cell,) = plan(suite, tasks=suite.tasks[:1], recipes=[recipe], **given)
+        return cell.suite.setting_id, cell.reference_key, cell.stage_keys, cell.key
+
+    after = keys(suite)
+    assert after == (before.suite.setting_id, before.reference_key, before.stage_keys, before.key)
+    assert keys(suite, later={"a": 2})[2] != after[2]
+    other = setting.model_copy(update={"training": LaterTraining(**{**setting.training.model_dump(), "later": 4})})
+    changed = keys(suite.model_copy(update={"setting": other}))
+    assert all(one != another for one, another in zip(changed, after, strict=True))
+
+
+def test_a_title_changes_no_key():
+    before = cell_of()
+    task = before.task.model_copy(update={"title": "Another title"})
+    assert replace(before, task=task).key == before.key
+    assert replace(before, task=task.model_copy(update={"labels": ("b", "a")})).key != before.key

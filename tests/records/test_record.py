@@ -158,25 +158,60 @@ def test_flat_arguments_of_version_2_are_tables_of_their_choices_and_nothing_els
 
 
 @pytest.mark.parametrize(
-    ("name", "flat", "now"),
+    ("method", "name", "flat", "now"),
     [
         (
+            "prune",
             "movement-pruning[score_start=magnitude]",
             {"saliency": "movement", "schedule": "gradual", "score_start": "magnitude", "rounds": 1},
             {"saliency": {"name": "movement", "start": "magnitude"}, "schedule": "gradual"},
         ),
         (
+            "prune",
             "block[block=(8, 16),penalty_weight=0.5]",
             {"unit": "block", "block": [8, 16], "penalty": "group-lasso", "penalty_weight": 0.5},
             {"unit": {"name": "block", "size": [8, 16]}, "penalty": {"name": "group-lasso", "weight": 0.5}},
         ),
-        ("obd[1.examples=64]", {"saliency": "obd", "examples": 64}, {"saliency": {"name": "obd", "examples": 64}}),
-        ("plain[pooling=max]", {"pooling": "max"}, {"saliency": {"name": "magnitude", "pooling": "max"}}),
+        (
+            "quantize",
+            "q-bert[groups=12]",
+            {"scheme": "weights", "granularity": "groups", "groups": 12, "bits": 3, "activation_bits": 8},
+            {
+                "scheme": {"name": "weights", "activation_bits": 8},
+                "granularity": {"name": "groups", "count": 12},
+                "bits": 3,
+            },
+        ),
+        (
+            "quantize",
+            "static[percentile=99.0]",
+            {"scheme": "static", "activation_range": "percentile", "percentile": 99.0, "examples": 8, "choices": [2]},
+            {"scheme": "static", "activation_range": {"name": "percentile", "percent": 99.0}, "examples": 8},
+        ),
+        (
+            "quantize",
+            "hawq[1.choices=(3, 4)]",
+            {"allocation": "hessian", "choices": [3, 4], "average_bits": 3.5, "role_bits": {"embedding": 8}},
+            {"allocation": {"name": "hessian", "widths": [3, 4], "average_bits": 3.5}, "role_bits": {"embedding": 8}},
+        ),
+        (
+            "factorize",
+            "attention[cores=2]",
+            {"solver": "block-term", "cores": 2, "rank": 4},
+            {"solver": {"name": "block-term", "cores": 2}, "rank": 4},
+        ),
+        (
+            "prune",
+            "obd[1.examples=64]",
+            {"saliency": "obd", "examples": 64},
+            {"saliency": {"name": "obd", "examples": 64}},
+        ),
+        ("prune", "plain[pooling=max]", {"pooling": "max"}, {"saliency": {"name": "magnitude", "pooling": "max"}}),
     ],
 )
-def test_an_old_argument_goes_to_the_choice_that_took_it(name, flat, now):
-    assert nested("prune", flat) == now
-    key = renamed(name, [("prune", flat)]).partition("[")[2].partition("=")[0].removeprefix("1.")
+def test_an_old_argument_goes_to_the_choice_that_took_it(method, name, flat, now):
+    assert nested(method, flat) == now
+    key = renamed(name, [(method, flat)]).partition("[")[2].partition("=")[0].removeprefix("1.")
     choice, _, argument = key.partition(".")
     assert argument in now[choice]
 

@@ -13,16 +13,19 @@ import torch
 from typer.testing import CliRunner
 
 from bench.analysis.arguments import stated
-from bench.artifacts.artifact import load, read_manifest
+from bench.artifacts.artifact import load
+from bench.artifacts.manifest import read_manifest
 from bench.artifacts.store import Store
 from bench.base.errors import SuiteError, UnknownNameError
 from bench.cli import app
+from bench.engine.jobs import CompressJob, TrainJob
 from bench.engine.worker import compress, train_reference
 from bench.models.adapter import adapter_for
-from bench.plan.cell import Conditions, Job, plan, training_part
+from bench.plan.cell import Conditions, plan
 from bench.plan.recipes import expand, load_recipe, methods_of
-from bench.spec.suite import SUITES_DIR, fingerprint, load_suite, suite_names
+from bench.spec.suite import SUITES_DIR, fingerprint, flat, load_suite, suite_names
 from bench.tasks.data import load_data
+from bench.tasks.examples import write_data
 from bench.tasks.generated.generator import GENERATORS
 
 GENERATED = {"sst2": "sentiment", "stsb": "similarity", "captions-mlm": "sentiment"}
@@ -62,12 +65,13 @@ def made(cells, folder):
     """The artifact of every cell."""
     store = Store(folder)
     for cell in cells:
-        data = training_part(load_data(cell.train_task, data_dir=None), cell.train_task)
-        job = Job(cell=cell, store=folder, threads=1, alone=False, data=data)
+        data = store.path("data", cell.train_task.name)
+        write_data(data, load_data(cell.train_task, data_dir=None))
+        given = {"cell": cell, "store": folder, "data": data, "threads": 1, "alone": False}
         if not store.has(*cell.reference_place):
-            train_reference(job, lambda text, share: None)
+            train_reference(TrainJob(**given), lambda text, share: None)
         if not store.has(*cell.artifact_place):
-            compress(job, lambda text, share: None)
+            compress(CompressJob(**given), lambda text, share: None)
     return [load(store.path(*cell.artifact_place), device="cpu").model for cell in cells]
 
 
@@ -126,6 +130,10 @@ def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, 
         (
             {"rows": ["sparsity"], "columns": ["task"], "where": {"schedule.rewind": "never"}},
             r"findings\[2\]: no recipe of the suite has schedule.rewind=never",
+        ),
+        (
+            {"rows": ["rewind"], "columns": ["task"]},
+            r"findings\[2\]: 'rewind' is an argument of a choice: write schedule.rewind",
         ),
     ],
 )
@@ -200,12 +208,12 @@ def test_the_key_of_a_transfer_holds_the_other_tasks_data_and_training(tmp_path)
     assert keys(("stsb.evaluate_examples", 40))[:2] == before[:2]  # not trained on
 
 
-def test_a_recipe_that_looks_at_no_other_task_has_the_key_it_always_had():
+def test_the_key_of_a_recipe_that_looks_at_no_other_task_holds_its_stated_arguments_alone():
     suite = small("study-tickets")
     (cell,) = cells_of(suite, [load_recipe("magnitude-pruning")], tasks=[suite.task("sst2")])
-    (stage,) = cell.recipe.stages
+    (stage,), (method,) = cell.recipe.stages, methods_of(cell.recipe)
     assert cell.elsewhere == {}
-    assert cell.stage_keys == (fingerprint([cell.reference_key, stage.method, stage.arguments], 16),)
+    assert cell.stage_keys == (fingerprint([cell.reference_key, stage.method, method.stated()], 16),)
 
 
 def test_the_key_of_pruning_until_quality_falls_holds_the_metrics():
@@ -243,8 +251,8 @@ def test_a_cell_of_a_study_gives_an_artifact_that_is_pruned_as_asked(study, reci
     cells = cells_of(suite, [load_recipe(recipe, arguments)], tasks=[suite.task("sst2")])
     (model,) = made(cells, tmp_path)
     assert encoder_zeros(model).float().mean() == pytest.approx(arguments["sparsity"], abs=1e-3)
-    (stage,) = read_manifest(Store(tmp_path).path(*cells[0].artifact_place))["stages"]
-    assert arguments.items() <= stage["arguments"].items()
+    (stage,) = read_manifest(Store(tmp_path).path(*cells[0].artifact_place)).stages
+    assert arguments.items() <= flat(stage.arguments).items()
 
 
 def test_the_three_ways_of_see_differ_in_what_each_class_loses(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from bench.base.errors import DataError, UnknownNameError
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
-from bench.tasks.examples import Answer, Example, TaskData
+from bench.tasks.examples import Answer, Example, TaskData, read_data, write_data
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
 
 
@@ -118,3 +118,23 @@ def test_an_unknown_source_is_refused():
         UnknownNameError, match=r"tasks.made.data.source: no data source named 'gleu'. Did you mean 'glue'"
     ):
         load_data(task, data_dir=None)
+
+
+def test_data_are_read_as_they_were_written_down_to_their_fingerprint(tmp_path):
+    answers = (Answer("is", 5), Answer("it", 2))
+    every = (
+        Example(uid="0", text="t\N{SNOWMAN}\n", pair="a pair", label=1),
+        Example(uid="1", text="", label=1.0),
+        Example(uid="2", text="q", pair="so it is", answers=answers),
+        Example(uid="3", text="s", target="goal"),
+        Example(uid="4", text="hidden"),
+    )
+    data = TaskData(
+        splits={"train": every, "odd split": every[:1]}, origin="o", revision=None, generated=True, notes=("n", "m")
+    )
+    write_data(tmp_path / "x" / "examples.parquet", data)
+    read = read_data(tmp_path / "x" / "examples.parquet")
+    assert read == data
+    assert read.fingerprint() == data.fingerprint()  # which tells 1 from 1.0
+    part = read_data(tmp_path / "x" / "examples.parquet", ("odd split",))
+    assert (part.splits, part.notes) == ({"odd split": every[:1]}, ("n", "m"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from bench.base.errors import DataError, ModelError
 from bench.spec.suite import Task
-from bench.tasks.evaluate import Evaluator, predict
+from bench.tasks.evaluate import Evaluator, Remembered, predict
 from bench.tasks.examples import Answer, Example, TaskData
 
 WORDS = ("the", "film", "was", "good", "bad", "not", "very", "really", "awful", "great", "boring", "fun", "plot")
@@ -166,3 +167,22 @@ def test_hidden_labels_predict_but_do_not_score(tiny_bert, tokenizer):
 def test_an_unknown_split_is_refused_with_those_there_are(tiny_bert, tokenizer):
     with pytest.raises(DataError, match=r"no split 'test'. Found: validation"):
         evaluator(make_examples(4)).score(loaded(tiny_bert(), tokenizer), "test")
+
+
+def test_what_is_remembered_of_a_model_serves_another_evaluator_through_json(tiny_bert, tokenizer):
+    examples = make_examples(6)
+    first = evaluator(examples)
+    model = loaded(tiny_bert(), tokenizer)
+    said = first.predict(model, "validation")
+    first.predict(loaded(tiny_bert(seed=1), tokenizer, "b"), "validation")
+    counted = first.remember(("a", "layers", "validation"), lambda: {4: 6}, form=dict[int, int])
+    known = [Remembered(*each) for each in json.loads(json.dumps(first.known("a")))]
+    assert {tuple(each.key) for each in known} == {
+        ("a", "predictions", "validation", None),
+        ("a", "layers", "validation"),
+    }
+    second = Evaluator(task=make_task(), data=first.data, max_length=32, token_budget=256, device="cpu", known=known)
+    again = second.predict(loaded(None, None, "a"), "validation")  # nothing is asked of the model
+    assert np.array_equal(again.logits, said.logits)
+    assert second.remember(("a", "layers", "validation"), dict, form=dict[int, int]) == counted
+    assert sorted(second.known("a")) == sorted(first.known("a"))

@@ -9,8 +9,8 @@ import pytest
 from families import FAMILIES, make
 from made_sequences import joint_tokenizer
 
+from bench.artifacts.source import open_source
 from bench.base.errors import DataError
-from bench.models.source import open_source
 from bench.spec.setting import Training
 from bench.spec.suite import Task
 from bench.tasks.batching import IGNORED, collate
@@ -255,7 +255,7 @@ def test_every_architecture_goes_from_training_through_an_artifact_to_the_same_l
     assert output.weight is table.weight
     losses = said(model, tokenizer, examples)
     assert np.abs(losses[:, 0] - before[:, 0]).max() > 0.1
-    save(model, tmp_path / "made", tokenizer=tokenizer, made={})
+    save(model, tmp_path / "made", tokenizer=tokenizer)
     loaded = load(tmp_path / "made", device="cpu")
     assert np.array_equal(said(loaded.model, loaded.tokenizer, examples), losses)
     again = adapter_for(loaded.model)

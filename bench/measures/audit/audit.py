@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ArtifactError, ModelError
 from bench.measures.base.inputs import made_inputs
-from bench.measures.computation.theory import claimed_bytes
+from bench.measures.storage.theory import claimed_bytes
 from bench.spec.saving import Real, Saving, Stated
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ class Audit(NamedTuple):
 
     claimed: Stated
     real: Real
-
-    def stored(self) -> dict[str, Any]:
-        """The audit as JSON values for a manifest."""
-        halves = {"claimed": self.claimed, "real": self.real}
-        return {**{name: half.model_dump(mode="json") for name, half in halves.items()}, "unaudited": None}
 
 
 def audit(
@@ -60,14 +55,14 @@ def audit(
 
 
 def _saved(model: nn.Module, tokenizer: Any, scratch: Path) -> tuple[int | None, dict[str, int], str]:
-    """Bytes on disk, tensor bytes by stored dtype, and the reason where there are none."""
+    """Bytes on disk, tensor bytes by stored dtype, and the reason if there are none."""
     from bench.artifacts.artifact import save, size_bytes
     from bench.measures.storage.size import read_container
 
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".audit-") as folder:
         directory = Path(folder) / "stage"
         try:
-            save(model, directory, tokenizer=tokenizer, made={})
+            save(model, directory, tokenizer=tokenizer)
             return size_bytes(directory), read_container(directory).bytes_by_dtype, ""
         except (ArtifactError, ModelError) as error:
             return None, {}, str(error).replace(folder, "scratch")  # records name no folder of a machine

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.columns import column
 from bench.measures.base.measure import Pair, Reading
-from bench.measures.computation.theory import claimed_bytes, resident_bytes
+from bench.measures.storage.theory import claimed_bytes, resident_bytes
 from bench.records.record import StageLog
 from bench.spec.saving import Saving
 
@@ -41,7 +41,7 @@ class Drop(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class CellValues:
     """Every column of a cell by name, the artifact's and the reference's, and the pair they were measured on."""
 
     pair: Pair
@@ -49,7 +49,7 @@ class Cell:
     reference: dict[str, float | int] = field(default_factory=dict)
 
     def saved(self, name: str) -> float | None:
-        """The reference's value less the artifact's; None where one of them is absent."""
+        """The reference's value less the artifact's; None if one of them is absent."""
         if name in self.values and name in self.reference:
             return self.reference[name] - self.values[name]
         return None
@@ -63,12 +63,12 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
     reading = Reading()
     if pair.is_reference:
         return reading
-    cell = Cell(
+    cell = CellValues(
         pair=pair,
         values={name: value for each in readings.values() for name, value in each.values.items()},
         reference={name: value for each in readings.values() for name, value in each.reference.items()},
     )
-    stages = [StageLog.model_validate(stage) for stage in pair.made["stages"]]
+    stages = pair.made.stages
     _judge_stages(reading, cell, stages)
     _judge_storage(reading, readings["size"], pair)
     _judge_memory(reading, cell)
@@ -110,7 +110,7 @@ def _state(stage: StageLog) -> dict[Saving, tuple[float, float]]:
     return found
 
 
-def _judge_stages(reading: Reading, cell: Cell, stages: list[StageLog]) -> None:
+def _judge_stages(reading: Reading, cell: CellValues, stages: Sequence[StageLog]) -> None:
     start: dict[Saving, tuple[float, float]] = {}
     if "size_bytes" in cell.reference:
         start["bytes"] = (claimed_bytes(cell.pair.reference.model), cell.reference["size_bytes"])
@@ -143,7 +143,7 @@ def _judge_storage(reading: Reading, size: Reading, pair: Pair) -> None:
         )
 
 
-def _judge_memory(reading: Reading, cell: Cell) -> None:
+def _judge_memory(reading: Reading, cell: CellValues) -> None:
     """Hold what is saved on disk against what is saved in memory: by the loaded tensors, and by the running process."""
     disk = cell.saved("size_bytes")
     if disk is None or disk < WORTH * cell.reference["size_bytes"]:
@@ -168,7 +168,7 @@ def _judge_memory(reading: Reading, cell: Cell) -> None:
         )
 
 
-def _judge_time(reading: Reading, cell: Cell) -> None:
+def _judge_time(reading: Reading, cell: CellValues) -> None:
     """Hold the speed-up that executed MACs and their bit widths promise against the measured interval."""
     if "bops" not in cell.values or "bops" not in cell.reference or not cell.values["bops"]:
         return

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.artifacts.artifact import Loaded
+    from bench.artifacts.manifest import Manifest
     from bench.spec.setting import Measuring, Setting
     from bench.spec.suite import Task
     from bench.tasks.evaluate import Evaluator
@@ -60,8 +61,8 @@ class Pair:
 
     `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
-    `made` is what compressing cost: `compress_s`, `compress_cpu_s`, and `energy_kwh` with its source or the reason it
-    is absent; `epoch_cpu_s` is what one epoch of training the reference cost.
+    `made` is what compressing cost; of the reference itself, nothing. `epoch_cpu_s` are the processor seconds of one
+    epoch of training the reference, None if they were not counted.
     `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
     reference, or a single one if it saw both together; the result of a probe that failed is its reason.
     `widened_bytes` is by how much the reference is larger than the model's files held it, which had half precision.
@@ -77,7 +78,8 @@ class Pair:
     device: str
     seed: int
     is_reference: bool
-    made: dict[str, Any]
+    made: Manifest
+    epoch_cpu_s: float | None = None
     apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
     widened_bytes: int = 0
 
@@ -137,6 +139,7 @@ class ProbingMeasure(Measure):
     """
 
     together: ClassVar[bool] = False
+    finds: ClassVar[Any]  # the type of what a probe gives, which pydantic can write as JSON
 
     @abstractmethod
     def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
@@ -144,7 +147,7 @@ class ProbingMeasure(Measure):
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
-        """What the probe called `name` finds out, as a value that can be pickled.
+        """What the probe called `name` finds out, as a value of the type `finds`.
 
         Args:
             name: one of `probes`.

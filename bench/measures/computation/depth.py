@@ -81,7 +81,7 @@ def _exits_of(evaluator: Evaluator, side: Loaded, split: str) -> Exits:
             hook.remove()
         return dict(Counter(seen))
 
-    return evaluator.remember((side.content_hash, "executed layers", split), watch)
+    return evaluator.remember((side.content_hash, "executed layers", split), watch, form=Exits)
 
 
 def _rows(model: nn.Module, inputs: dict[str, Any]) -> list[int]:

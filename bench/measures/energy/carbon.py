@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
@@ -17,6 +17,7 @@ from bench.measures.timing import rounds
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
+    from bench.artifacts.manifest import EnergySpent
     from bench.spec.setting import Measuring
     from bench.tasks.kinds.kind import TaskKind
 
@@ -49,6 +50,7 @@ class Carbon(ProbingMeasure):
     """
 
     name = "carbon"
+    finds = Session
     together = True
     columns = (
         *_INFERENCE,
@@ -114,7 +116,7 @@ class Carbon(ProbingMeasure):
                 reading.warn("lost-process", f"{count} metering processes gave nothing: {reasons[0]}")
         else:
             reading.leave(reasons[0], *_INFERENCE, "break_even_inferences")
-        _read_making(reading, pair.made)
+        _read_making(reading, pair)
         _warn(reading)
         return reading
 
@@ -161,7 +163,7 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
     if pair.is_reference:
         reading.leave(_NOTHING, "break_even_inferences")
     else:
-        _read_break_even(reading, pair.made, own, reference, beside.reasons)
+        _read_break_even(reading, pair.made.energy, own, reference, beside.reasons)
     _keep(reading, session, own, reference, is_reference=pair.is_reference)
     measuring = pair.setting.measuring
     reading.conditions = {
@@ -192,15 +194,15 @@ def _inference_of(windows: Mapping[int, Window], pair: Pair, session: Session) -
 
 
 def _read_break_even(
-    reading: Reading, made: dict[str, Any], own: Inference, reference: Inference, reasons: Sequence[str]
+    reading: Reading, made: EnergySpent, own: Inference, reference: Inference, reasons: Sequence[str]
 ) -> None:
     """File after how many inferences compressing has paid for itself, or why that is not known."""
-    if made.get("energy_kwh") is None:
-        reason = f"energy of compressing: {made.get('energy_absent', 'nothing was compressed')}"
+    if made.kwh is None:
+        reason = f"energy of compressing: {made.absent or 'nothing was compressed'}"
     elif not reference.by_round:
         reason = f"energy of the reference: {reasons[-1]}"
     else:
-        found = break_even(made["energy_kwh"], own, reference)
+        found = break_even(made.kwh, own, reference)
         if isinstance(found, int):
             reading.give("break_even_inferences", found)
             return
@@ -219,30 +221,33 @@ def _keep(reading: Reading, session: Session, own: Inference, reference: Inferen
         reading.samples["energy_power_w_idle"] = list(session.idle.power_w)
 
 
-def _read_making(reading: Reading, made: dict[str, Any]) -> None:
+def _read_making(reading: Reading, pair: Pair) -> None:
     """File what compressing cost, as the process that compressed has noted it; gross, like the inferences' energy."""
-    if "compress_s" in made:
-        reading.give("compress_s", made["compress_s"])
-    else:
+    made = pair.made
+    if made.compress_s is None:
         reading.leave(_NOTHING, "compress_s")
-    _read_processor_time(reading, made)
-    if made.get("energy_kwh") is not None:
-        reading.give("compress_energy_kwh", made["energy_kwh"])
-        if made.get("power_source"):
-            reading.conditions["compress_power_source"] = made["power_source"]
     else:
-        reading.leave(str(made.get("energy_absent", _NOTHING)), "compress_energy_kwh")
+        reading.give("compress_s", made.compress_s)
+    _read_processor_time(reading, pair)
+    if made.energy.kwh is None:
+        reading.leave(made.energy.absent or _NOTHING, "compress_energy_kwh")
+        return
+    reading.give("compress_energy_kwh", made.energy.kwh)
+    if made.energy.power_source:
+        reading.conditions["compress_power_source"] = made.energy.power_source
 
 
-def _read_processor_time(reading: Reading, made: dict[str, Any]) -> None:
+def _read_processor_time(reading: Reading, pair: Pair) -> None:
     """File the processor seconds of compressing, by themselves and in epochs of the reference's training."""
-    if "compress_cpu_s" not in made:
-        reason = "the artifact was made before processor time was counted" if "compress_s" in made else _NOTHING
+    seconds = pair.made.compress_cpu_s
+    if seconds is None:
+        counted = pair.made.compress_s is not None
+        reason = "the artifact was made before processor time was counted" if counted else _NOTHING
         reading.leave(reason, "compress_cpu_s", "compress_epochs")
         return
-    reading.give("compress_cpu_s", made["compress_cpu_s"])
-    if made.get("epoch_cpu_s"):
-        reading.give("compress_epochs", made["compress_cpu_s"] / made["epoch_cpu_s"])
+    reading.give("compress_cpu_s", seconds)
+    if pair.epoch_cpu_s:
+        reading.give("compress_epochs", seconds / pair.epoch_cpu_s)
     else:
         reading.leave("the reference was trained before processor time was counted", "compress_epochs")
 

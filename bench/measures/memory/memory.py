@@ -50,6 +50,7 @@ class Memory(ProbingMeasure):
     """
 
     name = "memory"
+    finds = Peak
     columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0
@@ -238,7 +239,7 @@ def _prepare(device: str, threads: int) -> None:
         # Integer kernels are code too, 7 MB of it, and sparse ones 5 MB.
         tiny.bert.pooler.dense = Int8Linear.from_float(torch.ones(64, 64), torch.ones(64))
         tiny.bert.encoder.layer[0].output.dense = CsrLinear.from_dense(torch.eye(64), torch.ones(64))
-        save(tiny, directory, tokenizer=tokenizer, made={})
+        save(tiny, directory, tokenizer=tokenizer)
         model = load(directory, device=device).model
     with torch.inference_mode():
         model(input_ids=torch.zeros((1, 16), dtype=torch.long, device=device))

@@ -121,9 +121,14 @@ def _sample(pair: Pair) -> Sample:
 def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
     """One model's attack, from the evaluator's memory if the same model was attacked before in the same way."""
     measuring = pair.setting.measuring
-    told = (VERSION, *ATTACK_SOURCES.names(), measuring.attack_examples, measuring.attack_queries)
+    told: tuple[str | int, ...] = (
+        VERSION,
+        *ATTACK_SOURCES.names(),
+        measuring.attack_examples,
+        measuring.attack_queries,
+    )
     key = (loaded.content_hash, "attack", pair.seed, *told)
-    return pair.evaluator.remember(key, lambda: _attack(pair, loaded, examples))
+    return pair.evaluator.remember(key, lambda: _attack(pair, loaded, examples), form=Attacked)
 
 
 def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:

@@ -47,6 +47,7 @@ class Decoding(ProbingMeasure):
     clocks: Clocks = field(default_factory=Clocks)
 
     name = "decoding"
+    finds = Round
     together = True
     columns = (*TIMES, *SPEEDUPS, *MACS)
     says = "seconds to write a text and a token of it, the paired speed-up, multiply-adds of encoder and decoder apart"
@@ -91,7 +92,7 @@ class Decoding(ProbingMeasure):
                 slice_s=_SLICE_S / share,
                 width=plan.width,
             )
-        return Round(pairs, result, watch.seen, {})
+        return Round(pairs, result, watch.seen)
 
     def read(self, pair: Pair) -> Reading:
         """What the rounds say together; absent for tasks that have no text written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.statistics import mad, median, percentile, samples_needed
 from bench.columns import column, with_intervals
@@ -14,10 +14,9 @@ from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.timing import rounds
 from bench.measures.timing.calls import WarmUp, forward, pinned
 from bench.measures.timing.pairs import Pairs, SpeedUp, drift, laps_table, observed, pooled
-from bench.measures.timing.rounds import Round
 from bench.measures.timing.steady import UNCERTAIN, Clocks, Side, summary, time_steadily
-from bench.measures.timing.sweep import rows, sweep
-from bench.measures.timing.watch import Watch, joined
+from bench.measures.timing.sweep import SweepPoint, rows, sweep
+from bench.measures.timing.watch import Seen, Watch, joined
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
@@ -27,6 +26,21 @@ if TYPE_CHECKING:
 OUTLIER_MADS = 10.0  # in normalised MADs (1.4826 * MAD) above the median, as in hyperfine
 OUTLIERS_TOLERATED = 0.05
 DRIFT = 0.05  # common change of both floors from which a warning is stored
+
+
+class LatencyRound(NamedTuple):
+    """A round with how it was timed; `sweep` is None in all rounds but the first.
+
+    `warm_up` and `blocks`, the calls per block, are those of the artifact and of the reference.
+    """
+
+    pairs: Pairs
+    result: SpeedUp
+    seen: Seen
+    processors: tuple[int, ...]
+    warm_up: tuple[WarmUp, WarmUp]
+    blocks: tuple[int, int]
+    sweep: tuple[SweepPoint, ...] | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Latency(ProbingMeasure):
     clocks: Clocks = field(default_factory=Clocks)
 
     name = "latency"
+    finds = LatencyRound
     together = True
     columns = with_intervals(
         "latency_p50_s",
@@ -60,7 +75,7 @@ class Latency(ProbingMeasure):
         del kind
         return rounds.names(measuring.processes)
 
-    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> LatencyRound:
         """Time both models in this process."""
         from bench.artifacts.artifact import load
 
@@ -69,7 +84,9 @@ class Latency(ProbingMeasure):
             models = rounds.load_apart(directories, lambda path: load(path, device=device), seed=number)
             return self.round(models[0], models[1], number=number, device=device, measuring=measuring)
 
-    def round(self, artifact: Loaded, reference: Loaded, *, number: int, device: str, measuring: Measuring) -> Round:
+    def round(
+        self, artifact: Loaded, reference: Loaded, *, number: int, device: str, measuring: Measuring
+    ) -> LatencyRound:
         """Interleaved pairs until the machine has settled; the first round has the points of the sweep too."""
         import torch
 
@@ -98,19 +115,21 @@ class Latency(ProbingMeasure):
                     clocks=clocks,
                 )
             found = sweep(sides, measuring, seed=number, device=device, clocks=clocks) if number == 0 else None
-        notes = {
-            "processors": list(processors),
-            "warm_up": (steady.artifact, steady.reference),
-            "blocks": steady.blocks,
-            "sweep": found,
-        }
-        return Round(steady.pairs, steady.result, watch.seen, notes)
+        return LatencyRound(
+            steady.pairs,
+            steady.result,
+            watch.seen,
+            processors=processors,
+            warm_up=(steady.artifact, steady.reference),
+            blocks=steady.blocks,
+            sweep=found,
+        )
 
     def read(self, pair: Pair) -> Reading:
         """What the rounds say together."""
         return self.combine([found for (found,) in self.probed(pair).values()], pair)
 
-    def combine(self, found: Sequence[Round | str], pair: Pair) -> Reading:
+    def combine(self, found: Sequence[LatencyRound | str], pair: Pair) -> Reading:
         """A reading of all rounds, each of them a reason if it could not be had."""
         reading = Reading(conditions=_conditions(pair))
         done, reasons = rounds.told(found)
@@ -120,12 +139,12 @@ class Latency(ProbingMeasure):
         if reasons:
             reading.warn("lost-process", f"{len(reasons)} of {len(found)} timing processes gave nothing: {reasons[0]}")
         seen = joined([each.seen for each in done])
-        first = done[0].notes
-        reading.conditions |= {"processors": first["processors"], "machine": seen.conditions()}
-        reading.conditions |= {"calls_a_block": first["blocks"][0], "reference_calls_a_block": first["blocks"][1]}
+        first = done[0]
+        reading.conditions |= {"processors": list(first.processors), "machine": seen.conditions()}
+        reading.conditions |= {"calls_a_block": first.blocks[0], "reference_calls_a_block": first.blocks[1]}
         reading.warnings.extend(seen.warnings())
         _give_steady(reading, done)
-        points = next((each.notes["sweep"] for each in done if each.notes["sweep"] is not None), None)
+        points = next((each.sweep for each in done if each.sweep is not None), None)
         if points is None:
             reading.leave(f"the first timing process gave nothing: {reasons[0]}", "throughput_eps")
         else:
@@ -143,7 +162,7 @@ def _conditions(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _give_steady(reading: Reading, done: Sequence[Round]) -> None:
+def _give_steady(reading: Reading, done: Sequence[LatencyRound]) -> None:
     pairs = pooled([each.pairs for each in done])
     result = rounds.together([each.result for each in done])
     reading.samples["latency_s"] = pairs.artifact_s
@@ -153,7 +172,7 @@ def _give_steady(reading: Reading, done: Sequence[Round]) -> None:
     reading.tables["laps"] = laps_table([each.pairs for each in done])
     reading.conditions |= summary(result)
     for index, (side, times) in enumerate((("artifact", pairs.artifact_s), ("reference", pairs.reference_s))):
-        _warn_unsteady(reading, side, [each.notes["warm_up"][index] for each in done], times)
+        _warn_unsteady(reading, side, [each.warm_up[index] for each in done], times)
     reading.give("latency_p50_s", median(pairs.artifact_s), reference=median(pairs.reference_s))
     _give_middle_interval(reading, done)
     reading.give("latency_mad_s", mad(pairs.artifact_s), reference=mad(pairs.reference_s))
@@ -169,7 +188,7 @@ def _give_steady(reading: Reading, done: Sequence[Round]) -> None:
         )
 
 
-def _give_middle_interval(reading: Reading, done: Sequence[Round]) -> None:
+def _give_middle_interval(reading: Reading, done: Sequence[LatencyRound]) -> None:
     """The t interval of the median call over processes."""
     names = column("latency_p50_s").ends.names()
     mine = rounds.spread([median(each.pairs.artifact_s) for each in done])
@@ -212,10 +231,10 @@ def _give_speedup(reading: Reading, result: SpeedUp, seen: float) -> None:
         )
 
 
-def _give_sweep(reading: Reading, found: dict[tuple[int, int], Any], batch: int, length: int) -> None:
+def _give_sweep(reading: Reading, found: Sequence[SweepPoint], batch: int, length: int) -> None:
     """Keep every point; the throughput batch's is the throughput column."""
     reading.conditions["sweep"] = rows(found)
-    pairs = found[batch, length]
+    (pairs,) = (point.pairs for point in found if (point.batch_size, point.length) == (batch, length))
     if isinstance(pairs, str):
         reading.leave(pairs, "throughput_eps")
         return

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from bench.base.statistics import Interval, over_seeds
 from bench.measures.timing.pairs import Pairs, SpeedUp
@@ -45,12 +45,11 @@ class Plan(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What one process found: its pairs, their speed-up, how the machine was, and notes of the measure."""
+    """What one process found: its pairs, their speed-up, and how the machine was."""
 
     pairs: Pairs
     result: SpeedUp
     seen: Seen
-    notes: dict[str, Any]
 
 
 def names(count: int) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class Start(ProbingMeasure):
     """
 
     name = "start"
+    finds = Began
     columns = ("load_s", "first_call_s")
     says = "seconds to load and to answer first, in a fresh process"
     budget_s = 3.0

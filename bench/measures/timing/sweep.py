@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ModelError
 from bench.base.statistics import median
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 Sides = Callable[[int, int], tuple[Side, Side]]
 
 
+class SweepPoint(NamedTuple):
+    """The pairs at one batch size and length, or why there are none."""
+
+    batch_size: int
+    length: int
+    pairs: Pairs | str
+
+
 def points(measuring: Measuring) -> list[tuple[int, int]]:
     """(batch size, length) of every point, the throughput batch last, each once."""
     found = [(measuring.batch_size, length) for length in measuring.sweep_lengths]
@@ -23,8 +31,8 @@ def points(measuring: Measuring) -> list[tuple[int, int]]:
     return list(dict.fromkeys([*found, (measuring.throughput_batch, measuring.length)]))
 
 
-def sweep(sides: Sides, measuring: Measuring, *, seed: int, device: str, clocks: Clocks) -> dict[tuple[int, int], Any]:
-    """Pairs by point; where a model does not take the length, the reason.
+def sweep(sides: Sides, measuring: Measuring, *, seed: int, device: str, clocks: Clocks) -> tuple[SweepPoint, ...]:
+    """Pairs per point; if a model does not take the length, the reason.
 
     Args:
         sides: from batch size and length to artifact and reference, ready to be called.
@@ -33,23 +41,24 @@ def sweep(sides: Sides, measuring: Measuring, *, seed: int, device: str, clocks:
         device: where the models run.
         clocks: of the wall and of the processor.
     """
-    found: dict[tuple[int, int], Pairs | str] = {}
+    found: list[SweepPoint] = []
     for point in points(measuring):
         try:
             artifact, reference = sides(*point)
         except ModelError as error:
-            found[point] = str(error)
+            found.append(SweepPoint(*point, str(error)))
             continue
-        found[point] = time_briefly(
+        pairs = time_briefly(
             artifact, reference, seconds=measuring.sweep_seconds, seed=seed, device=device, clocks=clocks
         )
-    return found
+        found.append(SweepPoint(*point, pairs))
+    return tuple(found)
 
 
-def rows(found: dict[tuple[int, int], Any]) -> list[dict[str, Any]]:
+def rows(found: Sequence[SweepPoint]) -> list[dict[str, Any]]:
     """The sweep as a record keeps it: medians, examples a second and the median of the paired ratios, a point a row."""
     kept = []
-    for (batch, length), pairs in found.items():
+    for batch, length, pairs in found:
         row: dict[str, Any] = {"batch_size": batch, "length": length}
         if isinstance(pairs, str):
             kept.append({**row, "absent": pairs})

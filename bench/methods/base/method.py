@@ -62,9 +62,7 @@ class Method(Frozen):
         return {
             name: value.table(stated=True, mode="json") if isinstance(value, Choice) else dumped[name]
             for name, value in self
-            if name not in fields
-            or fields[name].is_required()
-            or value != fields[name].get_default(call_default_factory=True)
+            if fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
         }
 
     def saving(self) -> frozenset[Saving]:

@@ -31,7 +31,7 @@ class Distill(GuidedMethod):
     )
     init: Literal["reference", "source", "fresh"] = Field(
         "reference",
-        description="what the student starts from: the given model's layers, spread evenly (the reference's, where "
+        description="what the student starts from: the given model's layers, spread evenly (the reference's, if "
         "this is the first stage), the model source's pretrained weights, or random ones",
     )
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation loss; the task's loss has 1 - alpha")
@@ -67,7 +67,7 @@ class Distill(GuidedMethod):
 
 
 def _with_layers(model: nn.Module, count: int) -> nn.Module:
-    """A copy of `model` with `count` of the layers of each stack, or all where it has fewer, spread evenly."""
+    """A copy of `model` with `count` of the layers of each stack, or all if it has fewer, spread evenly."""
     from bench.models.adapter import adapter_for
     from bench.models.modules import copy_model
     from bench.models.source import spread

@@ -75,7 +75,7 @@ class Halt(GuidedMethod):
         return halting
 
     def objective(self, lab: Lab) -> Objective | None:
-        """The objective of any guided method, and the ponder cost where positions may halt."""
+        """The objective of any guided method, and the ponder cost if positions may halt."""
         given = super().objective(lab)
         if not (self.adaptive and self.ponder):
             return given

@@ -21,7 +21,7 @@ ATTENTION: tuple[Target, ...] = ("query", "key", "value", "attention_output")
 
 
 class _SelfAttention(NamedTuple):
-    """One self-attention: `module` is called for it; `output` is its last matrix where that is outside of it."""
+    """One self-attention: `module` is called for it; `output` is its last matrix if that is outside of it."""
 
     name: str
     module: nn.Module

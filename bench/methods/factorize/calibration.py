@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Moment:
-    """X X^T [n, n] of a matrix [m, n] or, where that is smaller, (W X) (W X)^T [m, m]; float64.
+    """X X^T [n, n] of a matrix [m, n] or, if that is smaller, (W X) (W X)^T [m, m]; float64.
 
     The state has min(m, n)^2 numbers however many rows were added.
     """
@@ -55,7 +55,7 @@ def calibrate(model: nn.Module, sites: Sequence[MatrixSite], lab: Lab, *, exampl
     """The moment of each site's inputs on the first `examples` training examples; sites without inputs are left out.
 
     The model runs in evaluation mode, without gradients, on batches of examples of one length, so that no padding is
-    counted. Raises `MethodError` where there is no example.
+    counted. Raises `MethodError` if there is no example.
     """
     heard = [site for site in sites if isinstance(site.module, nn.Linear)]
     moments = {site.name: Moment(site.weight) for site in heard}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from bench.base.registry import Registry
-from bench.methods.base.choosing import Choosing, known
+from bench.methods.base.choice import Chosen
 from bench.methods.base.method import METHODS, Lab, Listed
 from bench.methods.base.roles import ROLES, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.factorize.ranks import EnergyRank, FixedRank, LossBudget, ParameterBudget
-from bench.methods.factorize.solver import SOLVERS, Factorization, RankPolicy
+from bench.methods.factorize.solver import SOLVERS, Factorization, RankPolicy, Solver
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ _POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
 
 
 @METHODS.register("factorize")
-class Factorize(RefinedMethod, Choosing):
-    """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs a token instead of m n.
+class Factorize(RefinedMethod):
+    """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs per token instead of m n.
 
     What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
     `energy`, `parameters` and `loss`. The plain form is the truncated SVD (Eckart & Young 1936).
@@ -32,9 +31,9 @@ class Factorize(RefinedMethod, Choosing):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    plugins: ClassVar[dict[str, Registry[Any]]] = {"solver": SOLVERS}
-
-    solver: Annotated[str, known(SOLVERS)] = Field("svd", description="how the two factors are found")
+    solver: Annotated[Solver, Chosen(SOLVERS)] = Field(
+        default_factory=SOLVERS.default("svd"), description="how the two factors are found"
+    )
     ratio: float | None = Field(None, gt=0, le=1, description="r as a share of the full rank min(m, n)")
     rank: int | None = Field(None, ge=1, description="r itself, the same for every matrix")
     energy: float | None = Field(None, gt=0, le=1, description="least share of the squared singular values to keep")
@@ -51,13 +50,6 @@ class Factorize(RefinedMethod, Choosing):
     calibration: int = Field(256, ge=1, description="training examples that drone and loss look at")
     start: Literal["given", "fresh"] = Field(
         "given", description="'fresh' factorizes a model of random weights, to train it from scratch in that form"
-    )
-
-    later: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("features", "attention", "feature_terms"),
-            *("parameters", "loss", "calibration", "start"),
-        }
     )
 
     @model_validator(mode="after")
@@ -78,7 +70,7 @@ class Factorize(RefinedMethod, Choosing):
     @override
     def seeded(self) -> bool:
         """True also without a budget if weights are drawn."""
-        return super().seeded() or self.start == "fresh" or any(choice.seeded() for choice in self.made())
+        return super().seeded() or self.start == "fresh" or self.solver.seeded()
 
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
@@ -88,7 +80,7 @@ class Factorize(RefinedMethod, Choosing):
         stage. Raises `ModelError` for a role that the architecture does not have.
         """
         smaller = self._begun(model, lab)
-        self.chosen(SOLVERS, self.solver).apply(self._work(smaller, model, lab))
+        self.solver.apply(self._work(smaller, model, lab))
         self.tune(smaller, lab)
         return smaller
 

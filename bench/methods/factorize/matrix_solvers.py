@@ -45,7 +45,7 @@ class Drone(MatrixSolver):
     """W' = U_k U_k^T W, U_k the k leading left singular vectors of W X (Chen et al. 2021, DRONE).
 
     It minimises ||W X - W' X||_F over all W' of rank k, the least being sqrt(sum_{i>k} s_i(W X)^2), and is the
-    truncated SVD where X X^T is a multiple of the identity. The paper's closed form through the SVDs of W and X has the
+    truncated SVD if X X^T is a multiple of the identity. The paper's closed form through the SVDs of W and X has the
     same product; this form inverts no singular value. X are the inputs of the layer on training examples, of which
     only X X^T or W X X^T W^T is kept.
     """
@@ -140,7 +140,7 @@ def semi_nmf(weight: Tensor, rank: int, *, iterations: int = ITERATIONS) -> Semi
 
 
 def _best_left(weight: Tensor, basis: Tensor) -> Tensor:
-    """The F [m, r] with the least error for G [n, r]; the least of them where G has dependent columns."""
+    """The F [m, r] with the least error for G [n, r]; the least of them if G has dependent columns."""
     import torch
 
     found: Tensor = torch.linalg.lstsq(basis, weight.t(), driver="gelsd").solution

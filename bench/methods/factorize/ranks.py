@@ -47,7 +47,7 @@ class FixedRank(RankPolicy):
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyRank(RankPolicy):
-    """The smallest rank that keeps the share `energy` of the squared singular values; dense where none is saved."""
+    """The smallest rank that keeps the share `energy` of the squared singular values; dense if none is saved."""
 
     energy: float
 
@@ -79,7 +79,7 @@ class ParameterBudget(RankPolicy):
 
     @override
     def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
-        """Raises `MethodError` where even ranks of 1 are too many."""
+        """Raises `MethodError` if even ranks of 1 are too many."""
         budget = int(self.parameters * sum(site.weight.numel() for site in sites))
         spent = sum(site.per_rank for site in sites)
         if spent > budget:

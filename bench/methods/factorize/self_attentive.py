@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.layers.safe_embedding import SafeEmbedding
     from bench.methods.factorize.sites import EmbeddingSite
 
-_HEAD_WIDTH = 64  # the authors' code has heads of 64, or ten of them where the width is no multiple
+_HEAD_WIDTH = 64  # the authors' code has heads of 64, or ten of them if the width is no multiple
 _OTHER_HEADS = 10
 
 
@@ -34,7 +34,7 @@ class SelfAttentive(Solver):
 
     @override
     def apply(self, work: Factorization) -> None:
-        """Raises `MethodError` where the embedding is no target, or the form has more weights."""
+        """Raises `MethodError` if the embedding is no target, or the form has more weights."""
         import torch
 
         from bench.methods.factorize.sites import embedding_sites

@@ -11,8 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.replacing import replace_everywhere
 from bench.models.adapter import adapter_for
 from bench.models.tables import vocabulary_tables
@@ -54,13 +53,13 @@ class MatrixSite(ABC):
         self._placed = forms
 
     def restore(self, model: nn.Module) -> None:
-        """Put the dense matrix back where factors are in its place."""
+        """Put the dense matrix back if factors are in its place."""
         for old, new in self._placed:
             replace_everywhere(model, new, old)
         self._placed = []
 
     def applied(self, inputs: Tensor) -> Tensor:
-        """The two factors applied to inputs [rows, n], without a bias; raises `MethodError` where there are none."""
+        """The two factors applied to inputs [rows, n], without a bias; raises `MethodError` if there are none."""
         layer = self._placed[0][1] if self._placed else None
         if not isinstance(layer, FactorizedLinear):
             raise MethodError(f"factorize: {self.name} has no factors that apply to inputs")
@@ -104,7 +103,7 @@ class EmbeddingSite(MatrixSite):
 
     @override
     def restore(self, model: nn.Module) -> None:
-        """Raises `MethodError` where several embeddings have become one, which cannot be undone."""
+        """Raises `MethodError` if several embeddings have become one, which cannot be undone."""
         if self._placed and len(self.embeddings) > 1:
             raise MethodError(f"factorize: {self.name}: the tables have become one. Give rank, ratio or energy.")
         super().restore(model)
@@ -134,7 +133,7 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[MatrixSite]:
 def embedding_sites(model: nn.Module) -> list[EmbeddingSite]:
     """Each table of the vocabulary, the encoder's first, with all that shares it.
 
-    Raises `MethodError` where the model's embedding is no dense table any more.
+    Raises `MethodError` if the model's embedding is no dense table any more.
     """
     main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding:

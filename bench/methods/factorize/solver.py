@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.roles import Target
 
 if TYPE_CHECKING:
@@ -43,17 +42,17 @@ class RankPolicy(ABC):
 
     @abstractmethod
     def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
-        """A rank for each site by name, None where it stays dense.
+        """A rank for each site by name, None if it stays dense.
 
-        Raises `MethodError` where a rank would save nothing.
+        Raises `MethodError` if a rank would save nothing.
         """
 
     def of_width(self, width: int, *, where: str) -> int:
-        """The rank of a form that replaces no single matrix, for a width; raises `MethodError` where it has no such."""
+        """The rank of a form that replaces no single matrix, for a width; raises `MethodError` if it has no such."""
         raise MethodError(f"{where} replaces no single matrix, so only rank or ratio can say how narrow. Give one.")
 
     def nothing_saved(self) -> str:
-        """What to say where every matrix stays dense."""
+        """What to say if every matrix stays dense."""
         return "factorize: no rank saves anything in any matrix. Factorize less."
 
 
@@ -62,7 +61,7 @@ class Solver(Choice):
 
     @abstractmethod
     def apply(self, work: Factorization) -> None:
-        """Change `work.model` in place; raises `MethodError` where the targets have no such form."""
+        """Change `work.model` in place; raises `MethodError` if the targets have no such form."""
 
 
 class MatrixSolver(Solver):
@@ -80,13 +79,13 @@ class MatrixSolver(Solver):
     def values(self, weight: Tensor, *, moment: Moment | None) -> Tensor:
         """In falling order, the numbers whose squares say how much of the error each further rank takes away.
 
-        Raises `MethodError` where the solver has no such order, so that no policy may build on it.
+        Raises `MethodError` if the solver has no such order, so that no policy may build on it.
         """
         raise MethodError("factorize: this solver orders no ranks. Give rank or ratio.")
 
     @override
     def apply(self, work: Factorization) -> None:
-        """Rank policy first, then each matrix by itself; raises `MethodError` where nothing is saved."""
+        """Rank policy first, then each matrix by itself; raises `MethodError` if nothing is saved."""
         from bench.methods.factorize.calibration import calibrate, held_out_errors
         from bench.methods.factorize.sites import find_sites
 
@@ -110,7 +109,7 @@ class MatrixSolver(Solver):
         site.put(work.model, second.to(site.weight.dtype), first.to(site.weight.dtype))
 
 
-SOLVERS: Registry[type[Solver]] = Registry(
+SOLVERS: Choices[Solver] = Choices(
     "solver",
     modules=(
         "bench.methods.factorize.matrix_solvers",
@@ -122,7 +121,7 @@ SOLVERS: Registry[type[Solver]] = Registry(
 
 
 def only(targets: Iterable[Target], allowed: Iterable[Target], *, where: str) -> None:
-    """Raise `MethodError` where a target is not one of those that a solver can replace."""
+    """Raise `MethodError` if a target is not one of those that a solver can replace."""
     known = tuple(allowed)
     for target in targets:
         if target not in known:

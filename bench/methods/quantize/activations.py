@@ -23,7 +23,7 @@ from bench.methods.quantize.site import FactorizedSite, FactorizedTableSite, Wei
 if TYPE_CHECKING:
     from bench.methods.quantize.work import Quantization
 
-SAMPLE = 2**16  # activations a layer that are kept, however many are seen
+SAMPLE = 2**16  # activations per layer that are kept, however many are seen
 
 
 class Ends(NamedTuple):
@@ -57,7 +57,7 @@ class Observer:
         self._keys, self._values = keys[kept], values[kept]
 
     def values(self) -> Tensor:
-        """The sample with the two extremes, [1, n]; raises `MethodError` where nothing was seen."""
+        """The sample with the two extremes, [1, n]; raises `MethodError` if nothing was seen."""
         if self._ends is None:
             raise MethodError("quantize: a layer was given no input by the training examples")
         return torch.cat([self._values, torch.tensor(self._ends)])[None]
@@ -73,7 +73,7 @@ def activation_bounds(
     """
     chosen = work.activation_range
     if isinstance(chosen, MovingAverage):
-        return _moving_averages(layers, work, momentum=chosen.activation_momentum)
+        return _moving_averages(layers, work, momentum=chosen.momentum)
     draws = torch.Generator().manual_seed(work.lab.seed)
     observers = {name: Observer(draws) for name in layers}
     with listening({module: observers[name].add for name, module in layers.items()}):
@@ -126,7 +126,7 @@ class MovingInputs(InputRounding):
 
     @override
     def stored(self) -> InputRounding:
-        """Raises `MethodError` where no batch came by."""
+        """Raises `MethodError` if no batch came by."""
         return _kept(self, seen=self._seen)
 
 
@@ -273,11 +273,11 @@ def rounded_inputs(
         return {}
     linears, chosen = multiplied(sites), work.activation_range
     if span != "fixed":
-        clip = chosen.clip if isinstance(chosen, Clip) else None
+        clip = chosen.end if isinstance(chosen, Clip) else None
         return {linear: InputRounding(bits, grid, span, clip) for linear in linears.values()}
     if chosen.learned:
         return {linear: LearnedInputs(bits) for linear in linears.values()}
     if isinstance(chosen, MovingAverage) and work.training.budget:
-        return {linear: MovingInputs(bits, grid, momentum=chosen.activation_momentum) for linear in linears.values()}
+        return {linear: MovingInputs(bits, grid, momentum=chosen.momentum) for linear in linears.values()}
     ends = activation_bounds(linears, work, bits=bits, grid=grid)
     return {linear: InputRounding.fixed(*ends[name], bits=bits, grid=grid) for name, linear in linears.items()}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from bench.methods.quantize.site import WeightSite
@@ -23,11 +22,11 @@ class Allocation(Choice):
     def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
         """Bits of a weight by the site's name; the model is left as it was.
 
-        Raises `MethodError` where no allocation keeps the budget that was asked for.
+        Raises `MethodError` if no allocation keeps the budget that was asked for.
         """
 
 
-ALLOCATIONS: Registry[type[Allocation]] = Registry(
+ALLOCATIONS: Choices[Allocation] = Choices(
     "bit allocation",
     modules=("bench.methods.quantize.hessian",),
     group="bench.allocations",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.methods.quantize.work import Quantization, RoundedParameter
     from bench.training.objective import Term
 
-_STEPS_A_SEARCH = 100  # a range that is searched for is found anew after so many steps
+_STEPS_PER_SEARCH = 100  # a range that is searched for is found anew after so many steps
 
 
 class LatentWeights:
@@ -56,7 +56,7 @@ class LatentWeights:
         parameter.data = self._rounded(self._weights)
 
     def lift(self) -> None:
-        """Put the latent weights back; does nothing where they are there."""
+        """Put the latent weights back; does nothing if they are there."""
         if self._weights is not None:
             self.matrix.parameter.data = self._weights
         self._weights = None
@@ -66,7 +66,7 @@ class LatentWeights:
         if self._grid.curved:
             like = self.matrix.parameter
             self._moments = torch.ones_like(like) if moment is None else moment.sqrt()
-        if over or step % _STEPS_A_SEARCH == 0:
+        if over or step % _STEPS_PER_SEARCH == 0:
             self._found = None
 
     def pull(self) -> None:
@@ -161,7 +161,7 @@ class AwareTraining(Hook):
         self._learn(state)
 
     def after_step(self, state: TrainState) -> None:
-        """Take the rounded weights away where there was nothing to learn in this step."""
+        """Take the rounded weights away if there was nothing to learn in this step."""
         self._lift()
 
     def on_evaluate(self, state: TrainState) -> None:
@@ -243,7 +243,7 @@ def train_aware(
 ) -> None:
     """Train `model` in matrix on rounded numbers for `share` of the method's budget, with its objective and `terms`.
 
-    The parameters are the latent ones afterwards, also where training fails.
+    The parameters are the latent ones afterwards, also if training fails.
     """
     with aware.listening():
         method.tune(model, lab, share=share, hooks=[aware, *hooks], terms=terms)

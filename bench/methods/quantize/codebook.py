@@ -21,7 +21,7 @@ class Codebook(Grid):
     """GOBO (Zadeh et al. 2020, arXiv:2005.03842): 2^b centroids a cell, and outliers that stay as they are.
 
     A normal distribution is fitted to the raw weights of each cell; a weight whose log density is below -4 is an
-    outlier (for a deviation of 0.04 beyond 3.55 deviations; where weights are spread so far that all densities are
+    outlier (for a deviation of 0.04 beyond 3.55 deviations; if weights are spread so far that all densities are
     lower, none is). The others are sorted into 2^b bins of equal population; the centroids are the means of the bins,
     and then in turn each weight goes to its nearest centroid and each centroid to the mean of its weights, for as long
     as the sum of absolute errors falls.
@@ -62,13 +62,13 @@ class Codebook(Grid):
         return codes
 
     def _inner(self, given: GridInput) -> tuple[Tensor, Tensor]:
-        """The ends, one pair a cell, between which a weight is no outlier."""
+        """The ends, one pair per cell, between which a weight is no outlier."""
         cells, values = given.cells, given.values
         count = cells.sizes().to(values.device)
         mean = cells.reduce(values, "sum") / count
         variance = cells.reduce((values - cells.whole(mean)).square(), "sum") / count
         reach = (variance * 2 * (-LEAST_LOG_PROBABILITY - (2 * math.pi * variance).log() / 2)).sqrt()
-        # No density is defined for equal weights, and none above the threshold where weights are spread very far.
+        # No density is defined for equal weights, and none above the threshold if weights are spread very far.
         reach = reach.nan_to_num(nan=math.inf, posinf=math.inf)
         reach = reach.masked_fill(variance == 0, math.inf)
         return mean - reach, mean + reach
@@ -123,7 +123,7 @@ def _sorted(values: Tensor) -> Tensor:
 
 
 def _means(sums: Tensor, ends: Tensor, otherwise: Tensor) -> Tensor:
-    """The mean of each run of values between two ends; `otherwise` where it is empty."""
+    """The mean of each run of values between two ends; `otherwise` if it is empty."""
     counts = ends.diff()
     means = (sums[ends[1:]] - sums[ends[:-1]]) / counts.clamp_min(1)
     return means.where(counts > 0, otherwise).sort().values

@@ -10,8 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from bench.layers.cells import Cells
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 class MatrixShape:
     """A matrix [rows, columns] of a role.
 
-    `role` is one of `bench.models.roles`, or "embedding". `head_width` is that of one attention head, None where the
+    `role` is one of `bench.models.roles`, or "embedding". `head_width` is that of one attention head, None if the
     model has none.
     """
 
@@ -36,10 +35,10 @@ class Granularity(Choice):
 
     @abstractmethod
     def cells(self, matrix: MatrixShape) -> Cells:
-        """The cells of one matrix; raises `MethodError` where it cannot be cut so."""
+        """The cells of one matrix; raises `MethodError` if it cannot be cut so."""
 
 
-GRANULARITIES: Registry[type[Granularity]] = Registry("granularity", modules=(), group="bench.granularities")
+GRANULARITIES: Choices[Granularity] = Choices("granularity", modules=(), group="bench.granularities")
 
 
 @GRANULARITIES.register("tensor")
@@ -62,13 +61,13 @@ class PerRow(Granularity):
 
 @GRANULARITIES.register("groups")
 class PerGroup(Granularity):
-    """`groups` contiguous runs of output rows, which need not divide them (Q-BERT); at most one per row."""
+    """`count` contiguous runs of output rows, which need not divide them (Q-BERT); at most one per row."""
 
-    groups: int = Field(128, ge=1, description="runs of output rows per matrix")
+    count: int = Field(128, ge=1, description="runs of output rows per matrix")
 
     @override
     def cells(self, matrix: MatrixShape) -> Cells:
-        return _cells(matrix, min(self.groups, matrix.rows), matrix.columns)
+        return _cells(matrix, min(self.count, matrix.rows), matrix.columns)
 
 
 @GRANULARITIES.register("head")
@@ -76,7 +75,7 @@ class PerHead(Granularity):
     """The rows of each attention head in query, key and value, its columns in the output projection (Q-BERT).
 
     Other matrices have as many runs of rows as the query has heads, so that all have about the same number of cells;
-    for them, and where heads were removed, it is their width that counts.
+    for them, and if heads were removed, it is their width that counts.
     """
 
     @override
@@ -92,13 +91,13 @@ class PerHead(Granularity):
 
 @GRANULARITIES.register("bucket")
 class PerBucket(Granularity):
-    """`bucket` neighbours of a row; the last bucket of a row may be shorter."""
+    """`size` neighbours of a row; the last bucket of a row may be shorter."""
 
-    bucket: int = Field(64, ge=1, description="neighbours in a row")
+    size: int = Field(64, ge=1, description="neighbours in a row")
 
     @override
     def cells(self, matrix: MatrixShape) -> Cells:
-        return _cells(matrix, matrix.rows, min(self.bucket, matrix.columns))
+        return _cells(matrix, matrix.rows, min(self.size, matrix.columns))
 
 
 def _cells(matrix: MatrixShape, groups: int, bucket: int) -> Cells:

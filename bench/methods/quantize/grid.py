@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +28,7 @@ class GridInput:
     """What is rounded: `values` float32 [rows, columns] in `cells`, to codes of `bits`.
 
     `bounds` are given to the grids that have a range, `moments` [rows, columns] (the curvature of the loss by weight,
-    such as the square root of Adam's second moment) where the caller knows them.
+    such as the square root of Adam's second moment) if the caller knows them.
     """
 
     values: Tensor
@@ -73,16 +72,16 @@ class Grid(Choice):
         return self.code(given).values()
 
 
-def check_widths(grid: type[Grid], name: str, widths: Iterable[int]) -> None:
-    """Raise `ValueError` for bits that codes of a grid, called `name`, cannot have."""
+def check_widths(grid: Grid, widths: Iterable[int]) -> None:
+    """Raise `ValueError` for bits that codes of a grid cannot have."""
     for bits in widths:
         if bits not in grid.widths:
             raise ValueError(
-                f"bits = {bits}: codes of grid '{name}' have {grid.widths.start} to {grid.widths.stop - 1}"
+                f"bits = {bits}: codes of grid '{grid.called}' have {grid.widths.start} to {grid.widths.stop - 1}"
             )
 
 
-GRIDS: Registry[type[Grid]] = Registry(
+GRIDS: Choices[Grid] = Choices(
     "grid",
     modules=(
         "bench.methods.quantize.grids",

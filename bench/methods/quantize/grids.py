@@ -145,7 +145,7 @@ def _reach(given: GridInput) -> Tensor:
 
 
 def _positive(scale: Tensor) -> Tensor:
-    """The scale, 1 where it would be 0."""
+    """The scale, or 1 if it would be 0."""
     return scale.masked_fill(scale == 0, 1.0)
 
 
@@ -214,7 +214,7 @@ class LossAware(Kept):
     """Ternary weights that least change the loss to second order with a diagonal curvature D (Hou & Kwok 2018).
 
     a = |b D w|_1 / |b D|_1 and b = sign(w) where |w| > a / 2 in turn, at most 10 times, from a = mean |w| weighted by
-    D (arXiv:1802.08635, alg. 1, as TernaryBERT has it). Raises `MethodError` where no curvature is known.
+    D (arXiv:1802.08635, alg. 1, as TernaryBERT has it). Raises `MethodError` if no curvature is known.
     """
 
     curved: ClassVar[bool] = True

@@ -14,7 +14,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.method import Listed
 from bench.methods.quantize.allocation import ALLOCATIONS, Allocation
-from bench.methods.quantize.grid import GRIDS, check_widths
+from bench.methods.quantize.grid import check_widths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +40,12 @@ class Hessian(Allocation):
     The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by Lanczos's iteration on
     shards of the training data, which fails if it does not converge; mean and deviation are over shards (Q-BERT, Shen
     et al. 2020, arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the
-    fewest bits of `choices`; then, width by width, those of the largest curvature are raised for as long as the budget
+    fewest bits of `widths`; then, width by width, those of the largest curvature are raised for as long as the budget
     lasts, so that bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the
     layers, and roles with bits of their own, are told.
     """
 
-    choices: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
         (2, 3), min_length=1, description="the bits that a layer may get"
     )
     average_bits: float | None = Field(None, gt=0, le=8, description="most bits of a weight on average")
@@ -60,7 +60,7 @@ class Hessian(Allocation):
 
     @override
     def fits(self, method: Quantize) -> None:
-        check_widths(GRIDS.get(method.grid), method.grid, self.choices)
+        check_widths(method.grid, self.widths)
         budgets = [name for name in ("average_bits", "size_share") if getattr(self, name) is not None]
         if len(budgets) != 1:
             raise ValueError(
@@ -88,7 +88,7 @@ class Hessian(Allocation):
         }
         found = curvature(weights, work, shards=self.shards, iterations=self.iterations)
         costs = {
-            name: {bits: self._cost(inside, bits, work) for bits in self.choices} for name, inside in blocks.items()
+            name: {bits: self._cost(inside, bits, work) for bits in self.widths} for name, inside in blocks.items()
         }
         by_block = allocate({name: each.omega for name, each in found.items()}, costs, budget=self._budget(chosen))
         said = ", ".join(f"{name} {by_block[name]} bits (omega {each.omega:.3g})" for name, each in found.items())
@@ -125,7 +125,7 @@ def allocate(omega: Mapping[str, float], costs: Mapping[str, Mapping[int, int]],
     if spent > budget:
         raise MethodError(
             f"quantize: {choices[0]} bits everywhere cost {spent:,.0f} and the budget is {budget:,.0f}. Raise the "
-            "budget or offer fewer bits in `choices`."
+            "budget or offer fewer bits in `widths`."
         )
     for fewer, more in itertools.pairwise(choices):
         for name in order:

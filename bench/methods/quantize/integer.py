@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import Field
 from typing_extensions import override
@@ -15,22 +15,24 @@ from bench.methods.base.tuned import RefinedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from bench.layers.integer.convert import FloatLayer, Ranges
     from bench.layers.integer.layer import Activation
-    from bench.methods.base.activation_ranges import Largest
     from bench.models.adapter import Adapter
-    from bench.models.block import Block
+    from bench.models.roles import LayerBlock
 
     Plain = TypeVar("Plain", bound=nn.Module)
+    Largest = dict[tuple[nn.Module, str], float]  # by module and "input" or "output"
+
+MOMENTUM = 0.95  # I-BERT's code: QuantAct, act_range_momentum
 
 
 @METHODS.register("integer")
 class Integer(RefinedMethod):
     """Run the layers of an encoder on integers, products, GELU, softmax and norms included (Kim et al. 2021, I-BERT).
 
-    Weights are symmetric with one scale an output channel; activations have one scale a tensor, found on training
+    Weights are symmetric with one scale per output channel; activations have one scale per tensor, found on training
     examples (`activation_ranges`) and fixed. What a layer computes is said by `IntegerLayer`. Embeddings, pooler and
     head stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`
     the model is first trained on weights and inputs of its linear layers that are rounded to the same grids. It saves
@@ -44,8 +46,6 @@ class Integer(RefinedMethod):
     examples: int = Field(256, ge=1, description="training examples on which ranges are found")
     budget: float = Field(0.0, ge=0, le=100, description="epochs on rounded numbers, as a share of the suite's")
 
-    later: ClassVar[frozenset[str]] = frozenset(RefinedMethod.model_fields)
-
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` for what has no integer form, or without training examples.
@@ -53,9 +53,8 @@ class Integer(RefinedMethod):
         Only an encoder that loops over a list of post-norm layers has one, dense and in floating point, with GELU or
         ReLU.
         """
-        from bench.layers.integer.convert import Weights, integer_layer, scale_of
-        from bench.layers.integer.stack import IntegerStack
-        from bench.methods.base.activation_ranges import activation_ranges
+        from bench.layers.integer.convert import RoundedWeights, integer_layer, scale_of
+        from bench.layers.integer.layer import IntegerStack
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model, replace_module
 
@@ -69,7 +68,7 @@ class Integer(RefinedMethod):
             found = activation_ranges(converted, heard, lab, examples=self.examples)
         boundaries = _boundaries(layers, found)
         made: dict[nn.Module, nn.Module] = {}
-        weights = Weights()
+        weights = RoundedWeights()
         for place, layer in enumerate(layers):
             if layer not in made:
                 ranges = _ranges(parts[layer], found, boundaries[place], boundaries[place + 1])
@@ -87,7 +86,6 @@ class Integer(RefinedMethod):
         from torch import nn
 
         from bench.layers.cells import Cells
-        from bench.methods.base.activation_ranges import MOMENTUM
         from bench.methods.quantize.activations import MovingInputs
         from bench.methods.quantize.aware import AwareTraining, train_aware
         from bench.methods.quantize.granularity import PerRow
@@ -111,6 +109,61 @@ class Integer(RefinedMethod):
         return aware.standing()
 
 
+def activation_ranges(
+    model: nn.Module, modules: Collection[nn.Module], lab: Lab, *, examples: int, momentum: float = MOMENTUM
+) -> Largest:
+    """The largest magnitude of the inputs and outputs of each module, averaged over batches.
+
+    r <- momentum * r + (1 - momentum) * max |x| of a batch, from the first batch's own, as in I-BERT. A module that
+    runs several times per batch counts with its largest. The model runs in evaluation mode on batches of examples of
+    one length, so that no padding is counted.
+
+    Args:
+        model: left as it was.
+        modules: those to listen to; of a tuple the first entry counts.
+        lab: where the examples are from.
+        examples: how many training examples are read, from the first.
+        momentum: weight of what was known before each batch.
+
+    Raises:
+        MethodError: there are no training examples.
+    """
+    from bench.methods.base.listening import alike, run
+
+    if not lab.features:
+        raise MethodError("there are no training examples to find the ranges of activations with")
+    batch_largest: Largest = {}
+    handles = [handle for module in modules for handle in _listen(module, batch_largest)]
+    found: Largest = {}
+    try:
+        for batch in alike(lab, examples=examples):
+            batch_largest.clear()
+            run(model, batch)
+            for place, largest in batch_largest.items():
+                found[place] = momentum * found[place] + (1 - momentum) * largest if place in found else largest
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _listen(module: nn.Module, largest: Largest) -> list[Any]:
+    """Hooks that keep the largest magnitudes of one module in `largest`, and how they are removed."""
+
+    def keep(side: str) -> Callable[[Any], None]:
+        def add(values: Any) -> None:
+            tensor: Tensor = values[0] if isinstance(values, tuple) else values
+            largest[module, side] = max(largest.get((module, side), 0.0), float(tensor.detach().abs().max()))
+
+        return add
+
+    inputs, outputs = keep("input"), keep("output")
+    return [
+        module.register_forward_pre_hook(lambda module, given: inputs(given)),
+        module.register_forward_hook(lambda module, given, result: outputs(result)),
+    ]
+
+
 def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
     from bench.layers.stack import StoredStack
 
@@ -123,8 +176,8 @@ def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
         raise MethodError(f"integer: the layers of this {name} already run in a stack of their own form")
 
 
-def _parts(block: Block, adapter: Adapter, model: nn.Module) -> FloatLayer:
-    """The parts of a layer by what they do; raises `MethodError` where it is not dense, post-norm and in float."""
+def _parts(block: LayerBlock, adapter: Adapter, model: nn.Module) -> FloatLayer:
+    """The parts of a layer by what they do; raises `MethodError` if it is not dense, post-norm and in float."""
     from torch import nn
 
     from bench.layers.integer.convert import FloatLayer
@@ -149,7 +202,7 @@ def _parts(block: Block, adapter: Adapter, model: nn.Module) -> FloatLayer:
     )
 
 
-def _plain(module: nn.Module, expected: type[Plain], block: Block) -> Plain:
+def _plain(module: nn.Module, expected: type[Plain], block: LayerBlock) -> Plain:
     """The module, which is of no other class than `expected`."""
     if type(module) is not expected:
         raise MethodError(
@@ -159,7 +212,7 @@ def _plain(module: nn.Module, expected: type[Plain], block: Block) -> Plain:
     return module
 
 
-def _activation(block: Block, adapter: Adapter) -> Activation:
+def _activation(block: LayerBlock, adapter: Adapter) -> Activation:
     """What the MLP applies; the forms of GELU differ by less than its polynomial does from each."""
     found = type(block.module.get_submodule(adapter.activation or "")).__name__
     if found in ("GELU", "GELUActivation", "GELUTanh", "NewGELUActivation", "FastGELUActivation"):

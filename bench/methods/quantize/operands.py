@@ -11,14 +11,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers import rounded_attention
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.input_rounding import InputGrid, InputRounding
 from bench.layers.layer import StoredModule
 from bench.layers.replacing import replace_everywhere
-from bench.layers.rounded_attention import PLACE, AttentionRounding
-from bench.layers.rounded_norm import RoundedNorm
+from bench.layers.rounded import IMPLEMENTATION, PLACE, AttentionRounding, RoundedNorm, register_attention
 from bench.methods.base.listening import alike, run
 from bench.methods.quantize.activations import MovingInputs
 from bench.methods.quantize.aware import AwareTraining, train_aware
@@ -38,7 +35,7 @@ _ATTENTIONS: tuple[Role, ...] = ("query", "cross_query")
 
 
 class FollowedInputs(MovingInputs):
-    """A range that follows what comes by while `follows`, and rounds it where `rounds`, by the range so far."""
+    """A range that follows what comes by while `follows`, and rounds it if `rounds`, by the range so far."""
 
     def __init__(self, bits: int, grid: InputGrid, *, momentum: float) -> None:
         super().__init__(bits, grid, momentum=momentum)
@@ -64,7 +61,7 @@ class Operands:
         bits: width of a code of what is rounded.
         momentum: of the moving ranges.
 
-    Raises `MethodError` where an attention does not run through transformers' interface.
+    Raises `MethodError` if an attention does not run through transformers' interface.
     """
 
     def __init__(self, model: nn.Module, linears: Sequence[nn.Module], *, bits: int, momentum: float) -> None:
@@ -98,7 +95,7 @@ class Operands:
                 handle.remove()
 
     def settle(self) -> None:
-        """Fix every range inside attentions and norms; raises `MethodError` where one saw nothing."""
+        """Fix every range inside attentions and norms; raises `MethodError` if one saw nothing."""
         for host in self._hosts:
             for name, child in list(host.named_children()):
                 if isinstance(child, FollowedInputs):
@@ -155,7 +152,7 @@ def pruned(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
 
 
 def _round_attentions(model: nn.Module, bits: int) -> list[AttentionRounding]:
-    rounded_attention.register()
+    register_attention()
     made: dict[nn.Module, AttentionRounding] = {}
     for block in adapter_for(model).blocks(model):
         for role in _ATTENTIONS:
@@ -165,7 +162,7 @@ def _round_attentions(model: nn.Module, bits: int) -> list[AttentionRounding]:
                     made[attention] = _join(attention, f"{block.name}.{block.names[role]}".rpartition(".")[0], bits)
     configs = {id(each.config): each.config for each in made if each.config is not None}
     for config in (model.config, *configs.values()):
-        config._attn_implementation = rounded_attention.IMPLEMENTATION  # type: ignore[union-attr]
+        config._attn_implementation = IMPLEMENTATION  # type: ignore[union-attr]
     return list(made.values())
 
 
@@ -205,7 +202,7 @@ def operand_training(
         work.model,
         [site.multiplies for site in sites if site.multiplies is not None],
         bits=activation_bits,
-        momentum=chosen.activation_momentum,
+        momentum=chosen.momentum,
     )
     aware = OperandTraining(_rounded(work, sites, bits, masks), operands, delay=delay)
     if work.training.budget:
@@ -254,7 +251,7 @@ def _calibrate(work: Quantization, operands: Operands) -> None:
 
 
 def refuse_unrounded(work: Quantization) -> None:
-    """Raise `MethodError` where a product of the finished model has an operand that went through no quantizer."""
+    """Raise `MethodError` if a product of the finished model has an operand that went through no quantizer."""
     batch = alike(work.lab, examples=2)[0]
     for product in executed_products(work.model, lambda: run(work.model, batch)):
         if not all(product.rounded):

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 from bench.methods.quantize.grid import CellBounds
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Range(Choice):
         """The least and the largest number that is covered."""
 
 
-RANGES: Registry[type[Range]] = Registry("range", modules=(), group="bench.ranges")
+RANGES: Choices[Range] = Choices("range", modules=(), group="bench.ranges")
 
 
 @RANGES.register("min-max")
@@ -67,11 +66,11 @@ class MinMax(Range):
 
 @RANGES.register("percentile")
 class Percentile(Range):
-    """From the (100 - p)-th to the p-th percentile of each cell, by nearest rank towards the middle."""
+    """From the (100 - `percent`)-th to the `percent`-th percentile of each cell, by nearest rank towards the middle."""
 
     searched: ClassVar[bool] = True
 
-    percentile: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
+    percent: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
@@ -79,7 +78,7 @@ class Percentile(Range):
 
         lows, highs = [], []
         for cell in given.cells.split(given.values):
-            rank = max(1, math.ceil(self.percentile / 100 * len(cell)))
+            rank = max(1, math.ceil(self.percent / 100 * len(cell)))
             highs.append(cell.kthvalue(rank).values)
             lows.append(cell.kthvalue(len(cell) + 1 - rank).values)
         shape = given.cells.shape
@@ -88,15 +87,15 @@ class Percentile(Range):
 
 @RANGES.register("clip")
 class Clip(Range):
-    """From -c to c in every cell (TernaryBERT's code has 2.5 for weights and activations)."""
+    """From -`end` to `end` in every cell (TernaryBERT's code has 2.5 for weights and activations)."""
 
     clips: ClassVar[bool] = True
 
-    clip: float = Field(2.5, gt=0, description="the end of the range")
+    end: float = Field(2.5, gt=0, description="the end of the range")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
-        ends = given.values.new_full(given.cells.shape, self.clip)
+        ends = given.values.new_full(given.cells.shape, self.end)
         return CellBounds(-ends, ends)
 
 
@@ -108,7 +107,7 @@ class SquareError(Range):
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
-        """Costs one rounding of all values a share."""
+        """Costs one rounding of all values per share."""
         full = MinMax().bounds(given)
         best, least = full, self._errors(given, full)
         for share in SHARES[1:]:
@@ -130,7 +129,7 @@ class MovingAverage(Range):
     With training it follows the batches of training, and stays where it was at the end; without, those of calibration.
     """
 
-    activation_momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches")
+    momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
@@ -160,11 +159,11 @@ class LearnedStep(Range):
         return CellBounds(-high, high)
 
 
-def check_learned(argument: str, name: str, *, grid: str, budget: float) -> None:
-    """Raise `ValueError` where the range `name` of an argument is learned, and its grid or the budget forbids it."""
-    if not RANGES.get(name).learned:
+def check_learned(argument: str, given: Range, *, grid: str, budget: float) -> None:
+    """Raise `ValueError` if the range of an argument is learned, and its grid or the budget forbids it."""
+    if not given.learned:
         return
     if grid != "symmetric":
-        raise ValueError(f"{argument} '{name}' learns the step of a symmetric grid, found grid '{grid}'")
+        raise ValueError(f"{argument} '{given.called}' learns the step of a symmetric grid, found grid '{grid}'")
     if not budget:
-        raise ValueError(f"{argument} '{name}' is learned, and a budget of 0 trains nothing")
+        raise ValueError(f"{argument} '{given.called}' is learned, and a budget of 0 trains nothing")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.base.registry import Registry
-from bench.methods.base.choice import Choice
+from bench.methods.base.choice import Choice, Choices
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -24,6 +23,6 @@ class Scheme(Choice):
         """Put quantized forms into `work.model`; raises `MethodError` for a target that has none."""
 
 
-SCHEMES: Registry[type[Scheme]] = Registry(
+SCHEMES: Choices[Scheme] = Choices(
     "quantization scheme", modules=("bench.methods.quantize.schemes",), group="bench.quantization_schemes"
 )

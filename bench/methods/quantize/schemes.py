@@ -8,8 +8,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.base.errors import MethodError
+from bench.methods.base.choice import Choice
 from bench.methods.base.roles import ROLES
-from bench.methods.quantize.ranges import RANGES, MovingAverage, check_learned
+from bench.methods.quantize.ranges import MovingAverage, check_learned
 from bench.methods.quantize.scheme import SCHEMES, Scheme
 from bench.spec.saving import Saving
 
@@ -38,8 +39,9 @@ class DynamicInt8(Scheme):
 
     @override
     def fits(self, method: Quantize) -> None:
-        if method.activation_range in ("moving-average", "learned"):
-            raise ValueError(f"scheme 'dynamic' finds a range at each call, and '{method.activation_range}' stays")
+        given = method.activation_range.called
+        if given in ("moving-average", "learned"):
+            raise ValueError(f"scheme 'dynamic' finds a range at each call, and '{given}' stays")
         _check_kernels(method)
 
     @override
@@ -63,7 +65,7 @@ class DynamicInt8(Scheme):
 
 @SCHEMES.register("static")
 class StaticInt8(Scheme):
-    """Integer products whose activations have one fixed range a layer, found by `activation_range` (Jacob et al. §2.1).
+    """Integer products over one fixed range of activations per layer, found by `activation_range` (Jacob et al. §2.1).
 
     The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget the
     model trains on numbers rounded as the kernel rounds them.
@@ -73,7 +75,7 @@ class StaticInt8(Scheme):
 
     @override
     def fits(self, method: Quantize) -> None:
-        if method.activation_range == "learned":
+        if method.activation_range.learned:
             raise ValueError(
                 "scheme 'static' has a zero point, and activation_range 'learned' is symmetric. Give scheme 'weights'"
             )
@@ -112,7 +114,7 @@ class StaticInt8(Scheme):
             return activation_bounds(linears, work)
         chosen = work.activation_range
         if isinstance(chosen, MovingAverage):
-            momentum = chosen.activation_momentum
+            momentum = chosen.momentum
             inputs = {linear: StaticInputs(None, momentum=momentum) for linear in linears.values()}
         else:
             given = activation_bounds(linears, work)
@@ -155,16 +157,16 @@ class WeightOnly(RoundedInputs):
 
     @override
     def fits(self, method: Quantize) -> None:
-        chosen = RANGES.get(method.activation_range)
+        chosen = method.activation_range
         if self.activation_bits is None:
-            if issubclass(chosen, MovingAverage) or chosen.learned or self.activation_span != "call":
+            if isinstance(chosen, MovingAverage) or chosen.learned or self.activation_span != "call":
                 raise ValueError("ranges of activations are given and activation_bits is not: how many bits have they?")
-        elif self.activation_span != "fixed" and method.activation_range not in ("min-max", "clip"):
+        elif self.activation_span != "fixed" and chosen.called not in ("min-max", "clip"):
             raise ValueError(
-                f"activation_range '{method.activation_range}' stays as it was found: give activation_span 'fixed', "
+                f"activation_range '{chosen.called}' stays as it was found: give activation_span 'fixed', "
                 f"found '{self.activation_span}'"
             )
-        if self.split and (method.grid, method.allocation) != ("ternary", "constant"):
+        if self.split and (method.grid.called, method.allocation.called) != ("ternary", "constant"):
             raise ValueError("split is for scheme 'weights' with grid 'ternary' and a constant allocation")
         super().fits(method)
 
@@ -209,7 +211,7 @@ class AllOperands(RoundedInputs):
         found = {
             "activation_grid": self.activation_grid,
             "activation_span": self.activation_span,
-            "activation_range": method.activation_range,
+            "activation_range": method.activation_range.called,
         }
         if self.activation_bits is None or found != _OPERANDS:
             told = ", ".join(f"{name} = '{value}'" for name, value in _OPERANDS.items())
@@ -235,15 +237,18 @@ class AllOperands(RoundedInputs):
 
 def _check_kernels(method: Quantize) -> None:
     """Raise `ValueError` for what integer kernels do not take: their weights are symmetric, with one scale per row."""
-    odd = [name for name, value in _INT8.items() if getattr(method, name) != value]
-    if odd:
-        raise ValueError(
-            f"scheme '{method.scheme}' runs integer kernels, which take {odd[0]} = {_INT8[odd[0]]!r} only, found "
-            f"{getattr(method, odd[0])!r}. Give scheme 'weights' for other choices"
-        )
+    scheme = method.scheme.called
+    for name, only in _INT8.items():
+        value = getattr(method, name)
+        found = value.called if isinstance(value, Choice) else value
+        if found != only:
+            raise ValueError(
+                f"scheme '{scheme}' runs integer kernels, which take {name} = {only!r} only, found {found!r}. "
+                "Give scheme 'weights' for other choices"
+            )
     if "embedding" in method.targets or method.role_bits:
         raise ValueError(
-            f"scheme '{method.scheme}' is for linear layers of 8 bits; give scheme 'weights' for tables or other bits"
+            f"scheme '{scheme}' is for linear layers of 8 bits; give scheme 'weights' for tables or other bits"
         )
 
 
@@ -259,12 +264,13 @@ def _dynamic(linear: nn.Module, name: str) -> nn.Module:
     """The integer form of a dense layer, or of both factors of a factorized one."""
     from torch import nn
 
+    from bench.layers.composite import ProductLinear
     from bench.layers.factorized import FactorizedLinear
     from bench.layers.int8 import Int8Linear
-    from bench.layers.int8_factorized import Int8FactorizedLinear
 
     if isinstance(linear, FactorizedLinear):
-        return Int8FactorizedLinear.from_factorized(linear)
+        first, second = Int8Linear.from_float(linear.first, None), Int8Linear.from_float(linear.second, linear.bias)
+        return ProductLinear(first, second)
     if not isinstance(linear, nn.Linear):
         raise _no_integer_form(name, linear)
     return Int8Linear.from_float(linear.weight, linear.bias)

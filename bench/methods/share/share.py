@@ -64,10 +64,6 @@ class Share(GuidedMethod):
         "own", description="'joint': source, target and softmax of a seq2seq model have one set of embeddings"
     )
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"places", "ratio", "parts", "stacks", "tie_stacks", "tie_cross", "embeddings"}
-    )
-
     @model_validator(mode="after")
     def _arguments_fit_each_other(self) -> Share:
         if self.map not in COUNTED and self.unique != 1:
@@ -166,7 +162,7 @@ def share_map(name: Map, *, depth: int, unique: int = 1, explicit: Sequence[int]
 
 
 def _started_over(model: nn.Module, adapter: Adapter, lab: Lab, *, init: str) -> nn.Module:
-    """A model like the given one that has not seen the task; refused where an earlier stage would be lost."""
+    """A model like the given one that has not seen the task; refused if an earlier stage would be lost."""
     refuse_lost_work(model, lab.reference, where=f"share: init = '{init}'")
     depths = {stack: len(adapter.layers(model, stack)) for stack in adapter.stacks(model)}
     if len(set(depths.values())) > 1:

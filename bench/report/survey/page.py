@@ -84,7 +84,7 @@ def _markdown(page: Page, beside: Path) -> str:
         _ROWS,
         *(render(table, "md") for table in page.rows),
         *_findings(page),
-        "## Figure against measured\n",
+        "## Published against measured\n",
         _PUBLISHED,
         *(render(table, "md") for table in page.published),
         "## What is missing of a row or recipe that is here\n",

@@ -1,4 +1,4 @@
-"""Figure against measured: a table a family, with a line for each recipe and result set."""
+"""Published against measured: a table a family, with a line for each recipe and result set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], no
         lines += [_line(name, file, found, row, notes) for found, row in runs]
         idle += [] if runs else [name]
     said_of = (f"Without a run: {', '.join(idle)}.",) if idle else ()
-    return ResultTable(title=f"Figure against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
+    return ResultTable(title=f"Published against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
 
 
 def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: Notes) -> dict[str, Cell]:
