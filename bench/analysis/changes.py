@@ -11,14 +11,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from bench.analysis.paired import SCORERS, Measured, paired_change
+from bench.analysis.paired import SCORERS, StoredRecord, paired_change
 from bench.analysis.spread import difference_of, p_of_zero, score_over_cells
 from bench.analysis.table import Absent, value_of
 from bench.base.statistics import Interval
 from bench.columns import COLUMNS, Column, column
 
 Cell = tuple[str, int]  # task and seed
-Cells = Mapping[Cell, Measured]
+Cells = Mapping[Cell, StoredRecord]
 Went = Literal["more", "less", "no change"]
 
 
@@ -57,7 +57,7 @@ def change_of(name: str, first: Cells, second: Cells, tasks: Sequence[str], seed
     return _difference(shown, cells) if shown.is_score else _ratio(shown, cells)
 
 
-def _difference(shown: Column, cells: Sequence[Sequence[tuple[Measured, Measured]]]) -> Change:
+def _difference(shown: Column, cells: Sequence[Sequence[tuple[StoredRecord, StoredRecord]]]) -> Change:
     found = [[_cell_difference(shown, *pair) for pair in row] for row in cells]
     values = [[change.middle for change in row] for row in found]
     lacking = [change.interval for row in found for change in row if isinstance(change.interval, Absent)]
@@ -80,7 +80,7 @@ def _difference(shown: Column, cells: Sequence[Sequence[tuple[Measured, Measured
     return Change("difference", middle, interval, p_of_zero(interval), said, seeds)
 
 
-def _cell_difference(shown: Column, first: Measured, second: Measured) -> Change:
+def _cell_difference(shown: Column, first: StoredRecord, second: StoredRecord) -> Change:
     """One cell's difference: paired by example, or against the reference, or from the two intervals, or bare."""
     name = shown.name
     before, after = float(first.record.values[name]), float(second.record.values[name])
@@ -107,7 +107,7 @@ def _cell_difference(shown: Column, first: Measured, second: Measured) -> Change
     return Change("difference", after - before, interval, p_of_zero(interval), "two intervals, unpaired")
 
 
-def _ratio(shown: Column, cells: Sequence[Sequence[tuple[Measured, Measured]]]) -> Change:
+def _ratio(shown: Column, cells: Sequence[Sequence[tuple[StoredRecord, StoredRecord]]]) -> Change:
     """Logarithms are averaged, and so are the half-widths: cells of one machine may err together."""
     none = Absent("a ratio is judged by its interval")
     logs, below, above = [], [], []
@@ -132,14 +132,14 @@ def _ratio(shown: Column, cells: Sequence[Sequence[tuple[Measured, Measured]]]) 
     return Change("ratio", math.exp(mean), Interval(math.exp(mean), *ends), none, test)
 
 
-def _own(shown: Column, side: Measured) -> tuple[float, tuple[float, float] | None]:
+def _own(shown: Column, side: StoredRecord) -> tuple[float, tuple[float, float] | None]:
     """A record's value and the ends of its interval; that the reference is as fast as itself needs no measuring."""
     if shown.relative and side.record.recipe_base == "none":
         return 1.0, (1.0, 1.0)
     return float(side.record.values[shown.name]), _span(side, shown)
 
 
-def _span(side: Measured, shown: Column) -> tuple[float, float] | None:
+def _span(side: StoredRecord, shown: Column) -> tuple[float, float] | None:
     """The ends of the record's interval of a column, if it has both."""
     if shown.interval is None:
         return None
@@ -147,7 +147,7 @@ def _span(side: Measured, shown: Column) -> tuple[float, float] | None:
     return None if low is None or high is None else (float(low), float(high))
 
 
-def _drop(side: Measured, drop: Column) -> tuple[Interval, float] | None:
+def _drop(side: StoredRecord, drop: Column) -> tuple[Interval, float] | None:
     """The record's drop against the reference with its interval and p, if it has all of them."""
     values = side.record.values
     found = [values.get(name) for name in (drop.name, *drop.ends)]

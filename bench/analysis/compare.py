@@ -11,7 +11,7 @@ from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
 from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
 from bench.analysis.names import content_of
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.seeds import compared, trains, uncalled
 from bench.analysis.table import Absent, flags_of
 from bench.base.errors import RecordError
@@ -21,7 +21,7 @@ DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_
 RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives
 SCORE_THRESHOLD = 0.0  # a score is tested on the same examples, and the test decides
 
-Cells = dict[tuple[str, int], Measured]
+Cells = dict[tuple[str, int], StoredRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class ComparedSide:
     rows: Mapping[tuple[str, ...], Cells]
 
 
-def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> ComparedSide:
+def side_of(name: str, found: Sequence[StoredRecord], *, with_recipe: bool) -> ComparedSide:
     """A side of these records, paired on the model and, for folders of many recipes, on the recipe too.
 
     Raises `RecordError` if there are none, or two of the same cell.

@@ -15,20 +15,20 @@ from bench.records.record import Record
 
 if TYPE_CHECKING:
     from bench.base.statistics import Score
-    from bench.records.tables import SplitPredictions
+    from bench.tasks.prediction_tables import SplitPredictions
 
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class StoredRecord:
     """A record and the file it was read from, beside which its predictions lie."""
 
     record: Record
     path: Path
 
 
-def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interval, float] | Absent:
+def paired_change(name: str, first: StoredRecord, second: StoredRecord) -> tuple[Interval, float] | Absent:
     """The difference `second` - `first` of a column of `SCORERS`: its paired-bootstrap interval and p.
 
     Absent if a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` if
@@ -60,8 +60,8 @@ def _splits(record: Record) -> list[str]:
     return [str(split) for split in found]
 
 
-def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
-    from bench.records.tables import TABLE, read_predictions
+def _seen(side: StoredRecord, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
+    from bench.tasks.prediction_tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
         return Absent("a record was stored without its predictions")

@@ -1,4 +1,4 @@
-"""Records as a table: one row a record, each missing value with its reason."""
+"""Records as a table: one row per record, each missing value with its reason."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ResultTable:
 def table_of(
     records: Sequence[Record], columns: Sequence[str] | None = None, failures: Sequence[Failure] = ()
 ) -> ResultTable:
-    """One row a record; records of several suites, machines or settings may stand together, in columns that say so.
+    """One row per record; records of several suites, machines or settings may stand together, in columns that say so.
 
     Args:
         records: what to list, in any order.

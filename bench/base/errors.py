@@ -51,7 +51,7 @@ class UnavailableError(BenchError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
-    """The error for a `name` that is none of `known`, with the nearest known name where one is near.
+    """The error for a `name` that is none of `known`, with the nearest known name if one is near.
 
     Args:
         kind: what the name stands for, in one or two words ("recipe", "task").

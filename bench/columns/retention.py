@@ -22,7 +22,7 @@ COLUMNS = (
         source=_PAIRED,
         oracle=f"{_TEST}::test_the_drop_has_the_interval_and_the_p_of_a_paired_t_test",
         p=PValue(
-            says="two-sided p of the drop: exact McNemar where accuracy is the only metric, paired bootstrap otherwise",
+            says="two-sided p of the drop: exact McNemar if accuracy is the only metric, paired bootstrap otherwise",
             source="McNemar 1947, doi:10.1007/BF02295996; Dietterich 1998, section 3.1, doi:10.1162/089976698300017197",
             oracle=f"{_TEST}::test_a_drop_in_accuracy_is_tested_by_its_discordant_examples",
         ),

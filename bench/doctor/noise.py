@@ -38,11 +38,13 @@ def noise(*, threads: int, seconds: float, patience_s: float) -> Diagnosis:
     result, ratio = timed.result, timed.result.ratio
     found = (
         f"{ratio.middle:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] for a model beside itself, {result.measured} pairs, "
-        f"{result.dropped} dropped, {threads} thread{'s' if threads > 1 else ''}, {result.artifact_s * 1e3:.1f} ms a "
-        "call"
+        f"{result.dropped} dropped, {threads} thread{'s' if threads > 1 else ''}, {result.artifact_s * 1e3:.1f} ms "
+        "per call"
     )
     if result.invalid:
-        return Diagnosis("noise floor", "problem", f"{found}; invalid: {result.invalid}", "Quieten the machine.")
+        return Diagnosis("noise floor", "problem", f"{found}; invalid: {result.invalid}", "Close other programs.")
     if not ratio.low - TOLERATED <= 1 <= ratio.high + TOLERATED:
-        return Diagnosis("noise floor", "problem", f"{found}; 1 is outside", "Quieten the machine, and look again.")
+        return Diagnosis(
+            "noise floor", "problem", f"{found}; 1 is outside", "Close other programs, then run this again."
+        )
     return Diagnosis("noise floor", "ok", found)

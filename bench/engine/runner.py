@@ -230,7 +230,7 @@ class Run:
         self.summary.recorded += 1
 
     def _fail(self, step: Step, phase: Phase, ending: Ending) -> Iterator[RunEvent]:
-        """Hand the cause on to the steps that wait for this one; a measuring step, one a cell, notes it."""
+        """Hand the cause on to the steps that wait for this one; the measuring step of the cell notes it."""
         self._broken[step.id] = (phase, ending)
         if step.phase == "measure":
             text = failure_of(step.cell, phase, ending).model_dump_json(indent=1)

@@ -27,7 +27,8 @@ from bench.records.record import StageLog
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Example, read_data
-from bench.tasks.kinds.kind import KINDS, Feature
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.training.loop import train
 
 

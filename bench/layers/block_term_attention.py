@@ -109,7 +109,7 @@ class BlockTermAttention(StoredModule):
         return functional.linear(tensor.flatten(2), columns.reshape(self.width, -1)), None
 
     def _seen(self, mask: Tensor | None, count: int, keys: int, like: Tensor) -> Tensor | None:
-        """1 where query i may see key j and 0 elsewhere, [batch or 1, queries, keys]; None where all see all."""
+        """1 where query i may see key j and 0 elsewhere, [batch or 1, queries, keys]; None if all see all."""
         seen = None
         if mask is not None:
             allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2

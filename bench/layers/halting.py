@@ -62,7 +62,7 @@ class HaltingStack(StoredStack):
         }
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """See `StoredStack`; the mask is the first of the further arguments, as in every supported encoder."""
+        """Run the stack; the mask is the first of the further arguments, as in every supported encoder."""
         layers = [layer for layer in self._modules.values() if layer is not None]
         if self.adaptive:
             real = _real(args[0] if args else kwargs.get("attention_mask"), hidden)

@@ -110,7 +110,7 @@ class StraightThroughRounding(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, scale: Tensor, zero: Tensor | None, least: int, most: int, clips: bool
     ) -> Tensor:
-        """See `rounded`."""
+        """The rounded values, shaped as `values`."""
         found, inside = rounded(values, scale, zero, least, most, clips=clips)
         if inside is not None:
             ctx.save_for_backward(inside)

@@ -94,7 +94,7 @@ class SafeEmbedding(StoredModule):
         return self.attention_output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _hidden(self, ids: Tensor) -> Tensor | None:
-        """True where a word may be seen, [batch, 1, length, length]; padding sees itself, so that no row is empty."""
+        """True if a word may be seen, [batch, 1, length, length]; padding sees itself, so that no row is empty."""
         if self.causal or self.padding_idx is None:
             return None
         places = torch.arange(ids.shape[-1], device=ids.device)

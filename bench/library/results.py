@@ -12,7 +12,7 @@ from bench.analysis.compare import compare as compared
 from bench.analysis.grid import Axes, grid_of, grid_of_finding
 from bench.analysis.leaderboard import leaderboard as ranked
 from bench.analysis.names import is_called, renamed, shared_names
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto as front_of
 from bench.analysis.pivot import pivot as arranged
 from bench.analysis.table import table_of
@@ -37,7 +37,7 @@ class Results:
     `known` is the suite that they are of, if it is known; without it the package's suite of that name is taken.
     """
 
-    found: tuple[Measured, ...]
+    found: tuple[StoredRecord, ...]
     failures: tuple[Failure, ...] = ()
     known: Suite | None = None
 
@@ -251,7 +251,7 @@ def load_results(
     files = [file for file in sorted(root.glob("**/*.json")) if not any(map(_hidden, file.relative_to(root).parts))]
     failed = [file for file in files if file.name.endswith(".failed.json")]
     found = Results(
-        found=tuple(Measured(record=read_record(file), path=file) for file in files if file not in set(failed)),
+        found=tuple(StoredRecord(record=read_record(file), path=file) for file in files if file not in set(failed)),
         failures=tuple(map(read_failure, failed)),
         known=known,
     )
@@ -383,7 +383,7 @@ def _told_apart(read: Sequence[Results]) -> list[Results]:
     ]
 
 
-def _of_recipes(names: Sequence[str], found: Sequence[Measured]) -> list[ComparedSide]:
+def _of_recipes(names: Sequence[str], found: Sequence[StoredRecord]) -> list[ComparedSide]:
     known = sorted({item.record.recipe for item in found})
     for name in names:
         if name not in known:

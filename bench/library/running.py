@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.artifacts.store import Store, default_root
 from bench.base.errors import ModelError, SuiteError, unknown
 from bench.engine.processes import start_server
@@ -46,7 +46,7 @@ class PlannedRun:
         paths = [path for cell in self.cells if (path := self.work.record_path(cell)).exists()]
         failed = [path for cell in self.cells if (path := self.work.failure_path(cell)).exists()]
         return Results(
-            found=tuple(Measured(record=read_record(path), path=path) for path in paths),
+            found=tuple(StoredRecord(record=read_record(path), path=path) for path in paths),
             failures=tuple(map(read_failure, failed)),
             known=self.suite,
         )

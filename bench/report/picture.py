@@ -58,7 +58,7 @@ def look() -> AbstractContextManager[None]:
 
 
 def style(index: int) -> tuple[str, str]:
-    """Colour and mark of the family or curve of a number, from the beginning again where they run out."""
+    """Colour and mark of the family or curve of a number, from the beginning again if they run out."""
     return _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
 
 

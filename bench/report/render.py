@@ -91,7 +91,7 @@ def _html(table: ResultTable, width: int) -> str:
 
 
 def _csv(table: ResultTable, width: int) -> str:
-    """One row a row; the last column names every absent value with its reason."""
+    """One line per row; the last column names every absent value with its reason."""
     del width
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

@@ -129,7 +129,7 @@ class Suite(Frozen):
     name: str = Field(pattern=NAME)
     title: str
     version: int = 1
-    generated: bool = Field(False, description="True where the data are generated, which every page then says")
+    generated: bool = Field(False, description="True if the data are generated, which every page then says")
     model: str | None = Field(None, description="the default model")
     seeds: tuple[int, ...] = (0,)
     recipes: tuple[str | Variants, ...] = ("none",)

@@ -6,12 +6,11 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bench.tasks.kinds.kind import Batch, Feature
+from bench.tasks.features import IGNORED, Batch, Feature
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-IGNORED = -100  # the target of a token that is not predicted, as torch's cross-entropy ignores it
 _POOL = 50  # batches' worth of features that are shuffled together before they are sorted by length
 
 

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import KINDS, Batch, Feature
+from bench.tasks.features import Batch, Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import Predictions
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
 
 
 class Teacher:

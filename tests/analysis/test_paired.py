@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.compare import compare, side_of
-from bench.analysis.paired import Measured, paired_change
+from bench.analysis.paired import StoredRecord, paired_change
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError
 from bench.records.record import write_record
@@ -37,7 +37,7 @@ def stored(tmp_path, record):
         conditions = {"agreement": {"splits": ["validation"]}}
         made = record("alpha", recipe, accuracy, values=values, conditions=conditions, provenance={"tables": tables})
         write_record(path, made)
-        return Measured(record=made, path=path)
+        return StoredRecord(record=made, path=path)
 
     return build
 

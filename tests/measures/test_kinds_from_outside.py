@@ -18,12 +18,12 @@ from bench.measures.agreement.agreement import Agreement
 from bench.measures.quality.quality import Quality
 from bench.measures.robustness.attack import Attack
 from bench.plan.check import check_suite
-from bench.records.tables import read_predictions
 from bench.spec.setting import Measuring, Setting
 from bench.spec.suite import Suite, Task
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, TaskKind, form_of
 from bench.tasks.metrics.metric import METRICS, Metric
+from bench.tasks.prediction_tables import read_predictions
 from bench.tasks.predictions import ClassLogits, Predictions
 
 ROOT = Path(bench.__file__).parent

@@ -6,7 +6,7 @@ from made_pairs import GivenPredictions, labelled, make_pair, make_task
 
 from bench.base.errors import RecordError
 from bench.measures.agreement.agreement import Agreement
-from bench.measures.base.recompute import recompute
+from bench.measures.agreement.recompute import recompute
 from bench.measures.quality.quality import Quality
 from bench.records.record import Record, write_record
 from bench.records.tables import write_tables

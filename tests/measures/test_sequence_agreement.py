@@ -12,16 +12,17 @@ from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2
 
 from bench.measures.agreement.agreement import Agreement
 from bench.measures.agreement.next_tokens import compare_next_tokens
+from bench.measures.agreement.recompute import recompute
 from bench.measures.base.measure import Reading
-from bench.measures.base.recompute import recompute
 from bench.measures.quality.quality import Quality
 from bench.measures.robustness.attack import Attack
 from bench.measures.robustness.robustness import Robustness
 from bench.records.record import Record, write_record
-from bench.records.tables import read_predictions, read_table, write_tables
+from bench.records.tables import read_table, write_tables
 from bench.spec.suite import Task
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
+from bench.tasks.prediction_tables import read_predictions
 from bench.tasks.predictions import WrittenAnswers
 
 TARGETS = ("one two three four", "five six seven eight", "one three five seven", "two four six eight ten")

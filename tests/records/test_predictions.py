@@ -11,7 +11,8 @@ from test_record import make
 
 from bench.base.errors import RecordError
 from bench.records.record import read_record, write_record
-from bench.records.tables import _narrowed, read_predictions, read_table, table_path, write_tables
+from bench.records.tables import _narrowed, read_table, table_path, write_tables
+from bench.tasks.prediction_tables import read_predictions
 
 TABLE = {
     "split": ["validation"] * 2 + ["train"],

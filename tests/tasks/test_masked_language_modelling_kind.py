@@ -13,10 +13,11 @@ from bench.artifacts.source import open_source
 from bench.base.errors import DataError
 from bench.spec.setting import Training
 from bench.spec.suite import Task
-from bench.tasks.batching import IGNORED, collate
+from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature
+from bench.tasks.features import IGNORED, Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.masking import Maskable, masked
 from bench.tasks.predictions import TextLosses
 from bench.training.loop import train

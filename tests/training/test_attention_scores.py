@@ -9,7 +9,8 @@ import torch
 
 from bench.base.errors import MethodError
 from bench.methods.factorize.factorize import Factorize
-from bench.tasks.kinds.kind import KINDS, Batch
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import KINDS
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.features import FeatureMatching
 from bench.training.teacher import Teacher

@@ -98,7 +98,7 @@ def integer_matmul(left: Tensor, right: Tensor) -> Tensor:
 
 @functools.cache
 def _operator() -> Callable[[Tensor, Tensor], Tensor]:
-    """The operator, defined once a process; composite, so that a dispatch mode sees what is inside."""
+    """The operator, defined once per process; composite, so that a dispatch mode sees what is inside."""
     torch.library.define(OPERATOR, "(Tensor left, Tensor right) -> Tensor")
     torch.library.impl(OPERATOR, "CompositeImplicitAutograd", _product)
     operator: Callable[[Tensor, Tensor], Tensor] = torch.ops.bench.integer_matmul

@@ -261,7 +261,7 @@ class IntegerStack(StoredStack):
         return {}
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """See `StoredStack`; the mask is the first of the further arguments, as in every supported encoder."""
+        """Run the stack; the mask is the first of the further arguments, as in every supported encoder."""
         if self.training and hidden.requires_grad and torch.is_grad_enabled():
             raise MethodError(
                 "an integer encoder passes no gradient on: train first, turn to integers as the last stage"

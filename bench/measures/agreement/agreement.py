@@ -8,7 +8,7 @@ from bench.base.statistics import score_interval
 from bench.columns import column
 from bench.measures.agreement.next_tokens import compare_next_tokens
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.records.tables import TABLE, prediction_table
+from bench.tasks.prediction_tables import TABLE, prediction_table
 from bench.tasks.predictions import OF_ITSELF, PROBABILITY
 
 if TYPE_CHECKING:

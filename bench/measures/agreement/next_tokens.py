@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.tasks.batching import IGNORED, collate
+from bench.tasks.batching import collate
+from bench.tasks.features import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from bench.artifacts.artifact import Loaded
     from bench.measures.base.measure import Pair, Reading
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
     Array = np.ndarray[Any, Any]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.base.registry import Registry
 from bench.columns import column
-from bench.records.tables import SplitPredictions
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Reading:
     """What one measure found: for every column of the measure a value or the reason why it is absent.
 
-    `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
+    `values` are the artifact's, `reference` the reference's for the same columns if both were measured; `samples`
     hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
     `tables` hold what was seen example by example: table name -> column name -> one value per row, None if a row has
     none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
@@ -113,7 +113,7 @@ class Measure(ABC):
 
     name: ClassVar[str]
     says: ClassVar[str]
-    budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
+    budget_s: ClassVar[float] = 5.0  # stated seconds per cell, for an encoder of 20 M parameters on two cores
     optional: ClassVar[bool] = False  # a suite may leave it out
 
     @property

@@ -176,7 +176,7 @@ def _packed_layers(model: nn.Module) -> list[StoredLayer]:
 
 @functools.cache
 def _stand_in() -> Callable[[Tensor, int, int], Tensor]:
-    """The stand-in operator, defined once a process; its output has the right shape and no meaning."""
+    """The stand-in operator, defined once per process; its output has the right shape and no meaning."""
     import torch
 
     def run(x: Tensor, number: int, width: int) -> Tensor:

@@ -258,8 +258,8 @@ def _warn(reading: Reading) -> None:
     estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
     if estimates:
         sentence = (
-            f"energy is an estimate: its power comes from {', '.join(estimates)}. Compare it on this machine only, "
-            "or run where RAPL (Linux, readable by you) or NVML can be read."
+            f"energy is estimated ({', '.join(estimates)}), not metered. Compare it on this machine only, or run on a "
+            "machine whose RAPL (Linux, readable by you) or NVML can be read."
         )
         reading.warn("energy-estimated", sentence)
 

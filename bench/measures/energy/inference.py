@@ -30,7 +30,7 @@ class Inference:
 
 
 def inference(windows: Mapping[int, Window], *, idle_w: float | str, measuring: Measuring, device: str) -> Inference:
-    """Every column of 1,000 inferences; none where there is no window.
+    """Every column of 1,000 inferences; none if there is no window.
 
     A value is the mean over the windows, each having the same length and so the same weight.
 
@@ -65,14 +65,14 @@ def inference(windows: Mapping[int, Window], *, idle_w: float | str, measuring: 
 def break_even(compress_kwh: float, artifact: Inference, reference: Inference) -> int | str:
     """After how many inferences compressing is paid back, or why that cannot be said.
 
-    The savings of the rounds are paired. Where there are several and their 95 % t interval reaches zero, the quotient
+    The savings of the rounds are paired. If there are several and their 95 % t interval reaches zero, the quotient
     would be noise over noise.
     """
     rounds = sorted(artifact.by_round.keys() & reference.by_round.keys())
     savings = over_seeds([reference.by_round[index] - artifact.by_round[index] for index in rounds])
     if savings is not None and savings.middle > 0 >= savings.low:
         return (
-            f"the saving of {savings.middle:.3g} kWh in {INFERENCES} inferences cannot be told from none: its interval "
+            f"the saving of {savings.middle:.3g} kWh in {INFERENCES} inferences is not significant: its interval "
             f"over {len(rounds)} windows begins at {savings.low:.3g}. Raise measuring.energy_seconds"
         )
     try:
@@ -90,7 +90,7 @@ def _interval(found: Inference) -> None:
     """The 95 % Student t interval of the mean over windows.
 
     Not a bootstrap: resamples of two to five windows hardly leave the range of these windows, which has far less than
-    the stated coverage, while t is right for any number of them where windows are about normal. Samples within a
+    the stated coverage, while t is right for any number of them if windows are about normal. Samples within a
     window are no replacement, as they follow each other too closely to be independent.
     """
     ends = column("energy_kwh").ends.names()

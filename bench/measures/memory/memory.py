@@ -29,7 +29,7 @@ _NO_DEVICE = "the model ran on the processor, which has no memory beside the hos
 class Peak(NamedTuple):
     """Bytes above the baseline at the highest point of one probe's work; `how` they were read.
 
-    `device_bytes` are those of the CUDA allocator, beside the host's; None where the model is on the host.
+    `device_bytes` are those of the CUDA allocator, beside the host's; None if the model is on the host.
     """
 
     host_bytes: int
@@ -76,7 +76,7 @@ class Memory(ProbingMeasure):
             )
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
-        """The device's memory where the models run on the CPU."""
+        """The device's memory if the models run on the CPU."""
         return {} if device.startswith("cuda") else {_NO_DEVICE: ("memory_device_bytes",)}
 
     def read(self, pair: Pair) -> Reading:

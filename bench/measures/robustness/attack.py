@@ -11,7 +11,7 @@ from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.robustness.attacks.bound import LEAST_COSINE, MOST_WORDS, Bound, most_words
 from bench.measures.robustness.attacks.dictionary import SourceMissingError, find_dictionary
-from bench.measures.robustness.attacks.greedy import SEARCH, Ending, Target, run, search
+from bench.measures.robustness.attacks.greedy import SEARCH, AttackEnd, Target, run, search
 from bench.measures.robustness.attacks.outcomes import Attacked, AttackedSide, Rate, rows_of
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES, KINDS, Ground, known_words, opened
 from bench.tasks.predictions import ClassLogits
@@ -155,7 +155,7 @@ def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked
             pair, loaded, [pair.kind.with_text(examples[tried[search][1]], text) for search, text in rows]
         )
 
-    kinds: dict[str, dict[int, Ending]] = {kind: {} for kind in KINDS if kind in by_kind}
+    kinds: dict[str, dict[int, AttackEnd]] = {kind: {} for kind in KINDS if kind in by_kind}
     for (kind, number), outcome in zip(tried, run(searches, score), strict=True):
         kinds[kind][number] = outcome
     return Attacked.of_kinds(len(examples), kinds, missing=missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.quality.quality import Scores, score_both
-from bench.records.tables import prediction_table
+from bench.tasks.prediction_tables import prediction_table
 
 SMALLEST_GAP = 0.001  # our decision: a reference gap below a tenth of a point makes the quotient noise
 

@@ -195,7 +195,7 @@ class _Macs(NamedTuple):
 
 
 def _give_macs(reading: Reading, pair: Pair) -> None:
-    """Multiply-adds of both models, the encoder's and the rest's by token; absent where some cannot be counted."""
+    """Multiply-adds of both models, the encoder's and the rest's by token; absent if some cannot be counted."""
     mine, theirs = (_macs(pair, loaded) for loaded in (pair.artifact, pair.reference))
     if isinstance(mine, str):
         reading.leave(mine, *MACS)

@@ -73,7 +73,7 @@ class Start(ProbingMeasure):
         return self.combine(*self.probed(pair)["start"])
 
     def combine(self, artifact: Began | str, reference: Began | str) -> Reading:
-        """A reading of two starts, each of them a reason where it could not be had."""
+        """A reading of two starts, each of them a reason if it could not be had."""
         reading = Reading(conditions={"files": "in the page cache", "processes": 1})
         if isinstance(artifact, str):
             reading.leave(artifact, *self.columns)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import SequenceKind
 from bench.tasks.predictions import ClassLogits
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, TaskKind
+from bench.tasks.features import IGNORED, Batch, Feature
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.marks import end_id
 from bench.tasks.predictions import TextLosses
 

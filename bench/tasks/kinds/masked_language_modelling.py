@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import DataError
-from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Maskable, TaskKind
+from bench.tasks.features import IGNORED, Batch, Feature, Maskable
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.masking import CHOSEN, MASKED, RANDOM, masked
 from bench.tasks.predictions import TextLosses
 

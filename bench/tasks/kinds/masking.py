@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from bench.tasks.batching import IGNORED
-from bench.tasks.kinds.kind import Maskable
+from bench.tasks.features import IGNORED, Maskable
 
 CHOSEN = 0.15  # of the tokens that may be predicted
 MASKED, RANDOM = 0.8, 0.1  # of the chosen places; the others keep their token

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import Feature, TaskKind
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import TaskKind
 
 if TYPE_CHECKING:
     from bench.spec.suite import Task

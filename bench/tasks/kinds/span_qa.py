@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Answer, Example
-from bench.tasks.kinds.kind import KINDS, Feature, TaskKind
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.spans import best_span
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
 from bench.tasks.predictions import WrittenAnswers

@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
+from bench.tasks.features import Batch, Feature
 from bench.tasks.greedy import EXTRA_TOKENS, write
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, TaskKind
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.marks import end_id, start_id
 from bench.tasks.metrics.answers import bleu_signature, corpus_bleu
 from bench.tasks.predictions import Predictions, WrittenAnswers

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import Feature
+from bench.tasks.features import Feature
 
 _QUESTION_TOKENS = 64  # the longest question kept, as in BERT's run_squad.py (google-research/bert)
 _OVERLAP_TOKENS = 128  # tokens two neighbouring windows share, as in SQuAD's usual doc_stride at length 384

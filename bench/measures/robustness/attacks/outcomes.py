@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.statistics import Interval
-from bench.measures.robustness.attacks.greedy import Ending
+from bench.measures.robustness.attacks.greedy import AttackEnd
 from bench.measures.robustness.attacks.source import KINDS
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ class Attacked:
     """
 
     sampled: int
-    outcomes: dict[int, Ending]
-    kinds: Mapping[str, Mapping[int, Ending]] = dataclasses.field(default_factory=dict)
+    outcomes: dict[int, AttackEnd]
+    kinds: Mapping[str, Mapping[int, AttackEnd]] = dataclasses.field(default_factory=dict)
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_kinds(
-        cls, sampled: int, kinds: Mapping[str, Mapping[int, Ending]], *, missing: Mapping[str, str]
+        cls, sampled: int, kinds: Mapping[str, Mapping[int, AttackEnd]], *, missing: Mapping[str, str]
     ) -> Attacked:
         """All kinds together: the text of the first attack that flips the example, else of the first; queries added."""
-        ended: dict[int, list[Ending]] = {}
+        ended: dict[int, list[AttackEnd]] = {}
         for outcomes in kinds.values():
             for number, outcome in outcomes.items():
                 ended.setdefault(number, []).append(outcome)
@@ -139,7 +139,7 @@ def rows_of(
     ]
 
 
-def _ending(outcome: Ending | None) -> dict[str, Any]:
+def _ending(outcome: AttackEnd | None) -> dict[str, Any]:
     names = ("flipped", "queries", "changed", "words", "text")
     return {name: None if outcome is None else getattr(outcome, name) for name in names}
 
@@ -154,7 +154,7 @@ def _by_kind(attacked: Attacked, number: int) -> dict[str, Any]:
     return found
 
 
-def _merged(outcomes: Sequence[Ending]) -> Ending:
+def _merged(outcomes: Sequence[AttackEnd]) -> AttackEnd:
     kept = next((outcome for outcome in outcomes if outcome.flipped), outcomes[0])
     return dataclasses.replace(kept, queries=sum(outcome.queries for outcome in outcomes))
 

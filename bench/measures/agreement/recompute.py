@@ -8,15 +8,16 @@ from bench.base.errors import RecordError
 from bench.measures.agreement.next_tokens import TABLE as NEXT_TOKENS
 from bench.measures.agreement.next_tokens import from_table
 from bench.records.record import read_record
-from bench.records.tables import SplitPredictions, read_predictions, read_table
+from bench.records.tables import read_table
 from bench.tasks.metrics.metric import metric_columns, metric_scorer, quality_scorer
+from bench.tasks.prediction_tables import SplitPredictions, read_predictions
 
 
 def recompute(record_path: Path) -> dict[str, float]:
     """The record's metrics, quality and agreement columns, from the predictions stored beside it.
 
     Columns that cannot be computed (hidden labels, no probabilities) are left out; the record says why. Raises
-    `RecordError` where the record or its predictions cannot be read, as `bench.records.tables.read_table` does.
+    `RecordError` if the record or its predictions cannot be read, as `bench.records.tables.read_table` does.
     """
     record, splits = read_record(record_path), read_predictions(record_path)
     conditions = record.conditions.get("agreement", {})
@@ -38,7 +39,7 @@ def recompute(record_path: Path) -> dict[str, float]:
 
 
 def _scores(parts: list[SplitPredictions], metrics: list[str]) -> dict[str, float]:
-    """The artifact's metrics and their mean; nothing where labels are hidden."""
+    """The artifact's metrics and their mean; nothing if labels are hidden."""
     import numpy as np
 
     hidden = any(truth is None and part.artifact.needs_truth for part in parts for truth in part.truth)
