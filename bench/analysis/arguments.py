@@ -82,7 +82,7 @@ def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) ->
     asked = {name: value for name, value in finding.where.items() if name not in ("task", "seed", "model")}
     if not any(asked.items() <= place.items() for place in places):
         said_of = ", ".join(f"{name}={value}" for name, value in asked.items())
-        raise SuiteError(f"{where}: no recipe of the suite has {said_of}; write values as they stand in tables")
+        raise SuiteError(f"{where}: no recipe of the suite has {said_of}. Write values as `bench table` shows them.")
 
 
 def no_argument(name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
@@ -91,7 +91,7 @@ def no_argument(name: str, known: Iterable[str], *, where: str | None = None) ->
     if not owners:
         return unknown("argument", name, known, where=where)
     place = f"{where}: " if where else ""
-    return UnknownNameError(f"{place}'{name}' is an argument of a choice: write {' or '.join(owners)}")
+    return UnknownNameError(f"{place}'{name}' is an argument of a choice. Write {' or '.join(owners)}.")
 
 
 def said(argument: Any) -> str:

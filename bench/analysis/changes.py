@@ -1,6 +1,6 @@
-"""How one column changed from one set of records to another, and when that is called a change.
+"""How one column changed from one set of records to another, and when that counts as a change.
 
-Scores change by a difference, all else by a ratio. A change is called if its interval excludes "no change" and it
+Scores change by a difference, all else by a ratio. A change counts if its interval excludes "no change" and it
 exceeds a stated threshold.
 """
 
@@ -109,7 +109,7 @@ def _cell_difference(shown: Column, first: StoredRecord, second: StoredRecord) -
 
 def _ratio(shown: Column, cells: Sequence[Sequence[tuple[StoredRecord, StoredRecord]]]) -> Change:
     """Logarithms are averaged, and so are the half-widths: cells of one machine may err together."""
-    none = Absent("a ratio is judged by its interval")
+    none = Absent("a ratio has an interval instead of a p")
     logs, below, above = [], [], []
     for first, second in (pair for row in cells for pair in row):
         sides = [_own(shown, side) for side in (first, second)]
@@ -133,7 +133,7 @@ def _ratio(shown: Column, cells: Sequence[Sequence[tuple[StoredRecord, StoredRec
 
 
 def _own(shown: Column, side: StoredRecord) -> tuple[float, tuple[float, float] | None]:
-    """A record's value and the ends of its interval; that the reference is as fast as itself needs no measuring."""
+    """A record's value and the ends of its interval; the reference relative to itself is exactly 1."""
     if shown.relative and side.record.recipe_base == "none":
         return 1.0, (1.0, 1.0)
     return float(side.record.values[shown.name]), _span(side, shown)

@@ -1,4 +1,4 @@
-"""Whether records may be ranked together, what differs if they may not, and what to do about it."""
+"""Whether records may be ranked together, and if not, what differs and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from bench.base.errors import RecordError
 from bench.records.record import Record
 
 _RULES = (
-    ("suite", "suites", "read one suite at a time"),
-    ("machine_id", "machines", "narrow them with --machine ID, or run all of them on one machine"),
-    ("setting_id", "settings", "narrow them with --setting ID, or run all of them under one setting"),
+    ("suite", "suites", "Read one suite at a time"),
+    ("machine_id", "machines", "Choose one with --machine ID, or run everything on one machine"),
+    ("setting_id", "settings", "Choose one with --setting ID, or run everything with one setting"),
 )
 _NAMED = 6  # keys that differ named one by one before the rest is only counted
 
@@ -34,8 +34,8 @@ def same_conditions(records: Sequence[Record]) -> None:
             found = sorted(by_id)
             differs = _differences([by_id[name] for name in found], attribute)
             raise RecordError(
-                f"these {len(records)} records come from {len(found)} {kind} ({', '.join(found)}), and rows of "
-                f"different {kind} are never ranked together: {advice}.{differs}"
+                f"the {len(records)} records come from {len(found)} {kind} ({', '.join(found)}), and different {kind} "
+                f"are never ranked together. {advice}.{differs}"
             )
     _one_version_a_task(records)
     _one_attack(records)
@@ -53,7 +53,7 @@ def differing(parts: Sequence[Mapping[str, Any]], *, between: str = "against") -
 
 
 def _one_attack(records: Sequence[Record]) -> None:
-    """Refuse attacks of different versions or sources; the first version had neither in its conditions.
+    """Refuse attacks of different versions or sources; the first version recorded neither.
 
     Records without an attack fit all.
     """
@@ -64,8 +64,8 @@ def _one_attack(records: Sequence[Record]) -> None:
     if len(found) > 1:
         said = "; ".join(f"version {version}{f' with {names}' if names else ''}" for version, names in sorted(found))
         raise RecordError(
-            f"these records were attacked in different ways ({said}), and their `attack_*` values are never ranked "
-            "together: run the older recipes again, or read the folders apart."
+            f"the records were attacked in different ways ({said}), so their `attack_*` values cannot be ranked "
+            "together. Run the older recipes again, or read the folders one at a time."
         )
 
 
@@ -79,9 +79,9 @@ def _differences(records: Sequence[Record], attribute: str) -> str:
         kind, parts = "Settings", [{**record.setting, "suite_version": record.suite_version} for record in records]
     found = differing(parts)
     if not found:
-        return f" {kind} differ in nothing that the records hold."
+        return f" The records do not show how the {kind.lower()} differ."
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f" {kind} differ in {'; '.join(found[:_NAMED])}{more}."
+    return f" The {kind.lower()} differ in {'; '.join(found[:_NAMED])}{more}."
 
 
 def _flat(part: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -105,8 +105,8 @@ def _one_version_a_task(records: Sequence[Record]) -> None:
     for task, found in versions.items():
         if len(found) > 1:
             raise RecordError(
-                f"task {task}: records of its versions {', '.join(map(str, sorted(found)))}, which are never ranked "
-                f"together: move the older ones out of the results folder."
+                f"task {task}: the records are of versions {', '.join(map(str, sorted(found)))}, which are never "
+                f"ranked together. Move the older records out of the results folder."
             )
 
 
@@ -124,11 +124,11 @@ def _one_record_a_cell(records: Sequence[Record]) -> None:
 
 
 def _changed(first: Record, second: Record) -> str:
-    """What two records of one cell differ in, of all that a key depends on and a record holds."""
+    """How two records of one cell differ in the inputs that a key depends on."""
     found = differing([_made_from(first), _made_from(second)])
     if not found:
-        return "what they were made from differs in nothing that the records hold"
-    return f"what they were made from differs in {'; '.join(found[:_NAMED])}"
+        return "the records do not show how their inputs differ"
+    return f"their inputs differ in {'; '.join(found[:_NAMED])}"
 
 
 def _made_from(record: Record) -> dict[str, Any]:

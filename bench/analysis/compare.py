@@ -1,4 +1,4 @@
-"""Two recipes, or one recipe in two results folders: what changed, how surely, and whether it is better or worse."""
+"""Two recipes, or one recipe in two results folders: what changed, and whether it is better or worse."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def side_of(name: str, found: Sequence[StoredRecord], *, with_recipe: bool) -> C
     Raises `RecordError` if there are none, or two of the same cell.
     """
     if not found:
-        raise RecordError(f"{name}: no records are left to compare")
+        raise RecordError(f"{name}: no records to compare")
     comparable([item.record for item in found])
     rows: dict[tuple[str, ...], Cells] = {}
     for item in found:
@@ -57,16 +57,16 @@ def compare(
     ratio_threshold: float = RATIO_THRESHOLD,
     score_threshold: float = SCORE_THRESHOLD,
 ) -> Comparison:
-    """The second side against the first, on every task that both have and overall.
+    """Compare the second side with the first, on every task that both have and overall.
 
     Args:
-        first: the side that is the measure, "A".
-        second: the side that is judged, "B".
-        columns: directed columns; `retention` is not one of them, since `quality` says the same without a quotient.
+        first: the baseline, "A".
+        second: what is compared with it, "B".
+        columns: directed columns; `retention` is not one of them, since `quality` says the same without a ratio.
         title: heads the table.
         excluded: tasks that the overall lines leave out.
-        ratio_threshold: smallest change of a ratio that matters, as a share.
-        score_threshold: smallest difference of a score that matters, in the column's own unit.
+        ratio_threshold: ratios that change by less than this share are ignored.
+        score_threshold: scores that differ by less than this, in the column's unit, are ignored.
 
     Raises:
         RecordError: records of different suites, machines, settings, task versions or seeds; nothing in common; a
@@ -78,7 +78,7 @@ def compare(
     same_conditions(everything)
     rows = [row for row in first.rows if row in second.rows]
     if not rows:
-        raise RecordError(f"{first.name} and {second.name} have no model and recipe in common, so nothing to compare")
+        raise RecordError(f"{first.name} and {second.name} have no model and recipe in common")
     lines: list[Line] = []
     other: list[str] = []
     missing = [f"{', '.join(row)}: no record of {second.name}" for row in first.rows if row not in second.rows]
@@ -101,7 +101,7 @@ def compare(
         lines=tuple(lines),
         missing=tuple(missing),
         notes=(
-            f"A: {first.name}. B: {second.name}. Changes are of B against A.",
+            f"A: {first.name}. B: {second.name}. Changes are from A to B.",
             *(f"Left out: {what}" for what in (*missing, *beyond)),
             *other,
             _rule(ratio_threshold, score_threshold),
@@ -115,12 +115,12 @@ def compare(
 
 
 def _other_content(model: str, before: Cells, after: Cells) -> list[str]:
-    """A note if the two sides' models share their name and not their content."""
+    """A note if the two sides' models have the same name but different content."""
     sides = [{content_of(item.record) for item in cells.values()} - {None} for cells in (before, after)]
     if not all(sides) or sides[0] == sides[1]:
         return []
     found = [", ".join(sorted(str(content)[:8] for content in side)) for side in sides]
-    return [f"The model {model} is not the same on both sides: its content is {found[0]} in A and {found[1]} in B."]
+    return [f"Model {model} differs between the two sides: its content is {found[0]} in A and {found[1]} in B."]
 
 
 def _flagged(side: ComparedSide) -> list[str]:
@@ -131,11 +131,11 @@ def _flagged(side: ComparedSide) -> list[str]:
 def _directed(name: str) -> None:
     if not _comparable(column(name)):
         directed = ", ".join(item.name for item in COLUMNS.values() if _comparable(item))
-        raise RecordError(f"column {name} cannot be compared. Choose of: {directed}.")
+        raise RecordError(f"column {name} cannot be compared. Choose one of: {directed}.")
 
 
 def _comparable(item: Column) -> bool:
-    """Whether two sides may be compared by it: a direction, and no quotient of means whose parts say the same."""
+    """Whether two sides may be compared by it: it has a direction and is not a ratio of means."""
     return item.better is not None and item.mean != "ratio of means"
 
 
@@ -147,7 +147,7 @@ def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[
     """The tasks that both sides have, and the seeds that they all have."""
     both = [task for task in _tasks(before) if task in _tasks(after)]
     if not both:
-        raise RecordError(f"{first} and {second} have no task in common, so there is nothing to compare")
+        raise RecordError(f"{first} and {second} have no task in common")
     expected = sorted(seed for task, seed in before if task == both[0])
     for name, cells in ((first, before), (second, after)):
         for task in both:
@@ -155,8 +155,8 @@ def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[
             if found != expected:
                 raise RecordError(
                     f"{task}: {name} has seeds {', '.join(map(str, found))}, but {first} on {both[0]} has seeds "
-                    f"{', '.join(map(str, expected))}: different sets of seeds are never compared. Run the missing "
-                    f"ones with `bench run`."
+                    f"{', '.join(map(str, expected))}. Different seeds are never compared. Run the missing ones with "
+                    f"`bench run`."
                 )
     return both, expected
 
@@ -199,7 +199,7 @@ def _verdict(
     if isinstance(interval, Absent):
         return Absent(f"no verdict on {name}: {interval.reason}")
     if estimates:
-        return Absent(f"no verdict on {name}: it is an estimate (power from {', '.join(estimates)})")
+        return Absent(f"no verdict on {name}: it is estimated (power from {', '.join(estimates)})")
     went = change_of_ratio(interval, ratio) if change.kind == "ratio" else change_of_difference(interval, score)
     if went == "no change":
         return "no change"
@@ -207,8 +207,8 @@ def _verdict(
 
 
 def _rule(ratio: float, score: float) -> str:
-    scores = f"{score:.3g}" if score else "of any size"
+    scores = f"above {score:.3g}" if score else "of any size"
     return (
-        f"Better, worse: the 95 % interval excludes no change, and the change is above "
-        f"{100 * ratio:.3g} % (times, energy, memory, sizes) or {scores} (scores)."
+        f"Verdict: better or worse if the 95 % interval excludes no change and the change is above {100 * ratio:.3g} % "
+        f"(times, energy, memory, sizes) or {scores} (scores)."
     )

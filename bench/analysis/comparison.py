@@ -20,9 +20,9 @@ Judgement = Literal["better", "worse", "no change"]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One column on one task, or overall: both sides' values, the change, and what may be said of it.
+    """One column on one task, or overall: both sides' values, the change, and the verdict.
 
-    `threshold` is the smallest change that matters: a share of ratios, of scores in the column's own unit.
+    `threshold` is the smallest change that matters: a share for ratios, in the column's unit for scores.
     """
 
     row: tuple[str, ...]
@@ -36,7 +36,7 @@ class Line:
 
     @property
     def place(self) -> str:
-        """What the line is of, as people read it."""
+        """Model, recipe, column and task of the line, as text."""
         return f"{', '.join(self.row)}: {self.column}{'' if self.task == OVERALL else f' on {self.task}'}"
 
 
@@ -56,7 +56,7 @@ class Comparison:
 
     @property
     def judged(self) -> tuple[Line, ...]:
-        """The lines that decide: the overall ones, and of a row without them, since no task counts, all."""
+        """The lines that decide: the overall ones, or all lines of a row that has none, since no task counts."""
         overall = {line.row for line in self.lines if line.task == OVERALL}
         return tuple(line for line in self.lines if line.task == OVERALL or line.row not in overall)
 
@@ -71,7 +71,7 @@ class Comparison:
         return tuple((line, line.verdict) for line in self.judged if isinstance(line.verdict, Absent))
 
     def lacking(self, asked: Collection[str]) -> list[str]:
-        """Every value that only one side has, and of the columns in `asked` those that neither has, with the reason."""
+        """Every value that only one side has, or that neither has if its column is in `asked`, with the reason."""
         found = []
         for line in self.lines:
             gaps = {name: side for name, side in (("A", line.first), ("B", line.second)) if isinstance(side, Absent)}
@@ -81,7 +81,7 @@ class Comparison:
         return found
 
     def table(self) -> ResultTable:
-        """One row a line."""
+        """One row per line."""
         identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
         return ResultTable(
             title=self.title,
@@ -114,7 +114,7 @@ def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
 def _text(name: str, change: Change) -> str:
     """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets if there is no interval or it has no width.
 
-    Two seeds stand with the difference of each, +1.2 points (+0.9, +1.5), in place of an interval.
+    With two seeds, the difference of each is shown instead of an interval: +1.2 points (+0.9, +1.5).
     """
     points = column(name).show == "percent"
 

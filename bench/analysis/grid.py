@@ -18,7 +18,7 @@ from bench.records.record import Failure, Record
 from bench.spec.suite import Finding, Suite
 
 REFERENCE = "reference"
-_EMPTY = Absent("no recipe of the records falls here")
+_EMPTY = Absent("no recipe has these values")
 
 Label = tuple[str, ...]  # one value for each axis of a side
 
@@ -112,7 +112,7 @@ def grid_of(
     compressed = [(coordinates(record), record) for record in records if record.recipe_base != "none"]
     kept, left = _kept(compressed, [*axes.rows, *axes.columns], where or {})
     if not kept:
-        raise RecordError(f"no records of suite {suite.name} fall into this table. Make some with `bench run`.")
+        raise RecordError(f"no records of {suite.name} belong in this table. Make some with `bench run {suite.name}`.")
     places: dict[tuple[Label, Label], list[Record]] = {}
     for found, record in kept:
         place = tuple(found[name] for name in axes.rows), tuple(found[name] for name in axes.columns)
@@ -140,7 +140,7 @@ def grid_of(
 def grid_of_finding(
     suite: Suite, records: Sequence[Record], finding: Finding, failures: Sequence[Failure] = ()
 ) -> RecipeGrid:
-    """The grid that a suite says shows what it asks; raises what `grid_of` raises."""
+    """The grid of one finding that a suite defines; raises what `grid_of` raises."""
     return grid_of(
         suite,
         records,
@@ -156,7 +156,7 @@ def _check(axes: Axes) -> None:
     names = [*axes.rows, *axes.columns]
     if not axes.rows or not axes.columns or len(set(names)) < len(names):
         found = f"rows: {', '.join(axes.rows) or 'none'}; columns: {', '.join(axes.columns) or 'none'}"
-        raise RecordError(f"a pivot needs at least one row and one column, and each name once; found {found}")
+        raise RecordError(f"a pivot needs at least one --rows and one --columns, and each name once; found {found}")
 
 
 def _kept(
@@ -201,7 +201,9 @@ def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> GridCell:
     recipes = dict.fromkeys((record.model, record.recipe) for record in records)
     if len(recipes) > 1:
         names = ", ".join(recipe for _, recipe in recipes)
-        return GridCell(Absent(f"{len(recipes)} recipes fall here ({names}): narrow them with a condition or an axis"))
+        return GridCell(
+            Absent(f"{len(recipes)} recipes share this cell ({names}). Separate them with --where or another axis.")
+        )
     own = {(record.task, record.seed): record for record in records}
     tasks = [task.name for task in suite.tasks if any(task.name == name for name, _ in own)]
     counted = [name for name in tasks if name not in suite.macro_excludes] or tasks
@@ -253,4 +255,4 @@ def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes, shown: Colum
     if shown.is_score:
         seeds = sorted({record.seed for record in kept})
         said.append(known(seeds[:1] if "seed" in sides else seeds, map(trains, kept)))
-    return [*said, *([f"Without a place here: {', '.join(left)}."] if left else [])]
+    return [*said, *([f"Not in this table, since they lack an argument of it: {', '.join(left)}."] if left else [])]

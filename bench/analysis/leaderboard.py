@@ -1,4 +1,4 @@
-"""Recipes of a suite in order: macro quality, or a track's own rule among the rows that meet its conditions."""
+"""Rank the recipes of a suite: by macro quality, or by a track's rule among the rows that meet its conditions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class RankedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Ranked rows first, then those without a rank; rows that tie share the better rank and the next one is skipped.
+    """Ranked rows first, then those without a rank; tied rows share the better rank and the next rank is skipped.
 
-    `shown` are the columns of its table beside those of the track.
+    `shown` are the columns of its table besides those of the track.
     """
 
     standings: Standings
@@ -76,7 +76,7 @@ def leaderboard(
         records: records of one machine and one setting.
         track: a track of the suite; None ranks every complete row by macro quality.
         failures: cells that failed, shown as the reason of a missing value.
-        tasks: rank over these tasks only, which the board then says.
+        tasks: rank over these tasks only; a note on the board says so.
 
     Raises:
         UnknownNameError: no such track or task. RecordError: nothing to rank, records that may not be ranked
@@ -107,7 +107,7 @@ def estimate_source(record: Record, name: str) -> str | None:
 
 
 def _power_source(record: Record, shown: Column) -> str:
-    """Where the power behind an energy comes from, as the record's conditions say, several with a + between."""
+    """Where the power behind an energy comes from, as the record's conditions say, several joined by +."""
     found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in shown.power]
     return " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
 
@@ -124,9 +124,9 @@ def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
         source = estimate_source(record, track.rank)
         if source is not None:
             raise RecordError(
-                f"track {track.name} ranks by {track.rank}, but the power source of record {record.key} is: {source}. "
-                f"An estimate never ranks an energy track: run the suite where a wall meter, RAPL or NVML can be read "
-                f"(`bench doctor` says what this machine has), or read the column in `bench table`."
+                f"track {track.name} ranks by {track.rank}, but the energy of record {record.key} is estimated (power "
+                f"source: {source}), and estimates are not ranked. Run the suite on a machine with a wall meter, RAPL or "
+                f"NVML (see `bench doctor`), or read the column in `bench table`."
             )
 
 
@@ -136,7 +136,7 @@ def _why_unranked(row: Standing, track: Track | None, name: str) -> str | None:
     for bound in track.where if track else ():
         value = row.values[bound.column]
         if isinstance(value, Absent):
-            return f"not known whether it is eligible: {value.reason}"
+            return f"eligibility unknown: {value.reason}"
         if bound.at_most is not None and value > bound.at_most:
             return f"not eligible: {bound.column} {value:.6g} is above {bound.at_most:.6g}"
         if bound.at_least is not None and value < bound.at_least:
@@ -146,7 +146,7 @@ def _why_unranked(row: Standing, track: Track | None, name: str) -> str | None:
 
 
 def _key(row: Standing, name: str) -> float:
-    """The ranking value, smaller being better, without the digits that only rounding wrote."""
+    """The ranking value, smaller is better, rounded so that rounding errors break no tie."""
     value = float(f"{row.values[name]:.{_DIGITS}g}")
     return -value if column(name).better == "higher" else value
 

@@ -1,4 +1,4 @@
-"""Many cells as one number: how a column is averaged over seeds and tasks, with its interval, or why there is none."""
+"""Average a column over seeds and tasks, with its interval, or say why there is none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def aggregate(shown: Column, tasks: Sequence[Values]) -> float:
     `bench.analysis.spread`. Raises `ValueError` if a ratio is not positive, and if values have no mean.
     """
     if shown.mean not in _MEANS and sum(map(len, tasks)) > 1:
-        raise ValueError("has no mean over seeds or tasks; every record has its own")
+        raise ValueError("has no mean over seeds or tasks, only values per record")
     over_seeds, over_tasks = _MEANS.get(shown.mean, _MEANS["arithmetic"])
     return over_tasks([over_seeds(seeds) for seeds in tasks])
 
@@ -114,7 +114,7 @@ def by_seed(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> 
 
 
 def _of_interval(end: Column, part: Part, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> float | int | Absent:
-    """An end or the p of an interval; a p over one seed of a recipe that trains is absent, since it is not called."""
+    """An end or the p of an interval; a p over one seed of a recipe that trains is absent, since it gets no verdict."""
     if len(tasks) == len(seeds) == 1:
         return called_of(own[tasks[0], seeds[0]], end.name)
     interval = score_interval_of(column(part.of), own, tasks, seeds)
@@ -142,7 +142,7 @@ def _ratio_of_means(of: str, own: Own, tasks: Sequence[str], seeds: Sequence[int
 def _references(of: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> Cells | Absent:
     for task in tasks:
         if any(of not in own[task, seed].reference for seed in seeds):
-            return Absent(f"the record of {task} has no {of} of the reference")
+            return Absent(f"the record of {task} lacks the {of} of the reference")
     return [[own[task, seed].reference[of] for seed in seeds] for task in tasks]
 
 

@@ -29,7 +29,7 @@ def told_apart(records: Sequence[Record], failures: Sequence[Failure] = ()) -> A
     """
     shared = shared_names([*records, *failures])
     notes = tuple(
-        f"{len(contents)} models of different content are called {name}: {', '.join(contents)}. Give each a name with "
+        f"{len(contents)} different models are called {name}: {', '.join(contents)}. Give each its own name with "
         "`bench run --name`."
         for name, contents in shared.items()
     )
@@ -67,5 +67,5 @@ def content_of(item: Record | Failure) -> str | None:
 
 
 def is_called(model: str, wanted: str) -> bool:
-    """Whether `wanted` is the model's name, or the one that it shares with others."""
+    """Whether `wanted` is the model's name, or the name that it shares with others."""
     return model == wanted or model.startswith(f"{wanted}@")

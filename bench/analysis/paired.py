@@ -52,7 +52,7 @@ def paired_change(name: str, first: StoredRecord, second: StoredRecord) -> tuple
         return Absent(str(error))
     count = sum(len(part.uids) for part in before)
     found = paired_difference(new, old, count, generator=np.random.default_rng(0), resamples=RESAMPLES)
-    return found or Absent("the score is undefined on too many resamples")
+    return found or Absent("the score is undefined on too many bootstrap resamples")
 
 
 def _splits(record: Record) -> list[str]:

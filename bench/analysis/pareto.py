@@ -1,4 +1,4 @@
-"""The rows that no other row beats, how surely, and how much they cover: dominance with mixed directions."""
+"""The Pareto front, its uncertainty and its hypervolume, for columns of mixed directions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Direction = Literal["higher", "lower"]
 
 @dataclass(frozen=True, kw_only=True)
 class Front:
-    """A suite's recipes over chosen columns: which are not dominated, and which could not be compared.
+    """A suite's recipes over chosen columns: which are not dominated, and which cannot be compared.
 
     `members` are indices into `rows`; `left_out` pairs each row that has no value in some column with the reason.
     `certainty` is each row's share of draws in which it is on the front, empty if no value has an interval; `exact`
@@ -39,7 +39,7 @@ class Front:
     cover: Cover | None
 
     def table(self) -> ResultTable:
-        """Front rows first, best in the first column first, then the dominated rows; the left out ones as notes."""
+        """Front rows sorted by the first column, then the dominated rows; rows that are left out become notes."""
         columns = with_intervals(*self.columns)
         order = sorted(range(len(self.rows)), key=lambda index: (index not in self.members, self._rank(index)))
         rows: list[dict[str, Cell]] = []
@@ -77,25 +77,25 @@ class Front:
         )
 
     def _notes(self) -> list[str]:
-        """How sure the front is, and how much it covers against which reference point."""
+        """The uncertainty of the front, and its hypervolume with the reference point."""
         said = []
         if self.certainty:
-            exact = f"; taken as exact, without an interval: {', '.join(self.exact)}" if self.exact else ""
+            exact = f"; treated as exact, since without an interval: {', '.join(self.exact)}" if self.exact else ""
             draws = draws_for(len(self.rows), len(self.columns))
             fewer = f" ({DRAWS:,} up to {LARGE:,} rows)" if draws < DRAWS else ""
             said.append(
-                f"On front: share of {draws:,} draws{fewer} of every value within its 95 % interval in which no row "
-                f"beats this one{exact}."
+                f"On front: share of {draws:,} draws{fewer}, each value drawn within its 95 % interval, in which no "
+                f"other row dominates this one{exact}."
             )
             seeded = any(row.trains for row in self.rows) and any(column(name).is_score for name in self.columns)
             if seeded and len(self.standings.seeds) == 1:
-                said[-1] += " It knows one seed: how sure the front is over other seeds is not said."
+                said[-1] += " There is one seed, so this does not cover what other seeds would give."
         elif self.rows:
-            said.append("No value here has an interval, so how sure the front is cannot be said.")
+            said.append("No value has an interval, so the uncertainty of the front is unknown.")
         if self.cover is not None and self.cover.volume is None:
             said.append(
                 f"The hypervolume is not computed: {len(self.members):,} rows on a front over {len(self.columns)} "
-                f"columns take too long. Weigh fewer columns, or fewer rows."
+                f"columns take too long. Use fewer columns or rows."
             )
         elif self.cover is not None:
             whole = f"{self.cover.share:.1%}" if self.cover.share is not None else "none"
@@ -139,8 +139,8 @@ def pareto(
         raise RecordError(f"a front needs at least two different columns, found: {', '.join(columns) or 'none'}")
     if reference is not None and set(reference) != set(columns):
         raise RecordError(
-            f"the reference point has {', '.join(reference) or 'nothing'}, but the front is over {', '.join(columns)}: "
-            f"give one value for each, in the column's own unit."
+            f"the reference point has {', '.join(reference) or 'nothing'}, but the front is over {', '.join(columns)}. "
+            f"Give one value per column, in the column's unit."
         )
     everyone = standings(suite, records, failures, tasks)
     gaps = [_gap(row.values, columns) for row in everyone.rows]
@@ -187,7 +187,7 @@ def front(
     """The indices of the points that no other point dominates.
 
     A point dominates another when it is at least as good in every column and better in one; equal points do not
-    dominate each other, so both stay. A point with an absent value in some column is on no front and beats nothing.
+    dominate each other, so both stay. A point with an absent value in some column is on no front and dominates nothing.
     """
     import numpy as np
 
@@ -209,7 +209,9 @@ def direction(name: str) -> Direction:
     better = column(name).better
     if better is None:
         directed = ", ".join(item.name for item in COLUMNS.values() if item.better is not None)
-        raise RecordError(f"column {name} is neither better high nor low, so it makes no front. Choose of: {directed}.")
+        raise RecordError(
+            f"column {name} has no better direction, so it cannot form a front. Choose one of: {directed}."
+        )
     return better
 
 

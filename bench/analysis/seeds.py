@@ -1,4 +1,4 @@
-"""How many seeds a number rests on, and which differences may be called with so many."""
+"""How many seeds a number is based on, and which differences get a verdict with that many."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bench.columns import column
 from bench.methods.base.method import METHODS
 from bench.records.record import Record, StageLog
 
-MORE = "run more seeds (`bench run SUITE --seed 0 --seed 1 --seed 2`)"
+MORE = "Run more seeds: `bench run SUITE --seed 0 --seed 1 --seed 2`."
 NOT_CALLED = (
-    "one seed: not called. The recipe trains, and an interval over examples of one trained model does not say what "
-    f"another seed would give: {MORE}"
+    "one seed: no verdict. The recipe trains, and an interval over the examples of one trained model does not cover "
+    f"what another seed would give. {MORE}"
 )
 
 
@@ -26,11 +26,11 @@ def trains(record: Record) -> bool:
 
 
 def uncalled(name: str, sides: Iterable[Mapping[tuple[str, int], Record]], tasks: Sequence[str]) -> str | None:
-    """Why a difference in a column between two sides of one seed is not called; None if it may be.
+    """Why a difference in a column between two sides of one seed gets no verdict; None if it gets one.
 
     Only scores differ from seed to seed so much that this matters: costs follow from the form that a recipe asks for.
-    Two sides may be compared on one seed if they are one trained model: nothing was trained or drawn after the same
-    reference. Their difference is then one over the examples, of that model alone.
+    Two sides may be compared on one seed if both come from one trained reference and nothing was trained or drawn after
+    it. Their difference is then over the examples, and holds for that model only.
     """
     if not column(name).is_score:
         return None
@@ -44,29 +44,29 @@ def uncalled(name: str, sides: Iterable[Mapping[tuple[str, int], Record]], tasks
         found = {_reference(record) for record in records if record.task == task}
         if len(found) > 1:
             return (
-                f"one seed: not called. The two sides have references of {task} that were trained apart, and one seed "
-                f"does not say how much of the difference comes from that: {MORE}"
+                f"one seed: no verdict. The two sides have references of {task} that were trained separately, and one "
+                f"seed does not show how much of the difference comes from that. {MORE}"
             )
     return None
 
 
 def known(seeds: Sequence[int], trained: Iterable[bool]) -> str:
-    """What intervals of scores over these seeds know; `trained` says of each recipe but the reference if it trains."""
+    """What intervals of scores over these seeds cover; `trained` says whether each recipe but the reference trains."""
     if len(seeds) == 2:
         return (
-            "Scores rest on two seeds: the values of both stand in round brackets in place of an interval, and "
-            "differences are tested over seeds and examples."
+            "There are two seeds: scores show both values in round brackets instead of an interval, and differences "
+            "are tested over seeds and examples."
         )
     if len(seeds) > 2:
-        return f"Intervals of scores are over examples and {len(seeds)} seeds."
+        return f"Intervals of scores cover examples and {len(seeds)} seeds."
     kinds = set(trained)
-    said = ["Intervals of scores are over examples only: one seed."]
+    said = ["There is one seed, so intervals of scores cover examples only."]
     if True in kinds:
-        said.append("They do not say what another seed would give: no difference of a recipe that trains is called.")
+        said.append("They do not cover what another seed would give, so a recipe that trains gets no verdict.")
     if False in kinds:
         said.append(
-            "A recipe that trains nothing shares its weights with the reference: their difference is paired over "
-            "examples of one trained model, and speaks of that model."
+            "A recipe that trains nothing shares its weights with the reference: their difference is paired over the "
+            "examples of one trained model and holds for that model."
         )
     return " ".join(said)
 
@@ -79,11 +79,11 @@ def known_briefly(seeds: int) -> str:
 
 
 def compared(seeds: Collection[int], trained: bool) -> str:
-    """What the intervals of a comparison over these seeds know; `trained` says whether one of its recipes trains."""
+    """What the intervals of a comparison over these seeds cover; `trained` says whether one of its recipes trains."""
     if len(seeds) > 1:
         return f"Differences of scores are tested over {len(seeds)} seeds and the examples, paired by seed."
-    called = "is not called" if trained else "is one over examples of one trained model, and speaks of that model"
-    return f"One seed: a difference of scores {called}."
+    verdict = "has no verdict" if trained else "is over the examples of one trained model and holds for that model"
+    return f"There is one seed, so a difference of scores {verdict}."
 
 
 def bars(seeds: int) -> str:
@@ -103,6 +103,6 @@ def _seeded(stage: StageLog) -> bool:
 
 
 def _reference(record: Record) -> str:
-    """What identifies the trained reference; empty for a record that does not say."""
+    """What identifies the trained reference; empty if the record does not hold it."""
     found = record.provenance.get("reference", {})
     return str(found.get("content_hash", "")) if isinstance(found, Mapping) else ""

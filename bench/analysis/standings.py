@@ -17,8 +17,8 @@ from bench.records.record import Failure, Record
 from bench.spec.suite import Suite
 
 _ONE_PROCESS = (
-    "The times of a cell come from a single process, so the intervals of speedup are too narrow: another process may "
-    "give a ratio outside them."
+    "Each cell was timed in a single process, so the intervals of speedup are too narrow: another process may give a "
+    "ratio outside them."
 )
 _NAMED = 3  # missing cells, or changed values, named one by one before the rest is only counted
 
@@ -70,10 +70,10 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Standings:
-    """Every recipe's row, the reference first, with what the numbers rest on.
+    """Every recipe's row, the reference first, with the tasks, seeds and setting of its numbers.
 
-    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have, `shared` sentences on
-    names that several models share.
+    `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have, `shared` are
+    sentences about names that several models share.
     """
 
     suite: Suite
@@ -89,12 +89,12 @@ class Standings:
     shared: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of the means, and what the intervals of scores tell."""
+        """What the means are over, and what the intervals of scores cover."""
         means, *setting = self.means()
         return (means, known(self.seeds, [row.trains for row in self.rows if not row.is_reference]), *setting)
 
     def means(self) -> tuple[str, ...]:
-        """What the means are over: tasks and those left out, seeds, and a setting that is not the suite's own."""
+        """What the means are over: tasks, tasks left out, seeds, and how the setting differs from the suite's own."""
         everything = [task.name for task in self.suite.tasks]
         left = [name for name in everything if name not in self.counted]
         over = f"{len(self.counted)} tasks" if len(self.counted) > 1 else "1 task"
@@ -117,7 +117,7 @@ def standings(
     """The rows of a suite's recipes.
 
     Args:
-        suite: the suite whose tasks a row must cover, less its `macro_excludes`.
+        suite: the suite whose tasks a row must cover, except its `macro_excludes`.
         records: its records of one machine and one setting.
         failures: cells that failed; they explain a missing record.
         tasks: cover these tasks only; None is all of them.
@@ -127,11 +127,11 @@ def standings(
         SuiteError: every task is left out.
     """
     if not records:
-        raise RecordError(f"there are no records of suite {suite.name}. Make some with `bench run {suite.name}`.")
+        raise RecordError(f"no records of {suite.name} found. Make some with `bench run {suite.name}`.")
     records, failures, shared = told_apart(records, failures)
     comparable(records)
     if records[0].suite != suite.name:
-        raise RecordError(f"these are records of suite {records[0].suite}, not of suite {suite.name}")
+        raise RecordError(f"the records are of suite {records[0].suite}, not of {suite.name}")
     counted = _counted(suite, tasks)
     failures = [item for item in failures if item.setting_id == records[0].setting_id]
     relevant: list[Record | Failure] = [*records, *failures]
@@ -155,7 +155,7 @@ def standings(
 
 
 def _changes(suite: Suite, record: Record) -> tuple[str, ...]:
-    """What the record's setting has otherwise than the suite: "measuring.length: 32 instead of 128"."""
+    """How the record's setting differs from the suite's: "measuring.length: 32 instead of 128"."""
     if record.setting_id == suite.setting_id:
         return ()
     own = {**suite.setting.model_dump(mode="json"), "task_changes": (), "suite_version": suite.version}
@@ -163,7 +163,7 @@ def _changes(suite: Suite, record: Record) -> tuple[str, ...]:
     theirs["measuring"] = {"processes": 1, **theirs.get("measuring", {})}
     for part in (own, theirs):
         part["measuring"] = {key: value for key, value in part["measuring"].items() if key != "skip"}
-    found = differing([theirs, own], between="instead of") or ["another version of the suite's file"]
+    found = differing([theirs, own], between="instead of") or ["a different version of the suite's file"]
     more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
     return (*found[:_NAMED], *more)
 
@@ -178,7 +178,7 @@ def _counted(suite: Suite, tasks: Sequence[str] | None) -> tuple[str, ...]:
     names = [task.name for task in suite.tasks if task.name not in suite.macro_excludes]
     counted = tuple(name for name in names if chosen is None or name in chosen)
     if not counted:
-        raise SuiteError(f"suite {suite.name}: every chosen task is in macro_excludes, so there is nothing to average")
+        raise SuiteError(f"suite {suite.name}: every chosen task is in macro_excludes, so no task is left to average")
     return counted
 
 

@@ -28,7 +28,7 @@ DEFAULT_COLUMNS = (
     "attack_accuracy",
     "ood_quality",
 )
-GENERATED = "Generated data: the numbers show that the harness works, not how good a recipe is."
+GENERATED = "Generated data: these numbers show that the harness works, not how good a recipe is."
 
 _IDENTITY: dict[str, Callable[[Record], str | int]] = {
     "suite": lambda record: record.suite,
@@ -100,7 +100,7 @@ def table_of(
         UnknownNameError: a column that does not exist. RecordError: there is nothing to list.
     """
     if not records and not failures:
-        raise RecordError("there are no records to show. Make some with `bench run SUITE`.")
+        raise RecordError("no records to show. Make some with `bench run SUITE`.")
     records, failures, shared = told_apart(records, failures)
     chosen = with_intervals(*_checked(default_columns(records) if columns is None else columns))
     flags = flags_of(records)
@@ -119,7 +119,7 @@ def table_of(
 
 
 def default_columns(records: Iterable[Record]) -> tuple[str, ...]:
-    """What a table shows unless it is asked for more: `DEFAULT_COLUMNS`, and what other packages gave the records."""
+    """The columns of a table by default: `DEFAULT_COLUMNS`, and what other packages gave the records."""
     given = {name for record in records for name in record.values}
     more = [name for name in COLUMNS.of_others() if name in given and column(name).part is None]
     return (*DEFAULT_COLUMNS, *more)
@@ -129,11 +129,11 @@ def value_of(record: Record, name: str) -> float | int | Absent:
     """The record's value of a column, or the reason why it is absent."""
     if name in record.values:
         return record.values[name]
-    return Absent(record.absent.get(name, "the record says nothing of this column"))
+    return Absent(record.absent.get(name, "the record has no such column"))
 
 
 def called_of(record: Record, name: str) -> float | int | Absent:
-    """As `value_of`, but a test's p is absent if it may not be called on the record's one seed."""
+    """As `value_of`, but a test's p is absent if the record's one seed allows no verdict."""
     value = value_of(record, name)
     part = column(name).part
     tested = part is not None and part.which == "p" and not isinstance(value, Absent)
@@ -141,25 +141,28 @@ def called_of(record: Record, name: str) -> float | int | Absent:
 
 
 def flags_of(records: Iterable[Record]) -> dict[str, str]:
-    """Each code of the records' warnings with its first sentence, and in how many more records it stands."""
+    """Each code of the records' warnings with the text of the first, and to how many records it applies."""
     sentences: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for record in records:
+    everything = list(records)
+    for record in everything:
         for code, says in {flag.code: flag.says for flag in record.warnings}.items():
             sentences.setdefault(code, says)
             counts[code] = counts.get(code, 0) + 1
-    return {code: f"{code}: {says}{_more(counts[code] - 1)}" for code, says in sentences.items()}
+    return {code: f"{code}: {says}{_applies(counts[code], len(everything))}" for code, says in sentences.items()}
 
 
 def failure_note(failure: Failure) -> str:
-    """One sentence that says which cell failed, where in the work and why."""
+    """One sentence that says which cell failed, in which phase and why."""
     cell = f"{failure.task}, {failure.recipe}, seed {failure.seed}"
     verb = "interrupted" if failure.interrupted else "failed"
     return f"{cell}: {verb} in {failure.phase}: {failure.cause}"
 
 
-def _more(count: int) -> str:
-    return f" (and {count} more record{'s' if count > 1 else ''})" if count else ""
+def _applies(count: int, total: int) -> str:
+    if total == 1:
+        return ""
+    return f" (applies to {f'all {total}' if count == total else f'{count} of {total}'} records)"
 
 
 def _checked(columns: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tree of errors a user can meet, and the one way to say "did you mean"."""
+"""All errors that a user can see, and how an unknown name is reported."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class BenchError(Exception):
-    """A problem a user can act on: the text says where, what was found, what was expected, what to do."""
+    """A problem that a user can solve: the text says where, what was found, what was expected and what to do."""
 
 
 class UnknownNameError(BenchError, ValueError):
-    """A name that nothing is registered, filed or declared under; a `ValueError` so that schemas can report it."""
+    """A name that is not known; a `ValueError` so that schemas can report it."""
 
 
 class PluginError(BenchError, ValueError):
-    """A plug-in that cannot be used: it fails when it is loaded, or its name is taken; a `ValueError` as above."""
+    """A plug-in that fails to load, or whose name is taken; a `ValueError` so that schemas can report it."""
 
 
 class SuiteError(BenchError):
@@ -47,11 +47,11 @@ class RecordError(BenchError):
 
 
 class UnavailableError(BenchError):
-    """Something optional that this machine or installation does not have."""
+    """An optional feature that this machine or installation lacks."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
-    """The error for a `name` that is none of `known`, with the nearest known name if one is near.
+    """The error for a `name` that is not in `known`, with the nearest known name if there is one.
 
     Args:
         kind: what the name stands for, in one or two words ("recipe", "task").

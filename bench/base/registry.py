@@ -184,7 +184,7 @@ class Registry(Generic[T]):
     def _plug_in(self, point: EntryPoint) -> None:
         try:
             point.load()
-        except Exception as error:  # whatever another package does, what does not use it goes on
+        except Exception as error:  # a broken package must not stop what does not use it
             for registry in _REGISTRIES:
                 registry._forget_lost(_package(point.module))
             report_broken(point, error)

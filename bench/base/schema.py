@@ -22,7 +22,7 @@ NAME = r"^[a-z0-9][a-z0-9._-]*$"  # of suites, tasks, tracks and recipes
 
 
 class Frozen(BaseModel):
-    """Immutable data that accepts no unknown key and no silent conversion between kinds of value."""
+    """Immutable data that rejects unknown keys and values of the wrong type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, protected_namespaces=())
 
@@ -49,7 +49,7 @@ def validated(schema: type[M], data: dict[str, Any], *, where: str) -> M:
 
 
 def _problems(schema: type[BaseModel], data: dict[str, Any], error: ValidationError, where: str) -> Iterator[str]:
-    """One line per problem; a list that is empty only since its entries are wrong is not named besides them."""
+    """One line per problem; a list that is empty only because its entries are wrong is not reported itself."""
     items = error.errors()
     for item in items:
         inner = (other["loc"] for other in items if len(other["loc"]) > len(item["loc"]))
@@ -66,6 +66,8 @@ def _problem(schema: type[BaseModel], data: dict[str, Any], item: Any, where: st
         return str(unknown("key", str(loc[-1]), _keys(schema, loc[:-1]), where=above))
     if item["type"] == "missing":
         return f"{place}: missing. {_how_to_add(schema, loc)}"
+    if item["type"] in ("tuple_type", "list_type"):
+        return f"{place} needs a list: {_as_list(item['input'])}"
     return f"{place}: {_expected(item)}"
 
 
@@ -74,8 +76,6 @@ def _expected(item: Any) -> str:
     found, context = item["input"], item.get("ctx") or {}
     if item["type"] == "value_error":
         return str(context["error"])
-    if item["type"] in ("tuple_type", "list_type"):
-        return f"expected a list, found {found!r}. Write {_as_list(found)}."
     if item["type"] == "too_short":
         return f"expected at least {context['min_length']} entry, found {context['actual_length']}"
     if item["type"] == "literal_error":
@@ -108,12 +108,12 @@ _WANTED = {
 
 
 def _as_list(value: Any) -> str:
-    """The list that someone who gave one value in its place meant, as TOML."""
+    """A list with `value` as its one entry, as TOML."""
     return f'["{value}"]' if isinstance(value, str) else f"[{value}]"
 
 
 def _how_to_add(schema: type[BaseModel], location: tuple[str | int, ...]) -> str:
-    """How to give what is missing at `location`: a section if it holds keys of its own, else a key."""
+    """How to add what is missing at `location`: a section if it has keys of its own, else a key."""
     names = [part for part in location if isinstance(part, str)]
     field = _field(schema, location)
     if field is not None and hasattr(field.annotation, "model_fields"):
@@ -123,7 +123,7 @@ def _how_to_add(schema: type[BaseModel], location: tuple[str | int, ...]) -> str
 
 
 def _in_words(location: tuple[str | int, ...], data: Any) -> str:
-    """The place as people write it: `task 'rte': training.epochs`, `stage 1: bits`, `measuring.skip`."""
+    """The location in words: `task 'rte': training.epochs`, `stage 1: bits`, `measuring.skip`."""
     parts: list[str] = []
     keys: list[str] = []
     current = data
@@ -178,7 +178,7 @@ def _model_in(annotation: Any) -> Any:
 
 
 def toml_value(text: str) -> Any:
-    """`text` as a TOML value; a plain string if it is none, so that `init=mean` needs no quotes."""
+    """`text` as a TOML value; a plain string if it is not valid TOML, so that `init=mean` needs no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -59,7 +59,7 @@ class Shelf:
         return found[0].path
 
     def shown(self, path: Path) -> str:
-        """How messages name a file: files of bench by their place below the folder, others by their path."""
+        """How messages name a file: files of bench by their path inside the repository, others by their full path."""
         inside = path.is_relative_to(self._folder)
         return path.relative_to(self._folder.parent).as_posix() if inside else str(path)
 
@@ -71,7 +71,7 @@ class Shelf:
         return bool(points)
 
     def _clash(self, name: str, files: list[Filed]) -> str:
-        return f"{self.kind} '{name}' is there twice: {' and '.join(str(each.path) for each in files)}"
+        return f"{self.kind} '{name}' exists twice: {' and '.join(str(each.path) for each in files)}"
 
     @functools.cached_property
     def _files(self) -> dict[str, list[Filed]]:
@@ -84,7 +84,7 @@ class Shelf:
                 paths = _toml_files(_folder_of(point))
                 if not paths:
                     raise PluginError(f"no .toml file in {_folder_of(point)}")
-            except Exception as error:  # finding the folder imports the packages above it, which may do anything
+            except Exception as error:  # finding the folder imports its parent packages, which may raise anything
                 report_broken(point, error)
                 continue
             for path in paths:
@@ -95,7 +95,7 @@ class Shelf:
 def _folder_of(point: EntryPoint) -> Path:
     spec = find_spec(point.value)
     if spec is None:
-        raise PluginError(f"there is no module '{point.value}'")
+        raise PluginError(f"no module named '{point.value}'")
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
     return Path(str(spec.origin)).parent

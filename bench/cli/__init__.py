@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Measure compressed language models beside their references: one honest row per artifact.",
+    help="Measure compressed language models next to their uncompressed references.",
 )
 
 
@@ -50,9 +50,9 @@ app.add_typer(cache.app, name="cache")
 
 
 def main() -> None:
-    """Run a command; a problem the user can act on is one message on stderr and exit status 2."""
+    """Run a command; a problem that the user can solve is printed to stderr, with exit status 2."""
     replace_what_is_lacking()
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # nothing here is for them, and looking for them takes 20 ms
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # bench needs none of them, and looking for them takes 20 ms
     message = ""
     try:
         app()

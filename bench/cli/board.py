@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 RESULTS = typer.Option(Path("results"), help="The folder of records.")
 FORMAT = typer.Option("table", "--format", help="table, md, html, csv or json.")
-OUT = typer.Option(None, help="Write to this file instead; .md, .html, .csv and .json choose the format.")
-OUTS = typer.Option([], help="Write to this file (repeatable): .png or .svg draws, .md, .html, .csv and .json list.")
+OUT = typer.Option(None, help="Write to this file; its ending (.md, .html, .csv, .json) sets the format.")
+OUTS = typer.Option(
+    [],
+    help="Write to this file (repeatable): a plot if it ends in .png or .svg, a table if in .md, .html, .csv or .json.",
+)
 MACHINE = typer.Option(None, help="Only records of this machine id.")
 SETTING = typer.Option(None, help="Only records of this setting id.")
 TASK = typer.Option([], help="Only this task (repeatable).")

@@ -1,4 +1,4 @@
-"""`bench cache`: list and clear the trained references, compressed artifacts and data kept for resuming."""
+"""`bench cache`: list and clear the trained references, compressed artifacts and data kept so that a run can resume."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The references, artifacts and data kept on this machine."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="List, locate or delete what is cached on this machine: references, artifacts and data.",
 )
 
 _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CACHE or the user's cache directory.")
@@ -15,7 +17,7 @@ _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CAC
 
 @app.command("list")
 def list_(root: Path | None = _ROOT) -> None:
-    """Every reference, artifact and data set with its key, size and what it is."""
+    """List every cached reference, artifact and data set with its key and size."""
     from bench.artifacts.store import Store, default_root
 
     store = Store(root or default_root())
@@ -27,10 +29,10 @@ def list_(root: Path | None = _ROOT) -> None:
 
 @app.command("clear")
 def clear(
-    key: list[str] = typer.Argument(None, help="Remove only entries whose key starts so; default: all."),
+    key: list[str] = typer.Argument(None, help="Remove only entries whose key starts with this; default: all."),
     root: Path | None = _ROOT,
 ) -> None:
-    """Remove cached references, artifacts and data; records are never touched."""
+    """Delete cached references, artifacts and data; records are kept."""
     from bench.artifacts.store import Store, default_root
 
     gone = Store(root or default_root()).clear(tuple(key or ()))
@@ -38,8 +40,8 @@ def clear(
 
 
 @app.command("path")
-def path(key: str = typer.Argument(help="The key of an entry, or its beginning.")) -> None:
-    """The folder of one entry, to load a compressed model elsewhere."""
+def path(key: str = typer.Argument(help="The key of an entry, or the start of it.")) -> None:
+    """Print the folder of one entry, for example to load a compressed model elsewhere."""
     from bench.artifacts.store import Store, default_root
     from bench.base.errors import unknown
 

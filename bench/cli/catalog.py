@@ -13,17 +13,15 @@ def list_(
     kind: str = typer.Argument("suites", help="suites, tasks, models, recipes, methods, choices, measures or columns."),
     format_: str = FORMAT,
 ) -> None:
-    """Everything of one kind, a line each; the other formats say all of it."""
+    """List everything of one kind, one line each; formats other than table give every detail."""
     from bench.library.listing import list_of
 
     found = list_of(kind, full=format_ != "table")
     typer.echo(repr(found) if format_ == "table" else found.render(format_))
 
 
-def show(
-    name: str = typer.Argument(help="The name of anything that `bench list` lists."), format_: str = FORMAT
-) -> None:
-    """One thing in full: parts, arguments, citation, published numbers and whether they were verified."""
+def show(name: str = typer.Argument(help="Any name from `bench list`."), format_: str = FORMAT) -> None:
+    """Show one thing in full: parts, arguments, citation, published numbers and whether they were verified."""
     import bench
 
     found = bench.show(name)
@@ -31,7 +29,7 @@ def show(
 
 
 def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML file.")) -> None:
-    """Validate a suite, its recipes and every argument without running anything."""
+    """Validate a suite, its recipes and all arguments without running anything."""
     import bench
 
     typer.echo(repr(bench.check(suite)))

@@ -18,12 +18,12 @@ _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 
 
 def doctor(
-    threads: int = typer.Option(1, min=1, help="Threads on which the noise floor is timed."),
-    seconds: float = typer.Option(8.0, min=0, help="Least seconds of the noise floor; 0 leaves it out."),
-    patience: float = typer.Option(30.0, min=0, help="Most seconds of it while the machine does not settle."),
-    format_: str = typer.Option("table", "--format", help="table or json, or md or csv."),
+    threads: int = typer.Option(1, min=1, help="Threads used to time the noise floor."),
+    seconds: float = typer.Option(8.0, min=0, help="Minimum seconds spent on the noise floor; 0 skips it."),
+    patience: float = typer.Option(30.0, min=0, help="Maximum seconds spent on it if the machine does not settle."),
+    format_: str = typer.Option("table", "--format", help="table, md, csv or json."),
 ) -> None:
-    """Look at cores, clock, load, power meters and the noise floor; exit status 1 where numbers would not hold."""
+    """Check cores, clock, load, power meters and noise; exit with status 1 if measurements would be unreliable."""
     import bench
 
     found = bench.examine_machine(

@@ -11,10 +11,10 @@ from bench.cli.board import FORMAT, MACHINE, OUTS, RESULTS, SETTING, TASK, put
 
 def pivot(
     suite: str = typer.Argument(help="The suite's name, or the path of its file."),
-    rows: list[str] = typer.Option([], help="An argument, recipe, task, seed or model, down the side (repeatable)."),
-    columns: list[str] = typer.Option([], help="Likewise across the top (repeatable)."),
-    value: str = typer.Option("quality", help="The result column that the cells show."),
-    where: list[str] = typer.Option([], help="NAME=VALUE as written in the table: only these records (repeatable)."),
+    rows: list[str] = typer.Option([], help="Rows: an argument, recipe, task, seed or model (repeatable)."),
+    columns: list[str] = typer.Option([], help="Columns: as --rows (repeatable)."),
+    value: str = typer.Option("quality", help="The result column shown in the cells."),
+    where: list[str] = typer.Option([], help="Only records with NAME=VALUE, as `bench table` writes it (repeatable)."),
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,

@@ -11,7 +11,7 @@ from bench.cli.board import FORMAT, MACHINE, OUT, OUTS, RESULTS, SETTING, TASK, 
 
 def table(
     suite: str | None = typer.Argument(None, help="Only records of this suite."),
-    column: list[str] = typer.Option([], help="Show this column (repeatable); default: a choice of them."),
+    column: list[str] = typer.Option([], help="Show this column (repeatable); default: the main ones."),
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
@@ -19,14 +19,15 @@ def table(
     format_: str = FORMAT,
     out: Path | None = OUT,
 ) -> None:
-    """Every record, a row each, with each missing value explained."""
+    """List every record, one row each, with a reason for each missing value."""
     import bench
-    from bench.base.errors import unknown
+    from bench.base.errors import RecordError
 
     if suite is not None and results.is_dir():
         known = sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
         if suite not in known:
-            raise unknown("suite with records", suite, known, where=str(results))
+            hint = f" Records found of: {', '.join(known)}." if known else ""
+            raise RecordError(f"no records of {suite} in {results} yet. Make some with `bench run {suite}`.{hint}")
         results = results / suite
     found = bench.load_results(results, machine=machine, setting=setting, tasks=task)
     put(found.table(column), format_, out)
@@ -42,7 +43,7 @@ def leaderboard(
     format_: str = FORMAT,
     out: Path | None = OUT,
 ) -> None:
-    """Recipes in order, over every task that was run; refuses to rank different machines or settings together."""
+    """Rank the recipes over all tasks that were run; never mixes machines or settings."""
     import bench
 
     found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
@@ -53,7 +54,7 @@ def pareto(
     suite: str = typer.Argument(help="The suite's name, or the path of its file."),
     x: str = typer.Option("flops", help="Column of the horizontal axis."),
     y: str = typer.Option("quality", help="Column of the vertical axis."),
-    also: list[str] = typer.Option([], help="A further column that the front weighs (repeatable)."),
+    also: list[str] = typer.Option([], help="Another column of the front (repeatable)."),
     reference: str | None = typer.Option(None, help="The hypervolume's reference point: X=VALUE,Y=VALUE."),
     results: Path = RESULTS,
     machine: str | None = MACHINE,
@@ -62,7 +63,7 @@ def pareto(
     format_: str = FORMAT,
     out: list[Path] = OUTS,
 ) -> None:
-    """The recipes that no other recipe beats in every column, listed and drawn."""
+    """List or plot the Pareto front: the recipes that no other recipe dominates."""
     import bench
 
     found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
@@ -80,5 +81,5 @@ def _point(text: str) -> dict[str, float]:
         try:
             point[name.strip()] = float(value)
         except ValueError as error:
-            raise RecordError(f"--reference: expected COLUMN=NUMBER with commas between, found '{part}'") from error
+            raise RecordError(f"--reference: expected COLUMN=NUMBER,COLUMN=NUMBER, found '{part}'") from error
     return point

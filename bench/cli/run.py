@@ -1,4 +1,4 @@
-"""`bench run`: run the cells of a suite, show progress, end with the board and how the time was spent."""
+"""`bench run`: run the cells of a suite, show progress, then print the board and how the time was spent."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ if TYPE_CHECKING:
 def run(
     suite: str = typer.Argument(help="A suite's name, or a path to a TOML file. `bench list suites` names them."),
     model: str | None = typer.Option(None, help="Hub id, local directory or built-in; default: the suite's own."),
-    name: str | None = typer.Option(None, help="The model's name in records and boards; default: its folder or id."),
+    name: str | None = typer.Option(None, help="Name of the model in records and boards; default: its folder or id."),
     labels: str | None = typer.Option(
-        None, help="Names of the outputs of --model's trained head in their order, a,b,...; 'fresh' for a new head."
+        None, help="Labels of --model's trained head in output order: a,b,...; 'fresh' trains a new head."
     ),
-    recipe: list[str] = typer.Option([], help="Run only this recipe (repeatable); may be a path to a TOML file."),
+    recipe: list[str] = typer.Option([], help="Run only this recipe, by name or path to a TOML file (repeatable)."),
     task: list[str] = typer.Option([], help="Run only this task (repeatable)."),
     seed: list[int] = typer.Option([], help="Run with this seed (repeatable); default: the suite's."),
-    data_dir: Path | None = typer.Option(None, help="Local data in the standard layout, in place of the hub."),
+    data_dir: Path | None = typer.Option(None, help="Folder of local data to use instead of the hub."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
     results: Path = typer.Option(Path("results"), help="Where records go."),
-    cache: Path | None = typer.Option(None, help="Where references and artifacts go; default: BENCH_CACHE."),
-    artifacts: Path | None = typer.Option(None, help="Also copy each compressed model here, under a readable name."),
-    jobs: int = typer.Option(1, min=1, help="Trainings side by side; measuring always runs alone."),
-    assignments: list[str] = typer.Option([], "--set", help="KEY=VALUE: a key of the setting, or RECIPE.ARGUMENT."),
-    retry: bool = typer.Option(False, "--retry", help="Run cells again that failed before."),
+    cache: Path | None = typer.Option(
+        None, help="Where references and artifacts go; default: BENCH_CACHE or the user's cache directory."
+    ),
+    artifacts: Path | None = typer.Option(None, help="Also copy each compressed model to this folder."),
+    jobs: int = typer.Option(1, min=1, help="Trainings to run in parallel; measuring always runs alone."),
+    assignments: list[str] = typer.Option(
+        [], "--set", help="KEY=VALUE (repeatable): a key of the setting, TASK.KEY or RECIPE.ARGUMENT."
+    ),
+    retry: bool = typer.Option(False, "--retry", help="Also run the cells that failed before."),
 ) -> None:
-    """Compress, measure and record every cell of SUITE; run again, it goes on where it stopped."""
+    """Compress, measure and record every cell of SUITE; if stopped, run it again to resume."""
     from bench.library.progress import watch
     from bench.library.running import plan_run
 
@@ -62,7 +66,7 @@ def run(
         watch(planned.work)
     except KeyboardInterrupt:
         planned.work.stop()
-        typer.echo("stopped; run the same command again to go on", err=True)
+        typer.echo("stopped; run it again to resume", err=True)
         raise typer.Exit(130) from None
     if artifacts is not None:
         planned.copy_artifacts(artifacts)
@@ -71,9 +75,7 @@ def run(
     if summary.recorded or summary.failed:
         _print_split(summary, time.perf_counter() - started)
     if summary.failed:
-        typer.echo(
-            f"{summary.failed} of {len(planned.cells)} cells failed; their notes are *.failed.json below {results}"
-        )
+        typer.echo(f"{summary.failed} of {len(planned.cells)} cells failed; see the *.failed.json files in {results}")
         raise typer.Exit(1)
 
 
@@ -91,7 +93,7 @@ def _changes(assignments: list[str]) -> dict[str, Any]:
 
 
 def _print_board(planned: PlannedRun, results: Path) -> None:
-    """The leaderboard of this machine and the suite's present setting; the records if no task of them counts."""
+    """The leaderboard of this machine and the suite's setting; the table of records if no task counts for the board."""
     import bench
 
     suite = planned.suite
@@ -103,7 +105,7 @@ def _print_board(planned: PlannedRun, results: Path) -> None:
 
 
 def _print_split(summary: Summary, wall_s: float) -> None:
-    """Where the time went: the share that is neither training, evaluating nor measuring is the program's own cost."""
+    """Where the time went; the rest, neither training, evaluating nor measuring, is the program's overhead."""
     parts = {**summary.spans._asdict(), "other": summary.other_s}
     total = sum(parts.values())
     split = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts.items())

@@ -11,11 +11,15 @@ from bench.cli.board import RESULTS
 
 def survey(
     results: Path = RESULTS,
-    suite: list[str] = typer.Option([], help="File of a suite that records are of and the package lacks (repeatable)."),
-    format_: str = typer.Option("md", "--format", help="md, table, csv or json; all but md are the tables alone."),
-    out: Path | None = typer.Option(None, help="Write to this file instead; its links are relative to its folder."),
+    suite: list[str] = typer.Option(
+        [], help="File of a suite that has records but is not part of the package (repeatable)."
+    ),
+    format_: str = typer.Option(
+        "md", "--format", help="md, table, csv or json; only md has the text around the tables."
+    ),
+    out: Path | None = typer.Option(None, help="Write to this file; links in it are relative to its folder."),
 ) -> None:
-    """Every row of the survey with its recipes, tests and results, and published against measured figures."""
+    """List every row of the survey with its recipes, tests and results, and published next to measured figures."""
     import bench
 
     page = bench.survey(results, suites=suite)

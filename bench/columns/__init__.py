@@ -1,4 +1,4 @@
-"""Every result column once: what it is, how it is shown, how it averages, and what its interval is called."""
+"""Every result column once: what it is, how it is shown, how it is averaged, and the names of its interval."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def column(name: str, *, where: str | None = None) -> Column:
 
 
 def with_intervals(*names: str) -> tuple[str, ...]:
-    """`names`, each followed by the columns of its interval if it has one: no value stands without."""
+    """`names`, each followed by the columns of its interval, if it has one."""
     found: list[str] = []
     for name in names:
         own = COLUMNS.get(name)

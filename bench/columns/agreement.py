@@ -9,7 +9,7 @@ _TEST = "measures/test_agreement.py"
 COLUMNS = (
     *Column(
         "label_loyalty",
-        says="share of examples with the reference's label (Xu 2021)",
+        says="share of examples with the same label as the reference's (Xu 2021)",
         kind="score",
         show="percent",
         better="higher",
@@ -57,7 +57,7 @@ COLUMNS = (
         kind="score",
         show="percent",
         better="higher",
-        source="ours: a regression output has neither a label nor a probability, so linear agreement is what is left",
+        source="ours: a regression output has neither a label nor a probability, so linear agreement is used",
         oracle=f"{_TEST}::test_regression_outputs_are_correlated_as_scipy_correlates_them",
         scale="correlation",
     ),

@@ -1,4 +1,4 @@
-"""What a result column is: all that the rest of the program knows of a number, it reads here."""
+"""What a result column is; the rest of the program reads here what it needs to know about a number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Scale = Literal["share", "correlation", "quality", "difference of qualities", "r
 
 
 class IntervalNames(NamedTuple):
-    """The names under which a value's interval stands: its two ends, and its p, empty if the value is not tested."""
+    """Column names of a value's interval: its two ends and its p, which is empty if the value is not tested."""
 
     low: str
     high: str
@@ -20,11 +20,11 @@ class IntervalNames(NamedTuple):
 
     @classmethod
     def of(cls, name: str, *, tested: bool = False) -> IntervalNames:
-        """The names for the value `name`; nothing else in the project builds such a name."""
+        """The names for the value `name`; no other code builds such a name."""
         return cls(f"{name}_low", f"{name}_high", f"{name}_p" if tested else "")
 
     def names(self) -> tuple[str, ...]:
-        """Those that there are."""
+        """The names that are not empty."""
         return (self.low, self.high, self.p) if self.p else (self.low, self.high)
 
 
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 
 class PValue(NamedTuple):
-    """The p of a value's test: what it says, and where its definition and the right answer come from."""
+    """The p of a value's test: its meaning, and the sources of its definition and of its test."""
 
     says: str
     source: str
@@ -48,28 +48,28 @@ class Column:
     """What one number of a record means.
 
     Attributes:
-        name: as it stands in records; snake_case with the unit last.
+        name: as in records; snake_case with the unit last.
         says: the definition in a few words.
-        kind: `score` rests on examples, whose errors are independent from task to task; it is compared by difference.
+        kind: `score` is computed on examples, with errors that are independent across tasks; compared by difference.
             `count` is counted on the artifact: the same artifact gives the same number on every machine.
-            `measurement` is taken on one machine, whose drift all tasks share. Counts and measurements are compared
-            by ratio.
+            `measurement` is taken on one machine, whose drift affects all tasks. Counts and measurements are
+            compared by ratio.
         show: how a table prints it: `percent` for shares (stored as 0 to 1), `ratio` (2.1x), `count` (12.3 M), `bytes`,
             `seconds`, `number`.
         unit: of the stored value; empty for shares and ratios.
-        better: None if neither direction is better by itself.
+        better: None if neither direction is better.
         source: where the definition comes from: paper, rules, or "ours" with the reason.
-        oracle: the test that knows the right answer by other means, `test_file.py::test_name` below tests/.
+        oracle: the test that checks it against an independently known answer, `test_file.py::test_name` below tests/.
         mean: how values are averaged, first over seeds and then over tasks. `sum`: averaged over seeds, added over
             tasks. `largest`: the largest over both. `ratio of means`: the mean of the column `of` over that of the
-            reference, never a mean of ratios. `none`: no mean is the same quantity, so several values have none.
-        relative: set if the value already stands beside the reference's: a `difference` from it, or a `ratio`, which
-            is 1 for the reference.
-        of: the column that a relative one sets beside the reference's, if that is a column.
+            reference, never a mean of ratios. `none`: a mean would be another quantity, so there is none.
+        relative: set if the value is already relative to the reference: a `difference` from it, or a `ratio` to it,
+            which is 1 for the reference.
+        of: the column that a relative one compares with the reference's, if that is a column.
         scale: which values a score can have: `share` 0 to 1, `correlation` -1 to 1, `quality` from the least that the
             task's metrics can be to 1, or the difference or ratio of two qualities. None: any value.
         in_quality: of the column of a metric, the scale on which it counts in `quality`; None for all other columns.
-        power: keys of a record's conditions that say where the power behind an energy comes from.
+        power: keys of a record's conditions that name the power source of an energy.
         interval: the columns of its 95 % interval, if it has one.
         part: set on those columns.
     """
@@ -94,11 +94,11 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.mean == "ratio of means" and not self.of:
-            raise ValueError(f"column {self.name}: a ratio of means needs `of`, the column whose means it is of")
+            raise ValueError(f"column {self.name}: a ratio of means needs `of`, the column that is averaged")
 
     @property
     def least(self) -> float | None:
-        """The least value there can be: 0 of counts, bytes and seconds; None if there is no such bound."""
+        """The smallest possible value: 0 for counts, bytes and seconds; None if there is no bound."""
         return 0.0 if self.show in ("count", "bytes", "seconds") else None
 
     @property
@@ -114,7 +114,7 @@ class Column:
         return self.interval
 
     def with_interval(self, says: str, *, source: str, oracle: str, p: PValue | None = None) -> tuple[Column, ...]:
-        """This column, followed by those of its interval's ends and, if it is tested, of its p.
+        """This column, followed by the columns of its interval's ends and, if it is tested, its p.
 
         Args:
             says: what the interval is, as in "95 % t interval of NAME over processes".
@@ -123,9 +123,9 @@ class Column:
             p: the p of the value's test, which is a column of its own.
 
         Returns:
-            Columns to register, this one first. Ends are averaged as the value is, but for those of scores, whose
-            interval is found anew for every mean. Ends of scores have no better direction; those of measurements have
-            that of the value, so that a board may rank by what is certain.
+            Columns to register, this one first. Ends are averaged as the value is, except those of scores, whose
+            interval is computed again for every mean. Ends of scores have no better direction; those of measurements
+            have that of the value, so that a board can rank by the certain end.
         """
         ends = IntervalNames.of(self.name, tested=p is not None)
         end = replace(

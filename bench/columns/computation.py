@@ -2,14 +2,16 @@
 
 from bench.columns.column import Column
 
-_FORM = "ours: what fvcore calls a flop, with operators of our own if fvcore has none or counts element by element"
+_FORM = (
+    "ours: what fvcore calls a flop, with our own formula if fvcore has none for an operator or counts it by element"
+)
 _TRACE, _DEPTH = "measures/test_trace.py", "measures/test_dynamic_depth.py"
 
 COLUMNS = (
     Column(
         "macs",
-        says="multiply-adds executed for one example at the stated length, "
-        "the mean over real exits if depth is dynamic",
+        says="multiply-adds executed for one example at the stated length; "
+        "if depth is dynamic, the mean over actual exits",
         kind="count",
         show="count",
         unit="MAC",
@@ -34,7 +36,7 @@ COLUMNS = (
         show="count",
         unit="MAC",
         better="lower",
-        source="ours: zeros in a dense matrix are executed, so what they would save is a column of its own",
+        source="ours: zeros in a dense matrix are still executed, so what they could save is a separate column",
         oracle="measures/test_operators_modules.py::"
         "test_dense_and_effective_multiply_adds_are_the_sums_of_ones_that_the_layer_itself_adds",
     ),
@@ -50,10 +52,10 @@ COLUMNS = (
     ),
     Column(
         "flops_coverage",
-        says="share of heavy operator calls that could be counted",
+        says="share of heavy operator calls whose multiply-adds could be counted",
         kind="count",
         show="percent",
-        source="ours: fvcore only logs what it skips; here an operator that is not known to be light is heavy",
+        source="ours: fvcore only logs what it skips; here any operator not known to be light counts as heavy",
         oracle=f"{_TRACE}::test_an_operator_that_nobody_can_count_lowers_coverage_and_is_named",
     ),
     Column(

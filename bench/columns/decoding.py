@@ -2,7 +2,7 @@
 
 from bench.columns.column import Column
 
-_OURS = "ours: greedy, batch 1, as many tokens as the stated length whatever the model would end with"
+_OURS = "ours: greedy, batch 1, exactly as many tokens as the stated length, even if the model would stop earlier"
 _TEST = "measures/test_decoding.py"
 _KNOWN = f"{_TEST}::test_models_of_known_time_give_every_column_exactly"
 _ROUNDS = "ours: as speedup_low and speedup_high"
@@ -12,7 +12,7 @@ _WHOLE = f"{_TEST}::test_encoder_and_decoder_add_up_to_the_whole_model"
 COLUMNS = (
     Column(
         "decoding_sentence_s",
-        says="median seconds to read a source of the stated length and write as many tokens, batch 1",
+        says="median seconds to encode a source of the stated length and decode as many tokens, batch 1",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -22,7 +22,7 @@ COLUMNS = (
     ),
     Column(
         "decoding_token_s",
-        says="median seconds of a decoder step in the same, the encoder left out",
+        says="median seconds of a decoder step in the same calls, without the encoder",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -32,7 +32,7 @@ COLUMNS = (
     ),
     *Column(
         "decoding_speedup",
-        says="reference time over artifact time of a sentence, both undisturbed, from interleaved pairs",
+        says="reference time over artifact time per sentence, both undisturbed, from interleaved pairs",
         kind="measurement",
         show="ratio",
         better="higher",
@@ -57,7 +57,7 @@ COLUMNS = (
     ),
     Column(
         "macs_decoder_token",
-        says="multiply-adds of all but the encoder for a target of the stated length, per token",
+        says="multiply-adds outside the encoder for a target of the stated length, per token",
         kind="count",
         show="count",
         unit="MAC",

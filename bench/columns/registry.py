@@ -1,4 +1,4 @@
-"""Every result column by its name: those of this package, and those of others."""
+"""Every result column by name, of this package and of other packages."""
 
 from __future__ import annotations
 

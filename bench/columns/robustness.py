@@ -6,7 +6,9 @@ _DU = "Du et al. 2021, arXiv:2110.08419"
 _JIN = "Jin et al. 2020, arXiv:1907.11932 (TextFooler)"
 _RATE = f"{_JIN}; candidates without downloads are ours"
 _TYPING = f"{_JIN}; edits as in Gao et al. 2018, arXiv:1801.04354 (DeepWordBug), without look-alike characters"
-_COMMON = "ours: a model that is right less often is attacked less often, so only examples both had right compare"
+_COMMON = (
+    "ours: a model that is right less often is attacked less often, so only examples that both had right are comparable"
+)
 _TRANSFER = "transferability: Papernot et al. 2016, arXiv:1605.07277; replay of the reference's final texts is ours"
 _SHIFT = "measures/test_robustness.py::test_the_gap_is_what_the_shift_costs_and_the_bias_its_quotient"
 _KNOWN = "measures/test_attack.py::test_every_rate_of_a_bag_of_words_is_known_beforehand"
@@ -40,7 +42,7 @@ COLUMNS = (
         kind="score",
         show="ratio",
         better="lower",
-        source=f"{_DU}; the exact formula is our reading: the reference itself has 1",
+        source=f"{_DU}; the exact formula is our reading; the reference itself gets 1",
         oracle=_SHIFT,
         relative="ratio",
         of="ood_gap",
@@ -57,7 +59,7 @@ COLUMNS = (
     ),
     Column(
         "attack_accuracy",
-        says="accuracy under attack, attacked model queried itself",
+        says="accuracy under attack, with queries to the attacked model itself",
         kind="score",
         show="percent",
         better="higher",
@@ -77,7 +79,7 @@ COLUMNS = (
     ),
     Column(
         "attack_word_success",
-        says="flipped examples among those that were right before, by other words only",
+        says="flipped examples among those that were right before, by word substitutions only",
         kind="score",
         show="percent",
         better="lower",
@@ -107,7 +109,7 @@ COLUMNS = (
     ),
     Column(
         "attack_transfer_accuracy",
-        says="accuracy on the texts that attacks on the reference ended with, of all examples that it had right",
+        says="accuracy on the final texts of attacks on the reference, over all examples that the reference had right",
         kind="score",
         show="percent",
         better="higher",
@@ -117,7 +119,7 @@ COLUMNS = (
     ),
     Column(
         "attack_transfer_success",
-        says="of the texts that flip the reference, the share that flips this model too, if it was right before",
+        says="share of the texts that flip the reference and also flip this model, among those it had right before",
         kind="score",
         show="percent",
         better="lower",

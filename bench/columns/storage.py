@@ -2,15 +2,15 @@
 
 from bench.columns.column import Column
 
-_PARAMETERS = "ours: tied and shared tensors once, packed weights counted, as measuring.md, section 3, asks"
-_MEMORY = "VmHWM of proc(5), set back by clear_refs, over the resident size before loading"
+_PARAMETERS = "ours: tied and shared tensors count once, packed weights count, as in measuring.md, section 3"
+_MEMORY = "VmHWM of proc(5), reset by clear_refs, minus the resident size before loading"
 _PROCESSES = "Student's t over fresh processes, each with its own memory layout; benchmarks/README.md"
 _MEMORY_INTERVAL = "measures/test_memory.py::test_memory_of_inference_has_the_t_interval_over_processes"
 
 COLUMNS = (
     Column(
         "params",
-        says="stored parameter elements, each once",
+        says="stored parameter elements, each counted once",
         kind="count",
         show="count",
         better="lower",
@@ -42,12 +42,12 @@ COLUMNS = (
         show="bytes",
         unit="B",
         better="lower",
-        source="ours: model.safetensors and layers.json; tokenizer and notes are the same for every recipe",
+        source="ours: model.safetensors and layers.json; tokenizer and metadata are the same for every recipe",
         oracle="measures/test_size.py::test_the_parts_of_the_difference_add_up_to_it_exactly",
     ),
     Column(
         "size_bytes_theoretical",
-        says="elements * bits / 8 over the stored form, with scales, masks and indices, without container and notes",
+        says="elements * bits / 8 of the stored form, with scales, masks and indices, without file headers",
         kind="count",
         show="bytes",
         unit="B",
@@ -58,7 +58,7 @@ COLUMNS = (
     Column(
         "compression",
         says="reference bytes over artifact bytes, both on disk; "
-        "a model given in half precision counts as it was given",
+        "a model given in half precision counts in half precision",
         kind="count",
         show="ratio",
         better="higher",
@@ -100,7 +100,7 @@ COLUMNS = (
         show="bytes",
         unit="B",
         better="lower",
-        source="ours: what a machine must have to load and run the model",
+        source="ours: the memory that a machine needs to load and run the model",
         oracle="measures/test_memory.py::test_the_peak_is_the_larger_of_loading_and_inference",
         mean="largest",
     ).with_interval(

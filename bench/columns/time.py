@@ -20,13 +20,13 @@ COLUMNS = (
         source="systems.md M3: median over steady calls, device synchronised",
         oracle="measures/test_latency.py::test_a_sleeping_model_of_10_ms_measures_10_ms_within_a_fifth",
     ).with_interval(
-        "95 % interval of latency_p50_s, by the medians of the processes",
+        "95 % interval of latency_p50_s, from the medians of the processes",
         source="Student's t over the logarithms of the processes' medians",
         oracle="measures/test_timing_rounds.py::test_the_spread_of_processes_is_the_t_interval_of_their_logarithms",
     ),
     Column(
         "latency_p90_s",
-        says="90th percentile of the same; needs 64 samples",
+        says="90th percentile of seconds per batch, after warm-up; needs 64 samples",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -36,7 +36,7 @@ COLUMNS = (
     ),
     Column(
         "latency_p99_s",
-        says="99th percentile of the same; needs 662 samples",
+        says="99th percentile of seconds per batch, after warm-up; needs 662 samples",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -46,7 +46,7 @@ COLUMNS = (
     ),
     Column(
         "latency_mad_s",
-        says="median absolute deviation of the same",
+        says="median absolute deviation of seconds per batch, after warm-up",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -55,7 +55,7 @@ COLUMNS = (
     ),
     Column(
         "latency_undisturbed_s",
-        says="seconds per batch without the machine's other users: sum over laps of each lap's 3 % quantile",
+        says="seconds per batch without load from other programs: sum over laps of each lap's 3 % quantile",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -65,7 +65,7 @@ COLUMNS = (
     ),
     Column(
         "load_s",
-        says="seconds from files on disk to a model ready to be called",
+        says="seconds to load a model from disk until it can be called",
         kind="measurement",
         show="seconds",
         unit="s",
@@ -110,7 +110,7 @@ COLUMNS = (
     ),
     Column(
         "speedup_observed",
-        says="median ratio of all pairs as they came, other load on the machine included",
+        says="median ratio of all pairs as measured, including other load on the machine",
         kind="measurement",
         show="ratio",
         better="higher",

@@ -1,4 +1,4 @@
-"""One thing the doctor found."""
+"""One finding of the doctor."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 
 class Diagnosis(NamedTuple):
-    """What was looked at, what was found, and what to do about it, if anything.
+    """What was checked, what was found, and what to do about it, if anything.
 
-    `level` is `ok`, `note` if something cannot be measured or is worth knowing, and `problem` if numbers made
-    here now would not hold.
+    `level` is `ok`, `note` if something cannot be measured or is worth knowing, and `problem` if measurements made
+    here now would be unreliable.
     """
 
     topic: str

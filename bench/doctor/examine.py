@@ -1,4 +1,4 @@
-"""Everything the doctor looks at, in order."""
+"""All checks of the doctor, in order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Check = Callable[[], list[Diagnosis]]
 
 
 def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Diagnosis]:
-    """Findings one by one, the slowest last.
+    """Run the checks one by one, the slowest last.
 
     Args:
-        threads: of the noise floor.
-        seconds: least duration of the noise floor; 0 leaves it out.
-        patience_s: most seconds of it while the machine does not settle.
+        threads: threads used to time the noise floor.
+        seconds: minimum duration of the noise floor; 0 skips it.
+        patience_s: maximum duration of it if the machine does not settle.
     """
     import torch
 
@@ -34,7 +34,7 @@ def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Diag
 
 
 def _power() -> list[Diagnosis]:
-    """Where the power of each part would be read from."""
+    """The power source of each part of the machine."""
     from bench.measures.energy.evidence import power_evidence
 
     found = []
@@ -45,7 +45,7 @@ def _power() -> list[Diagnosis]:
 
 
 def _columns(device: str) -> list[Diagnosis]:
-    """Columns that no run can give on this machine, each with its reason."""
+    """Columns that are always absent on this machine, each with its reason."""
     from bench.measures.base.measure import MEASURES
 
     found = []

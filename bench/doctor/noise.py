@@ -1,4 +1,4 @@
-"""The noise floor: the paired speed-up of a model beside itself, which is 1."""
+"""The noise floor: the paired speed-up of a model over itself, which should be 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOLERATED = 0.01  # an interval that misses 1 by less than this is not a problem
 
 
 def noise(*, threads: int, seconds: float, patience_s: float) -> Diagnosis:
-    """Time an encoder of 6 layers and width 384, with random weights, beside itself at batch 1 and length 128."""
+    """Time an encoder of 6 layers and width 384, with random weights, against itself at batch 1 and length 128."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -37,7 +37,7 @@ def noise(*, threads: int, seconds: float, patience_s: float) -> Diagnosis:
         )
     result, ratio = timed.result, timed.result.ratio
     found = (
-        f"{ratio.middle:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] for a model beside itself, {result.measured} pairs, "
+        f"{ratio.middle:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] for a model against itself, {result.measured} pairs, "
         f"{result.dropped} dropped, {threads} thread{'s' if threads > 1 else ''}, {result.artifact_s * 1e3:.1f} ms "
         "per call"
     )
@@ -45,6 +45,9 @@ def noise(*, threads: int, seconds: float, patience_s: float) -> Diagnosis:
         return Diagnosis("noise floor", "problem", f"{found}; invalid: {result.invalid}", "Close other programs.")
     if not ratio.low - TOLERATED <= 1 <= ratio.high + TOLERATED:
         return Diagnosis(
-            "noise floor", "problem", f"{found}; 1 is outside", "Close other programs, then run this again."
+            "noise floor",
+            "problem",
+            f"{found}; the interval excludes 1",
+            "Close other programs, then run `bench doctor` again.",
         )
     return Diagnosis("noise floor", "ok", found)

@@ -1,4 +1,4 @@
-"""What there is: suites, tasks, models, recipes, methods, choices, measures and columns, as rows and in full."""
+"""What is available: suites, tasks, models, recipes, methods, choices, measures and columns, as rows and in full."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.base.registry import broken_plugins
 if TYPE_CHECKING:
     from bench.spec.recipe import RecipeFile
 
-# All else is imported where it is read, so that a listing costs no more than what it lists.
+# Everything else is imported where it is used, so that a listing imports only what it lists.
 
 T = TypeVar("T")
 Row = dict[str, str]
@@ -34,7 +34,7 @@ def _suite_tables() -> Iterator[tuple[str, Table, list[Table]]]:
             table = read_toml(path)
             tasks = table.get("tasks", [])
             if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-                raise SuiteError(f"{SUITES.shown(path)}: tasks: expected [[tasks]] tables")
+                raise SuiteError(f"{SUITES.shown(path)}: tasks: expected [[tasks]] sections")
         except BenchError as error:
             if not SUITES.skip(name, error):
                 raise
@@ -133,7 +133,7 @@ def _choices() -> list[Row]:
 
 
 def _words(plugin: object) -> str:
-    """What a plug-in says of itself, be it a class or an instance of one."""
+    """The docstring of a plug-in, which is a class or an instance of one."""
     return (plugin if isinstance(plugin, type) else type(plugin)).__doc__ or ""
 
 
@@ -179,9 +179,9 @@ _IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full, "re
 
 
 def listing(kind: str, *, full: bool = False) -> list[Row]:
-    """One row for each thing of `kind`, with all there is to say where `full`.
+    """One row per thing of `kind`, with every detail if `full`.
 
-    Raises `UnknownNameError` for a kind there is not.
+    Raises `UnknownNameError` for an unknown kind.
     """
     if kind not in CATALOG:
         raise unknown("list", kind, CATALOG)
@@ -192,7 +192,7 @@ def describe(name: str) -> dict[str, Any]:
     """One thing in full, looked for among suites, recipes, tasks, methods, their choices, measures, models and columns.
 
     Raises:
-        UnknownNameError: there is no such thing; the message suggests the nearest of all their names.
+        UnknownNameError: no such name; the message suggests the nearest one.
         PluginError: the plug-in of that name is broken, or two packages have the name.
     """
     found = {title: each for part in _PARTS for title, each in part(name).items()}
@@ -270,7 +270,7 @@ def _model_parts(name: str) -> dict[str, Any]:
 
 
 _PARTS = (_suite_parts, _recipe_parts, _method_parts, _measure_parts, _model_parts)
-_UNDECLARED = "not declared: the package that has the measure must register it as a column"
+_UNDECLARED = "not registered as a column; the package of the measure must do so"
 
 
 def _not_found(name: str) -> BenchError:
@@ -295,7 +295,7 @@ def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:
 
 
 def _own_arguments(plugin: object) -> dict[str, str]:
-    """The arguments of one plug-in, which are few or none."""
+    """The arguments of one plug-in."""
     from bench.methods.base.choice import Choice
 
     return _described(plugin.model_fields) if isinstance(plugin, type) and issubclass(plugin, Choice) else {}
@@ -318,7 +318,7 @@ def _argument(field: Any) -> str:
 
 
 def _type(annotation: Any) -> str:
-    """An annotation as one writes it."""
+    """An annotation as it is written in code."""
     if get_origin(annotation) in (Union, UnionType):
         return " | ".join(map(_type, get_args(annotation)))
     if annotation is NoneType:

@@ -1,4 +1,4 @@
-"""What there is, and whether it is sound: lists, one thing in full, a suite's check, the machine and the survey."""
+"""What there is, and whether it is valid: lists, one thing in full, a suite's check, the machine and the survey."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Sound(NamedTuple):
 
     def __repr__(self) -> str:
         return (
-            f"{self.suite.name} is sound: {len(self.suite.tasks)} tasks x {self.recipes} recipes x "
+            f"{self.suite.name} is valid: {len(self.suite.tasks)} tasks x {self.recipes} recipes x "
             f"{len(self.suite.seeds)} seeds = {self.cells} cells, {self.measures} measures, setting "
             f"{self.suite.setting_id}"
         )
@@ -76,13 +76,13 @@ class Sound(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MachineView(TableView):
-    """What this machine can measure; a finding is a problem if numbers made here now would not hold."""
+    """What this machine can measure; a finding is a problem if measurements made here now would be unreliable."""
 
     findings: tuple[Diagnosis, ...]
 
     @property
     def problems(self) -> tuple[Diagnosis, ...]:
-        """The findings that make numbers of this machine wrong."""
+        """The findings that make measurements on this machine unreliable."""
         return tuple(finding for finding in self.findings if finding.level == "problem")
 
 
@@ -117,7 +117,7 @@ class SurveyView:
 def list_of(kind: str, *, full: bool = False) -> Listing:
     """Everything of one kind, such as `recipes`, with every column if `full`; remarks name broken plug-ins.
 
-    Raises `UnknownNameError` for a kind that there is not.
+    Raises `UnknownNameError` for an unknown kind.
     """
     rows = listing(kind, full=full)
     table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
@@ -186,11 +186,11 @@ def check(suite: str | Path | Suite) -> Sound:
     check_suite(chosen, where=where)
     recipes = [
         recipe
-        for index, choice in enumerate(chosen.recipes)
-        for recipe in expand(choice, where=f"{where}: recipes[{index}]")
+        for number, choice in enumerate(chosen.recipes, 1)
+        for recipe in expand(choice, where=f"{where}: recipe {number}")
     ]
-    for index, finding in enumerate(chosen.findings):
-        check_finding(finding, recipes, where=f"{where}: findings[{index}]")
+    for number, finding in enumerate(chosen.findings, 1):
+        check_finding(finding, recipes, where=f"{where}: finding {number}")
     return Sound(suite=chosen, recipes=len(recipes), measures=len(MEASURES.names()))
 
 
@@ -201,13 +201,13 @@ def examine_machine(
     patience_s: float = 30.0,
     each: Callable[[Diagnosis], object] | None = None,
 ) -> MachineView:
-    """Cores, clock, load, power meters, and the noise floor: the speed-up of a model beside itself.
+    """Cores, clock, load, power meters, and the noise floor: the speed-up of a model over itself.
 
     Args:
-        threads: of the noise floor.
-        seconds: least duration of the noise floor; 0 leaves it out.
-        patience_s: most seconds of it while the machine does not settle.
-        each: is called with every finding as soon as it is there.
+        threads: threads used to time the noise floor.
+        seconds: minimum duration of the noise floor; 0 skips it.
+        patience_s: maximum duration of it if the machine does not settle.
+        each: called with every finding as soon as it is known.
     """
     from bench.doctor.examine import examine
 
@@ -225,9 +225,9 @@ def examine_machine(
 
 
 def survey(results: str | Path = "results", *, suites: Sequence[str | Path | Suite] = ()) -> SurveyView:
-    """Every row of the survey with its recipes, tests and results, and published beside measured figures.
+    """Every row of the survey with its recipes, tests and results, and published next to measured figures.
 
-    `suites` are those that records are of and that the package lacks.
+    `suites` are suites that have records but are not part of the package.
     """
     from bench.library.results import suite_of
     from bench.report.survey.page import page_of

@@ -48,8 +48,8 @@ def compress(
 ) -> nn.Module:
     """The model after a recipe, with its tokenizer as `tokenizer` and how it was made as `made`.
 
-    A name or directory is first trained on the task, as `run` does; a model that is given itself (a module, or what
-    `load_artifact` gave) is the reference as it is. What was trained or compressed before is taken from the cache.
+    A name or directory is first trained on the task, as in `run`. A module, or what `load_artifact` returned, is used
+    as the reference without training. What was trained or compressed before is taken from the cache.
 
     Args:
         model: a hub id, a directory, a built-in model, a model of transformers with the head of the task, or what
@@ -59,7 +59,7 @@ def compress(
         suite: the suite of the task; needed if several suites have a task of this name.
         tokenizer: the fast tokenizer of a module; by default its attribute `tokenizer`.
         labels: names of the outputs of a trained head in their order, if its configuration does not name them.
-        set: changes by dotted key, as in `run`; a list is no grid here.
+        set: changes by dotted key, as in `run`; lists are not grids here.
         seed: of training and of a new head.
         data_dir, device, cache, progress: as in `run`.
 
@@ -67,11 +67,13 @@ def compress(
         A model in evaluation mode, in a form that `save_artifact` and `measure` take.
 
     Raises:
-        BenchError: nothing of a name, data or a model that do not fit, or a recipe that fails on the model.
+        BenchError: an unknown name, data or a model that do not fit, or a recipe that fails on the model.
     """
     chosen, recipes = choose(suite_with(task, suite), [recipe], set or {})
     if len(recipes) != 1:
-        raise SuiteError(f"{recipes[0].base}: {len(recipes)} recipes; compress takes one, so give one value each")
+        raise SuiteError(
+            f"{recipes[0].base}: {len(recipes)} recipes, but compress takes one. Give one value per argument."
+        )
     store, conditions = Store(Path(cache) if cache else default_root()), conditions_of(device, data_dir, labels)
     wanted, key = chosen.task(task, where="task"), None
     if isinstance(model, str | Path):
@@ -114,7 +116,7 @@ def save_artifact(model: nn.Module, path: str | Path, *, tokenizer: Any = None) 
 
 
 def with_tokenizer(model: nn.Module, tokenizer: Any, made: Manifest) -> nn.Module:
-    """`model` with two more attributes; neither is a parameter, so nothing of what it computes or stores changes."""
+    """`model` with two more attributes; neither is a parameter, so what it computes and stores stays the same."""
     vars(model).update(tokenizer=tokenizer, made=made)
     return model
 
@@ -123,7 +125,7 @@ def tokenizer_of(model: nn.Module, given: Any) -> Any:
     """The tokenizer that was given, else the model's own; raises `ModelError` if there is none."""
     found = getattr(model, "tokenizer", None) if given is None else given
     if found is None:
-        raise ModelError(f"{type(model).__name__}: give its tokenizer as well, with tokenizer=...")
+        raise ModelError(f"{type(model).__name__}: give its tokenizer with tokenizer=...")
     return found
 
 

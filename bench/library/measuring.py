@@ -56,11 +56,11 @@ def measure(
         tokenizer: the fast tokenizer of modules that have none as an attribute `tokenizer`.
         labels: names of the outputs of a head in their order, for models whose configuration does not name them.
         set: changes of the setting by dotted key: `{"measuring.skip": ["attack"]}`.
-        seed: of draws that measures make.
+        seed: of the random draws in measures.
         data_dir, device, progress: as in `run`.
 
     Raises:
-        BenchError: models, data and task that do not fit, or a measure that failed.
+        BenchError: models, data and task do not fit together, or a measure failed.
     """
     chosen, _ = choose(suite_with(task, suite), ["none"], set or {})
     wanted, conditions = chosen.task(task, where="task"), conditions_of(device, data_dir, labels)
@@ -112,8 +112,8 @@ def _filed(artifact: Path, reference: Path, task: Task, store: Store, labels: Se
         return place.name, None
     if reordered(artifact, task, labels=labels):
         raise ModelError(
-            f"{artifact}: its outputs are in another order than the task's labels ({', '.join(task.labels)}); compress "
-            "a reference whose outputs are in this order"
+            f"{artifact}: its outputs are not in the order of the task's labels ({', '.join(task.labels)}). Compress "
+            "a reference whose outputs are in that order."
         )
     own = content_hash(artifact)[:16]
     link(artifact, store.path("artifacts", own))

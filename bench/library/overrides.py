@@ -33,7 +33,7 @@ def split(
             by_recipe.setdefault(compressing[0], {})[key] = value
         else:
             raise SuiteError(
-                f"--set {key}: no key of the setting ({', '.join(Setting.model_fields)}), of a task or of a recipe. "
-                f"Write RECIPE.{key} with one of: {', '.join(compressing) or 'no recipe was chosen'}"
+                f"--set {key}: not a key of the setting ({', '.join(Setting.model_fields)}) or of a task. To change a "
+                f"recipe, write RECIPE.{key} with one of: {', '.join(compressing) or 'no recipe was chosen'}"
             )
     return setting, by_recipe

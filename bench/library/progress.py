@@ -1,4 +1,4 @@
-"""Progress of a run: a live line a running child on a terminal, one line a record elsewhere."""
+"""Progress of a run: a live bar on a terminal, one line per record elsewhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _VERBS = {
 
 
 def is_interactive() -> bool:
-    """Whether a person watches standard error, on a terminal."""
+    """Whether standard error is a terminal."""
     return Console(stderr=True).is_terminal
 
 
 def watch(run: Run, *, quiet: bool = False, events: Iterable[RunEvent] | None = None) -> None:
-    """Drive the run to its end and show what happens, unless `quiet`; `events` are those of `run.go` by default."""
+    """Run to the end and show progress, unless `quiet`; `events` are those of `run.go` by default."""
     events = run.go() if events is None else events
     if quiet:
         deque(events, maxlen=0)
@@ -44,7 +44,8 @@ def watch(run: Run, *, quiet: bool = False, events: Iterable[RunEvent] | None = 
                 progress.advance(bar)
                 _announce(console, event, title, run)
     if run.summary.skipped:
-        console.print(f"{run.summary.skipped} cells were recorded before and are left as they are", highlight=False)
+        cells = f"{run.summary.skipped} cell{'' if run.summary.skipped == 1 else 's'}"
+        console.print(f"{cells} already done, skipped", highlight=False)
 
 
 def _describe(event: RunEvent, title: str) -> str:
@@ -53,12 +54,12 @@ def _describe(event: RunEvent, title: str) -> str:
 
 
 def _announce(console: Console, event: RunEvent, title: str, run: Run) -> None:
-    """One lasting line for every cell that ended now."""
+    """One permanent line per cell that has ended."""
     from rich.markup import escape
 
     if event.kind == "recorded":
         done = run.summary.recorded + run.summary.skipped
         console.print(f"recorded {escape(title)}  ({done} of {len(run.cells)})", highlight=False)
     elif event.kind == "failed":
-        hint = " (run with --retry to try again)" if event.text == "failed before" else ""
+        hint = " (add --retry to try again)" if event.text == "failed before" else ""
         console.print(f"[red]failed[/red]   {escape(title)}: {escape(event.text)}{hint}", highlight=False)

@@ -1,4 +1,4 @@
-"""Records as one object: narrowed, listed, ranked, weighed and compared."""
+"""Records as one object: to filter, list, rank and compare them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _IDENTITY = ("suite", "machine_id", "setting_id", "model", "task", "recipe", "fa
 class Results:
     """Records with the files they were read from, and the cells that failed.
 
-    `known` is the suite that they are of, if it is known; without it the package's suite of that name is taken.
+    `known` is their suite, if it is known; otherwise the package's suite of that name is used.
     """
 
     found: tuple[StoredRecord, ...]
@@ -48,16 +48,16 @@ class Results:
 
     @property
     def suite(self) -> Suite:
-        """The suite of the records; raises `RecordError` for records of several suites, or of one nobody knows."""
+        """The suite of the records; raises `RecordError` if there are several, or if it is not in the package."""
         if self.known is not None:
             return self.known
         names = sorted({item.record.suite for item in self.found} | {failure.suite for failure in self.failures})
         if len(names) != 1:
             raise RecordError(
-                f"these are records of {len(names)} suites ({', '.join(names) or 'none'}): choose one with `suite`"
+                f"Several suites found. Choose one with `suite`: {', '.join(names)}" if names else "no records found"
             )
         if names[0] not in suite_names():
-            raise RecordError(f"no suite named '{names[0]}' is in the package: give the path of its file as `suite`")
+            raise RecordError(f"suite {names[0]} is not part of the package. Give the path of its file as `suite`.")
         return load_suite(names[0])
 
     def only(
@@ -70,9 +70,9 @@ class Results:
         tasks: Sequence[str] = (),
         recipes: Sequence[str] = (),
     ) -> Results:
-        """The records and failures that have all of what is given.
+        """The records and failures that match every argument.
 
-        `recipes` are names with or without their arguments. Failures are not told apart by machine.
+        `recipes` are names with or without their arguments. Failures are not filtered by machine.
         """
 
         def fits(item: Record | Failure) -> bool:
@@ -92,13 +92,13 @@ class Results:
         )
 
     def table(self, columns: Sequence[str] | None = None) -> TableView:
-        """Every record, a row each, with each missing value explained; see `bench.list_columns` for the columns."""
+        """Every record, one row each, with a reason for each missing value; `bench.list_columns` gives the columns."""
         return TableView(table=table_of(self.records, columns or None, self.failures))
 
     def to_pandas(self) -> DataFrame:
-        """One row per record with every value that any of them has, unrounded.
+        """One row per record, with every column that any record has, unrounded.
 
-        A missing value is `pandas.NA`; the column `absent` holds a dictionary per row from column to reason.
+        A missing value is `pandas.NA`; the column `absent` holds, per row, a dictionary from column to reason.
         """
         columns = dict.fromkeys(name for record in self.records for name in record.values)
         rows = [
@@ -108,10 +108,10 @@ class Results:
         return frame_of(rows, [*_IDENTITY, *columns, "absent"])
 
     def leaderboard(self, track: str | None = None) -> BoardView:
-        """Recipes in order, over every task that was run.
+        """The recipes ranked over all tasks that were run.
 
-        Of records under several settings those under the suite's own count, which a remark says. Raises `RecordError`
-        for records that may not be ranked together, `UnknownNameError` for a track that the suite lacks.
+        If the records have several settings, only those of the suite's own setting count, and a remark says so. Raises
+        `RecordError` for records that must not be ranked together, `UnknownNameError` for an unknown track.
         """
         suite, own, remarks = self._of_one_setting()
         board = ranked(suite, own.records, track, failures=own.failures, tasks=own.tasks(suite))
@@ -125,10 +125,10 @@ class Results:
         also: Sequence[str] = (),
         reference: Mapping[str, float] | None = None,
     ) -> FrontView:
-        """The recipes that no other recipe beats in every column: `x`, `y` and any in `also`.
+        """The recipes that no other recipe dominates in the columns `x`, `y` and those in `also`.
 
-        `reference` is the point from which the hypervolume is measured, a value for each column in its own unit; by
-        default the worst of each. Raises as `leaderboard` does.
+        `reference` is the reference point of the hypervolume, one value per column in the column's unit; the default is
+        the worst value of each. Raises as `leaderboard` does.
         """
         suite, own, remarks = self._of_one_setting()
         front = front_of(
@@ -154,7 +154,7 @@ class Results:
         return PivotView(table=arranged(grid), remarks=remarks, grid=grid)
 
     def findings(self) -> tuple[PivotView, ...]:
-        """The tables that the suite names itself; one without records is a remark on the first of the others.
+        """The tables that the suite defines; a table without records becomes a remark on the first of the others.
 
         Raises `RecordError` if none of them has records.
         """
@@ -185,18 +185,18 @@ class Results:
         return compare(a, b, results=self, columns=columns, threshold=threshold, points=points)
 
     def tasks(self, suite: Suite) -> list[str]:
-        """The tasks that were run at all, in the order of `suite`."""
+        """The tasks that were run, in the order of `suite`."""
         seen = {record.task for record in self.records} | {failure.task for failure in self.failures}
         return [task.name for task in suite.tasks if task.name in seen]
 
     def _of_one_setting(self) -> tuple[Suite, Results, tuple[str, ...]]:
-        """The suite, the records under its own setting if there are several settings, and the remark that says so."""
+        """The suite, its records (of its own setting only, if there are several), and a remark that says so."""
         suite = self.suite
         settings = {record.setting_id for record in self.records}
         if len(settings) < 2 or suite.setting_id not in settings:
             return suite, self, ()
         others = ", ".join(sorted(settings - {suite.setting_id}))
-        said = f"only records of the suite's own setting {suite.setting_id}; others (--setting): {others}"
+        said = f"shown: records of the suite's own setting {suite.setting_id}. For others, use --setting: {others}"
         return suite, self.only(setting=suite.setting_id), (said,)
 
     def __len__(self) -> int:
@@ -244,7 +244,9 @@ def load_results(
     """
     root, known = Path(path), None if suite is None else suite_of(suite)
     if known is None and not root.is_dir():
-        raise RecordError(f"{root}: no such folder. Make records with `bench run SUITE`, or name one with --results.")
+        raise RecordError(
+            f"{root}: no such folder. Make records with `bench run SUITE`, or give their folder with --results."
+        )
     inside = known is not None and known.name in (root.name, root.parent.name)
     if known is not None and ((root / known.name).is_dir() or not inside):
         root = root / known.name
@@ -303,20 +305,20 @@ def compare(
     model: str | None = None,
     tasks: Sequence[str] = (),
 ) -> ComparisonView:
-    """`b` against `a`: paired differences and ratios with their intervals, and a verdict for each column.
+    """Compare `b` with `a`: paired differences and ratios with their intervals, and a verdict per column.
 
     Args:
-        a: the measure: a recipe, a folder of results, or `Results`.
-        b: what is judged, likewise; both are recipes, or neither is.
+        a: the baseline: a recipe, a folder of results, or `Results`.
+        b: what is compared with it; both are recipes, or neither is.
         results: the records of both recipes.
         suite: the suite; needed only if the records are of several.
         columns: what to compare; by default quality, loyalty, speed-up, size, MACs and energy.
-        threshold: the smallest change of a ratio that matters, as a share.
-        points: the smallest difference of a score that matters, in the column's own unit.
+        threshold: ratios that change by less than this share are ignored.
+        points: scores that differ by less than this, in the column's unit, are ignored.
         machine, setting, model, tasks: compare only these records; see `Results.only`.
 
     Raises:
-        RecordError: nothing to compare, records of different conditions, or a column that cannot be compared.
+        RecordError: nothing to compare, records from different conditions, or a column that cannot be compared.
         UnknownNameError: no such suite, recipe or column.
     """
     named = None if suite is None else suite_of(suite)
@@ -334,7 +336,7 @@ def compare(
         sides[0],
         sides[1],
         columns or DEFAULT,
-        title=f"{known.title if known else name}: {titles[1]} against {titles[0]}",
+        title=f"{known.title if known else name}: {titles[1]} compared with {titles[0]}",
         excluded=known.macro_excludes if known else (),
         ratio_threshold=threshold,
         score_threshold=points,
@@ -360,22 +362,21 @@ def suite_of(suite: SuiteLike) -> Suite:
 def _of_one_suite(
     read: Sequence[Results], places: Sequence[ResultsLike], named: Suite | None
 ) -> tuple[str, Suite | None, Sequence[Results]]:
-    """The name of the one suite that is compared, the suite itself if it is known, and the results."""
+    """The name of the suite that is compared, the suite itself if it is known, and the results."""
     known = named or next((each.known for each in read if each.known is not None), None)
     if known is not None:
         return known.name, known, read
     found = sorted({record.suite for each in read for record in each.records})
     if len(found) != 1:
         where = ", ".join("results" if isinstance(place, Results) else str(place) for place in places)
-        raise RecordError(
-            f"{where}: records of {len(found)} suites ({', '.join(found) or 'none'}): name one with --suite, and the "
-            f"folder with --results. `bench run SUITE` makes records."
-        )
+        if not found:
+            raise RecordError(f"no records in {where} yet. Make some with `bench run SUITE`.")
+        raise RecordError(f"Several suites found. Choose one with --suite: {', '.join(found)}")
     return found[0], load_suite(found[0]) if found[0] in suite_names() else None, read
 
 
 def _told_apart(read: Sequence[Results]) -> list[Results]:
-    """The same records; a name that models share within one set is told apart in every set."""
+    """The same records; if models share a name within one set, they get distinct names in every set."""
     shared = {name for each in read for name in shared_names(each.records)}
     return [
         replace(each, found=tuple(replace(item, record=renamed(item.record, shared)) for item in each.found))
@@ -387,7 +388,7 @@ def _of_recipes(names: Sequence[str], found: Sequence[StoredRecord]) -> list[Com
     known = sorted({item.record.recipe for item in found})
     for name in names:
         if name not in known:
-            raise unknown("recipe with records, or results folder,", name, known)
+            raise unknown("recipe with records, and no results folder,", name, known)
     return [side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False) for name in names]
 
 

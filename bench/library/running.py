@@ -1,4 +1,4 @@
-"""Running a suite from Python: what is run is planned first, then every cell without a record is worked through."""
+"""Running a suite from Python: plan the cells first, then run every cell that has no record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RecipeLike: TypeAlias = "str | Path | Recipe | Variants"
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """The cells of a run and all that is needed to work through them; nothing has been started."""
+    """The cells of a run and everything needed to run them; nothing has been started."""
 
     suite: Suite
     cells: list[Cell]
@@ -38,7 +38,7 @@ class PlannedRun:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was found of model and texts that the user should know before training."""
+        """What the user should know about model and texts before training."""
         return tuple(dict.fromkeys(says for cell in self.cells if cell.fit for _, says in cell.fit.warnings))
 
     def found(self) -> Results:
@@ -52,7 +52,7 @@ class PlannedRun:
         )
 
     def copy_artifacts(self, target: Path) -> None:
-        """Copy each compressed model below `target`, under a name that says what it is."""
+        """Copy each compressed model below `target`, under a readable name."""
         for cell in self.cells:
             if cell.recipe.stages and self.store.has(*cell.artifact_place):
                 shutil.copytree(self.store.path(*cell.artifact_place), target / cell.slug, dirs_exist_ok=True)
@@ -79,8 +79,8 @@ def run(
 ) -> Results:
     """Compress, measure and record every cell of a suite that has no record yet.
 
-    Children do the work, so a script needs no main guard, and a notebook stays responsive to an interrupt. Interrupt it
-    and call it again to resume. A cell that fails does not stop the others: see `Results.failures`.
+    Child processes do the work, so a script needs no main guard and a notebook can be interrupted. If interrupted, call
+    it again to resume. A cell that fails does not stop the others: see `Results.failures`.
 
     Args:
         suite: a name, the path of a TOML file, or a `Suite`.
@@ -96,15 +96,15 @@ def run(
         results: the folder that records go to.
         cache: the folder of references and artifacts; by default BENCH_CACHE or the user's cache directory.
         artifacts: copy each compressed model into this folder as well.
-        jobs: trainings side by side; measuring always runs alone.
-        retry: run cells again that failed before.
+        jobs: trainings to run in parallel; measuring always runs alone.
+        retry: also run the cells that failed before.
         progress: whether to show progress on standard error; by default only on a terminal.
 
     Returns:
         The records of these cells, new ones and earlier ones.
 
     Raises:
-        BenchError: something is wrong with the suite, the model, the data or a folder, found before any training.
+        BenchError: the suite, the model, the data or a folder cannot be used; raised before any training.
     """
     planned = plan_run(
         suite,
@@ -152,7 +152,7 @@ def plan_run(
     chosen, listed = choose(suite, recipes, set or {})
     of = model or chosen.model
     if of is None:
-        raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
+        raise SuiteError(f"suite {chosen.name} has no default model. Give one with --model.")
     wanted = [chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks)
     conditions = conditions_of(device, data_dir, labels)
     start_server()
@@ -193,14 +193,14 @@ def choose(
 
 
 def conditions_of(device: str, data_dir: str | Path | None, labels: Sequence[str]) -> Conditions:
-    """The conditions of a run, checked; raises `BenchError` for a device or labels that there cannot be."""
+    """The conditions of a run; raises `BenchError` for an impossible device or labels."""
     return Conditions(
         device=_device(device), data_dir=None if data_dir is None else Path(data_dir), outputs=_outputs(labels)
     )
 
 
 def _choices(suite: Suite, recipes: Sequence[RecipeLike] | None) -> list[Variants | Recipe]:
-    """The recipes to run; one that the suite has is run with the suite's own arguments."""
+    """The recipes to run; a recipe of the suite is run with the suite's arguments."""
     own = [choice if isinstance(choice, Variants) else Variants(recipe=choice) for choice in suite.recipes]
     if not recipes:
         return list(own)
@@ -221,8 +221,8 @@ def _outputs(labels: Sequence[str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in ([labels] if isinstance(labels, str) else labels))
     if names and (not all(names) or (len(names) < 2 and names != FRESH)):
         raise ModelError(
-            f"--labels: found {','.join(names)!r}, expected the names of two or more outputs with commas between them, "
-            f"such as negative,positive, or '{FRESH[0]}' for a new head"
+            f"--labels: expected two or more labels separated by commas, such as negative,positive, or '{FRESH[0]}' "
+            f"for a new head, found {','.join(names)!r}"
         )
     return names
 
@@ -234,5 +234,5 @@ def _device(name: str) -> str:
         import torch
 
         if not torch.cuda.is_available():
-            raise SuiteError("--device cuda: torch sees no CUDA device here; use --device cpu")
+            raise SuiteError("--device cuda: torch finds no CUDA device. Use --device cpu.")
     return name

@@ -1,4 +1,4 @@
-"""What reading records gives: a table that prints itself, shows in a notebook, becomes a DataFrame or a file."""
+"""Views of records: tables that print, show in a notebook, and convert to a DataFrame or a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WIDTH = 120  # characters, if no terminal says how many it has
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TableView:
-    """A table. `remarks` are sentences about how it was made that belong beside it, not under it.
+    """A table. `remarks` are sentences about how it was made that are shown separately from it.
 
     `print(view)` gives the text that the command prints; in a notebook it is an HTML table.
     """
@@ -46,7 +46,7 @@ class TableView:
         return render(self.table, form, width=_width() if width is None else width)
 
     def to_pandas(self) -> DataFrame:
-        """One row per row, unrounded, under the names that CSV files have.
+        """One row per table row, unrounded, with the column names of CSV files.
 
         A missing value is `pandas.NA`; the column `absent` holds a dictionary per row from name to reason. Columns of
         numbers are of the types Int64 and Float64, which know missing values.
@@ -80,7 +80,7 @@ class BoardView(TableView):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PictureView(TableView):
-    """A table that can be drawn as well."""
+    """A table that can also be plotted."""
 
     def plot(self) -> Figure:
         """A new figure of matplotlib. Raises `RecordError` if there is nothing to draw."""
@@ -124,7 +124,7 @@ class PivotView(PictureView):
     grid: RecipeGrid
 
     def plot(self) -> Figure:
-        """A curve per column over the numbers down the side."""
+        """One curve per column of the grid, over the numbers of its rows."""
         from bench.report.curves import figure_of_curves
 
         with look():
@@ -144,7 +144,7 @@ class ComparisonView(TableView):
 
 
 def frame_of(rows: list[dict[str, Any]], columns: list[str]) -> DataFrame:
-    """A DataFrame of `rows`; numbers get types that know missing values."""
+    """A DataFrame of `rows`; numbers get types that allow missing values."""
     import pandas
 
     found = {}
@@ -158,7 +158,7 @@ def frame_of(rows: list[dict[str, Any]], columns: list[str]) -> DataFrame:
 
 
 def _shows_itself(figure: Figure) -> Figure:
-    """The figure with what a notebook asks for, which it else gets only if pyplot was imported."""
+    """The figure with the method that notebooks call, which otherwise exists only if pyplot was imported."""
 
     def png() -> bytes:
         import io

@@ -24,8 +24,8 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
         PluginError: a plug-in that is named is broken, or a name is registered twice.
     """
     file = suite.name if where is None else where
-    for index, task in enumerate(suite.tasks):
-        _check_task(task, where=f"{file}: tasks[{index}]")
+    for task in suite.tasks:
+        _check_task(task, where=f"{file}: task '{task.name}'")
         suite.training(task)
     measuring = suite.setting.measuring
     for name in measuring.budgets_s:
@@ -34,7 +34,7 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
         place = f"{file}: setting.measuring.skip"
         if not MEASURES.get(name, where=place).optional:
             may = ", ".join(other for other, measure in MEASURES.items() if measure.optional)
-            raise SuiteError(f"{place}: measure '{name}' belongs to every record; those that may be skipped: {may}")
+            raise SuiteError(f"{place}: measure '{name}' is required. These can be skipped: {may}")
     for name in MEASURES.names():
         if name not in measuring.skip:
             for each in MEASURES.get(name).columns:
@@ -42,12 +42,12 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
 
 
 def _check_task(task: Task, *, where: str) -> None:
-    kind = KINDS.get(task.kind, where=f"{where}.kind")
-    SOURCES.get(task.data.source, where=f"{where}.data.source")
+    kind = KINDS.get(task.kind, where=f"{where}: kind")
+    SOURCES.get(task.data.source, where=f"{where}: data.source")
     if len(task.labels) < kind.least_labels:
         least = {1: "one label", 2: "two labels"}.get(kind.least_labels, f"{kind.least_labels} labels")
-        raise SuiteError(f"{where}.labels: a {task.kind} task needs at least {least}; found {len(task.labels)}")
+        raise SuiteError(f"{where}: labels: a {task.kind} task needs at least {least}, found {len(task.labels)}")
     if task.labels and not kind.least_labels:
-        raise SuiteError(f"{where}.labels: a {task.kind} task has no labels; found {', '.join(task.labels)}")
+        raise SuiteError(f"{where}: labels: a {task.kind} task has no labels, found {', '.join(task.labels)}")
     for metric in task.metrics:
-        kind.metric(metric, where=f"{where}.metrics")
+        kind.metric(metric, where=f"{where}: metrics")

@@ -23,7 +23,7 @@ HISTORY = {
     2: "stages say what they are meant to save and what they really did",
     3: "a choice of a stage is a table with its own arguments, and the recipe's name says to which choice one belongs",
 }
-_ADVICE = "Move it out of the results folder, and run its cell again with `bench run`."
+_ADVICE = "Move it out of the results folder and run its cell again with `bench run`."
 
 # Neither a text that looks like a number nor a truth value is one.
 Number = Annotated[float, Field(strict=True)] | Annotated[int, Field(strict=True)]
@@ -46,8 +46,8 @@ class StageLog(_Data):
     method: str
     arguments: dict[str, Any]
     seconds: float
-    cpu_s: float | None = Field(None, description="processor seconds; None for artifacts made before they were counted")
-    cached: bool = Field(False, description="taken from an earlier artifact with the same beginning")
+    cpu_s: float | None = Field(None, description="processor seconds; None for artifacts older than this field")
+    cached: bool = Field(False, description="reused from an earlier artifact with the same first stages")
     claimed: Stated | None = None
     real: Real | None = None
     unaudited: str | None = Field(
@@ -84,7 +84,9 @@ class Record(_Data):
     conditions: dict[str, dict[str, Any]]
     warnings: tuple[Flag, ...]
     provenance: dict[str, Any] = Field(description="hashes, revisions, versions, commit and data notes")
-    spans_s: dict[str, float] = Field(description="seconds by activity of the children run for this cell first")
+    spans_s: dict[str, float] = Field(
+        description="seconds by activity of the child processes first started for this cell"
+    )
 
 
 class Failure(_Data):
@@ -103,7 +105,7 @@ class Failure(_Data):
     created: str
     phase: str
     cause: str
-    interrupted: bool = Field(description="True if the process was killed rather than failing by itself")
+    interrupted: bool = Field(description="True if the process was killed, not if it failed by itself")
     detail: str = ""
 
 
@@ -131,9 +133,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             Path(scratch).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written: {error.strerror or error}. Free or choose another folder."
-        ) from error
+        raise RecordError(f"{path}: cannot be written: {error.strerror or error}. Choose another folder.") from error
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -142,18 +142,18 @@ def write_record(path: Path, record: Record) -> None:
     Raises `RecordError` if a record exists already, which is never overwritten, and if a number is not finite.
     """
     if path.exists():
-        raise RecordError(f"{path}: a record exists already, and records are never edited")
+        raise RecordError(f"{path}: this record already exists, and records are never changed")
     place = not_finite(record.model_dump(mode="python"))
     if place is not None:
-        raise RecordError(f"{path}: {place} is not a finite number, and such a record is not written")
+        raise RecordError(f"{path}: {place} is not a finite number, so the record was not written")
     write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_record(path: Path) -> Record:
     """The record at `path`; raises `RecordError` if it is damaged or of a newer schema.
 
-    Damaged is also a record with a number that is not finite, which Python's JSON reader takes, and one with
-    a value that its column cannot have.
+    A record is also damaged if a number is not finite, which Python's JSON reader accepts, or if a value is below the
+    minimum of its column.
     """
     data = _object(path)
     version = data.get("schema_version")
@@ -161,7 +161,8 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"{path}: not a record: no schema_version. {_ADVICE}")
     if version > SCHEMA_VERSION:
         raise RecordError(
-            f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}. Update bench to read it."
+            f"{path}: schema version {version} is newer than version {SCHEMA_VERSION} of this bench. Update bench to "
+            "read it."
         )
     place = not_finite(data)
     if place is not None:
@@ -178,7 +179,7 @@ def read_record(path: Path) -> Record:
 
 
 def read_failure(path: Path) -> Failure:
-    """The failure at `path`; raises `RecordError` where it is damaged."""
+    """The failure at `path`; raises `RecordError` if it is damaged."""
     try:
         return Failure.model_validate(_object(path))
     except ValidationError as error:
@@ -186,7 +187,7 @@ def read_failure(path: Path) -> Failure:
 
 
 def read_records(results: Path, suite: str | None = None) -> list[Record]:
-    """Every record below `results`, of one suite or of all, in the order of their paths."""
+    """Every record below `results`, of one suite or of all suites, in the order of their paths."""
     root = results / suite if suite else results
     paths = sorted(path for path in root.glob("**/*.json") if not path.name.endswith(".failed.json"))
     return [read_record(path) for path in paths if not path.name.startswith(".")]
@@ -223,7 +224,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def not_finite(data: Any) -> str | None:
-    """Where in `data` the first number is that is not finite, as "samples.pairs[3]: nan"; None if there is none."""
+    """The place of the first number in `data` that is not finite, as "samples.pairs[3]: nan"; None if there is none."""
     place = _not_finite(data)
     return None if place is None else place.lstrip(".")
 
@@ -241,12 +242,12 @@ def _not_finite(data: Any) -> str | None:
 
 
 def _check_ranges(path: Path, record: Record) -> None:
-    """Raise `RecordError` for a value below the least that its column can have."""
+    """Raise `RecordError` for a value below the minimum of its column."""
     for part in ("values", "reference"):
         for name, value in getattr(record, part).items():
             least = COLUMNS[name].least if name in COLUMNS else None
             if least is not None and value < least:
                 raise RecordError(
-                    f"{path}: not a valid record: {part}.{name}: {value:.6g} is below {least:g}, the least that the "
-                    f"column can have. {_ADVICE}"
+                    f"{path}: not a valid record: {part}.{name}: {value:.6g} is below {least:g}, the column's minimum. "
+                    f"{_ADVICE}"
                 )

@@ -31,12 +31,12 @@ def write_tables(record_path: Path, readings: Iterable[Mapping[str, Table]]) -> 
         RecordError: the record exists already, or a file cannot be written.
     """
     if record_path.exists():
-        raise RecordError(f"{record_path}: a record exists already, and neither it nor its tables are ever edited")
+        raise RecordError(f"{record_path}: this record already exists, and records and their tables are never changed")
     written: dict[str, dict[str, Any]] = {}
     for tables in readings:
         for name, table in tables.items():
             if name in written:
-                raise ValueError(f"two measures gave a table named '{name}'")
+                raise ValueError(f"two measures returned a table named '{name}'")
             path = table_path(record_path, name)
             digest = _write(path, table)
             written[name] = {"file": path.name, "sha256": digest, "rows": len(next(iter(table.values()), []))}
@@ -61,13 +61,13 @@ def read_table(record_path: Path, name: str) -> Table:
         content = path.read_bytes()
     except OSError as error:
         raise RecordError(
-            f"{path}: cannot be read: {error.strerror}. It belongs beside {record_path.name}; copy both together."
+            f"{path}: cannot be read: {error.strerror}. It belongs next to {record_path.name}; copy both together."
         ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != known[name]["sha256"]:
         raise RecordError(
-            f"{path}: is not the file that {record_path.name} was written with: SHA-256 {digest[:12]}…, "
-            f"expected {known[name]['sha256'][:12]}…. Take it from where the record came from, or run the cell again."
+            f"{path}: not the file that {record_path.name} was written with: SHA-256 {digest[:12]}…, "
+            f"expected {known[name]['sha256'][:12]}…. Copy it again from the record's source, or run the cell again."
         )
     table: Table = parquet.read_table(BufferReader(content)).to_pydict()
     return table

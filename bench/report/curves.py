@@ -51,7 +51,7 @@ def figure_of_curves(grid: RecipeGrid) -> Figure:
     if not curves:
         reasons = {grid.at(row, label).value for row in grid.rows for label in grid.across}
         why = "; ".join(sorted(value.reason for value in reasons if isinstance(value, Absent)))
-        raise RecordError(f"nothing to plot of {grid.column.name}: no cell has a value: {why}")
+        raise RecordError(f"nothing to plot: no cell has a value of {grid.column.name} ({why})")
     levels = _references(grid, list(curves))
     shown = [end for points in curves.values() for point in points for end in (point.y, *(point.ends or ()))]
     up = axis_for(grid.column, [*shown, *levels.values()])
@@ -88,7 +88,7 @@ def _numbers(grid: RecipeGrid) -> dict[Label, float]:
     if len(set(numbers.values())) < 2 or not all(map(isfinite, numbers.values())):
         found = ", ".join(" ".join(row) for row in rows[:4])
         raise RecordError(
-            f"a picture needs one --rows with at least two numbers, such as sparsity; {' and '.join(grid.axes.rows)} "
+            f"a plot needs one --rows with at least two numbers, such as sparsity; {' and '.join(grid.axes.rows)} "
             f"has {found}. Write a table instead (.md, .csv or .json)."
         )
     return numbers

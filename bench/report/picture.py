@@ -36,7 +36,9 @@ def save_picture(path: Path, make: Callable[[], Figure]) -> None:
     where the file cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise RecordError(f"{path}: a plot is a {' or '.join(SUFFIXES)} file; give --out a name with such an ending")
+        raise RecordError(
+            f"{path}: a plot is a {' or '.join(SUFFIXES)} file. End the name after --out with one of them."
+        )
     with look():
         figure = make()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}

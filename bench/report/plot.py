@@ -40,7 +40,7 @@ def figure_of(front: Front) -> Figure:
     """The figure of a front; raises `RecordError` if it has no row."""
     if not front.rows:
         reasons = "; ".join(dict.fromkeys(f"{row.recipe}: {why}" for row, why in front.left_out))
-        raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe is left out: {reasons}")
+        raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe lacks a value. {reasons}")
     figure, axes = picture.page()
     name_x, name_y = front.columns[:2]
     across = axis_for(column(name_x), _extent(front.rows, name_x))

@@ -20,7 +20,7 @@ from bench.report.text_grid import TextGrid, drawn, paragraph, room
 
 _ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
 _QUALITY = "quality:"  # before a task's name: the quality on that task
-_UNSURE = f"n.s.: not significant, the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
+_UNSURE = f"n.s.: not significant; the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
 
 
 def render(table: ResultTable, form: str = "table", *, width: int = 100) -> str:
@@ -44,7 +44,7 @@ def _text(table: ResultTable, width: int) -> str:
     lines = [*paragraph(plain(f"{table.title} {constant}"), width), "", *drawn(grid, width)]
     if kept < len(names):
         left = ", ".join(_heading(name).rstrip("↑↓ ") for name in names[kept:])
-        hint = f"No room for: {left}. A wider terminal or --format md shows them."
+        hint = f"Columns not shown: {left}. Widen the terminal or use --format md."
         lines += ["", *paragraph(hint, width)]
     notes = [line for note in [*notes_of(table), *marks.lines()] for line in paragraph(note, width)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
@@ -186,7 +186,7 @@ def _spread(table: ResultTable, row: dict[str, Cell], name: str, column: Column)
 
 
 def _tested(table: ResultTable, row: dict[str, Cell], name: str, marks: Footnotes) -> str:
-    """What the value's test leaves open: not significant, or not called at all."""
+    """The mark of a test that is not significant, or of a value that gets no verdict."""
     ends = _ends(name)
     p = row.get(ends.p) if ends is not None and ends.p in table.columns else None
     if isinstance(p, Absent) and p.reason == NOT_CALLED:

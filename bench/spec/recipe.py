@@ -25,17 +25,17 @@ class Figure(Frozen):
     direction and size are met.
     """
 
-    figure: str = Field(description="what is reported, in words")
+    figure: str = Field(description="what the source reports, in words")
     source: str = ""
     verified: bool = False
-    column: str | None = Field(None, description="result column that it is about")
+    column: str | None = Field(None, description="result column of the figure")
     value: float | None = Field(
         None,
         gt=0,
-        description="artifact over reference; of speedup, compression and retention the figure itself",
+        description="artifact over reference; for speedup, compression and retention the figure itself",
     )
     expect: Expectation | None = Field(None, description="where the artifact stands relative to the reference")
-    of: str = Field("", description="name with arguments of the one variant that it is about; empty for all")
+    of: str = Field("", description="name with arguments of the only variant that the figure is about; empty for all")
 
     @field_validator("column")
     @classmethod
@@ -45,7 +45,7 @@ class Figure(Frozen):
     @model_validator(mode="after")
     def _a_column_has_a_value_and_a_value_a_column(self) -> Figure:
         if (self.column is None) != (self.value is None and self.expect is None):
-            raise ValueError("a typed figure is a column with a value, an expect or both; give all of it or nothing")
+            raise ValueError("a figure with a column needs a value, an expect or both; without a column it has neither")
         return self
 
 
@@ -58,8 +58,10 @@ class RecipeFile(Frozen):
     says: str = ""
     rows: tuple[str, ...] = Field((), description="ids of the survey's rows that this recipe stands for")
     status: Status = Field("faithful", description="'mechanism' if a part of the published system is missing")
-    missing: str = Field("", description="what the published system has that this recipe has not, and why")
-    checked: tuple[str, ...] = Field((), description="what of the equations was read in original code or paper, where")
+    missing: str = Field("", description="what the published system has and this recipe lacks, and why")
+    checked: tuple[str, ...] = Field(
+        (), description="which equations were checked against the original code or paper, and where"
+    )
     published: tuple[Figure, ...] = ()
     stages: tuple[dict[str, Any], ...] = ()
 
@@ -67,8 +69,8 @@ class RecipeFile(Frozen):
     def _a_mechanism_says_what_is_missing(self) -> RecipeFile:
         if (self.status == "mechanism") != bool(self.missing):
             raise ValueError(
-                f"status '{self.status}' with missing = '{self.missing}': a mechanism, and only a "
-                "mechanism, says what the published system has that it has not"
+                f"status is '{self.status}', but missing = '{self.missing}'. If, and only if, status is 'mechanism', "
+                "`missing` says what the recipe lacks of the published system."
             )
         return self
 

@@ -15,8 +15,8 @@ class Stated(Frozen):
     """What a paper would state of the model after the stage, from its zeros and bit widths."""
 
     saves: tuple[Saving, ...] = Field(description="what the stage's method is meant to save")
-    bytes: int = Field(description="weights and biases that are not zero, elements * bits / 8, without side data")
-    macs: int | None = Field(None, description="multiply-adds of one example with a weight that is not zero")
+    bytes: int = Field(description="non-zero weights and biases, elements * bits / 8, without side data")
+    macs: int | None = Field(None, description="multiply-adds of one example with a non-zero weight")
     bops: int | None = Field(None, description="multiply-adds of one example times weight bits times activation bits")
 
 
@@ -26,4 +26,4 @@ class Real(Frozen):
     bytes: int | None = Field(None, description="weights and side data on disk")
     stored_bytes_by_dtype: dict[str, int] = Field(description="tensor data on disk by stored dtype")
     macs: int | None = Field(None, description="multiply-adds of one example that are executed")
-    absent: dict[str, str] = Field(description="why a value above is absent, by its name")
+    absent: dict[str, str] = Field(description="reason by name for each value above that is absent")

@@ -15,9 +15,9 @@ class Training(Frozen):
     epochs: float = Field(3.0, gt=0, le=1000)
     batch_size: int = Field(32, ge=1, le=65536)
     learning_rate: float = Field(5e-5, gt=0, le=1)
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with rising learning rate")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps used for learning-rate warm-up")
     weight_decay: float = Field(0.01, ge=0, le=1)
-    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    clip: float = Field(1.0, gt=0, description="maximum gradient norm (clipping)")
 
 
 class Measuring(Frozen):
@@ -27,14 +27,14 @@ class Measuring(Frozen):
     batch_size: int = Field(1, ge=1, le=4096, description="examples per call in the latency columns")
     length: int = Field(128, ge=4, le=8192, description="tokens per example in latency, MACs and memory")
     throughput_batch: int = Field(32, ge=1, le=4096)
-    processes: int = Field(5, ge=1, le=100, description="fresh processes over which the times of a model are taken")
+    processes: int = Field(5, ge=1, le=100, description="fresh processes in which a model is timed")
     pairs: int = Field(70, ge=5, le=100000, description="minimum number of interleaved pairs, over all processes")
     seconds: float = Field(2.0, gt=0, description="minimum duration of the interleaved pairs, over all processes")
     patience_seconds: float = Field(
         20.0, gt=0, description="maximum duration of the pairs if the machine does not settle, over all processes"
     )
-    sweep_lengths: tuple[int, ...] = Field((), description="further lengths to time, at `batch_size`")
-    sweep_batches: tuple[int, ...] = Field((), description="further batch sizes to time, at `length`")
+    sweep_lengths: tuple[int, ...] = Field((), description="more lengths to time, at `batch_size`")
+    sweep_batches: tuple[int, ...] = Field((), description="more batch sizes to time, at `length`")
     sweep_seconds: float = Field(
         0.5, gt=0, description="minimum duration of each point of the sweep, and of throughput"
     )
@@ -44,25 +44,29 @@ class Measuring(Frozen):
     )
     energy_sample_s: float = Field(1.0, gt=0, description="seconds between two samples of the energy meter")
     idle_seconds: float | None = Field(
-        None, gt=0, description="length of the idle window; None is the length of one window"
+        None, gt=0, description="seconds of the idle window; None is the length of one window"
     )
-    country: str = Field(min_length=3, max_length=3, description="ISO 3166 alpha-3 code whose grid is assumed")
+    country: str = Field(
+        min_length=3, max_length=3, description="ISO 3166 alpha-3 code of the country whose electricity grid is assumed"
+    )
     pue: float = Field(
         1.0,
         ge=1,
         le=10,
-        description="energy of the site per energy of the computer; counts in emissions and water only",
+        description="power usage effectiveness of the site (PUE); used for emissions and water only",
     )
-    wue_l_per_kwh: float | None = Field(None, ge=0, description="litres of water per kWh that the site draws")
-    hardware_power_w: float | None = Field(None, gt=0, description="TDP of what the models run on, for Lacoste's sum")
+    wue_l_per_kwh: float | None = Field(None, ge=0, description="litres of water per kWh that the site draws (WUE)")
+    hardware_power_w: float | None = Field(
+        None, gt=0, description="TDP of the device that runs the models, for the formula of Lacoste et al."
+    )
     carbon_offset: float = Field(
-        0.0, ge=0, le=1, description="share of the emissions that is offset, for Lacoste's sum"
+        0.0, ge=0, le=1, description="share of the emissions that is offset, for the formula of Lacoste et al."
     )
     attack_examples: int = Field(50, ge=1)
     attack_queries: int = Field(200, ge=0, description="query budget per attacked example")
     train_examples: int = Field(500, ge=1, description="training examples on which fidelity is measured")
-    budgets_s: dict[str, float] = Field({}, description="seconds per measure, in place of the measure's own budget")
-    skip: tuple[str, ...] = Field((), description="measures to leave out; their columns are absent, with this reason")
+    budgets_s: dict[str, float] = Field({}, description="seconds per measure, instead of the measure's own budget")
+    skip: tuple[str, ...] = Field((), description="measures to skip; their columns are absent with this reason")
 
 
 # What ids of settings are made of. A field that is not named here was added when records had such ids already, so it

@@ -47,7 +47,9 @@ class Task(Frozen):
     train_examples: int | None = Field(None, ge=1, description="training subsample; None is the full set")
     evaluate_examples: int | None = Field(None, ge=1, description="evaluation subsample; None is the full set")
     max_length: int | None = Field(None, ge=4, le=8192)
-    training: dict[str, float | int] = Field({}, description="keys of setting.training that this task changes")
+    training: dict[str, float | int] = Field(
+        {}, description="keys of setting.training that are different for this task"
+    )
 
 
 class Condition(Frozen):
@@ -65,7 +67,7 @@ class Condition(Frozen):
     @model_validator(mode="after")
     def _bounded(self) -> Condition:
         if self.at_most is None and self.at_least is None:
-            raise ValueError("give at_most, at_least or both")
+            raise ValueError("needs at_most, at_least or both")
         return self
 
 
@@ -103,7 +105,7 @@ class Finding(Frozen):
     rows: tuple[str, ...] = Field(min_length=1)
     columns: tuple[str, ...] = Field(min_length=1)
     value: str = "quality"
-    where: dict[str, str] = Field({}, description="only records with these arguments, as they stand in the table")
+    where: dict[str, str] = Field({}, description="only records with these arguments, as `bench table` writes them")
 
     @field_validator("where", mode="before")
     @classmethod
@@ -129,7 +131,7 @@ class Suite(Frozen):
     name: str = Field(pattern=NAME)
     title: str
     version: int = 1
-    generated: bool = Field(False, description="True if the data are generated, which every page then says")
+    generated: bool = Field(False, description="True if the data are generated; every page then says so")
     model: str | None = Field(None, description="the default model")
     seeds: tuple[int, ...] = (0,)
     recipes: tuple[str | Variants, ...] = ("none",)
@@ -146,7 +148,7 @@ class Suite(Frozen):
         for kind, group in (("task", names), ("track", [track.name for track in self.tracks])):
             twice = {name for name in group if group.count(name) > 1}
             if twice:
-                raise ValueError(f"{kind} named twice: {', '.join(sorted(twice))}")
+                raise ValueError(f"{kind} with the same name: {', '.join(sorted(twice))}")
         for task in self.tasks:
             if task.trained_on is not None and task.trained_on not in names:
                 raise ValueError(str(unknown("task", task.trained_on, names, where=f"{task.name}.trained_on")))
@@ -224,5 +226,5 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
-            raise SuiteError(f"--set {key}: '{section}' is a value, not a section of the setting")
+            raise SuiteError(f"--set {key}: '{section}' is a key of the setting, not a section")
     table[last] = value

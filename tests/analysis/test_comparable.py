@@ -43,8 +43,8 @@ def test_the_refusal_names_every_key_of_the_setting_that_differs(record):
     with pytest.raises(RecordError) as caught:
         comparable(records)
     assert str(caught.value) == (
-        "these 2 records come from 2 settings (aaaa, bbbb), and rows of different settings are never ranked together: "
-        "narrow them with --setting ID, or run all of them under one setting. Settings differ in "
+        "the 2 records come from 2 settings (aaaa, bbbb), and different settings are never ranked together. "
+        "Choose one with --setting ID, or run everything with one setting. The settings differ in "
         "measuring.threads: 1 against 2; task_changes: none against a.x=1; training.epochs: 3.0 against 2.0."
     )
 
@@ -56,7 +56,7 @@ def test_the_refusal_names_every_key_of_the_machine_that_differs_in_the_order_of
         ),
         record("beta", "svd").model_copy(update={"machine": {"processor": "AMD EPYC", "cores": 2}}),
     ]
-    with pytest.raises(RecordError, match=r"Machines differ in cores: 2 against 4; gpu: not set against H200\.$"):
+    with pytest.raises(RecordError, match=r"The machines differ in cores: 2 against 4; gpu: not set against H200\.$"):
         comparable(records)
 
 
@@ -64,7 +64,7 @@ def test_a_suites_version_alone_is_named_and_so_is_that_nothing_differs(record):
     changed = [record("alpha", "svd"), record("beta", "svd", setting_id="ffffffff", suite_version=2)]
     with pytest.raises(RecordError, match=r"suite_version: [12] against [12]"):
         comparable(changed)
-    with pytest.raises(RecordError, match="Settings differ in nothing that the records hold"):
+    with pytest.raises(RecordError, match="The records do not show how the settings differ"):
         comparable([record("alpha", "svd"), record("beta", "svd", setting_id="ffffffff")])
 
 

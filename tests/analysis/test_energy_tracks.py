@@ -22,7 +22,7 @@ def board(suite_with, row, name, conditions):
 @pytest.mark.parametrize("key", [*MEASURED, "nothing is stated"])
 def test_an_estimate_ranks_by_no_column_of_energy(suite_with, row, name, key):
     estimates = dict.fromkeys(MEASURED, "load model")
-    with pytest.raises(RecordError, match="An estimate never ranks"):
+    with pytest.raises(RecordError, match="estimates are not ranked"):
         board(suite_with, row, name, estimates if key in MEASURED else {})
 
 

@@ -88,7 +88,7 @@ def test_a_track_ranks_eligible_rows_and_gives_the_others_a_reason(suite_with, r
     board = leaderboard(suite, records, "small")
     assert order(board) == [(1, "int8"), (2, "svd"), (None, "none"), (None, "prune")]
     assert board.places[2].rank == Absent("not eligible: params 100 is above 40")
-    assert board.places[3].rank == Absent("not known whether it is eligible: params on alpha: not counted")
+    assert board.places[3].rank == Absent("eligibility unknown: params on alpha: not counted")
     with pytest.raises(UnknownNameError, match="Did you mean 'small'"):
         leaderboard(suite, records, "smal")
 
@@ -100,7 +100,7 @@ def test_an_estimate_never_ranks_an_energy_track(suite_with, row, source, ranks)
     if ranks:
         assert leaderboard(suite, records, "green").places[0].rank == 1
     else:
-        with pytest.raises(RecordError, match=f"power source of record alpha-svd-0 is: {source.replace('+', '.')}"):
+        with pytest.raises(RecordError, match=f"alpha-svd-0 is estimated .power source: {source.replace('+', '.')}"):
             leaderboard(suite, records, "green")
 
 
@@ -118,7 +118,7 @@ def test_the_order_of_records_does_not_matter(suite, row):
 def test_no_records_and_another_suites_records_are_refused(suite, record):
     with pytest.raises(RecordError, match="bench run trio"):
         leaderboard(suite, [])
-    with pytest.raises(RecordError, match="records of suite other"):
+    with pytest.raises(RecordError, match="records are of suite other"):
         leaderboard(suite, [record("alpha", "svd", suite="other")])
 
 
@@ -170,7 +170,7 @@ def test_several_seeds_give_an_interval_even_where_no_record_has_one(suite, reco
 
 def test_one_seed_without_an_interval_leaves_the_ends_absent_with_the_records_reason(suite, row):
     values = leaderboard(suite, row("svd", 0.5, 0.5, 0.5)).places[0].standing.values
-    assert values["quality_low"] == Absent("quality_low on alpha: the record says nothing of this column")
+    assert values["quality_low"] == Absent("quality_low on alpha: the record has no such column")
 
 
 def test_the_interval_of_a_boards_retention_is_first_order_that_of_the_ratio_of_means(suite, record):

@@ -73,7 +73,7 @@ def test_rows_without_a_value_are_left_out_and_named(suite, row):
 
 
 def test_columns_without_direction_and_lone_columns_are_refused(suite, row):
-    with pytest.raises(RecordError, match="flops_coverage is neither"):
+    with pytest.raises(RecordError, match="flops_coverage has no better direction"):
         pareto(suite, row("svd", 1.0, 1.0, 1.0), ["flops_coverage", "quality"])
     with pytest.raises(RecordError, match="at least two"):
         pareto(suite, row("svd", 1.0, 1.0, 1.0), ["quality", "quality"])
@@ -99,8 +99,8 @@ def test_the_table_says_how_surely_each_row_is_on_the_front_and_what_was_taken_a
     assert shares["even"].value == pytest.approx(0.5, abs=0.05)
     assert shares["even"].value + shares["none"].value == pytest.approx(1.0)
     assert (
-        "On front: share of 2,000 draws of every value within its 95 % interval in which no row beats this one; taken "
-        "as exact, without an interval: flops."
+        "On front: share of 2,000 draws, each value drawn within its 95 % interval, in which no other row dominates "
+        "this one; treated as exact, since without an interval: flops."
     ) in table.notes
 
 
@@ -109,7 +109,7 @@ def test_rows_without_an_interval_are_named_and_without_any_there_is_no_share(su
     assert pareto(suite, records, ["quality", "flops"]).exact == ("quality of old", "flops")
     bare = pareto(suite, row("old", 0.8, 0.8, 0.8, values={"flops": 90}), ["quality", "flops"]).table()
     assert "on_front" not in bare.columns
-    assert "No value here has an interval, so how sure the front is cannot be said." in bare.notes
+    assert "No value has an interval, so the uncertainty of the front is unknown." in bare.notes
 
 
 def test_the_hypervolume_is_stated_with_its_reference_point_and_may_be_given_one(suite, row):
@@ -138,7 +138,7 @@ def test_flags_of_fake_compression_stand_in_the_fronts_table(suite, row):
     assert [line["flags"] for line in table.rows] == ["", "claimed-not-stored, not-faster"]
     text = render(table, "table", width=100)
     assert "fake !¹ !²" in text
-    assert "claimed-not-stored: 4-bit weights are stored in 32 bits (and 2 more records)" in text
+    assert "claimed-not-stored: 4-bit weights are stored in 32 bits (applies to 3 of 6 records)" in text
 
 
 def test_a_large_front_says_its_fewer_draws_and_why_it_has_no_volume(suite, row, monkeypatch):
@@ -150,5 +150,5 @@ def test_a_large_front_says_its_fewer_draws_and_why_it_has_no_volume(suite, row,
     ]
     records = [record.model_copy(update={"values": {**record.values, "params": 10}}) for record in records]
     notes = " ".join(pareto(suite, records, ["quality", "flops", "params"]).table().notes)
-    assert "On front: share of 500 draws (2,000 up to 500 rows) of every value" in notes
+    assert "On front: share of 500 draws (2,000 up to 500 rows), each value" in notes
     assert "The hypervolume is not computed: 2 rows on a front over 3 columns take too long." in notes

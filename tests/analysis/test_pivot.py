@@ -63,7 +63,7 @@ def test_with_tasks_down_the_reference_is_the_first_column(suite, grid):
 def test_a_cell_that_several_recipes_fall_into_names_them_and_has_no_value(suite, grid):
     table = pivot(suite, grid, Axes(rows=("sparsity",), columns=("task",)))
     half = values(table)[1]
-    assert "2 recipes fall here" in half[1]
+    assert "2 recipes share this cell" in half[1]
     assert "schedule.rewind=shuffled" in half[1]
 
 
@@ -120,23 +120,23 @@ def test_text_shows_intervals_and_files_hold_their_ends_unrounded(suite, grid):
 def test_recipes_without_an_axis_are_named_in_a_note(suite, grid, record):
     other = record("alpha", "svd", 0.7, stages=(StageLog(method="factorize", arguments={}, seconds=1.0),))
     table = pivot(suite, [*grid, other], Axes(rows=("sparsity",), columns=("schedule.rewind",)))
-    assert any("Without a place here: svd" in note for note in table.notes)
+    assert any("Not in this table, since they lack an argument of it: svd" in note for note in table.notes)
 
 
 @pytest.mark.parametrize(
     ("axes", "where", "error", "says"),
     [
-        (Axes((), ("task",)), {}, RecordError, "at least one row and one column"),
+        (Axes((), ("task",)), {}, RecordError, "at least one --rows and one --columns"),
         (Axes(("task",), ("task",)), {}, RecordError, "each name once"),
         (Axes(("sparsety",), ("task",)), {}, UnknownNameError, "Did you mean 'sparsity'"),
-        (Axes(("rewind",), ("task",)), {}, UnknownNameError, "write schedule.rewind"),
+        (Axes(("rewind",), ("task",)), {}, UnknownNameError, "Write schedule.rewind"),
         (
             Axes(("sparsity",), ("task",)),
             {"schedule.rewinds": "start"},
             UnknownNameError,
             "Did you mean 'schedule.rewind'",
         ),
-        (Axes(("sparsity",), ("task",)), {"schedule.rewind": "never"}, RecordError, "fall into this table"),
+        (Axes(("sparsity",), ("task",)), {"schedule.rewind": "never"}, RecordError, "belong in this table"),
     ],
 )
 def test_what_cannot_be_arranged_is_refused(suite, grid, axes, where, error, says):

@@ -43,11 +43,11 @@ def test_text_is_aligned_and_explains_every_dash_and_warning(table, suite):
         "alpha  prune[sparsity=0.9] !¹     76.2%  2.31x [2.20, 2.41]  91.0 MB    22.7M\n"
         "beta   none                          –²                  –³       –⁴       –⁴\n"
         "\n"
-        "Generated data: the numbers show that the harness works, not how good a recipe is.\n"
-        "¹ not-smaller: zeros are stored\n"
+        "Generated data: these numbers show that the harness works, not how good a recipe is.\n"
+        "¹ not-smaller: zeros are stored (applies to 1 of 3 records)\n"
         "² labels are hidden\n"
         "³ 5 pairs, needs 70\n"
-        "⁴ the record says nothing of this column\n"
+        "⁴ the record has no such column\n"
     )
 
 
@@ -59,10 +59,10 @@ def test_columns_without_room_are_named_and_their_reasons_are_not_listed(table):
         "alpha  prune[sparsity=0.9] !¹     76.2%",
         "beta   none                          –²",
         "",
-        "No room for: speedup, size, params. A wider",
-        "  terminal or --format md shows them.",
+        "Columns not shown: speedup, size, params. Widen",
+        "  the terminal or use --format md.",
         "",
-        "Generated data: the numbers show that the harness",
+        "Generated data: these numbers show that the harness",
         "  works, not how good a recipe is.",
         "¹ not-smaller: zeros are stored",
         "² labels are hidden",
@@ -80,11 +80,11 @@ def test_markdown_is_exact(table, suite):
         "| alpha | prune[sparsity=0.9] !¹ | 76.2% | 2.31x [2.20, 2.41] | 91.0 MB | 22.7M |\n"
         "| beta | none | –² | –³ | –⁴ | –⁴ |\n"
         "\n"
-        "- Generated data: the numbers show that the harness works, not how good a recipe is.\n"
-        "- ¹ not-smaller: zeros are stored\n"
+        "- Generated data: these numbers show that the harness works, not how good a recipe is.\n"
+        "- ¹ not-smaller: zeros are stored (applies to 1 of 3 records)\n"
         "- ² labels are hidden\n"
         "- ³ 5 pairs, needs 70\n"
-        "- ⁴ the record says nothing of this column\n"
+        "- ⁴ the record has no such column\n"
     )
 
 
@@ -127,9 +127,9 @@ def test_a_board_shows_ranks_tasks_and_the_reason_of_an_unranked_row(suite, row)
         "  –¹  svd           –¹          –¹   90.0%     –¹\n"
         "\n"
         "Means over 2 tasks (alpha, beta, without gamma) and seed 0, on machine m1.\n"
-        "Intervals of scores are over examples only: one seed. A recipe that trains\n"
-        "  nothing shares its weights with the reference: their difference is paired over\n"
-        "  examples of one trained model, and speaks of that model.\n"
+        "There is one seed, so intervals of scores cover examples only. A recipe that\n"
+        "  trains nothing shares its weights with the reference: their difference is\n"
+        "  paired over the examples of one trained model and holds for that model.\n"
         "¹ beta, seed 0: no record\n"
     )
 
@@ -167,7 +167,7 @@ def test_an_unknown_format_is_refused(table):
 def test_a_column_is_shown_where_it_just_fits_and_not_one_character_sooner(table):
     widest = max(len(line) for line in render(table, "table", width=200).split("\n")[2:6])
     assert "No room" not in render(table, "table", width=widest)
-    assert "No room for: params." in render(table, "table", width=widest - 1)
+    assert "Columns not shown: params." in render(table, "table", width=widest - 1)
 
 
 def test_a_drop_stands_with_its_interval_and_is_marked_where_its_test_is_not_significant(record):
@@ -187,7 +187,7 @@ def test_a_drop_stands_with_its_interval_and_is_marked_where_its_test_is_not_sig
         "alpha  b       1.0% [-1.0, 3.0] n.s.¹",
         "alpha  c              2.0% [0.0, 4.0]",
         "",
-        "¹ n.s.: not significant, the paired test against the reference has p > 0.05",
+        "¹ n.s.: not significant; the paired test against the reference has p > 0.05",
         "",
     ]
     rows = list(csv.DictReader(io.StringIO(render(table, "csv"))))

@@ -77,7 +77,7 @@ def test_a_board_of_one_seed_calls_no_drop_of_a_recipe_that_trains(suite, scored
     assert row_of(text, "bits").count("20.0% [17.0, 23.0] |") == 1
     assert NOT_CALLED.replace("`", "\\`") in text
     assert "(model tiny, seeds 1)" in text
-    assert any("no difference of a recipe that trains is called" in note for note in table.notes)
+    assert any("a recipe that trains gets no verdict" in note for note in table.notes)
     assert any("examples of one trained model" in note for note in table.notes)
     rows = {row["values"]["recipe"]: row for row in json.loads(render(table, "json"))["rows"]}
     assert rows["gates"]["absent"]["drop_p"] == NOT_CALLED
@@ -148,7 +148,7 @@ def test_a_grid_and_its_curves_say_what_their_intervals_know(suite, cell):
 
 def test_a_front_says_what_its_bars_and_its_certainty_know(suite, scored):
     front = pareto(suite, [scored("none", 0.8), scored("gates", 0.742)], ["flops", "quality"], tasks=["alpha"])
-    assert any("how sure the front is over other seeds is not said" in note for note in front.table().notes)
+    assert any("this does not cover what other seeds would give" in note for note in front.table().notes)
     legend = " ".join(text.get_text() for text in figure_of(front).axes[0].get_legend().get_texts()).replace("\n", " ")
     assert "95 % over examples of one seed" in legend
     packed = [scored("none", 0.8), scored("int8", 0.742, stages=PACKED)]
@@ -181,7 +181,7 @@ def test_references_that_were_trained_apart_are_two_models(scored):
 
     assert line_of([made("a", 0.8, "one")], [made("b", 0.6, "one")]).verdict == "worse"
     apart = line_of([made("a", 0.8, "one")], [made("b", 0.6, "two")])
-    assert "references of alpha that were trained apart" in apart.verdict.reason
+    assert "references of alpha that were trained separately" in apart.verdict.reason
 
 
 def test_costs_are_compared_on_one_seed(record):

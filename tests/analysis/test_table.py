@@ -12,7 +12,7 @@ def test_a_missing_value_is_absent_with_the_records_reason(record):
     table = table_of([record("alpha", "svd", absent={"macs": "an operator is unknown"})], ["quality", "macs", "params"])
     assert table.rows[0]["quality"] == 0.9
     assert table.rows[0]["macs"] == Absent("an operator is unknown")
-    assert table.rows[0]["params"] == Absent("the record says nothing of this column")
+    assert table.rows[0]["params"] == Absent("the record has no such column")
 
 
 def test_a_speedup_never_stands_without_its_interval(record):

@@ -42,7 +42,7 @@ def test_a_folder_that_is_not_there_is_named_and_fatal_only_if_it_is_used(shelf)
     things = shelf(shelf_two=["__init__.py"], shelf_three=["things/theirs.toml"])
     assert things.names() == ["ours", "theirs"]
     (broken,) = registry.broken_plugins()
-    assert "there is no module 'shelf_two.things'" in str(broken)
+    assert "no module named 'shelf_two.things'" in str(broken)
     with pytest.raises(PluginError, match="shelf_two"):
         things.path("shelf_two")
     with pytest.raises(UnknownNameError, match=r"no thing named 'our'. Did you mean 'ours'\? The plug-in 'shelf_two'"):
@@ -56,4 +56,4 @@ def test_a_name_in_two_folders_is_an_error_that_names_both_files_once_it_is_used
         things.path("ours", where="x.toml: recipes[0]")
     theirs = tmp_path / "shelf_four" / "things" / "ours.toml"
     first = tmp_path / "bench" / "things" / "ours.toml"
-    assert str(caught.value) == f"x.toml: recipes[0]: thing 'ours' is there twice: {first} and {theirs}"
+    assert str(caught.value) == f"x.toml: recipes[0]: thing 'ours' exists twice: {first} and {theirs}"

@@ -116,7 +116,7 @@ def test_a_column_without_a_verdict_is_said_and_fails_if_that_is_asked_for(resul
     said = call(*common, "--fail-on", "worse")
     assert said.exit_code == 0
     assert (
-        "not judged: tiny: quality: no verdict on quality: a record was stored without its predictions" in said.stderr
+        "no verdict: tiny: quality: no verdict on quality: a record was stored without its predictions" in said.stderr
     )
     assert call(*common, "--fail-on", "undecided").exit_code == 1
     assert call(*common).stderr == ""
@@ -133,7 +133,7 @@ def test_two_folders_are_compared_recipe_by_recipe(results, tmp_path):
 
 def test_settings_that_differ_are_refused_with_the_keys(results, tmp_path):
     file(tmp_path, "int8", setting={"measuring": {"threads": 2}}, setting_id="s2")
-    with pytest.raises(RecordError, match=r"Settings differ in measuring\.threads: 1 against 2\."):
+    with pytest.raises(RecordError, match=r"The settings differ in measuring\.threads: 1 against 2\."):
         call("compare", "none", "int8", "--results", results)
 
 
@@ -143,7 +143,7 @@ def test_several_suites_unknown_recipes_and_conditions_are_refused_with_what_to_
     with pytest.raises(UnknownNameError, match="Did you mean 'worse'"):
         call("compare", "none", "svd", "--results", results, "--fail-on", "worst")
     file(results, "none", suite="demo")
-    with pytest.raises(RecordError, match=r"records of 2 suites \(demo, glue\): name one with --suite"):
+    with pytest.raises(RecordError, match=r"Several suites found. Choose one with --suite: demo, glue"):
         call("compare", "none", "svd", "--results", results)
     assert call("compare", "none", "svd", "--results", results, "--suite", "glue").exit_code == 0
 

@@ -53,7 +53,7 @@ def test_without_axes_a_suite_shows_its_own_findings():
     ],
 )
 def test_a_suite_without_findings_and_other_wishes_ask_for_axes(suite, words):
-    with pytest.raises(RecordError, match="a pivot needs at least one row and one column"):
+    with pytest.raises(RecordError, match="a pivot needs at least one --rows and one --columns"):
         pivot(*words, suite=suite)
 
 
@@ -65,7 +65,7 @@ def test_a_finding_without_records_is_named_and_the_others_are_shown(tmp_path):
     path.write_text(text + more, encoding="utf-8")
     shown = pivot(suite=str(path))
     assert "Good, random and bad" in shown.output
-    assert "not shown: Nowhere: no records of suite study-prasanna fall into this table" in shown.stderr
+    assert "not shown: Nowhere: no records of study-prasanna belong in this table" in shown.stderr
     alone = tmp_path / "alone.toml"
     alone.write_text(text[: text.index("[[findings]]")] + more, encoding="utf-8")
     with pytest.raises(RecordError, match="Nowhere: no records"):

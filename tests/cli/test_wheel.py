@@ -47,4 +47,4 @@ def test_what_is_installed_from_the_wheel_works_in_any_folder(wheel, tmp_path):
 
     assert call(sys.executable, "-c", "import bench; print(bench.__file__)").startswith(str(site))
     assert "demo " in call(sys.executable, "-m", "bench", "list", "suites")
-    assert "demo is sound" in call(sys.executable, site / "bin" / "bench", "check", "demo")
+    assert "demo is valid" in call(sys.executable, site / "bin" / "bench", "check", "demo")

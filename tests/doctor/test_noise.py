@@ -18,7 +18,9 @@ def judged(monkeypatch, ratio, invalid=None):
 def test_a_floor_around_one_is_sound(monkeypatch):
     found = judged(monkeypatch, (1.002, 0.991, 1.011))
     assert found.level == "ok"
-    assert found.found.startswith("1.002 [0.991, 1.011] for a model beside itself, 70 pairs, 3 dropped, 1 thread, 10.0")
+    assert found.found.startswith(
+        "1.002 [0.991, 1.011] for a model against itself, 70 pairs, 3 dropped, 1 thread, 10.0"
+    )
 
 
 @pytest.mark.parametrize("ratio", [(1.08, 1.05, 1.11), (0.93, 0.9, 0.96)])
@@ -34,4 +36,4 @@ def test_a_machine_that_never_settles_is_a_problem(monkeypatch):
 @pytest.mark.slow
 def test_a_real_model_beside_itself_is_timed():
     found = noise.noise(threads=1, seconds=0.1, patience_s=0.1)
-    assert "for a model beside itself" in found.found
+    assert "for a model against itself" in found.found

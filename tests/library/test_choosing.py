@@ -60,7 +60,7 @@ def test_a_key_that_could_mean_several_recipes_is_refused(file):
     ("arguments", "error", "message"),
     [
         ({"device": "tpu"}, UnknownNameError, "no device named 'tpu'"),
-        ({"labels": ["positive"]}, ModelError, "expected the names of two or more outputs"),
+        ({"labels": ["positive"]}, ModelError, "expected two or more labels"),
         ({"tasks": ["sentimnt"]}, UnknownNameError, "Did you mean 'sentiment'"),
         ({"recipes": ["int9"]}, UnknownNameError, "Did you mean 'int8'"),
     ],

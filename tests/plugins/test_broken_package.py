@@ -5,7 +5,7 @@ import pytest
 SKIPPED = {
     "suites": ["plug-in 'broken-suites' of package broken (bench.suites: broken.suites) failed: there is no module"],
     "recipes": [
-        "plug-in 'svd' of package broken (bench.recipes: broken.recipes) failed: recipe 'svd' is there twice: ",
+        "plug-in 'svd' of package broken (bench.recipes: broken.recipes) failed: recipe 'svd' exists twice: ",
         "plug-in 'unknown-key' of package broken (bench.recipes: broken.recipes) failed: ",
     ],
     "methods": [
@@ -55,7 +55,7 @@ def test_what_is_not_broken_is_shown(broken, name):
         ("broken-method", "No module named 'no_such_library'"),
         ("magic", "it registers no method"),
         ("broken-measure", "RuntimeError: this package needs a licence"),
-        ("svd", "recipe 'svd' is there twice: "),
+        ("svd", "recipe 'svd' exists twice: "),
         ("unknown-key", "title"),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_suite_that_uses_nothing_broken_is_sound(broken):
             "task kind 'regression' is registered twice: by bench.tasks.kinds.regression and",
         ),
         ("metric", "balanced_accuracy", "broken-metric", "plug-in 'broken-metric' of package broken"),
-        ("recipe", "kept-rows", "svd", "recipe 'svd' is there twice: "),
+        ("recipe", "kept-rows", "svd", "recipe 'svd' exists twice: "),
     ],
 )
 def test_a_suite_that_uses_what_is_broken_is_refused_with_the_plug_in_and_the_cause(broken, key, old, new, says):

@@ -68,7 +68,7 @@ def test_an_altered_table_is_refused(record):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RecordError, match=r"predictions\.parquet: is not the file .* was written with"):
+    with pytest.raises(RecordError, match=r"predictions\.parquet: not the file .* was written with"):
         read_table(record, "predictions")
 
 
@@ -103,7 +103,7 @@ def test_a_table_left_without_its_record_is_written_again(tmp_path):
 
 def test_the_tables_of_a_record_are_never_written_again(record):
     before = table_path(record, "predictions").read_bytes()
-    with pytest.raises(RecordError, match="ever edited"):
+    with pytest.raises(RecordError, match="ever changed"):
         write_tables(record, [{"predictions": {"uid": ["new"]}}])
     assert table_path(record, "predictions").read_bytes() == before
 

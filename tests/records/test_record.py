@@ -51,7 +51,7 @@ def test_a_record_is_read_back_equal(tmp_path):
 
 def test_a_record_is_never_overwritten(tmp_path):
     write_record(tmp_path / "a.json", make())
-    with pytest.raises(RecordError, match="never edited"):
+    with pytest.raises(RecordError, match="never changed"):
         write_record(tmp_path / "a.json", make(seed=1))
     assert read_record(tmp_path / "a.json").seed == 0
 
@@ -110,7 +110,7 @@ def test_a_number_too_large_for_a_float_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["params", "size_bytes", "load_s"])
 def test_a_value_below_the_least_of_its_column_is_refused(tmp_path, name):
     path = stored(tmp_path, lambda data, bad: data["values"].update({name: bad}), -1)
-    with pytest.raises(RecordError, match=rf"values\.{name}: -1 is below 0, the least that the column can have"):
+    with pytest.raises(RecordError, match=rf"values\.{name}: -1 is below 0, the column's minimum"):
         read_record(path)
     assert read_record(stored(tmp_path, lambda data, bad: data["values"].update({name: bad}), 0)).values[name] == 0
 
@@ -224,7 +224,7 @@ def test_arguments_of_a_method_without_choices_stay_as_they_are():
 def test_a_record_of_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "a.json"
     write_text(path, json.dumps({**make().model_dump(mode="json"), "schema_version": SCHEMA_VERSION + 1}))
-    with pytest.raises(RecordError, match="newer than this program"):
+    with pytest.raises(RecordError, match="newer than version 3 of this bench"):
         read_record(path)
 
 

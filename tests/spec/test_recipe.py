@@ -70,8 +70,8 @@ def test_a_figure_that_a_column_can_hold_names_it_with_a_value_or_a_direction(wr
     assert (published.column, published.value, published.expect) == ("speedup", 1.5, "higher")
     assert read_recipe(write(figure.format("verified = true"))).published[0].column is None
     for typed, says in (
-        ('column = "speedup"', "a typed figure is a column with a value, an expect or both"),
-        ("value = 1.5", "a typed figure is a column with a value, an expect or both"),
+        ('column = "speedup"', "a figure with a column needs a value, an expect or both"),
+        ("value = 1.5", "a figure with a column needs a value, an expect or both"),
         ('column = "speed", value = 1.5', "no column named 'speed'. Did you mean 'speedup'?"),
         ('column = "speedup", expect = "up"', "expected 'lower', 'same', 'higher' or 'not lower', found 'up'"),
         ('column = "speedup", value = 0', "expected a number above 0"),
@@ -94,7 +94,7 @@ def test_only_a_mechanism_says_what_is_missing(write):
     path = write('status = "mechanism"\nmissing = "pretraining"\n')
     assert read_recipe(path).missing == "pretraining"
     for text in ('status = "mechanism"\n', 'missing = "pretraining"\n'):
-        with pytest.raises(SuiteError, match="a mechanism, and only a mechanism, says what"):
+        with pytest.raises(SuiteError, match="If, and only if, status is 'mechanism'"):
             load_recipe(write(text))
     with pytest.raises(SuiteError, match="expected 'faithful' or 'mechanism'"):
         load_recipe(write('status = "rough"\n'))

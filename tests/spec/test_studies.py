@@ -125,15 +125,15 @@ def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, 
     [
         (
             {"rows": ["sparsty"], "columns": ["task"]},
-            r"findings\[2\]: no argument named 'sparsty'. Did you mean 'sparsity'",
+            r"finding 3: no argument named 'sparsty'. Did you mean 'sparsity'",
         ),
         (
             {"rows": ["sparsity"], "columns": ["task"], "where": {"schedule.rewind": "never"}},
-            r"findings\[2\]: no recipe of the suite has schedule.rewind=never",
+            r"finding 3: no recipe of the suite has schedule.rewind=never",
         ),
         (
             {"rows": ["rewind"], "columns": ["task"]},
-            r"findings\[2\]: 'rewind' is an argument of a choice: write schedule.rewind",
+            r"finding 3: 'rewind' is an argument of a choice. Write schedule.rewind",
         ),
     ],
 )

@@ -63,10 +63,10 @@ def test_skipped_measures_leave_rows_comparable(written):
         (
             'metrics = ["accuracy"]',
             'metrics = ["pearson"]',
-            r"tasks\[0\].metrics: no classification metric named 'pearson'",
+            r"task 'sentiment': metrics: no classification metric named 'pearson'",
         ),
         ('kind = "classification"', 'kind = "regression"', "a regression task has no labels"),
-        ('kind = "classification"', 'kind = "clasification"', r"tasks\[0\].kind.*Did you mean 'classification'"),
+        ('kind = "classification"', 'kind = "clasification"', r"task 'sentiment': kind.*Did you mean 'classification'"),
         ('title = "A small suite"', 'titel = "A small suite"', "Did you mean 'title'"),
         (
             'country = "USA"',
@@ -75,7 +75,7 @@ def test_skipped_measures_leave_rows_comparable(written):
         ),
         ('country = "USA"', "", r"setting.measuring"),
         ('country = "USA"', 'country = "USA"\nskip = ["latancy"]', "Did you mean 'latency'"),
-        ('country = "USA"', 'country = "USA"\nskip = ["quality"]', "belongs to every record.*latency"),
+        ('country = "USA"', 'country = "USA"\nskip = ["quality"]', "is required.*latency"),
         ('labels = ["negative", "positive"]', 'labels = ["one"]', "at least two labels"),
         ('title = "A small suite"', 'title = "A small', "not valid TOML.*line 3"),
         ('name = "sentiment"', 'name = "../evil"', "task '../evil': name"),

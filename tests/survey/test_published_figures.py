@@ -72,8 +72,8 @@ def test_counted_columns_are_the_artifacts_over_the_references_and_exact(file, s
 def test_what_cannot_be_set_beside_the_reference_says_why(file, suite):
     (found,) = result_sets(file("alpha", "svd"), {suite.name: suite})
     (row,) = found.runs("svd")
-    assert relative(found, row, "params") == Absent("the reference has no record in some cell")
-    assert "compared through quality alone" in relative(found, row, "pearson").reason
+    assert relative(found, row, "params") == Absent("the reference lacks a record of some cell")
+    assert "compared by quality only" in relative(found, row, "pearson").reason
 
 
 def test_a_score_of_one_seed_is_judged_only_if_the_recipe_trains_nothing(file, suite):

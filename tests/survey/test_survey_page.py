@@ -83,7 +83,7 @@ def test_a_published_figure_stands_beside_the_measured_one_with_its_mark_and_the
     )
     assert line["macs ratio"].value == pytest.approx(2.0)
     assert line["why"] == "a small model"
-    assert line["compress_epochs"] == Absent("compress_epochs on alpha: the record says nothing of this column")
+    assert line["compress_epochs"] == Absent("compress_epochs on alpha: the record has no such column")
 
 
 def test_a_figure_of_one_variant_is_not_put_to_another(file, pages):
@@ -97,7 +97,7 @@ def test_a_figure_of_one_variant_is_not_put_to_another(file, pages):
     assert "80.1" in whole["published"]
     assert "81.7" not in whole["published"]
     assert attention["direction and size"].startswith("quality: 1.00x published")
-    assert mean["published"] == "nothing of these arguments"
+    assert mean["published"] == "nothing for these arguments"
 
 
 def test_every_recipe_of_a_family_is_in_its_table_or_named_below_it(file, pages):

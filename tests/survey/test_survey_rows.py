@@ -69,7 +69,7 @@ def test_the_suites_of_benchmarks_exist():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metric"\n' * 2, "ids given twice: M1"),
+        ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metric"\n' * 2, "duplicate ids: M1"),
         ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metric"\ncolumns = ["qualty"]\n', "Did you mean 'quality'"),
         ('[[rows]]\nid = "1M"\nname = "A"\nfamily = "metric"\n', "id: expected the form"),
         ('[[rows]]\nid = "M1"\nname = "A"\nfamily = "metrics"\n', "family: expected 'metric'"),

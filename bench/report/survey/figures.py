@@ -19,7 +19,7 @@ Judgement = Literal["as published", "not as published", "not judged"]
 class Relative(NamedTuple):
     """The artifact's figure relative to the reference's; `interval` is None if it has none.
 
-    `called` is false for a score of one seed whose recipe trains: its interval does not say what another would give.
+    `called` is false for a score of one seed whose recipe trains: its interval does not cover another seed's result.
     """
 
     ratio: float
@@ -40,11 +40,11 @@ def relative(found: ResultSet, row: Standing, name: str) -> Relative | Absent:
         seeded = told.is_score and row.trains and len(found.standings.seeds) == 1
         return whole._replace(called=False) if seeded and isinstance(whole, Relative) else whole
     if column(name).is_score:
-        return Absent(f"{name} is a score, and scores are compared through quality alone")
+        return Absent(f"{name} is a score, and scores are compared by quality only")
     tasks, seeds = found.standings.counted, found.standings.seeds
     reference, own = found.cells("none"), found.cells(row.recipe)
     if any((task, seed) not in reference for task in tasks for seed in seeds):
-        return Absent("the reference has no record in some cell")
+        return Absent("the reference lacks a record of some cell")
     change = change_of(name, reference, own, tasks, seeds)
     if isinstance(change, Absent):
         return change
@@ -52,7 +52,7 @@ def relative(found: ResultSet, row: Standing, name: str) -> Relative | Absent:
 
 
 def judged(figure: Figure, measured: Relative | Absent) -> Judgement:
-    """Whether the measured direction is the published one; "not judged" if the interval or one seed leaves it open.
+    """Whether the measured direction is the published one; "not judged" if interval or seeds do not decide it.
 
     Higher and lower: the interval excludes 1 and the ratio is beyond the threshold. Same: the whole interval is within
     the threshold (equivalence by two one-sided tests, Schuirmann 1987, doi:10.1007/BF01068419). Not lower: the whole
@@ -67,7 +67,7 @@ def judged(figure: Figure, measured: Relative | Absent) -> Judgement:
 
 
 def said(figure: Figure, measured: Relative | Absent) -> str:
-    """One typed figure in words: column, published, measured, and what may be said of the direction."""
+    """One figure in words: column, published, measured, and whether the direction agrees."""
     published = f"{figure.column}: {figure.expect if figure.value is None else f'{figure.value:.2f}x'} published"
     if isinstance(measured, Absent):
         return f"{published}, not measured ({measured.reason})"
@@ -96,7 +96,7 @@ def _of_row(row: Standing, told: Column) -> Relative | Absent:
 
 
 def _agrees(expect: Expectation, interval: Interval) -> bool | None:
-    """Whether the interval of a ratio bears out the direction; None if it leaves both open."""
+    """Whether the interval of a ratio confirms the direction; None if it is inconclusive."""
     change = change_of_ratio(interval, RATIO_THRESHOLD)
     not_lower, not_higher = interval.low >= 1 / (1 + RATIO_THRESHOLD), interval.high <= 1 + RATIO_THRESHOLD
     yes, no = {

@@ -87,7 +87,7 @@ def _markdown(page: Page, beside: Path) -> str:
         "## Published against measured\n",
         _PUBLISHED,
         *(render(table, "md") for table in page.published),
-        "## What is missing of a row or recipe that is here\n",
+        "## Rows and recipes that are incomplete\n",
         _bullets(_missing(page)),
         "## Tests\n",
         _bullets(_tests(page.found)),
@@ -104,44 +104,44 @@ def _opening(page: Page) -> str:
 _OPENING = """\
 Every metric, benchmark, system and direction of Xu and McAuley, "A Survey on Model Compression and Acceleration for
 Pretrained Language Models" (arXiv:2202.07105), by its id here. `bench survey --out docs/systems.md` writes this page
-from the records below `results/` and from `bench/report/survey/rows.toml`; nothing in it is typed by hand but the
-sentences under *why*, which stand in `results/notes.toml`. Records of generated data count as no run.
+from the records below `results/` and from `bench/report/survey/rows.toml`. Only the sentences under *why* are written
+by hand; they are in `results/notes.toml`. Records of generated data do not count as runs.
 
-*run*: records are there. *run in part*: they are, but of a mechanism only, or something of the row is missing (named
-below). *tested, not run*: tests hold the implementation to the row's equations, no result is published. *not there*:
-neither.
+*run*: there are records. *run in part*: there are records, but only of a mechanism, or a part of the row is missing
+(named below). *tested, not run*: tests check the implementation against the row's equations, but no result is
+published. *not there*: neither.
 """
 _ROWS = """\
-One line for each recipe and result set. Retention, speed-up and compression are means over the set's tasks, as on its
-board. A *mechanism* lacks a part of the published system. Intervals of retention know as many seeds as their set has:
-with one they are over examples of one trained model, and do not say what another seed would give.
+One line per recipe and result set. Retention, speed-up and compression are means over the set's tasks, as on its
+board. A *mechanism* lacks a part of the published system. Intervals of retention cover the seeds of their set: with one
+seed they are over the examples of one trained model and do not cover what another seed would give.
 """
 _FINDINGS = """\
-What the grids of a suite ask, as `bench pivot SUITE` answers it for each result set: one argument of the recipes down,
-another across, with the 95 % interval of each value. What the intervals know is said under each.
+The grids of each suite, as `bench pivot SUITE` shows them for each result set: one argument of the recipes per row,
+another per column, with the 95 % interval of each value. A note under each grid says what the intervals cover.
 """
 _PUBLISHED = f"""\
-*published* is what the original work reports, and whether its source was read. *drop* is the quality lost against the
-reference, with n.s. if the paired test finds none and *one seed* if nothing is called, since the recipe trains
-and ran with one seed; *compression* and *macs ratio* are bytes and multiply-adds of the
-reference over the artifact's; *compress epochs* is the processor time of making the artifact, in epochs of the
-reference's training.
+*published* is what the original work reports, and whether its source was read. *drop* is the quality lost relative to
+the reference: *n.s.* means that it is not significant in the paired test, *one seed* that there is no verdict, since
+the recipe trains and ran with one seed. *compression* and *macs ratio* are bytes and multiply-adds of the reference
+over the artifact's. *compress epochs* is the processor time of making the artifact, in epochs of the reference's
+training.
 
-*direction and size* sets the figures that a column can hold beside what was measured, relative to the reference:
-quality by retention, speedup and compression as they are, other columns as the artifact's over the reference's. A
-direction is as published or not if the whole 95 % interval tells, with {100 * RATIO_THRESHOLD:.0f} % around 1 taken as
-the same, and not judged otherwise, nor for the quality of a recipe that trains and ran with one seed. Models, data and
-budgets are smaller here than in the originals, so sizes are for orientation.
+*direction and size* compares published figures with measured ones, relative to the reference: quality by retention,
+speedup and compression as they are, other columns as the artifact's value over the reference's. A direction is as
+published or not as published if the whole 95 % interval agrees or disagrees; {100 * RATIO_THRESHOLD:.0f} % around 1
+counts as the same. Otherwise it is not judged, and neither is the quality of a recipe that trains and ran with one
+seed. Models, data and budgets are smaller here than in the originals, so sizes are for orientation only.
 
-*why* is written by people about these runs: what it says of the scores of a recipe that trains holds for the seeds of
-its set, which is one unless the list above says more.
+*why* is written by hand about these runs. What it says about the scores of a recipe that trains holds for the seeds of
+its set: one seed, unless the list above says more.
 """
 
 
 def _sets(page: Page, beside: Path) -> list[str]:
     """A list of the sets with links, what their means are over, and the command that shows the board."""
     if not page.sets:
-        return ["There are no records yet. `bench run SUITE` makes some.\n"]
+        return ["There are no records yet. Make some with `bench run SUITE`.\n"]
     lines = []
     for found in page.sets:
         link = Path(os.path.relpath(found.folder, beside)).as_posix()

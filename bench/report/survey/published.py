@@ -37,7 +37,7 @@ def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: N
     return {
         "recipe": row.recipe,
         "result set": found.label,
-        "published": _told(figures) or ("nothing of these arguments" if file.published else "nothing"),
+        "published": _told(figures) or ("nothing for these arguments" if file.published else "nothing"),
         **{column: row.shown(column) for column in MEASURED},
         "macs ratio": macs if isinstance(macs, Absent) else Shown(1 / macs.ratio, f"{1 / macs.ratio:.2f}x"),
         "direction and size": _compared(figures, found, row),

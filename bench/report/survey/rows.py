@@ -35,7 +35,7 @@ class SurveyRow(Frozen):
     columns: tuple[str, ...] = Field((), description="result columns that are this metric")
     suites: tuple[str, ...] = Field((), description="suites of the package that are this benchmark")
     tests: tuple[str, ...] = Field((), description="faithfulness tests, `file::test` below tests/")
-    missing: str = Field("", description="what the row has that is not here, if a part of it is")
+    missing: str = Field("", description="what the row has and bench lacks, if bench has a part of it")
 
     @field_validator("columns")
     @classmethod
@@ -55,7 +55,7 @@ class _Rows(Frozen):
         ids = [row.id for row in self.rows]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
-            raise ValueError(f"ids given twice: {', '.join(twice)}")
+            raise ValueError(f"duplicate ids: {', '.join(twice)}")
         return self
 
 

@@ -67,7 +67,9 @@ def result_sets(root: Path, suites: Mapping[str, Suite] | None = None) -> tuple[
         suite that is neither given nor the package's.
     """
     if not root.is_dir():
-        raise RecordError(f"{root}: no such folder. Make records with `bench run SUITE`, or name one with --results.")
+        raise RecordError(
+            f"{root}: no such folder. Make records with `bench run SUITE`, or give their folder with --results."
+        )
     found: dict[_Key, list[StoredRecord]] = defaultdict(list)
     failures: dict[Path, list[Failure]] = defaultdict(list)
     for path in sorted(root.glob("**/*.json")):
