@@ -1,6 +1,6 @@
 """Evaluation throughput: `bench.tasks.evaluate.predict` beside `transformers.Trainer.predict`, same predictions.
 
-Both turn the same texts into the same logits on the same machine, in turn, several times; tokenisation is included.
+Both turn the same texts into the same logits on the same machine, several times by turns; tokenisation is included.
 The Trainer runs once with every example padded to the full length and once padded to the longest of each batch.
 Needs `accelerate`, which the Trainer needs.
 
