@@ -90,7 +90,7 @@ MUTATIONS = {
     ),
     "attack-what-is-wrong-already": Mutation(
         "bench/measures/robustness/attack.py",
-        "if clean[number].argmax() == example.label",
+        "if clean[number].argmax() == pair.kind.truth(example)",
         "if True",
         "tests/measures/test_attack.py",
     ),
