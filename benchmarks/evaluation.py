@@ -95,7 +95,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--task", default="mrpc", help="a classification task of the suite glue")
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--batch", type=int, default=8, help="the Trainer's evaluation batch; its own default is 8")
-    parser.add_argument("--token-budget", type=int, default=8192, help="padded tokens a batch of bench")
+    parser.add_argument("--token-budget", type=int, default=8192, help="padded tokens per batch of bench")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

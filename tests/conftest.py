@@ -68,3 +68,17 @@ def real_data() -> Path:
     if not (found / "glue").is_dir():
         pytest.skip("no real data: set BENCH_DATA to a folder that holds glue/")
     return found
+
+
+@pytest.fixture
+def restored(monkeypatch):
+    """A function after which what the test registers in some registries is gone when it ends."""
+
+    def keep(*registries):
+        for each in registries:
+            list(each.items())
+            registry = getattr(each, "_registry", each)
+            for name in ("_plugins", "_origins", "_contested"):
+                monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+
+    return keep

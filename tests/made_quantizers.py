@@ -14,6 +14,8 @@ PLAIN = {"grid": "symmetric", "granularity": "row", "range": "min-max"}
 
 def make_quantizer(**given):
     """A quantizer of the choices `given` or plain; each takes those of the other arguments that are its own."""
+    known = {field for registry in REGISTRIES.values() for _, each in registry.items() for field in each.model_fields}
+    assert given.keys() <= known | PLAIN.keys(), given.keys() - known
     chosen = {}
     for name, registry in REGISTRIES.items():
         plugin = registry.get(given.get(name, PLAIN[name]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.fields import FieldInfo
 
-from bench.base.errors import SuiteError, unknown
+from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.methods.base.choice import Choice, registry_of
 from bench.methods.base.method import METHODS
 from bench.records.record import Record, StageLog
@@ -70,7 +70,7 @@ def _defaults(fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
 
 
 def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) -> None:
-    """Raise where a finding names an argument that no recipe has, or asks for values that none has.
+    """Raise if a finding names an argument that no recipe has, or asks for values that none has.
 
     `UnknownNameError` suggests the nearest name; `SuiteError` says that no recipe meets the conditions.
     """
@@ -78,11 +78,20 @@ def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) ->
     known = dict.fromkeys([*WHOLE, *(name for place in places for name in place)])
     for name in (*finding.rows, *finding.columns, *finding.where):
         if name not in known:
-            raise unknown("argument", name, known, where=where)
+            raise no_argument(name, known, where=where)
     asked = {name: value for name, value in finding.where.items() if name not in ("task", "seed", "model")}
     if not any(asked.items() <= place.items() for place in places):
         said_of = ", ".join(f"{name}={value}" for name, value in asked.items())
         raise SuiteError(f"{where}: no recipe of the suite has {said_of}; write values as they stand in tables")
+
+
+def no_argument(name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
+    """The error for an argument that none of `known` is; says to which choice it belongs, if to any."""
+    owners = sorted(each for each in known if each.endswith(f".{name}"))
+    if not owners:
+        return unknown("argument", name, known, where=where)
+    place = f"{where}: " if where else ""
+    return UnknownNameError(f"{place}'{name}' is an argument of a choice: write {' or '.join(owners)}")
 
 
 def said(argument: Any) -> str:

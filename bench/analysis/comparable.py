@@ -1,4 +1,4 @@
-"""Whether records may be ranked together, what differs where they may not, and what to do about it."""
+"""Whether records may be ranked together, what differs if they may not, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED = 6  # keys that differ named one by one before the rest is only counted
 
 
 def comparable(records: Sequence[Record]) -> None:
-    """Raise `RecordError` unless all records are of one suite, machine, setting and task version, one a cell."""
+    """Raise `RecordError` unless all records are of one suite, machine, setting and task version, one per cell."""
     same_conditions(records)
     _one_record_a_cell(records)
 

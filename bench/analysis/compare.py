@@ -5,39 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.changes import Change, change_of
+from bench.analysis.changes import Change, change_of, change_of_difference, change_of_ratio
 from bench.analysis.comparable import comparable, same_conditions
 from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
 from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
 from bench.analysis.names import content_of
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.seeds import compared, trains, uncalled
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, flags_of
-from bench.analysis.verdict import change_of_difference, change_of_ratio
 from bench.base.errors import RecordError
-from bench.columns import COLUMNS, column
+from bench.columns import COLUMNS, Column, column
 
 DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_kwh")
 RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives
 SCORE_THRESHOLD = 0.0  # a score is tested on the same examples, and the test decides
 
-Cells = dict[tuple[str, int], Measured]
+Cells = dict[tuple[str, int], StoredRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class ComparedSide:
     """One side of a comparison: its name, and its records by what they are paired on (model, and recipe in folders)."""
 
     name: str
     rows: Mapping[tuple[str, ...], Cells]
 
 
-def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> Side:
+def side_of(name: str, found: Sequence[StoredRecord], *, with_recipe: bool) -> ComparedSide:
     """A side of these records, paired on the model and, for folders of many recipes, on the recipe too.
 
-    Raises `RecordError` where there are none, or two of the same cell.
+    Raises `RecordError` if there are none, or two of the same cell.
     """
     if not found:
         raise RecordError(f"{name}: no records are left to compare")
@@ -46,12 +44,12 @@ def side_of(name: str, found: Sequence[Measured], *, with_recipe: bool) -> Side:
     for item in found:
         row = (item.record.model, item.record.recipe) if with_recipe else (item.record.model,)
         rows.setdefault(row, {})[item.record.task, item.record.seed] = item
-    return Side(name=name, rows=rows)
+    return ComparedSide(name=name, rows=rows)
 
 
 def compare(
-    first: Side,
-    second: Side,
+    first: ComparedSide,
+    second: ComparedSide,
     columns: Sequence[str] = DEFAULT,
     *,
     title: str,
@@ -125,15 +123,20 @@ def _other_content(model: str, before: Cells, after: Cells) -> list[str]:
     return [f"The model {model} is not the same on both sides: its content is {found[0]} in A and {found[1]} in B."]
 
 
-def _flagged(side: Side) -> list[str]:
+def _flagged(side: ComparedSide) -> list[str]:
     records = [item.record for cells in side.rows.values() for item in cells.values()]
     return [f"Flag of {side.name}: {said}" for said in flags_of(records).values()]
 
 
 def _directed(name: str) -> None:
-    if column(name).better is None or name == "retention":
-        directed = ", ".join(item.name for item in COLUMNS.values() if item.better and item.name != "retention")
+    if not _comparable(column(name)):
+        directed = ", ".join(item.name for item in COLUMNS.values() if _comparable(item))
         raise RecordError(f"column {name} cannot be compared. Choose of: {directed}.")
+
+
+def _comparable(item: Column) -> bool:
+    """Whether two sides may be compared by it: a direction, and no quotient of means whose parts say the same."""
+    return item.better is not None and item.mean != "ratio of means"
 
 
 def _tasks(cells: Cells) -> list[str]:
@@ -182,7 +185,7 @@ def _line(
         first=values[0],
         second=values[1],
         change=change,
-        threshold=thresholds[1] if is_score(name) else thresholds[0],
+        threshold=thresholds[1] if column(name).is_score else thresholds[0],
         verdict=Absent(unsure) if unsure else _verdict(name, change, estimates, *thresholds),
     )
 

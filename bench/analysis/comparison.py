@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.analysis.changes import Change
-from bench.analysis.numbers import significant, written
-from bench.analysis.table import Absent, Cell, Shown, Table
+from bench.analysis.table import Absent, Cell, ResultTable, Shown
 from bench.base.statistics import Interval
-from bench.columns import column
+from bench.columns import IntervalNames, column
+from bench.columns.numbers import significant, written
 
 OVERALL = "overall"
+_CHANGE, _LEAST = IntervalNames.of("change", tested=True), "change_least"
 
 Judgement = Literal["better", "worse", "no change"]
 
@@ -79,15 +80,15 @@ class Comparison:
                 found.append(f"{line.place}: no value of {' and '.join(gaps)}: {reasons}")
         return found
 
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """One row a line."""
         identity = ("model", "recipe")[: max((len(line.row) for line in self.lines), default=1)]
-        ends = ("change_low", "change_high", "change_p", "change_least")
-        return Table(
+        return ResultTable(
             title=self.title,
-            columns=(*identity, "task", "column", "A", "B", "kind", "change", *ends, "verdict", "test"),
+            columns=(*identity, "task", "column", "A", "B", "kind", "change", *_CHANGE, _LEAST, "verdict", "test"),
             rows=tuple(_cells(line, identity) for line in self.lines),
             notes=self.notes,
+            hidden=frozenset([*_CHANGE, _LEAST]),
             flags=self.flags,
             generated=self.generated,
         )
@@ -96,22 +97,22 @@ class Comparison:
 def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
     cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
     cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
-    cells["change_least"] = line.threshold
+    cells[_LEAST] = line.threshold
     for name, value in (("A", line.first), ("B", line.second)):
         cells[name] = value if isinstance(value, Absent) else Shown(value, written(column(line.column), value))
     if isinstance(line.change, Absent):
         return {
             **cells,
-            **dict.fromkeys(("kind", "change", "change_low", "change_high", "change_p", "test"), line.change),
+            **dict.fromkeys(("kind", "change", *_CHANGE, "test"), line.change),
         }
     change = line.change
     low, high = (change.interval, change.interval) if isinstance(change.interval, Absent) else change.interval[1:]
     cells |= {"kind": change.kind, "change": Shown(change.middle, _text(line.column, change))}
-    return {**cells, "change_low": low, "change_high": high, "change_p": change.p, "test": change.test}
+    return {**cells, _CHANGE.low: low, _CHANGE.high: high, _CHANGE.p: change.p, "test": change.test}
 
 
 def _text(name: str, change: Change) -> str:
-    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets where there is no interval or it has no width.
+    """+1.2 points [0.3, 2.1] or 0.52x [0.50, 0.54], without brackets if there is no interval or it has no width.
 
     Two seeds stand with the difference of each, +1.2 points (+0.9, +1.5), in place of an interval.
     """

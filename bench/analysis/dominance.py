@@ -51,7 +51,7 @@ def _of_many(gains: Array) -> Array:
     """Of one set, [points, columns]."""
     import numpy as np
 
-    # A point that dominates another has no smaller sum, also after rounding, and comes first where the sums are equal.
+    # A point that dominates another has no smaller sum, also after rounding, and comes first if the sums are equal.
     order = np.lexsort((*gains.T[::-1], gains.sum(axis=-1)))[::-1]
     left, places = gains[order], order
     found = np.ones(len(gains), dtype=bool)

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.analysis.arguments import WHOLE, coordinates
+from bench.analysis.arguments import WHOLE, coordinates, no_argument
 from bench.analysis.comparable import comparable
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, failure_note
-from bench.base.errors import RecordError, unknown
-from bench.columns import COLUMNS, Column, column
+from bench.base.errors import RecordError
+from bench.columns import Column, column
 from bench.records.record import Failure, Record
 from bench.spec.suite import Finding, Suite
 
@@ -31,8 +30,8 @@ class Axes(NamedTuple):
     columns: tuple[str, ...]
 
 
-class Entry(NamedTuple):
-    """One cell: its value, the ends of its interval where it has one, and the values of its seeds, if several."""
+class GridCell(NamedTuple):
+    """One cell: its value, the ends of its interval if it has one, and the values of its seeds, if several."""
 
     value: float | Absent
     ends: tuple[float, float] | None = None
@@ -43,14 +42,14 @@ class Entry(NamedTuple):
         return (min(self.seeds), max(self.seeds)) if len(self.seeds) == 2 else self.ends
 
 
-Body = dict[tuple[Label, Label], Entry]
+Body = dict[tuple[Label, Label], GridCell]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class RecipeGrid:
     """A column over a grid of recipes: `rows` down, `across` the top, and `body` with what falls into each cell.
 
-    The reference, which has no arguments, is the first row, or the first column where `task` is one of the rows: each
+    The reference, which has no arguments, is the first row, or the first column if `task` is one of the rows: each
     of its label's words is `REFERENCE`. `seeds` is how many each value is a mean over; `notes` say what the values are
     means over, what their intervals know, and what has no place.
     """
@@ -66,9 +65,9 @@ class Grid:
     notes: tuple[str, ...]
     generated: bool
 
-    def at(self, row: Label, label: Label) -> Entry:
+    def at(self, row: Label, label: Label) -> GridCell:
         """What stands in a cell."""
-        return self.body.get((row, label), Entry(_EMPTY))
+        return self.body.get((row, label), GridCell(_EMPTY))
 
     def name(self, label: Label) -> str:
         """What a label across the top is called."""
@@ -87,11 +86,11 @@ def grid_of(
     where: Mapping[str, str] | None = None,
     failures: Sequence[Failure] = (),
     title: str | None = None,
-) -> Grid:
+) -> RecipeGrid:
     """One column over a grid of recipes.
 
-    A cell is the mean over the seeds, and over the tasks that were run where `task` is no axis, by the column's own
-    rule, with its interval where it has one. A cell that several recipes fall into has no value and names them.
+    A cell is the mean over the seeds, and over the tasks that were run if `task` is no axis, by the column's own
+    rule, with its interval if it has one. A cell that several recipes fall into has no value and names them.
 
     Args:
         suite: which the records are of.
@@ -124,7 +123,7 @@ def grid_of(
     references = [record for record in records if record.recipe_base == "none"]
     if references:
         rows, across = _with_reference(suite, references, axes, shown, where or {}, body, rows, across)
-    return Grid(
+    return RecipeGrid(
         title=title or suite.title,
         axes=axes,
         column=shown,
@@ -140,7 +139,7 @@ def grid_of(
 
 def grid_of_finding(
     suite: Suite, records: Sequence[Record], finding: Finding, failures: Sequence[Failure] = ()
-) -> Grid:
+) -> RecipeGrid:
     """The grid that a suite says shows what it asks; raises what `grid_of` raises."""
     return grid_of(
         suite,
@@ -167,7 +166,7 @@ def _kept(
     known = dict.fromkeys([*WHOLE, *(name for found, _ in compressed for name in found)])
     for name in (*axes, *where):
         if name not in known:
-            raise unknown("argument", name, known)
+            raise no_argument(name, known)
     kept = [
         (found, record)
         for found, record in compressed
@@ -197,26 +196,26 @@ def _number(part: str) -> float:
         return float("inf")
 
 
-def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> Entry:
+def _entry(suite: Suite, records: Sequence[Record], shown: Column) -> GridCell:
     """The mean of the records of one cell."""
     recipes = dict.fromkeys((record.model, record.recipe) for record in records)
     if len(recipes) > 1:
         names = ", ".join(recipe for _, recipe in recipes)
-        return Entry(Absent(f"{len(recipes)} recipes fall here ({names}): narrow them with a condition or an axis"))
+        return GridCell(Absent(f"{len(recipes)} recipes fall here ({names}): narrow them with a condition or an axis"))
     own = {(record.task, record.seed): record for record in records}
     tasks = [task.name for task in suite.tasks if any(task.name == name for name, _ in own)]
     counted = [name for name in tasks if name not in suite.macro_excludes] or tasks
     seeds = sorted({seed for _, seed in own})
     lacking = [f"{task}, seed {seed}" for task in counted for seed in seeds if (task, seed) not in own]
     if lacking:
-        return Entry(Absent(f"no record of {'; '.join(lacking)}"))
+        return GridCell(Absent(f"no record of {'; '.join(lacking)}"))
     mean = mean_of(shown.name, own, counted, seeds)
-    if f"{shown.name}_low" not in COLUMNS:
-        return Entry(mean)
-    low, high = (mean_of(f"{shown.name}_{end}", own, counted, seeds) for end in ("low", "high"))
-    each = by_seed(shown.name, own, counted, seeds) if is_score(shown.name) and len(seeds) > 1 else ()
+    if shown.interval is None:
+        return GridCell(mean)
+    low, high = (mean_of(end, own, counted, seeds) for end in shown.interval[:2])
+    each = by_seed(shown.name, own, counted, seeds) if shown.is_score and len(seeds) > 1 else ()
     ends = None if isinstance(low, Absent) or isinstance(high, Absent) else (low, high)
-    return Entry(mean, ends, () if isinstance(each, Absent) else each)
+    return GridCell(mean, ends, () if isinstance(each, Absent) else each)
 
 
 def _with_reference(
@@ -251,7 +250,7 @@ def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes, shown: Colum
         if name not in sides
     ]
     said = [f"Means over {' and '.join(over)}, on machine {kept[0].machine_id}."] if over else []
-    if is_score(shown.name):
+    if shown.is_score:
         seeds = sorted({record.seed for record in kept})
         said.append(known(seeds[:1] if "seed" in sides else seeds, map(trains, kept)))
     return [*said, *([f"Without a place here: {', '.join(left)}."] if left else [])]

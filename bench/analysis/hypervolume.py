@@ -77,7 +77,7 @@ def cover(
 
     Args:
         points: [points, columns], in the columns' own units.
-        signs: [columns], 1.0 where higher is better and -1.0 where lower is.
+        signs: [columns], 1.0 if higher is better and -1.0 if lower is.
         reference: [columns], in the columns' own units; None is the worst value of each column, against which a point
             that is worst in some column adds nothing.
     """

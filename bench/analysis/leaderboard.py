@@ -6,26 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import DEFAULT_COLUMNS, Absent, Cell, Table, with_ends
+from bench.analysis.table import Absent, Cell, ResultTable, default_columns
 from bench.base.errors import RecordError, unknown
-from bench.columns import column
+from bench.columns import Column, column, with_intervals
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite, Track
 
-_POWER = ("power_source",)
-_ENERGY = {  # by column, the conditions of a record that name where its power comes from
-    **dict.fromkeys(("energy_kwh", "energy_kwh_low", "energy_kwh_high", "energy_net_kwh", "energy_eit_kwh"), _POWER),
-    **dict.fromkeys(("emissions_kgco2e", "water_l"), _POWER),
-    "emissions_lacoste_kgco2e": ("lacoste_power_source",),
-    "compress_energy_kwh": ("compress_power_source",),
-    "break_even_inferences": ("power_source", "compress_power_source"),
-}
 _METERS = frozenset({"wall meter", "rapl", "nvml", "amdsmi", "pmic", "power gadget"})  # all else is an estimate
 _DIGITS = 12  # values equal to this many significant digits are a tie: their difference is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RankedRow:
     """A recipe's row with its rank, or with the reason why it has none."""
 
     rank: int | Absent
@@ -34,20 +26,24 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Ranked rows first, then those without a rank; rows that tie share the better rank and the next one is skipped."""
+    """Ranked rows first, then those without a rank; rows that tie share the better rank and the next one is skipped.
+
+    `shown` are the columns of its table beside those of the track.
+    """
 
     standings: Standings
     track: Track | None
-    places: tuple[Place, ...]
+    places: tuple[RankedRow, ...]
+    shown: tuple[str, ...]
 
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
         suite = self.standings.suite
         wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
-        columns = with_ends(dict.fromkeys([*wanted, *DEFAULT_COLUMNS]))
+        columns = with_intervals(*wanted, *self.shown)
         tasks = [f"quality:{task.name}" for task in suite.tasks]
         track = f", track {self.track.name}" if self.track else ""
-        return Table(
+        return ResultTable(
             title=f"{suite.title}{track}",
             columns=(
                 "rank",
@@ -84,10 +80,10 @@ def leaderboard(
 
     Raises:
         UnknownNameError: no such track or task. RecordError: nothing to rank, records that may not be ranked
-        together, or a track by energy where the energy is an estimate.
+        together, or a track by energy if the energy is an estimate.
     """
     rule = _track(suite, track) if track is not None else None
-    if rule is not None and rule.rank in _ENERGY:
+    if rule is not None and column(rule.rank).power:
         _refuse_estimates(rule, records)
     everyone = standings(suite, records, failures, tasks)
     name = rule.rank if rule else "quality"
@@ -95,23 +91,25 @@ def leaderboard(
     ranked = [(row, _key(row, name)) for row, reason in zip(everyone.rows, reasons, strict=True) if reason is None]
     ranked.sort(key=lambda pair: pair[1])
     keys = [key for _, key in ranked]
-    places = [Place(rank=keys.index(key) + 1, standing=row) for row, key in ranked]
+    places = [RankedRow(rank=keys.index(key) + 1, standing=row) for row, key in ranked]
     places += [
-        Place(rank=Absent(reason), standing=row)
+        RankedRow(rank=Absent(reason), standing=row)
         for row, reason in zip(everyone.rows, reasons, strict=True)
         if reason is not None
     ]
-    return Board(standings=everyone, track=rule, places=tuple(places))
+    return Board(standings=everyone, track=rule, places=tuple(places), shown=default_columns(records))
 
 
 def estimate_source(record: Record, name: str) -> str | None:
     """Where the record's power comes from if its column `name` is an energy that was estimated, else None."""
-    if name not in _ENERGY or name not in record.values:
-        return None
-    key = "compress_power_source" if name == "compress_energy_kwh" else "power_source"
-    found = [str(part[key]) for part in record.conditions.values() if key in part]
-    source = found[0] if found else "not stated"
-    return None if _METERS.issuperset(source.split(" + ")) else source
+    source = _power_source(record, column(name)) if column(name).power and name in record.values else None
+    return None if source is None or _METERS.issuperset(source.split(" + ")) else source
+
+
+def _power_source(record: Record, shown: Column) -> str:
+    """Where the power behind an energy comes from, as the record's conditions say, several with a + between."""
+    found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in shown.power]
+    return " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
 
 
 def _track(suite: Suite, name: str) -> Track:
@@ -123,9 +121,8 @@ def _track(suite: Suite, name: str) -> Track:
 
 def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
     for record in records:
-        found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in _ENERGY[track.rank]]
-        source = " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
-        if track.rank in record.values and not _METERS.issuperset(source.split(" + ")):
+        source = estimate_source(record, track.rank)
+        if source is not None:
             raise RecordError(
                 f"track {track.name} ranks by {track.rank}, but the power source of record {record.key} is: {source}. "
                 f"An estimate never ranks an energy track: run the suite where a wall meter, RAPL or NVML can be read "
@@ -154,7 +151,7 @@ def _key(row: Standing, name: str) -> float:
     return -value if column(name).better == "higher" else value
 
 
-def _row(place: Place, columns: Sequence[str]) -> dict[str, Cell]:
+def _row(place: RankedRow, columns: Sequence[str]) -> dict[str, Cell]:
     row = place.standing
     cells: dict[str, Cell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
     cells.update({name: row.shown(name) for name in columns})

@@ -41,7 +41,7 @@ def on_front(rows: Sequence[Sequence[Interval]], signs: Sequence[float], *, seed
 
     Args:
         rows: [rows, columns], each value with the ends of its 95 % interval.
-        signs: [columns], 1.0 where higher is better and -1.0 where lower is.
+        signs: [columns], 1.0 if higher is better and -1.0 if lower is.
         seed: of the draws.
     """
     import numpy as np

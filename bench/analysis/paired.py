@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.table import Absent
 from bench.base.errors import UnavailableError
 from bench.base.statistics import Interval, paired_difference
+from bench.columns import COLUMNS
 from bench.records.record import Record
 
 if TYPE_CHECKING:
     from bench.base.statistics import Score
-    from bench.records.tables import Seen
+    from bench.tasks.prediction_tables import SplitPredictions
 
-PAIRED = ("quality", "label_loyalty")
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class StoredRecord:
     """A record and the file it was read from, beside which its predictions lie."""
 
     record: Record
     path: Path
 
 
-def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interval, float] | Absent:
-    """The difference `second` - `first` of a column of `PAIRED`: its paired-bootstrap interval and p.
+def paired_change(name: str, first: StoredRecord, second: StoredRecord) -> tuple[Interval, float] | Absent:
+    """The difference `second` - `first` of a column of `SCORERS`: its paired-bootstrap interval and p.
 
-    Absent where a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` where
+    Absent if a record has no predictions, or the two do not rest on the same examples. Raises `RecordError` if
     predictions that a record names are missing or altered.
     """
     import numpy as np
 
     splits = _splits(first.record)
-    sides: list[Mapping[str, Seen]] = []
+    sides: list[Mapping[str, SplitPredictions]] = []
     for side in (first, second):
         seen = _seen(side, splits)
         if isinstance(seen, Absent):
@@ -47,7 +47,7 @@ def paired_change(name: str, first: Measured, second: Measured) -> tuple[Interva
     if any(one.uids != other.uids or one.truth != other.truth for one, other in zip(before, after, strict=True)):
         return Absent("the two records were evaluated on different examples")
     try:
-        old, new = (_score(name, first.record, parts) for parts in (before, after))
+        old, new = (SCORERS[name](first.record, parts) for parts in (before, after))
     except UnavailableError as error:
         return Absent(str(error))
     count = sum(len(part.uids) for part in before)
@@ -60,8 +60,8 @@ def _splits(record: Record) -> list[str]:
     return [str(split) for split in found]
 
 
-def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
-    from bench.records.tables import TABLE, read_predictions
+def _seen(side: StoredRecord, splits: Sequence[str]) -> Mapping[str, SplitPredictions] | Absent:
+    from bench.tasks.prediction_tables import TABLE, read_predictions
 
     if TABLE not in side.record.provenance.get("tables", {}):
         return Absent("a record was stored without its predictions")
@@ -71,22 +71,32 @@ def _seen(side: Measured, splits: Sequence[str]) -> Mapping[str, Seen] | Absent:
     return seen
 
 
-def _score(name: str, record: Record, parts: Sequence[Seen]) -> Score:
-    """The column as a function of the examples; raises `UnavailableError` where it has no such form."""
-    import numpy as np
-
-    if name == "label_loyalty":
-        from bench.measures.agreement.loyalty import joined, same_label
-
-        same = same_label(joined([part.reference for part in parts]), joined([part.artifact for part in parts]))
-        if same is None:
-            raise UnavailableError("a regression output is not a label")
-        agrees = np.asarray(same, dtype=np.float64)  # [examples]
-        return lambda indices: float(agrees[indices].mean())
-    from bench.measures.quality.quality import METRICS
-    from bench.tasks.metrics.resampled import quality_scorer
+def _quality(record: Record, parts: Sequence[SplitPredictions]) -> Score:
+    """Quality as a function of the examples; raises `UnavailableError` if the labels are hidden."""
+    from bench.tasks.metrics.metric import quality_scorer
 
     if any(truth is None for part in parts for truth in part.truth):
         raise UnavailableError("the labels are hidden")
-    metrics = [metric for metric in METRICS if metric in record.values]
+    metrics = [item.name for item in COLUMNS.values() if item.in_quality and item.name in record.values]
     return quality_scorer([(part.artifact, part.truth) for part in parts], metrics)
+
+
+def _label_loyalty(record: Record, parts: Sequence[SplitPredictions]) -> Score:
+    """Label loyalty as a function of the examples; raises `UnavailableError` for a regression."""
+    import numpy as np
+
+    del record
+    form = type(parts[0].reference)
+    reference, artifact = (form.joined([getattr(part, side) for part in parts]) for side in ("reference", "artifact"))
+    same = reference.same(artifact)
+    if same is None:
+        raise UnavailableError("a regression output is not a label")
+    agrees = np.asarray(same, dtype=np.float64)  # [examples]
+    return lambda indices: float(agrees[indices].mean())
+
+
+# By column: how it is computed again from stored predictions.
+SCORERS: dict[str, Callable[[Record, Sequence[SplitPredictions]], Score]] = {
+    "quality": _quality,
+    "label_loyalty": _label_loyalty,
+}

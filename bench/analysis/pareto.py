@@ -9,12 +9,11 @@ from typing import Literal
 from bench.analysis.dominance import dominated
 from bench.analysis.hypervolume import Cover, cover
 from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
-from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
+from bench.analysis.table import Absent, Cell, ResultTable, Shown
 from bench.base.errors import RecordError
 from bench.base.statistics import Interval
-from bench.columns import COLUMNS, column
+from bench.columns import COLUMNS, column, with_intervals
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite
 
@@ -26,7 +25,7 @@ class Front:
     """A suite's recipes over chosen columns: which are not dominated, and which could not be compared.
 
     `members` are indices into `rows`; `left_out` pairs each row that has no value in some column with the reason.
-    `certainty` is each row's share of draws in which it is on the front, empty where no value has an interval; `exact`
+    `certainty` is each row's share of draws in which it is on the front, empty if no value has an interval; `exact`
     says which values have none. `cover` is None for a front without rows.
     """
 
@@ -39,9 +38,9 @@ class Front:
     exact: tuple[str, ...]
     cover: Cover | None
 
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """Front rows first, best in the first column first, then the dominated rows; the left out ones as notes."""
-        columns = with_ends(self.columns)
+        columns = with_intervals(*self.columns)
         order = sorted(range(len(self.rows)), key=lambda index: (index not in self.members, self._rank(index)))
         rows: list[dict[str, Cell]] = []
         for index in order:
@@ -55,7 +54,7 @@ class Front:
             cells["seeds"] = len(self.standings.seeds)
             rows.append({**cells, "flags": ", ".join(row.flags)})
         flags = self.standings.flags
-        return Table(
+        return ResultTable(
             title=f"{self.standings.suite.title}: front over {', '.join(self.columns)}",
             columns=(
                 "front",
@@ -88,7 +87,7 @@ class Front:
                 f"On front: share of {draws:,} draws{fewer} of every value within its 95 % interval in which no row "
                 f"beats this one{exact}."
             )
-            seeded = any(row.trains for row in self.rows) and any(map(is_score, self.columns))
+            seeded = any(row.trains for row in self.rows) and any(column(name).is_score for name in self.columns)
             if seeded and len(self.standings.seeds) == 1:
                 said[-1] += " It knows one seed: how sure the front is over other seeds is not said."
         elif self.rows:
@@ -175,13 +174,11 @@ def pareto(
 
 
 def _interval(row: Standing, name: str) -> Interval:
-    """The row's value with the ends of its interval, which are the value itself where it has none."""
-    value, low, high = (row.values.get(key, Absent("no such column")) for key in (name, f"{name}_low", f"{name}_high"))
+    """The row's value with the ends of its interval, which are the value itself if it has none."""
+    value = row.values[name]
     if isinstance(value, Absent):
         raise TypeError(f"{row.recipe} is on a front without a value of {name}")
-    if isinstance(low, Absent) or isinstance(high, Absent):
-        return Interval(float(value), float(value), float(value))
-    return Interval(float(value), float(low), float(high))
+    return Interval(float(value), *(row.ends(name) or (float(value), float(value))))
 
 
 def front(
@@ -208,7 +205,7 @@ def front(
 
 
 def direction(name: str) -> Direction:
-    """Which way the column is better; raises `RecordError` where it has no direction."""
+    """Which way the column is better; raises `RecordError` if it has no direction."""
     better = column(name).better
     if better is None:
         directed = ", ".join(item.name for item in COLUMNS.values() if item.better is not None)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
 
-from bench.analysis.spread import is_score
+from bench.columns import column
 from bench.methods.base.method import METHODS
 from bench.records.record import Record, StageLog
 
@@ -26,13 +26,13 @@ def trains(record: Record) -> bool:
 
 
 def uncalled(name: str, sides: Iterable[Mapping[tuple[str, int], Record]], tasks: Sequence[str]) -> str | None:
-    """Why a difference in a column between two sides of one seed is not called; None where it may be.
+    """Why a difference in a column between two sides of one seed is not called; None if it may be.
 
     Only scores differ from seed to seed so much that this matters: costs follow from the form that a recipe asks for.
     Two sides may be compared on one seed if they are one trained model: nothing was trained or drawn after the same
     reference. Their difference is then one over the examples, of that model alone.
     """
-    if not is_score(name):
+    if not column(name).is_score:
         return None
     cells = [{cell: record for cell, record in side.items() if cell[0] in tasks} for side in sides]
     if len({seed for side in cells for _, seed in side}) > 1:

@@ -1,4 +1,4 @@
-"""Records as one row a recipe: quality and costs over every task and seed, or the reason why there is no such row."""
+"""Records as one row per recipe: quality and costs over every task and seed, or the reason why there is no such row."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.spread import is_score
 from bench.analysis.table import Absent, BySeed, Cell, flags_of
 from bench.base.errors import RecordError, SuiteError
-from bench.columns import COLUMNS
+from bench.columns import COLUMNS, column
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite
 
@@ -33,7 +32,7 @@ class Standing:
     `missing` says why some cell of the row is not there; then every value is absent for that reason, since a mean over
     fewer tasks is another number. `tasks` holds the mean quality over the seeds by task, excluded tasks among them.
     `trains` says whether another seed may give another artifact of the same reference; `by_seed` holds the values of
-    each seed, of scores with intervals, and nothing where there is one seed only.
+    each seed, of scores with intervals, and nothing if there is one seed only.
     """
 
     model: str
@@ -48,7 +47,7 @@ class Standing:
     by_seed: dict[str, tuple[float, ...]]
 
     def shown(self, name: str) -> Cell:
-        """The value of a column for a table, with the values of its seeds where it has some."""
+        """The value of a column for a table, with the values of its seeds if it has some."""
         value = self.values[name]
         seeds = self.by_seed.get(name)
         return value if seeds is None or isinstance(value, Absent) else BySeed(float(value), seeds)
@@ -58,7 +57,14 @@ class Standing:
         seeds = self.by_seed.get(name, ())
         if len(seeds) == 2:
             return min(seeds), max(seeds)
-        low, high = (self.values.get(f"{name}_{end}", Absent("no such column")) for end in ("low", "high"))
+        return self.ends(name)
+
+    def ends(self, name: str) -> tuple[float, float] | None:
+        """The ends of the interval of a value; None if it has none."""
+        interval = column(name).interval
+        if interval is None:
+            return None
+        low, high = self.values[interval.low], self.values[interval.high]
         return None if isinstance(low, Absent) or isinstance(high, Absent) else (float(low), float(high))
 
 
@@ -213,7 +219,7 @@ def _standing(
 def _by_seed(
     own: dict[tuple[str, int], Record], counted: Sequence[str], seeds: Sequence[int]
 ) -> dict[str, tuple[float, ...]]:
-    names = [name for name in COLUMNS if is_score(name) and f"{name}_low" in COLUMNS]
+    names = [name for name, item in COLUMNS.items() if item.is_score and item.interval]
     found = {name: by_seed(name, own, counted, seeds) for name in names}
     return {name: values for name, values in found.items() if not isinstance(values, Absent)}
 

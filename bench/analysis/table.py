@@ -1,4 +1,4 @@
-"""Records as a table: one row a record, each missing value with its reason."""
+"""Records as a table: one row per record, each missing value with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bench.analysis.names import told_apart
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.base.errors import RecordError, unknown
-from bench.columns import COLUMNS, column
+from bench.columns import COLUMNS, column, with_intervals
 from bench.records.record import Failure, Record
 
 DEFAULT_COLUMNS = (
@@ -68,30 +68,32 @@ Cell = str | int | float | Absent | Shown | BySeed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class ResultTable:
     """Rows under columns, not yet formatted.
 
     `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
     (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each means.
-    `notes` are sentences for under the table; `generated` is True where any row rests on generated data.
+    `hidden` are columns that only files show, beside the ends of intervals, which stand behind their value.
+    `notes` are sentences for under the table; `generated` is True if any row rests on generated data.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[dict[str, Cell], ...]
     notes: tuple[str, ...] = ()
+    hidden: frozenset[str] = frozenset()
     flags: dict[str, str] = field(default_factory=dict)
     generated: bool = False
 
 
 def table_of(
     records: Sequence[Record], columns: Sequence[str] | None = None, failures: Sequence[Failure] = ()
-) -> Table:
-    """One row a record; records of several suites, machines or settings may stand together, in columns that say so.
+) -> ResultTable:
+    """One row per record; records of several suites, machines or settings may stand together, in columns that say so.
 
     Args:
         records: what to list, in any order.
-        columns: result columns, and extra ones of what a row is (`family`, `created`); None is DEFAULT_COLUMNS.
+        columns: result columns, and extra ones of what a row is (`family`, `created`); None is `default_columns`.
         failures: cells without a record, each named in a note.
 
     Raises:
@@ -100,9 +102,9 @@ def table_of(
     if not records and not failures:
         raise RecordError("there are no records to show. Make some with `bench run SUITE`.")
     records, failures, shared = told_apart(records, failures)
-    chosen = with_ends(_checked(DEFAULT_COLUMNS if columns is None else columns))
+    chosen = with_intervals(*_checked(default_columns(records) if columns is None else columns))
     flags = flags_of(records)
-    return Table(
+    return ResultTable(
         title="Records",
         columns=(
             *(name for name in _IDENTITY if name in _ALWAYS or name in chosen),
@@ -116,6 +118,13 @@ def table_of(
     )
 
 
+def default_columns(records: Iterable[Record]) -> tuple[str, ...]:
+    """What a table shows unless it is asked for more: `DEFAULT_COLUMNS`, and what other packages gave the records."""
+    given = {name for record in records for name in record.values}
+    more = [name for name in COLUMNS.of_others() if name in given and column(name).part is None]
+    return (*DEFAULT_COLUMNS, *more)
+
+
 def value_of(record: Record, name: str) -> float | int | Absent:
     """The record's value of a column, or the reason why it is absent."""
     if name in record.values:
@@ -126,17 +135,9 @@ def value_of(record: Record, name: str) -> float | int | Absent:
 def called_of(record: Record, name: str) -> float | int | Absent:
     """As `value_of`, but a test's p is absent if it may not be called on the record's one seed."""
     value = value_of(record, name)
-    tested = name.endswith("_p") and not isinstance(value, Absent)
+    part = column(name).part
+    tested = part is not None and part.which == "p" and not isinstance(value, Absent)
     return Absent(NOT_CALLED) if tested and trains(record) else value
-
-
-def with_ends(columns: Iterable[str]) -> list[str]:
-    """`columns`, each followed by its interval's ends and its test where it has them: none stands without."""
-    found: list[str] = []
-    for name in columns:
-        beside = (f"{name}_{part}" for part in ("low", "high", "p"))
-        found += [name, *(item for item in beside if item in COLUMNS)]
-    return list(dict.fromkeys(found))
 
 
 def flags_of(records: Iterable[Record]) -> dict[str, str]:

@@ -95,7 +95,7 @@ def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: Manifest = 
 def load(directory: Path, *, device: str = "cpu") -> Loaded:
     """The model in `directory`, on `device`, giving the outputs of the saved one bit for bit.
 
-    Sparse tensors are dense again in memory. Raises `ArtifactError` where a file is missing, altered, not part of the
+    Sparse tensors are dense again in memory. Raises `ArtifactError` if a file is missing, altered, not part of the
     artifact, of a newer version or of an unknown layer kind.
     """
     from bench.artifacts.structure import empty, fill

@@ -24,8 +24,8 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 def encode(tensor: Tensor) -> tuple[dict[str, Any] | None, Parts]:
     """The smallest of dense, bitmask and indices that gives `tensor` back bit for bit.
 
-    Only elements whose bits are all zero (+0.0, not -0.0) are left out. `bitmask` is one bit an element plus the
-    values, `indices` one int32 a value plus the values.
+    Only elements whose bits are all zero (+0.0, not -0.0) are left out. `bitmask` is one bit per element plus the
+    values, `indices` one int32 per value plus the values.
 
     Returns:
         What `decode` needs (None for dense: encoding, shape, dtype) and the tensors to store by part name ("" for

@@ -9,20 +9,30 @@ import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
+from bench.artifacts.short_forms import shortened, spelled_out
 from bench.base.errors import ArtifactError, ModelError
 from bench.base.schema import Frozen
 from bench.layers.layer import StoredModule, describe, rebuild
-from bench.layers.sharing import layout, slots, tied_tensors
+from bench.layers.sharing import module_names, slots, tied_tensors
 from bench.layers.stack import StoredStack
 from bench.models.heads import from_config, head_of
 from bench.models.modules import add_module, replace_module
 
 
 class Replacement(Frozen):
-    """A module that is not the stock one: its kind in `LAYER_KINDS` (or `linear`) and what rebuilds it."""
+    """A module that is not stock: its kind (of `LAYER_KINDS`, `linear` or a short form) and what rebuilds it."""
 
     kind: str
     arguments: dict[str, Any]
+
+    def empty(self, *, where: str) -> nn.Module:
+        """The module on the meta device; raises `ArtifactError` for an unknown kind or wrong arguments."""
+        try:
+            kind, arguments = spelled_out(self.kind, self.arguments)
+        except TypeError as error:
+            raise ArtifactError(f"{where}: {error}") from error
+        with torch.device("meta"):
+            return rebuild(kind, arguments, where=where)
 
 
 class Structure(Frozen):
@@ -43,13 +53,13 @@ class Structure(Frozen):
 
 
 def structure_of(model: nn.Module) -> Structure:
-    """The structure of `model`; raises `ArtifactError` where a module cannot be written down as data."""
+    """The structure of `model`; raises `ArtifactError` if a module cannot be written down as data."""
     config: Any = model.config
     attention = str(config._attn_implementation)
     head = head_of(model)
     skeleton = _skeleton(config, head, attention)
     stock = dict(skeleton.named_modules(remove_duplicate=False))
-    found = layout(model)
+    found = module_names(model)
     replaced: dict[str, Replacement] = {}
     closed: list[str] = []  # what is rebuilt with all that is inside; a stack's layers are seen to one by one
     for name, module in found.modules.items():
@@ -61,7 +71,8 @@ def structure_of(model: nn.Module) -> Structure:
                 f"{type(model).__name__}: module '{name}' ({type(module).__name__}) is neither stock nor of a "
                 "registered layer kind, so it cannot be saved as data. Register its class in bench.layers."
             )
-        replaced[name] = Replacement(kind=described[0], arguments=described[1])
+        kind, arguments = shortened(*described)
+        replaced[name] = Replacement(kind=kind, arguments=arguments)
         closed += [] if isinstance(module, StoredStack) else [name]
     structure = Structure(
         head=head,
@@ -90,7 +101,7 @@ def is_stock(model: nn.Module, structure: Structure) -> bool:
 def empty(config: Any, structure: Structure, *, where: str) -> nn.Module:
     """The model of `config` and `structure` in evaluation mode, its parameters on the meta device, untied.
 
-    Raises `ArtifactError` where the two do not fit each other.
+    Raises `ArtifactError` if the two do not fit each other.
     """
     return _apply(_skeleton(config, structure.head, structure.attention), structure, where=where).eval()
 
@@ -149,8 +160,7 @@ def _apply(model: nn.Module, structure: Structure, *, where: str) -> nn.Module:
         raise ArtifactError(f"{where}: {structure.architecture} is stored, config.json makes {type(model).__name__}")
     try:
         for name, replacement in structure.replaced.items():
-            with torch.device("meta"):
-                module = rebuild(replacement.kind, replacement.arguments, where=f"{where}: {name}")
+            module = replacement.empty(where=f"{where}: {name}")
             if isinstance(module, StoredStack):
                 module.adopt(model.get_submodule(name).children())
             place = add_module if isinstance(module, StoredModule) and module.beside else replace_module
@@ -168,7 +178,7 @@ def _unset(dtype: torch.dtype) -> int | float:
 
 
 def _same_form(stock: nn.Module | None, module: nn.Module) -> bool:
-    """Whether `module` is what `config` makes: the same class and, where it holds tensors, the same settings."""
+    """Whether `module` is what `config` makes: the same class and, if it holds tensors, the same settings."""
     if stock is None or type(stock) is not type(module):
         return False
     holds = any(value is not None for value in (*module._parameters.values(), *module._buffers.values()))

@@ -14,6 +14,10 @@ class UnknownNameError(BenchError, ValueError):
     """A name that nothing is registered, filed or declared under; a `ValueError` so that schemas can report it."""
 
 
+class PluginError(BenchError, ValueError):
+    """A plug-in that cannot be used: it fails when it is loaded, or its name is taken; a `ValueError` as above."""
+
+
 class SuiteError(BenchError):
     """A suite or recipe file, or an override of it, that cannot be used."""
 
@@ -47,7 +51,7 @@ class UnavailableError(BenchError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
-    """The error for a `name` that is none of `known`, with the nearest known name where one is near.
+    """The error for a `name` that is none of `known`, with the nearest known name if one is near.
 
     Args:
         kind: what the name stands for, in one or two words ("recipe", "task").

@@ -59,7 +59,7 @@ def samples_needed(share: float) -> int:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The `share` percentile (0 to 1), linear between neighbours; None where the samples are too few for it."""
+    """The `share` percentile (0 to 1), linear between neighbours; None if the samples are too few for it."""
     import numpy as np
 
     if len(values) < samples_needed(share):
@@ -80,7 +80,7 @@ def bootstrap(
     Args:
         values: the sample, at least one value.
         generator: source of the resamples; the same state gives the same interval.
-        statistic: called with an array [resamples, values] and `axis=1`; the median where None.
+        statistic: called with an array [resamples, values] and `axis=1`; the median if None.
         resamples: how often the sample is redrawn with replacement.
         level: share of the resampled statistics inside the interval.
     """
@@ -101,7 +101,7 @@ def score_interval(
 ) -> Interval | None:
     """A score of `count` examples with its percentile-bootstrap interval over the examples.
 
-    Resamples whose score is not a number (F1 without a positive example) are skipped. None where the score of all
+    Resamples whose score is not a number (F1 without a positive example) are skipped. None if the score of all
     examples is undefined, where more than `UNDEFINED` of the resamples are, and for fewer than two examples. A score
     that no resample can change, such as the accuracy of a model that is always right, has an interval of no width.
     Source: Efron and Tibshirani 1993, chapter 13.
@@ -155,7 +155,7 @@ def paired_difference(
 def mcnemar(only_first: int, only_second: int) -> float:
     """Exact two-sided p of McNemar's test: are examples that only one model has right split evenly between the two?
 
-    Binomial with probability 1/2 over the discordant examples; 1.0 where there are none. Source: McNemar 1947; the
+    Binomial with probability 1/2 over the discordant examples; 1.0 if there are none. Source: McNemar 1947; the
     exact form is that of Dietterich 1998, section 3.1, without the chi-squared approximation.
     """
     from scipy.stats import binomtest
@@ -177,7 +177,7 @@ def over_seeds(values: Sequence[float], *, level: float = 0.95) -> Interval | No
 
 
 def _interval(middle: float, found: Sequence[float], level: float) -> Interval | None:
-    """`middle` with the percentiles of the defined ones of `found`; None where too few are."""
+    """`middle` with the percentiles of the defined ones of `found`; None if too few are."""
     import numpy as np
 
     defined = [value for value in found if math.isfinite(value)]

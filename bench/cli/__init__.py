@@ -8,6 +8,7 @@ import typer
 
 from bench import __version__
 from bench.base.errors import BenchError
+from bench.base.registry import broken_plugins
 from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
 from bench.cli.terminal import replace_what_is_lacking
 
@@ -50,8 +51,14 @@ app.add_typer(cache.app, name="cache")
 def main() -> None:
     """Run a command; a problem the user can act on is one message on stderr and exit status 2."""
     replace_what_is_lacking()
+    message = ""
     try:
         app()
     except BenchError as error:
-        typer.echo(f"bench: {error}", err=True)
+        message = str(error)
+        typer.echo(f"bench: {message}", err=True)
         sys.exit(2)
+    finally:
+        for broken in broken_plugins():
+            if str(broken) not in message:
+                typer.echo(f"bench: skipped: {broken}", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bench.analysis.table import Table
+    from bench.analysis.table import ResultTable
     from bench.records.record import Failure, Record
     from bench.spec.suite import Suite
 
@@ -71,7 +71,7 @@ def print_board(suite: Suite, results: Path, machine: str) -> None:
         put(table_of(records, failures=failures), "table", None)
 
 
-def put_all(table: Table, form: str, out: Sequence[Path], *, draw: Callable[[Path], None]) -> None:
+def put_all(table: ResultTable, form: str, out: Sequence[Path], *, draw: Callable[[Path], None]) -> None:
     """Print the table, or write it to every file of `out`; `draw` makes those that are pictures."""
     from bench.report.picture import SUFFIXES
 
@@ -85,7 +85,7 @@ def put_all(table: Table, form: str, out: Sequence[Path], *, draw: Callable[[Pat
         put(table, form, None)
 
 
-def put(table: Table, form: str, out: Path | None) -> None:
+def put(table: ResultTable, form: str, out: Path | None) -> None:
     """Print the table, or write it to `out` in the form that its suffix names."""
     from bench.records.record import write_text
     from bench.report.render import render

@@ -22,10 +22,10 @@ def list_(
         for line in _aligned([list(rows[0]), *(list(row.values()) for row in rows)]):
             typer.echo(line)
         return
-    from bench.analysis.table import Table
+    from bench.analysis.table import ResultTable
     from bench.report.render import render
 
-    table = Table(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
+    table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
     typer.echo(render(table, format_))
 
 
@@ -49,18 +49,12 @@ def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML 
     """Validate a suite, its recipes and every argument without running anything."""
     from bench.analysis.arguments import check_finding
     from bench.measures.base.measure import MEASURES
+    from bench.plan.check import check_suite
     from bench.plan.recipes import expand
     from bench.spec.suite import load_suite
-    from bench.tasks.kinds.kind import KINDS
-    from bench.tasks.sources.source import SOURCES
 
     chosen = load_suite(suite)
-    for index, task in enumerate(chosen.tasks):
-        KINDS.get(task.kind, where=f"{suite}: tasks[{index}].kind")
-        SOURCES.get(task.data.source, where=f"{suite}: tasks[{index}].data.source")
-        chosen.training(task)
-    for name in chosen.setting.measuring.budgets_s:
-        MEASURES.get(name, where=f"{suite}: setting.measuring.budgets_s")
+    check_suite(chosen, where=suite)
     recipes = [
         recipe
         for index, choice in enumerate(chosen.recipes)

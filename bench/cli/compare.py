@@ -12,9 +12,9 @@ from bench.cli.board import put
 from bench.cli.results import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK
 
 if TYPE_CHECKING:
-    from bench.analysis.compare import Side
+    from bench.analysis.compare import ComparedSide
     from bench.analysis.comparison import Comparison
-    from bench.analysis.paired import Measured
+    from bench.analysis.paired import StoredRecord
     from bench.spec.suite import Suite
 
 _CONDITIONS = ("worse", "missing", "undecided")
@@ -109,16 +109,16 @@ def _suite(named: str | None, roots: Sequence[Path]) -> tuple[str, Suite | None]
     return found[0], load_suite(found[0]) if found[0] in suite_names() else None
 
 
-def _read(root: Path, suite: str) -> list[Measured]:
-    from bench.analysis.paired import Measured
+def _read(root: Path, suite: str) -> list[StoredRecord]:
+    from bench.analysis.paired import StoredRecord
     from bench.records.record import read_record
 
     paths = sorted(path for path in root.glob("**/*.json") if not path.name.endswith(".failed.json"))
-    records = [Measured(record=read_record(path), path=path) for path in paths if not path.name.startswith(".")]
+    records = [StoredRecord(record=read_record(path), path=path) for path in paths if not path.name.startswith(".")]
     return [item for item in records if item.record.suite == suite]
 
 
-def _told_apart(found: list[list[Measured]]) -> list[list[Measured]]:
+def _told_apart(found: list[list[StoredRecord]]) -> list[list[StoredRecord]]:
     """The same records; a name that models share within one folder is told apart in every folder."""
     from dataclasses import replace
 
@@ -128,10 +128,10 @@ def _told_apart(found: list[list[Measured]]) -> list[list[Measured]]:
     return [[replace(item, record=renamed(item.record, shared)) for item in each] for each in found]
 
 
-def _chosen(found: list[Measured], keep: dict[str, str | None], tasks: Sequence[str]) -> list[Measured]:
+def _chosen(found: list[StoredRecord], keep: dict[str, str | None], tasks: Sequence[str]) -> list[StoredRecord]:
     from bench.analysis.names import is_called
 
-    def kept(item: Measured) -> bool:
+    def kept(item: StoredRecord) -> bool:
         own = {"machine": item.record.machine_id, "setting": item.record.setting_id}
         wanted = all(keep[key] in (None, value) for key, value in own.items())
         called = keep["model"] is None or is_called(item.record.model, keep["model"])
@@ -140,7 +140,7 @@ def _chosen(found: list[Measured], keep: dict[str, str | None], tasks: Sequence[
     return [item for item in found if kept(item)]
 
 
-def _of_recipes(a: str, b: str, found: list[Measured]) -> list[Side]:
+def _of_recipes(a: str, b: str, found: list[StoredRecord]) -> list[ComparedSide]:
     from bench.analysis.compare import side_of
     from bench.base.errors import unknown
 
@@ -151,7 +151,7 @@ def _of_recipes(a: str, b: str, found: list[Measured]) -> list[Side]:
     return [side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False) for name in (a, b)]
 
 
-def _of_folders(folders: Sequence[Path], found: Sequence[list[Measured]]) -> list[Side]:
+def _of_folders(folders: Sequence[Path], found: Sequence[list[StoredRecord]]) -> list[ComparedSide]:
     from bench.analysis.compare import side_of
 
     return [side_of(str(folder), own, with_recipe=True) for folder, own in zip(folders, found, strict=True)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bench.doctor.finding import Finding
+    from bench.doctor.diagnosis import Diagnosis
 
 _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 
@@ -24,7 +24,7 @@ def doctor(
     """Look at cores, clock, load, power meters and the noise floor; exit status 1 where numbers would not hold."""
     from bench.doctor.examine import examine
 
-    found: list[Finding] = []
+    found: list[Diagnosis] = []
     for finding in examine(threads=threads, seconds=seconds, patience_s=patience):
         found.append(finding)
         if format_ == "table":
@@ -32,17 +32,19 @@ def doctor(
     if format_ == "json":
         typer.echo(json.dumps([finding._asdict() for finding in found], indent=1))
     elif format_ != "table":
-        from bench.analysis.table import Table
+        from bench.analysis.table import ResultTable
         from bench.report.render import render
 
         rows = tuple(dict(finding._asdict()) for finding in found)
-        table = Table(title="What this machine can measure", columns=("topic", "level", "found", "advice"), rows=rows)
+        table = ResultTable(
+            title="What this machine can measure", columns=("topic", "level", "found", "advice"), rows=rows
+        )
         typer.echo(render(table, format_), nl=False)
     if any(finding.level == "problem" for finding in found):
         raise typer.Exit(1)
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: Diagnosis) -> None:
     """`! topic   what was found`, and the advice below it."""
     width = min(shutil.get_terminal_size((120, 40)).columns, 120)
     text = f"{finding.found}. {finding.advice}" if finding.advice else finding.found

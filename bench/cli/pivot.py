@@ -35,9 +35,9 @@ def pivot(
 
     Without --rows and --columns, the tables that the suite names itself.
     """
-    from bench.analysis.curves import draw_curves
     from bench.analysis.grid import Axes, grid_of
     from bench.analysis.pivot import pivot as arrange
+    from bench.report.curves import draw_curves
     from bench.spec.suite import load_suite
 
     chosen = load_suite(suite)

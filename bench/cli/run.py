@@ -60,7 +60,6 @@ def run(
         recipes=recipes,
         seeds=seed or chosen.seeds,
         conditions=Conditions(device=_device(device), data_dir=data_dir, outputs=_outputs(labels)),
-        store=places.store,
     )
     for says in dict.fromkeys(says for cell in cells if cell.fit for _, says in cell.fit.warnings):
         typer.echo(f"warning: {says}", err=True)
@@ -84,6 +83,7 @@ def run(
 def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, list[Recipe]]:
     """The suite and its recipes with every override applied."""
     from bench.cli.overrides import split
+    from bench.plan.check import check_suite
     from bench.plan.recipes import expand
     from bench.spec.suite import Variants, load_suite
 
@@ -98,6 +98,7 @@ def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, 
         tasks=[task.name for task in plain.tasks],
     )
     suite = load_suite(name, overrides=setting) if setting else plain
+    check_suite(suite, where=name)
     recipes = [
         recipe
         for choice in choices

@@ -1,21 +1,43 @@
-"""Every result column once: its name, unit, direction, meaning, source and oracle."""
+"""Every result column once: what it is, how it is shown, how it averages, and what its interval is called."""
 
 from __future__ import annotations
 
-from bench.base.errors import unknown
-from bench.columns import agreement, computation, decoding, energy, quality, robustness, storage, time
-from bench.columns.column import Column
+from bench.columns.column import Column, IntervalNames, Part, PValue
+from bench.columns.registry import Columns
 
-_GROUPS = (quality, agreement, robustness, computation, time, decoding, storage, energy)
-
-COLUMNS: dict[str, Column] = {column.name: column for group in _GROUPS for column in group.COLUMNS}
+COLUMNS = Columns(
+    modules=(
+        "bench.columns.quality",
+        "bench.tasks.metrics.classes",
+        "bench.tasks.metrics.correlations",
+        "bench.tasks.metrics.answers",
+        "bench.tasks.metrics.perplexity",
+        "bench.columns.retention",
+        "bench.columns.agreement",
+        "bench.columns.robustness",
+        "bench.columns.computation",
+        "bench.columns.time",
+        "bench.columns.decoding",
+        "bench.columns.storage",
+        "bench.columns.energy",
+    ),
+    group="bench.columns",
+    also=("bench.metrics", "bench.measures"),
+)
 
 
 def column(name: str, *, where: str | None = None) -> Column:
     """The column called `name`; raises `UnknownNameError` that suggests the nearest name."""
-    if name not in COLUMNS:
-        raise unknown("column", name, COLUMNS, where=where)
-    return COLUMNS[name]
+    return COLUMNS.named(name, where=where)
 
 
-__all__ = ["COLUMNS", "Column", "column"]
+def with_intervals(*names: str) -> tuple[str, ...]:
+    """`names`, each followed by the columns of its interval if it has one: no value stands without."""
+    found: list[str] = []
+    for name in names:
+        own = COLUMNS.get(name)
+        found += [name, *(own.interval.names() if own is not None and own.interval else ())]
+    return tuple(dict.fromkeys(found))
+
+
+__all__ = ["COLUMNS", "Column", "Columns", "IntervalNames", "PValue", "Part", "column", "with_intervals"]

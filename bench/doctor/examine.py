@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench.doctor.finding import Finding
+from bench.doctor.diagnosis import Diagnosis
 
-Check = Callable[[], list[Finding]]
+Check = Callable[[], list[Diagnosis]]
 
 
-def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Finding]:
+def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Diagnosis]:
     """Findings one by one, the slowest last.
 
     Args:
@@ -33,23 +33,23 @@ def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Find
         yield noise(threads=threads, seconds=seconds, patience_s=patience_s)
 
 
-def _power() -> list[Finding]:
+def _power() -> list[Diagnosis]:
     """Where the power of each part would be read from."""
     from bench.measures.energy.evidence import power_evidence
 
     found = []
     for part in power_evidence():
         says = f"{part.source}, measured" if part.measured else f"{part.source}: {part.why}"
-        found.append(Finding(f"power of {part.part}", "ok" if part.measured else "note", says, part.advice))
+        found.append(Diagnosis(f"power of {part.part}", "ok" if part.measured else "note", says, part.advice))
     return found
 
 
-def _columns(device: str) -> list[Finding]:
+def _columns(device: str) -> list[Diagnosis]:
     """Columns that no run can give on this machine, each with its reason."""
     from bench.measures.base.measure import MEASURES
 
     found = []
     for _, measure in MEASURES.items():
         for reason, names in measure.unavailable(device).items():
-            found.append(Finding("absent columns", "note", f"{', '.join(names)}: {reason}"))
+            found.append(Diagnosis("absent columns", "note", f"{', '.join(names)}: {reason}"))
     return found

@@ -7,7 +7,7 @@ import platform
 import time
 from pathlib import Path
 
-from bench.doctor.finding import Finding
+from bench.doctor.diagnosis import Diagnosis
 from bench.measures.timing.watch import OTHER, STEAL, Watch
 from bench.records.machine import describe_machine
 
@@ -18,7 +18,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-def processor(cpuinfo: Path = _CPUINFO, governor: Path = _GOVERNOR) -> list[Finding]:
+def processor(cpuinfo: Path = _CPUINFO, governor: Path = _GOVERNOR) -> list[Diagnosis]:
     """Kind, cores and threads, virtual or not, governor, and what runs int8."""
     import torch
 
@@ -28,39 +28,41 @@ def processor(cpuinfo: Path = _CPUINFO, governor: Path = _GOVERNOR) -> list[Find
     virtual = ", in a virtual machine" if "hypervisor" in flags else ""
     cores = machine["cores"]
     found = [
-        Finding("processor", "ok", f"{machine['processor']}, {cores} cores, {machine['memory_gib']} GiB{virtual}"),
-        Finding("threads", "ok", f"torch would use {torch.get_num_threads()} threads; a suite says how many it uses"),
+        Diagnosis("processor", "ok", f"{machine['processor']}, {cores} cores, {machine['memory_gib']} GiB{virtual}"),
+        Diagnosis("threads", "ok", f"torch would use {torch.get_num_threads()} threads; a suite says how many it uses"),
         _governor(governor, bool(virtual)),
         _int8(flags),
     ]
     if virtual:
         advice = "Trust paired ratios, not absolute times, or use a dedicated machine."
-        found.append(Finding("neighbours", "note", "other virtual machines may share cores without being seen", advice))
+        found.append(
+            Diagnosis("neighbours", "note", "other virtual machines may share cores without being seen", advice)
+        )
     return found
 
 
-def _governor(path: Path, virtual: bool) -> Finding:
+def _governor(path: Path, virtual: bool) -> Diagnosis:
     if not path.exists():
         where = "the host's" if virtual else "not told by this system"
-        return Finding("governor", "note", f"clock rate: {where}; changes cannot be seen")
+        return Diagnosis("governor", "note", f"clock rate: {where}; changes cannot be seen")
     name = path.read_text(encoding="utf-8").strip()
     if name == "performance":
-        return Finding("governor", "ok", "performance")
+        return Diagnosis("governor", "ok", "performance")
     advice = "Fix the clock rate: `cpupower frequency-set -g performance`."
-    return Finding("governor", "note", f"{name}: the clock rate follows the load", advice)
+    return Diagnosis("governor", "note", f"{name}: the clock rate follows the load", advice)
 
 
-def _int8(flags: set[str]) -> Finding:
-    from bench.layers.int8 import DEQUANTIZED, Int8Linear
+def _int8(flags: set[str]) -> Diagnosis:
+    from bench.layers.int8 import Int8Linear
 
-    kernel = Int8Linear(8, 8).kernel
-    if kernel == DEQUANTIZED:
-        return Finding("int8", "note", "no integer kernel: int8 saves storage only here", "Use a build with fbgemm.")
+    layer = Int8Linear(8, 8)
+    if layer.runs_as_float:
+        return Diagnosis("int8", "note", "no integer kernel: int8 saves storage only here", "Use a build with fbgemm.")
     vector = "with VNNI" if any("vnni" in flag for flag in flags) else "without VNNI: speed-ups of int8 are small"
-    return Finding("int8", "ok", f"{kernel}, {vector}")
+    return Diagnosis("int8", "ok", f"{layer.kernel}, {vector}")
 
 
-def timer() -> Finding:
+def timer() -> Diagnosis:
     """The smallest step of the clock, as measured."""
     steps = []
     for _ in range(100):
@@ -70,45 +72,47 @@ def timer() -> Finding:
         steps.append(now - start)
     smallest = min(steps)
     if smallest > COARSE_S:
-        return Finding("timer", "problem", f"steps of {smallest:.2g} s", "Times near a step are wrong: use Linux.")
-    return Finding("timer", "ok", f"steps of {smallest * 1e9:.0f} ns or less")
+        return Diagnosis("timer", "problem", f"steps of {smallest:.2g} s", "Times near a step are wrong: use Linux.")
+    return Diagnosis("timer", "ok", f"steps of {smallest * 1e9:.0f} ns or less")
 
 
-def load() -> list[Finding]:
+def load() -> list[Diagnosis]:
     """Steal and other programs over one second in which this one sleeps."""
     with Watch() as watch:
         time.sleep(LOOK_S)
     seen = watch.seen
     found = []
     if seen.steal is None:
-        found.append(Finding("steal", "note", "not told by this system"))
+        found.append(Diagnosis("steal", "note", "not told by this system"))
     else:
         says = f"the hypervisor took {seen.steal:.1%} of the last second"
         much = seen.steal > STEAL
-        found.append(Finding("steal", "note" if much else "ok", says, "Use a dedicated machine." if much else ""))
+        found.append(Diagnosis("steal", "note" if much else "ok", says, "Use a dedicated machine." if much else ""))
     if seen.other is not None:
         says = f"used {seen.other:.0%} of the last second"
         much, advice = seen.other > OTHER, "Close them before measuring."
-        found.append(Finding("other programs", "problem" if much else "ok", says, advice if much else ""))
+        found.append(Diagnosis("other programs", "problem" if much else "ok", says, advice if much else ""))
     return found
 
 
-def memory(clear: Path = _CLEAR) -> Finding:
+def memory(clear: Path = _CLEAR) -> Diagnosis:
     """Whether the high-water mark of a process can be set back."""
     if platform.system() != "Linux":
-        return Finding("peak memory", "note", "the high-water mark cannot be set back: peaks are upper bounds")
+        return Diagnosis("peak memory", "note", "the high-water mark cannot be set back: peaks are upper bounds")
     if os.access(clear, os.W_OK):
-        return Finding("peak memory", "ok", "the high-water mark can be set back")
-    return Finding("peak memory", "note", f"{clear} cannot be written: peaks are upper bounds", "Run with that right.")
+        return Diagnosis("peak memory", "ok", "the high-water mark can be set back")
+    return Diagnosis(
+        "peak memory", "note", f"{clear} cannot be written: peaks are upper bounds", "Run with that right."
+    )
 
 
-def accelerator() -> Finding:
+def accelerator() -> Diagnosis:
     """The CUDA devices that torch sees."""
     import torch
 
     if not torch.cuda.is_available():
-        return Finding(
+        return Diagnosis(
             "gpu", "note", "torch sees no CUDA device: --device cuda and memory_device_bytes are not to be had"
         )
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return Finding("gpu", "ok", ", ".join(names))
+    return Diagnosis("gpu", "ok", ", ".join(names))

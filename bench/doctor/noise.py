@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.doctor.finding import Finding
+from bench.doctor.diagnosis import Diagnosis
 from bench.measures.timing.calls import forward, pinned
 from bench.measures.timing.steady import Clocks, Side, time_steadily
 
@@ -11,7 +11,7 @@ PAIRS = 70
 TOLERATED = 0.01  # an interval that misses 1 by less than this is not a problem: no recipe is judged on less
 
 
-def noise(*, threads: int, seconds: float, patience_s: float) -> Finding:
+def noise(*, threads: int, seconds: float, patience_s: float) -> Diagnosis:
     """Time an encoder of 6 layers and width 384, with random weights, beside itself at batch 1 and length 128."""
     import torch
     from transformers import BertConfig, BertModel
@@ -38,11 +38,13 @@ def noise(*, threads: int, seconds: float, patience_s: float) -> Finding:
     result, ratio = timed.result, timed.result.ratio
     found = (
         f"{ratio.middle:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] for a model beside itself, {result.measured} pairs, "
-        f"{result.dropped} dropped, {threads} thread{'s' if threads > 1 else ''}, {result.artifact_s * 1e3:.1f} ms a "
-        "call"
+        f"{result.dropped} dropped, {threads} thread{'s' if threads > 1 else ''}, {result.artifact_s * 1e3:.1f} ms "
+        "per call"
     )
     if result.invalid:
-        return Finding("noise floor", "problem", f"{found}; invalid: {result.invalid}", "Quieten the machine.")
+        return Diagnosis("noise floor", "problem", f"{found}; invalid: {result.invalid}", "Close other programs.")
     if not ratio.low - TOLERATED <= 1 <= ratio.high + TOLERATED:
-        return Finding("noise floor", "problem", f"{found}; 1 is outside", "Quieten the machine, and look again.")
-    return Finding("noise floor", "ok", found)
+        return Diagnosis(
+            "noise floor", "problem", f"{found}; 1 is outside", "Close other programs, then run this again."
+        )
+    return Diagnosis("noise floor", "ok", found)

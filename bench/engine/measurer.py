@@ -34,6 +34,7 @@ from bench.plan.steps import Probe, probed_places
 from bench.records.record import not_finite
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import read_data
+from bench.tasks.kinds.kind import KINDS
 
 
 def probe(job: ProbeJob) -> Probed:
@@ -115,15 +116,15 @@ def _skipped(plugin: Measure) -> Reading:
 def _account(reading: Reading, plugin: Measure, seconds: float, pair: Pair) -> None:
     """Note how long a measure took beside its budget, which the suite may set.
 
-    Evaluating the splits, which several measures share, is in neither, and nor are probes in processes of their own.
+    Neither includes the evaluation of the splits, which several measures share, or probes in processes of their own.
     """
     budget = pair.setting.measuring.budgets_s.get(plugin.name, plugin.budget_s)
     reading.conditions |= {"took_s": seconds, "budget_s": budget}
     if seconds > budget:
         reading.warn(
             "over-budget",
-            f"measure {plugin.name} took {seconds:.0f} s, {budget:.0f} s are its budget. Measure less (`bench show "
-            f"{plugin.name}`), or raise measuring.budgets_s.{plugin.name}.",
+            f"measure {plugin.name} took {seconds:.0f} s; its budget is {budget:.0f} s. Measure less (see `bench "
+            f"show {plugin.name}`), or raise measuring.budgets_s.{plugin.name}.",
         )
 
 
@@ -184,7 +185,7 @@ def _apart(cell: Cell, probed: Sequence[Probed | Unprobed]) -> dict[str, dict[st
     return {
         measure: {
             name: tuple(found[Probe(measure, name, places)].result() for places in probed_places(cell, plugin))
-            for name in plugin.probes(measuring, cell.task.kind)
+            for name in plugin.probes(measuring, KINDS.get(cell.task.kind))
         }
         for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure) and measure not in measuring.skip

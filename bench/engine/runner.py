@@ -180,7 +180,7 @@ class Run:
         )
 
     def _data_of(self, task: Task, entry: str) -> Path:
-        """The file of the task's data in the store, written if planning left it out."""
+        """The file of the task's data in the store, written if it is not there yet."""
         path = self._places.store.data_path(entry)
         if not path.exists():
             write_data(path, load_data(task, data_dir=self.cells[0].conditions.data_dir))
@@ -213,13 +213,13 @@ class Run:
         for name in (*step.needs, step.id):
             part, rest = self._spans.pop(name, (Spans(), 0.0))
             spans, other_s = spans.plus(part), other_s + rest
-        tables = write_tables(path, result.readings.values())
+        tables = write_tables(path, [each.tables for each in result.readings.values()])
         write_record(path, record_of(cell, result, machine=self._machine, spans=spans, other_s=other_s, tables=tables))
         self.failure_path(cell).unlink(missing_ok=True)
         self.summary.recorded += 1
 
     def _fail(self, step: Step, phase: Phase, ending: Ending) -> Iterator[RunEvent]:
-        """Hand the cause on to the steps that wait for this one; a measuring step, one a cell, notes it."""
+        """Hand the cause on to the steps that wait for this one; the measuring step of the cell notes it."""
         self._broken[step.id] = (phase, ending)
         if step.phase == "measure":
             text = failure_of(step.cell, phase, ending).model_dump_json(indent=1)

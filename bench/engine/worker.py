@@ -12,6 +12,7 @@ import torch
 
 from bench.artifacts.artifact import Loaded, load, save
 from bench.artifacts.manifest import NOTHING_MADE, EnergySpent, Manifest, TrainingSpent
+from bench.artifacts.source import open_source
 from bench.artifacts.store import Store
 from bench.base.stopwatch import Stopwatch
 from bench.engine.jobs import CompressJob, Made, TrainJob
@@ -19,14 +20,15 @@ from bench.engine.processes import Report
 from bench.measures.audit.audit import audit
 from bench.measures.energy.meter import EnergyMeter
 from bench.methods.base.method import Lab
-from bench.models.source import ModelSource, open_source
+from bench.models.source import ModelSource
 from bench.plan.cell import Cell
 from bench.plan.recipes import methods_of
 from bench.records.record import StageLog
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Example, read_data
-from bench.tasks.kinds.kind import KINDS, Feature
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.training.loop import train
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredModule
@@ -45,7 +46,7 @@ class BlockTermAttention(StoredModule):
         cores: how many cores are averaged.
         length: N, the most positions.
         causal: whether position i sees no later one.
-        own_output: whether the map from N^2 to the width is inside, or N^2 numbers a position are given.
+        own_output: whether the map from N^2 to the width is inside, or N^2 numbers per position are given.
         layer_idx: the layer's place in a cache of keys and values.
     """
 
@@ -108,7 +109,7 @@ class BlockTermAttention(StoredModule):
         return functional.linear(tensor.flatten(2), columns.reshape(self.width, -1)), None
 
     def _seen(self, mask: Tensor | None, count: int, keys: int, like: Tensor) -> Tensor | None:
-        """1 where query i may see key j and 0 elsewhere, [batch or 1, queries, keys]; None where all see all."""
+        """1 where query i may see key j and 0 elsewhere, [batch or 1, queries, keys]; None if all see all."""
         seen = None
         if mask is not None:
             allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
@@ -118,8 +119,8 @@ class BlockTermAttention(StoredModule):
             seen = lower[None] if seen is None else seen * lower
         return seen
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Everything that the constructor takes."""
         return {
             "width": self.width,
             "rank": self.rank,
@@ -135,6 +136,6 @@ class BlockTermAttention(StoredModule):
         each = 3 * self.width * self.rank + length**2 * self.rank
         return batch * length * (each + (length**2 * self.width if self.own_output else 0))
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"rank={self.rank}, cores={self.cores}, length={self.length}, causal={self.is_causal}"

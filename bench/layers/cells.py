@@ -16,7 +16,7 @@ from bench.base.errors import MethodError
 class Cells:
     """A matrix [rows, columns] in `groups` contiguous runs of rows times buckets of `bucket` columns.
 
-    Row r belongs to group floor(r * groups / rows), so that runs differ by at most one row where `groups` does not
+    Row r belongs to group floor(r * groups / rows), so that runs differ by at most one row if `groups` does not
     divide; the last bucket of a row may be shorter. One tensor of values, such as scales, is [groups, buckets].
     """
 
@@ -47,7 +47,7 @@ class Cells:
         return rows.long() * self.groups // self.rows
 
     def expand(self, cells: Tensor, rows: Tensor) -> Tensor:
-        """One value a cell [groups, buckets] to one an element [len(rows), columns], or a shape that broadcasts to it.
+        """One value per cell [groups, buckets] to one per element [len(rows), columns] or a shape that broadcasts.
 
         Args:
             cells: the values.
@@ -63,7 +63,7 @@ class Cells:
         return self.expand(cells, torch.arange(self.rows, device=cells.device))
 
     def reduce(self, values: Tensor, how: Literal["sum", "amax", "amin"]) -> Tensor:
-        """One number a cell [groups, buckets] of a matrix [rows, columns]."""
+        """One number per cell [groups, buckets] of a matrix [rows, columns]."""
         fill = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[how]
         short = self.buckets * self.bucket - self.columns
         padded = functional.pad(values, (0, short), value=fill) if short else values  # padding by nothing would copy

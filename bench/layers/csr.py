@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer
@@ -16,15 +17,15 @@ from bench.layers.layer import LAYER_KINDS, StoredLayer
 class CsrLinear(StoredLayer):
     """y = W x + bias with W in compressed sparse rows, on disk, in memory and in the product.
 
-    The layout is scipy's and torch's CSR, or BSR where `block` is above 1: a block with a weight that is not zero is
+    The layout is scipy's and torch's CSR, or BSR if `block` is above 1: a block with a weight that is not zero is
     stored and multiplied whole. On a CPU the product is MKL's, which takes int32 indices and 32-bit floats (int64
-    indices would be copied at every call); 8 bytes a stored weight are fewer than 4 a weight of the dense matrix below
-    a density of 1/2, and one bit a weight (`bench.artifacts.codec`) is smaller on disk above 1/32.
+    indices would be copied at every call). Below a density of 1/2, 8 bytes per stored weight are fewer than 4 per
+    weight of the dense matrix; above 1/32, one bit per weight (the codec of artifacts) is smaller on disk.
 
     Args:
         in_features: width of the input.
         out_features: width of the output.
-        stored: blocks that are stored; of single weights where `block` is 1.
+        stored: blocks that are stored; of single weights if `block` is 1.
         block: side of the blocks; it divides both widths.
         bias: whether a bias [out_features] is added.
 
@@ -35,9 +36,6 @@ class CsrLinear(StoredLayer):
     """
 
     kind: ClassVar[str] = "csr-linear"
-    weight_bits: ClassVar[int] = 32
-    activation_bits: ClassVar[int] = 32
-    counts_itself: ClassVar[bool] = True
     weight: Tensor
     columns: Tensor
     row_starts: Tensor
@@ -84,6 +82,11 @@ class CsrLinear(StoredLayer):
         return self.weight.numel() / (self.in_features * self.out_features)
 
     @property
+    @override
+    def opaque(self) -> bool:
+        return True
+
+    @property
     def kernel(self) -> str:
         """What runs where the layer is now."""
         form = "csr" if self.block == 1 else f"bsr {self.block}x{self.block}"
@@ -91,15 +94,15 @@ class CsrLinear(StoredLayer):
         has_mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         return f"{'mkl' if device == 'cpu' and has_mkl else device} {form}"
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("a CSR layer passes no gradient on: train first, sparsify as the last stage")
         rows = inputs.detach().reshape(-1, self.in_features).to(self.weight.dtype)
         return self._product(rows).to(inputs.dtype).view(*inputs.shape[:-1], self.out_features)
 
+    @override
     def dense(self) -> Tensor:
-        """The float32 weight [out_features, in_features] that the layer stands for."""
         side = self.block
         grid = self.weight.new_zeros(self.out_features // side, self.in_features // side, side, side)
         counts = self.row_starts.diff().long()
@@ -107,8 +110,8 @@ class CsrLinear(StoredLayer):
         grid[rows, self.columns.long()] = self.weight.view(-1, side, side)
         return grid.transpose(1, 2).reshape(self.out_features, self.in_features)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths, what is stored, and whether there is a bias."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,
@@ -121,12 +124,12 @@ class CsrLinear(StoredLayer):
         """rows * stored weights, zeros inside stored blocks included."""
         return rows * self.weight.numel()
 
+    @override
     def multiplied(self) -> tuple[Tensor, ...]:
-        """The stored weights."""
         return (self.weight,)
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         shape = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{shape}, density={self.density:.3f}, kernel={self.kernel}"
 

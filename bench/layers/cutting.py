@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from bench.base.errors import MethodError
 from bench.layers.empty import EmptyLinear
 from bench.layers.factorized import FactorizedLinear
-
-
-class Factors(NamedTuple):
-    """A linear map as `left` [out, rank] @ `right` [rank, in]; a dense one has no `right`, and `left` is [out, in]."""
-
-    left: Tensor
-    right: Tensor | None
-    bias: Tensor | None
+from bench.layers.layer import Factors, StoredLayer
 
 
 def factors(module: nn.Module, *, where: str) -> Factors:
-    """The tensors of a dense or a factorized layer; raises `MethodError` for any other."""
+    """The tensors of a dense layer, or of a stored one that has `factors`; raises `MethodError` for any other."""
     if type(module) is nn.Linear:
         return Factors(module.weight, None, module.bias)
-    if type(module) is FactorizedLinear:
-        return Factors(module.second, module.first, module.bias)
+    found = module.factors() if isinstance(module, StoredLayer) else None
+    if found is not None:
+        return found
     raise MethodError(
         f"shrink: {where} is a {type(module).__name__}, of which no rows and columns can be taken out. Shrink before "
         "layers are quantized or stored in another form."

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
@@ -22,12 +23,10 @@ class EmptyLinear(StoredLayer):
         out_features: width of the output; one of the two is 0.
         bias: whether there is a bias [out_features]; it is zero until it is filled.
 
-    Raises `MethodError` where neither width is 0.
+    Raises `MethodError` if neither width is 0.
     """
 
     kind: ClassVar[str] = "empty-linear"
-    weight_bits: ClassVar[int] = 32
-    activation_bits: ClassVar[int] = 32
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
         super().__init__()
@@ -37,21 +36,26 @@ class EmptyLinear(StoredLayer):
         self.out_features = out_features
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features]."""
         shape = (*inputs.shape[:-1], self.out_features)
         return inputs.new_zeros(shape) if self.bias is None else self.bias.expand(shape)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+
+    @override
+    def dense(self) -> Tensor:
+        like = self.bias if self.bias is not None else torch.empty(())
+        return like.new_zeros(self.out_features, self.in_features)
 
     def macs(self, rows: int) -> int:
         """None."""
         return 0
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
@@ -60,13 +64,13 @@ class EmptyAttention(StoredModule):
     """An attention without heads, in the place of the module that held them.
 
     What architectures keep inside that module stays under its name: the output map, whose bias is the whole output,
-    and in some the norm of the sum of input and output. Where the output map is outside, the output has width 0.
+    and in some the norm of the sum of input and output. If the output map is outside, the output has width 0.
 
     Args:
         width: of the hidden states.
-        output: name of the output map, None where it is outside.
+        output: name of the output map, None if it is outside.
         bias: whether the output map has a bias.
-        norm: name of the norm, None where it is outside.
+        norm: name of the norm, None if it is outside.
         eps: of the norm.
         dropout: of the output, before the norm.
         layer_idx: the layer's place in a cache of keys and values.
@@ -129,7 +133,7 @@ class EmptyAttention(StoredModule):
     def forward(
         self, hidden_states: Tensor, *others: Any, past_key_values: Any = None, **more: Any
     ) -> tuple[Tensor, None]:
-        """[batch, length, width] to the same, or to [batch, length, 0] where the output map is outside.
+        """[batch, length, width] to the same, or to [batch, length, 0] if the output map is outside.
 
         The first layer's self-attention tells how many tokens a cache of keys and values holds, so one zero a token is
         kept in it; a cache of width 0 would say that it is empty.
@@ -145,8 +149,8 @@ class EmptyAttention(StoredModule):
             outputs = self.get_submodule(self.norm)(hidden_states + outputs)
         return outputs, None
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Everything that the constructor takes."""
         norm = None if self.norm is None else self.get_submodule(self.norm)
         return {
             "width": self.width,
@@ -159,6 +163,6 @@ class EmptyAttention(StoredModule):
             "cross": self.cross,
         }
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"width={self.width}, cross={self.cross}"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import ModelError
 from bench.layers.layer import LAYER_KINDS
@@ -51,8 +52,8 @@ class HaltingStack(StoredStack):
         self._ponder: Tensor | None = None
         self._known: dict[tuple[int, int, torch.device], Tensor] = {}
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """See `StoredModule`."""
         return {
             "width": self.width,
             "epsilon": self.epsilon,
@@ -61,7 +62,7 @@ class HaltingStack(StoredStack):
         }
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """See `StoredStack`; the mask is the first of the further arguments, as in every supported encoder."""
+        """Run the stack; the mask is the first of the further arguments, as in every supported encoder."""
         layers = [layer for layer in self._modules.values() if layer is not None]
         if self.adaptive:
             real = _real(args[0] if args else kwargs.get("attention_mask"), hidden)

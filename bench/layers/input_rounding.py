@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 
@@ -19,7 +20,7 @@ class InputRounding(nn.Module):
     `symmetric`: s q with q in [-M, M], M = 2^(b-1) - 1. `affine`: s (q - z) with q and z in [0, 2^b - 1], over the
     range widened to hold 0. `interval`: low + s q with q in [0, 2^b - 1], where both ends are exact and 0 need not be.
     Halves round to even; a range of no width has steps of 1. The range is that of each call, of each token of it, or
-    `fixed` in the buffers `low` and `high` float32 []. The gradient is that of the identity, and zero where a number
+    `fixed` in the buffers `low` and `high` float32 []. The gradient is that of the identity, and zero if a number
     was clipped (Jacob et al. 2018, arXiv:1712.05877, §3).
 
     Args:
@@ -69,8 +70,8 @@ class InputRounding(nn.Module):
         """The rounding as it stays with a packed layer."""
         return self
 
+    @override
     def forward(self, values: Tensor) -> Tensor:
-        """See the class."""
         low, high = self._ends(values.detach())
         if self.grid == "interval":
             return self._stepped(values - low, torch.zeros_like(low), high - low) + low
@@ -82,14 +83,14 @@ class InputRounding(nn.Module):
         clips = self.span == "fixed" or self.clip is not None
         if not (torch.is_grad_enabled() and values.requires_grad):
             return rounded(values, scale, zero, least, most)[0]
-        return cast(Tensor, StraightThrough.apply(values, scale, zero, least, most, clips))  # type: ignore[no-untyped-call]
+        return cast(Tensor, StraightThroughRounding.apply(values, scale, zero, least, most, clips))  # type: ignore[no-untyped-call]
 
     def arguments(self) -> dict[str, Any]:
         """What rebuilds it without its range."""
         return {"bits": self.bits, "grid": self.grid, "span": self.span, "clip": self.clip}
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of it."""
         return f"{self.grid}, {self.bits} bits, span={self.span}"
 
     def _ends(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,14 +103,14 @@ class InputRounding(nn.Module):
         )
 
 
-class StraightThrough(torch.autograd.Function):
-    """`rounded` with the gradient of the identity; zero where the codes were clipped, if `clips`."""
+class StraightThroughRounding(torch.autograd.Function):
+    """`rounded` with the gradient of the identity; with `clips`, zero for codes that were clipped."""
 
     @staticmethod
     def forward(
         ctx: Any, values: Tensor, scale: Tensor, zero: Tensor | None, least: int, most: int, clips: bool
     ) -> Tensor:
-        """See `rounded`."""
+        """The rounded values, shaped as `values`."""
         found, inside = rounded(values, scale, zero, least, most, clips=clips)
         if inside is not None:
             ctx.save_for_backward(inside)
@@ -117,7 +118,7 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradient of the identity where nothing was clipped."""
+        """The gradient of the identity, zero for what was clipped."""
         (gradient,) = gradients
         inside = ctx.saved_tensors
         return (gradient * inside[0] if inside else gradient, None, None, None, None, None)
@@ -144,7 +145,7 @@ def ends_of(bits: int, grid: InputGrid) -> tuple[int, int]:
 
 
 def steps_of(low: Tensor, high: Tensor, bits: int, grid: InputGrid) -> tuple[Tensor, Tensor | None]:
-    """The step of a range and its zero point, None where codes are symmetric about 0."""
+    """The step of a range and its zero point, None if codes are symmetric about 0."""
     least, most = ends_of(bits, grid)
     if grid == "symmetric":
         return _positive(torch.maximum(low.abs(), high.abs()) / most), None

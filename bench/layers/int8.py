@@ -9,19 +9,19 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.layer import LAYER_KINDS, StoredLayer
+from bench.layers.layer import DEQUANTIZED, LAYER_KINDS, StoredLayer
 
 LARGEST = 127
 # Fastest first. All three have 8-bit weights and 8-bit unsigned activations; qnnpack is the one built for ARM.
 ENGINES = ("x86", "fbgemm", "qnnpack")
-DEQUANTIZED = "dequantized"
 
 
 @LAYER_KINDS.register("int8-linear")
 class Int8Linear(StoredLayer):
-    """Weights in [-127, 127] with one scale an output channel; activations quantized at every call, row by row.
+    """Weights in [-127, 127] with one scale per output channel; activations quantized at every call, row by row.
 
     Each row is divided by its largest magnitude before it is rounded and its outputs multiplied after, so a row of
     outliers costs the others no precision (token-wise quantization, Yao et al. 2022, arXiv:2206.01861). With one range
@@ -46,6 +46,7 @@ class Int8Linear(StoredLayer):
     kind: ClassVar[str] = "int8-linear"
     weight_bits: ClassVar[int] = 8
     activation_bits: ClassVar[int] = 8
+    has_integer_kernel: ClassVar[bool] = True
     weight: Tensor
     scale: Tensor
     bias: Tensor | None
@@ -80,13 +81,13 @@ class Int8Linear(StoredLayer):
         layer.bias = None if bias is None else bias.detach().float().clone()
         return layer
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
         values = inputs.detach().float()
         if self.kernel == DEQUANTIZED:
-            return functional.linear(values, self.dequantized(), self.bias).to(inputs.dtype)
+            return functional.linear(values, self.dense(), self.bias).to(inputs.dtype)
         largest = values.abs().amax(dim=-1, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)  # [..., 1]
         product = self._cuda(values / largest) if values.is_cuda else self._cpu(values / largest)
         # In place: another block of memory of this size costs a tenth of the product's time.
@@ -106,20 +107,20 @@ class Int8Linear(StoredLayer):
             return "cuda int8"
         return DEQUANTIZED
 
-    def dequantized(self) -> Tensor:
-        """The float32 weight [out_features, in_features] that the integers stand for."""
+    @override
+    def dense(self) -> Tensor:
         return self.weight.float() * self.scale[:, None]
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
         """rows * in * out, as for the dense layer: only the operands are narrower."""
         return rows * self.in_features * self.out_features
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, kernel={self.kernel}"
 
     def _cpu(self, values: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ class Int8Linear(StoredLayer):
         return torch.ops.quantized.linear_dynamic(values, packed, _reduce_range(engine))  # type: ignore[no-any-return]
 
     def _only_packed(self, engine: str, bias: Tensor | None) -> Any:
-        """The weights in the layout of `engine`, in place of the plain ones where these can be had back exactly."""
+        """The weights in the layout of `engine`, in place of the plain ones if these can be had back exactly."""
         if self._packed is None:
             weight = self.weight
             self._packed = _pack(engine, weight, self.scale, bias)
@@ -177,7 +178,7 @@ class Int8Linear(StoredLayer):
 
 @functools.cache
 def _engine(device: str) -> str | None:
-    """The fastest integer engine of this build of torch; None where there is none, as off the CPU."""
+    """The fastest integer engine of this build of torch; None if there is none, as off the CPU."""
     if device != "cpu" or not hasattr(torch, "_make_per_channel_quantized_tensor"):
         return None
     return next((name for name in ENGINES if name in torch.backends.quantized.supported_engines), None)
@@ -196,7 +197,7 @@ def _reduce_range(engine: str) -> bool:
 
 
 def input_bits() -> int:
-    """Bits that the CPU's kernel leaves to an input: 7 where full ones overflow, see `Int8Linear`."""
+    """Bits that the CPU's kernel leaves to an input: 7 if full ones overflow, see `Int8Linear`."""
     engine = _engine("cpu")
     return 7 if engine is not None and _reduce_range(engine) else 8
 

@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.int8 import DEQUANTIZED, Int8Linear, _reduce_range
-from bench.layers.layer import LAYER_KINDS
+from bench.layers.int8 import Int8Linear, _reduce_range
+from bench.layers.layer import DEQUANTIZED, LAYER_KINDS
 
 ENGINE = "fbgemm"
 
@@ -21,7 +22,7 @@ class StaticInt8Linear(Int8Linear):
     """An `Int8Linear` whose inputs are rounded to even steps from `low` to `high`, which holds 0; others are clipped.
 
     The scheme of Jacob et al. 2018 (arXiv:1712.05877, §2): a scale and a whole zero point for the inputs, no look at
-    their values at run time. fbgemm rounds them, multiplies, adds the bias and gives floats in one call; where it is
+    their values at run time. fbgemm rounds them, multiplies, adds the bias and gives floats in one call; if it is
     missing, rounded inputs and weights are multiplied in float, and `kernel` says so. CPUs without VNNI instructions
     leave 7 bits to an input, as in `Int8Linear`.
 
@@ -52,22 +53,22 @@ class StaticInt8Linear(Int8Linear):
             setattr(layer, name, torch.tensor(value, dtype=torch.float32, device=weight.device))
         return layer  # type: ignore[return-value]
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
         scale, zero, low, high = self._input_steps()
         values = inputs.detach().float().clamp(low, high)
         if self.kernel == DEQUANTIZED:
             rounded = torch.fake_quantize_per_tensor_affine(values, scale, zero, 0, 255)
-            return functional.linear(rounded, self.dequantized(), self.bias).to(inputs.dtype)
+            return functional.linear(rounded, self.dense(), self.bias).to(inputs.dtype)
         packed = self._only_packed(ENGINE, self.bias)
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(values, scale, zero, packed)
         return product.to(inputs.dtype)  # type: ignore[no-any-return]
 
     @property
+    @override
     def kernel(self) -> str:
-        """See `Int8Linear`."""
         if self.scale.device.type != "cpu" or not _has_engine():
             return DEQUANTIZED
         return f"{ENGINE} static int8 ({7 if _reduce_range(ENGINE) else 8}-bit activations)"

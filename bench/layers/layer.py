@@ -1,23 +1,71 @@
-"""The stored forms of layers: what every replacement of a stock module offers, and how one is rebuilt from data."""
+"""The stored forms of layers: what each offers, what measures ask of it, and how one is rebuilt from data.
+
+A form of another package registers its class in `LAYER_KINDS` through the entry-point group `bench.layers`. It gives
+what is abstract here; every other answer has a default.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from bench.base.errors import ArtifactError, UnknownNameError
+from bench.base.errors import ArtifactError, MethodError, UnknownNameError
 from bench.base.registry import Registry
 
+if TYPE_CHECKING:
+    from bench.layers.input_rounding import InputRounding
+
 LINEAR = "linear"
+FLOAT_BITS = 32
+DEQUANTIZED = "dequantized"  # the kernel of a layer that turns its weights back to float at every call
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class TensorStorage(NamedTuple):
+    """What a stored tensor holds: its elements, those that are not zero, and the bits of one."""
+
+    elements: int
+    nonzero: int
+    bits: int
+
+    @property
+    def dense_bytes(self) -> int:
+        """Bytes of every element."""
+        return math.ceil(self.elements * self.bits / 8)
+
+    @property
+    def nonzero_bytes(self) -> int:
+        """Bytes of the elements that are not zero, without their places."""
+        return math.ceil(self.nonzero * self.bits / 8)
+
+
+def plain_storage(tensor: Tensor) -> TensorStorage:
+    """Of a tensor that holds its numbers as they are. An element is zero if all its bits are: -0.0 is stored."""
+    nonzero = tensor.numel()
+    if not tensor.is_meta and not tensor.is_complex() and tensor.element_size() in _INTEGERS:
+        flat = tensor.detach().contiguous().reshape(-1).view(_INTEGERS[tensor.element_size()])
+        nonzero = int(flat.count_nonzero())
+    return TensorStorage(tensor.numel(), nonzero, 8 * tensor.element_size())
+
+
+class Factors(NamedTuple):
+    """A linear map as `left` [out, rank] @ `right` [rank, in]; a dense one has no `right`, and `left` is [out, in]."""
+
+    left: Tensor
+    right: Tensor | None
+    bias: Tensor | None
 
 
 class StoredModule(nn.Module):
     """A replacement of a stock module that is saved in the form in which it runs.
 
-    `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors. One
-    that is `beside` takes no stock module's place: it is one more child of its parent, which runs it.
+    `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors. If it
+    is `beside`, it takes no stock module's place: it is one more child of its parent, which runs it. Models are copied
+    by `copy.deepcopy`; a form that keeps something derived from its tensors leaves it out of `__getstate__`.
     """
 
     kind: ClassVar[str]
@@ -32,57 +80,132 @@ class StoredModule(nn.Module):
         """An empty module of the form that `arguments()` described."""
         return cls(**arguments)
 
+    @property
+    def kernel(self) -> str | None:
+        """What multiplies where the module is now; None if stock operators or its inner modules do."""
+        return None
+
+    def numbers(self, leaf: str) -> Tensor:
+        """A tensor of the weights that the own tensor `leaf` stands for, zero exactly if they are.
+
+        By default `leaf` itself. A form with several weights in an element gives one element per weight.
+        """
+        tensor: Tensor = getattr(self, leaf)
+        return tensor
+
+    def storage(self, leaf: str) -> TensorStorage:
+        """What the own tensor `leaf` holds; by default its elements as they are."""
+        return plain_storage(getattr(self, leaf))
+
 
 class StoredLayer(StoredModule):
     """A stored replacement of `nn.Linear`.
 
-    `weight_bits` and `activation_bits` are the widths of the operands that its kernel multiplies. `counts_itself` where
-    its `macs` is the count though the operands are 32-bit floats, because no tracer can see the kernel; of narrower
-    operands it always is.
+    `weight_bits` and `activation_bits` are the widths of the operands of its kernel; `has_integer_kernel` says that
+    such a kernel multiplies integers, on machines that have it.
     """
 
-    weight_bits: ClassVar[int]
-    activation_bits: ClassVar[int]
-    counts_itself: ClassVar[bool] = False
+    weight_bits: ClassVar[int] = FLOAT_BITS
+    activation_bits: ClassVar[int] = FLOAT_BITS
+    has_integer_kernel: ClassVar[bool] = False
     in_features: int
     out_features: int
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features]."""
+        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
 
     @abstractmethod
     def macs(self, rows: int) -> int:
         """Multiply-adds executed for `rows` input rows, the bias not counted."""
 
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """The whole float weight [out_features, in_features] that the layer stands for."""
+
+    def rows(self, places: Tensor) -> Tensor:
+        """The rows [n, in_features] of `dense()` at the places [n]; a packed form unpacks no others."""
+        return self.dense()[places]
+
+    @property
+    def opaque(self) -> bool:
+        """Whether no tracer sees its products, so that `macs` is the count; by default if operands are narrow."""
+        return self.weight_bits < FLOAT_BITS
+
+    @property
+    def runs_as_float(self) -> bool:
+        """Whether its weights are turned back to float at every call, so that float operands are multiplied."""
+        return self.kernel == DEQUANTIZED
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of the weight and of the activation in one multiply-add that is executed here."""
+        return (FLOAT_BITS, FLOAT_BITS) if self.runs_as_float else (self.weight_bits, self.activation_bits)
+
     def multiplied(self) -> tuple[Tensor, ...]:
-        """The weights that take part in these multiply-adds, each equally often; a zero makes one without effect."""
-        return tuple(tensor for tensor in self.state_dict().values() if tensor.dim() >= 2)
+        """The weights in the multiply-adds of `macs`, each in equally many; a zero makes them without effect.
+
+        By default one element per weight of `dense()`, which says whether it is not zero.
+        """
+        return (self.dense() != 0,)
+
+    def factors(self) -> Factors | None:
+        """The float matrices of which rows and columns can be cut; None, by default, if none can."""
+        return None
+
+    def storage(self, leaf: str) -> TensorStorage:
+        """As of any module, but a `weight` of narrow operands counts one element of their width per weight.
+
+        Several weights packed into one byte all count as not zero.
+        """
+        found = super().storage(leaf)
+        if leaf != "weight" or self.weight_bits >= FLOAT_BITS:
+            return found
+        weights = self.in_features * self.out_features
+        return TensorStorage(weights, found.nonzero if found.elements == weights else weights, self.weight_bits)
+
+
+class StoredEmbedding(StoredModule):
+    """A stored replacement of `nn.Embedding`; an own tensor called `weight` is its table."""
+
+    weight_bits: ClassVar[int] = FLOAT_BITS
+    num_embeddings: int
+    embedding_dim: int
+
+    @abstractmethod
+    def forward(self, ids: Tensor) -> Tensor:
+        """Ids [...] to [..., embedding_dim]."""
+
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """The whole float table [num_embeddings, embedding_dim] that is looked up."""
+
+    def softmax(self, bias: Tensor | None, inputs: InputRounding | None = None) -> StoredLayer:
+        """The tied output layer: it holds this table's own tensors, and a copy of `bias` [num_embeddings].
+
+        `inputs` rounds what it is given. Raises `MethodError` by default: the form has no such layer.
+        """
+        del bias, inputs
+        raise MethodError(f"an embedding stored as '{self.kind}' has no output layer that is tied to it")
 
 
 LAYER_KINDS: Registry[type[StoredModule]] = Registry(
     "layer kind",
     modules=(
         "bench.layers.factorized",
+        "bench.layers.composite",
         "bench.layers.int8",
-        "bench.layers.int8_factorized",
         "bench.layers.int8_static",
         "bench.layers.low_bit",
-        "bench.layers.low_bit_factorized",
-        "bench.layers.low_bit_factorized_embedding",
-        "bench.layers.low_bit_summed",
         "bench.layers.summed",
         "bench.layers.csr",
         "bench.layers.semi_structured",
-        "bench.layers.factorized_embedding",
         "bench.layers.safe_embedding",
         "bench.layers.block_term_attention",
         "bench.layers.empty",
         "bench.layers.halting",
         "bench.layers.integer.layer",
-        "bench.layers.integer.stack",
-        "bench.layers.rounded_attention",
-        "bench.layers.rounded_norm",
+        "bench.layers.rounded",
     ),
     group="bench.layers",
 )

@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding, Form, Side
 from bench.layers.input_rounding import InputRounding
-from bench.layers.int8 import DEQUANTIZED
-from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
+from bench.layers.layer import DEQUANTIZED, FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer
 from bench.layers.packing import pack, packed_bytes, unpack
 
-FLOAT_BITS = 32
 TILE = 2**17  # numbers that are in float at once: half a MiB, which a core's own cache holds
 
 
@@ -60,7 +59,7 @@ def tiled_product(
 
 @LAYER_KINDS.register("low-bit-linear")
 class LowBitLinear(StoredLayer):
-    """y = W x + bias with W packed in 1 to 8 bits a weight; a block of output rows is in float at a time.
+    """y = W x + bias with W packed in 1 to 8 bits per weight; a block of output rows is in float at a time.
 
     The product is in float, so no time is saved: bytes on disk and in memory are. What the codes stand for is said by
     `bench.layers.coding.Coding`. With `inputs` it first rounds what it is given, as `InputRounding` says, which costs
@@ -128,7 +127,7 @@ class LowBitLinear(StoredLayer):
 
     @property
     def activation_bits(self) -> int:  # type: ignore[override]
-        """Bits of one input that is multiplied; a float's where none is rounded."""
+        """Bits of one input that is multiplied; a float's if none is rounded."""
         return FLOAT_BITS if self.inputs is None else self.inputs.bits
 
     @property
@@ -136,18 +135,26 @@ class LowBitLinear(StoredLayer):
         """What runs: float arithmetic on every device."""
         return DEQUANTIZED
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         values = inputs.float() if self.inputs is None else self.inputs(inputs.float())
-        outputs = tiled_product(values, lambda rows: decoded(self, self.coding, rows), self.out_features, self.bias)
+        outputs = tiled_product(values, self.rows, self.out_features, self.bias)
         return outputs.to(inputs.dtype)
 
-    def dequantized(self) -> Tensor:
-        """The whole float32 weight [out_features, in_features] that the codes stand for, for measures and tests."""
-        return decoded(self, self.coding, torch.arange(self.out_features, device=self.weight.device))
+    @override
+    def dense(self) -> Tensor:
+        return self.rows(torch.arange(self.out_features, device=self.weight.device))
 
+    @override
+    def rows(self, places: Tensor) -> Tensor:
+        return decoded(self, self.coding, places)
+
+    @override
+    def numbers(self, leaf: str) -> Tensor:
+        return self.dense() != 0 if leaf == "weight" else super().numbers(leaf)
+
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths, the coding, and whether there is a bias."""
         widths = {"in_features": self.in_features, "out_features": self.out_features}
         inputs = {} if self.inputs is None else {"inputs": self.inputs.arguments()}
         return {**widths, **self.coding.arguments(), "bias": self.bias is not None, **inputs}
@@ -156,15 +163,15 @@ class LowBitLinear(StoredLayer):
         """rows * in * out, as for the dense layer: its numbers are multiplied in float."""
         return rows * self.in_features * self.out_features
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         widths = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{widths}, {self.coding.form} of {self.coding.bits} bits, {self.coding.cells.shape} cells"
 
 
 @LAYER_KINDS.register("low-bit-embedding")
-class LowBitEmbedding(StoredModule):
-    """A table of rows packed in 1 to 8 bits a weight; only the rows that are looked up are turned into floats.
+class LowBitEmbedding(StoredEmbedding):
+    """A table of rows packed in 1 to 8 bits per weight; only the rows that are looked up are turned into floats.
 
     Args:
         num_embeddings: rows.
@@ -206,8 +213,8 @@ class LowBitEmbedding(StoredModule):
         fill_coded(made, coding, codes, side)
         return made
 
+    @override
     def softmax(self, bias: Tensor | None, inputs: InputRounding | None = None) -> LowBitLinear:
-        """The tied output layer: it holds this table's own buffers, a copy of `bias`, and `inputs`."""
         made = LowBitLinear(self.embedding_dim, self.num_embeddings, **self.coding.arguments(), bias=bias is not None)
         for name in ("weight", *self.coding.shapes()):
             made._buffers[name] = self._buffers[name]
@@ -215,19 +222,28 @@ class LowBitEmbedding(StoredModule):
         made.inputs = inputs
         return made
 
+    @override
     def forward(self, ids: Tensor) -> Tensor:
-        """Ids [...] to float32 [..., embedding_dim]."""
         return decoded(self, self.coding, ids.reshape(-1)).view(*ids.shape, self.embedding_dim)
 
-    def dequantized(self) -> Tensor:
-        """The whole float32 table that the codes stand for, for measures and tests."""
+    @property
+    def weight_bits(self) -> int:  # type: ignore[override]
+        """Bits of one stored weight."""
+        return self.coding.bits
+
+    @override
+    def numbers(self, leaf: str) -> Tensor:
+        return self.dense() != 0 if leaf == "weight" else super().numbers(leaf)
+
+    @override
+    def dense(self) -> Tensor:
         return decoded(self, self.coding, torch.arange(self.num_embeddings, device=self.weight.device))
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Sizes and the coding."""
         sizes = {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
         return {**sizes, **self.coding.arguments()}
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"{self.num_embeddings}, {self.embedding_dim}, {self.coding.form} of {self.coding.bits} bits"

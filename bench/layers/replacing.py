@@ -10,7 +10,7 @@ from bench.base.errors import ModelError
 def replace_everywhere(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     """Put `new` into each place of `model` that holds `old`, in place, so that what was shared stays shared.
 
-    Raises `ModelError` where no place below `model` holds it.
+    Raises `ModelError` if no place below `model` holds it.
     """
     places = [(parent, leaf) for parent in model.modules() for leaf, child in parent._modules.items() if child is old]
     if not places:

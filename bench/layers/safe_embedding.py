@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.layer import LAYER_KINDS, StoredModule
@@ -93,14 +94,14 @@ class SafeEmbedding(StoredModule):
         return self.attention_output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _hidden(self, ids: Tensor) -> Tensor | None:
-        """True where a word may be seen, [batch, 1, length, length]; padding sees itself, so that no row is empty."""
+        """True if a word may be seen, [batch, 1, length, length]; padding sees itself, so that no row is empty."""
         if self.causal or self.padding_idx is None:
             return None
         places = torch.arange(ids.shape[-1], device=ids.device)
         return (ids != self.padding_idx)[:, None, None, :] | (places[:, None] == places)
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Everything that the constructor takes."""
         return {
             "num_embeddings": self.num_embeddings,
             "embedding_dim": self.embedding_dim,
@@ -114,8 +115,8 @@ class SafeEmbedding(StoredModule):
         """batch * length * (5 r^2 + r d) for the linear maps and 2 * batch * length^2 * r for attention."""
         return batch * length * (5 * self.rank**2 + self.rank * self.embedding_dim + 2 * length * self.rank)
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the module."""
         return f"{self.num_embeddings}, {self.embedding_dim}, rank={self.rank}, causal={self.causal}"
 
 

@@ -1,4 +1,4 @@
-"""A linear layer with two weights in each four, stored packed and run on sparse tensor cores where there are any."""
+"""A linear layer with two weights in each four, stored packed and run on sparse tensor cores if there are any."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.int8 import DEQUANTIZED
-from bench.layers.layer import LAYER_KINDS, StoredLayer
+from bench.layers.layer import DEQUANTIZED, LAYER_KINDS, StoredLayer
 
 GROUP, KEPT = 4, 2
 LEAST_CAPABILITY = (8, 0)
@@ -21,7 +21,7 @@ SIDE = 16  # cuSPARSELt multiplies 16-bit matrices whose sides are multiples of 
 class Packed(NamedTuple):
     """A matrix [rows, columns] with at most two weights that are not zero in each four along a row.
 
-    `values` [rows, columns / 2] in the matrix's dtype, `positions` uint8 [ceil(rows * columns / 8)]: 2 bits a value,
+    `values` [rows, columns / 2] in the matrix's dtype, `positions` uint8 [ceil(rows * columns / 8)]: 2 bits per value,
     its place in its group, the first value in the lowest bits.
     """
 
@@ -30,9 +30,9 @@ class Packed(NamedTuple):
 
 
 def pack(weight: Tensor, *, where: str = "matrix") -> Packed:
-    """Two values of each four in the order of their places, zeros where fewer are not zero.
+    """Two values of each four in the order of their places, zeros if fewer are not zero.
 
-    `unpack` gives every bit back, but for a -0.0 that is left out and becomes +0.0. Raises `MethodError` where a row
+    `unpack` gives every bit back, but for a -0.0 that is left out and becomes +0.0. Raises `MethodError` if a row
     is no multiple of four wide or a group has more than two weights that are not zero.
     """
     height, width = weight.shape
@@ -46,7 +46,7 @@ def pack(weight: Tensor, *, where: str = "matrix") -> Packed:
             "not zero. Prune to 2:4 first."
         )
     places = torch.argsort((groups == 0).to(torch.uint8), dim=-1, stable=True)[..., :KEPT].sort(dim=-1).values
-    codes = (places[..., 0] | places[..., 1] << 2).to(torch.uint8).flatten()  # 4 bits a group
+    codes = (places[..., 0] | places[..., 1] << 2).to(torch.uint8).flatten()  # 4 bits per group
     codes = functional.pad(codes, (0, len(codes) % 2))
     return Packed(groups.gather(-1, places).reshape(height, width // 2), codes[0::2] | codes[1::2] << 4)
 
@@ -66,7 +66,7 @@ def crowded(weight: Tensor) -> int:
 
 
 def lacking(device: torch.device | str) -> str | None:
-    """What 2:4 kernels need and `device` has not; None where it has all."""
+    """What 2:4 kernels need and `device` has not; None if it has all."""
     target = torch.device(device)
     if target.type != "cuda":
         return f"a CUDA device of compute capability 8.0 or later (this is '{target.type}')"
@@ -83,8 +83,8 @@ def lacking(device: torch.device | str) -> str | None:
 class SemiStructuredLinear(StoredLayer):
     """y = W x + bias with at most two of each four weights of a row not zero (Mishra et al. 2021, arXiv:2104.08378).
 
-    The weights are float16, as the kernels take them: 2 bytes a kept weight and 2 bits for its place, 9/16 of the dense
-    float16 matrix and 9/32 of the float32 one. On CUDA with sparse tensor cores the product is torch's
+    The weights are float16, as the kernels take them: 2 bytes per kept weight and 2 bits for its place, 9/16 of the
+    dense float16 matrix and 9/32 of the float32 one. On CUDA with sparse tensor cores the product is torch's
     `to_sparse_semi_structured`, whose compressed matrix is a second copy, never stored. Elsewhere the weights are
     unpacked for each call and multiplied dense in the dtype of the input, zeros and all: `kernel` then says
     `dequantized`, and only storage is saved.
@@ -121,7 +121,7 @@ class SemiStructuredLinear(StoredLayer):
     def from_dense(cls, weight: Tensor, bias: Tensor | None, *, where: str = "matrix") -> SemiStructuredLinear:
         """The layer of `weight` [out, in], rounded to float16, and `bias` [out] or None.
 
-        Raises `MethodError` where a weight is too large for float16, and as `pack` does.
+        Raises `MethodError` if a weight is too large for float16, and as `pack` does.
         """
         halves = weight.detach().to(torch.float16)
         if not bool(halves.isfinite().all()):
@@ -133,8 +133,8 @@ class SemiStructuredLinear(StoredLayer):
         layer.bias = None if bias is None else bias.detach().float().clone()
         return layer
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features], in the dtype of `inputs`."""
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
             raise MethodError("a 2:4 layer passes no gradient on: train first, sparsify as the last stage")
         values = inputs.detach()
@@ -151,25 +151,25 @@ class SemiStructuredLinear(StoredLayer):
         """What runs where the layer is now: sparse tensor cores, or `dequantized` (dense float arithmetic)."""
         return DEQUANTIZED if self._runs_dense() else "cusparselt 2:4"
 
+    @override
     def dense(self) -> Tensor:
-        """The float16 weight [out_features, in_features] that the layer stands for."""
         return unpack(Packed(self.values.detach(), self.positions))
 
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
-        """rows * in * out / 2 on sparse tensor cores, rows * in * out where the layer runs dense."""
+        """rows * in * out / 2 on sparse tensor cores, rows * in * out if the layer runs dense."""
         whole = rows * self.in_features * self.out_features
         return whole if self._runs_dense() else whole // 2
 
     def multiplied(self) -> tuple[Tensor, ...]:
-        """The kept weights on sparse tensor cores, the whole matrix where the layer runs dense."""
+        """The kept weights on sparse tensor cores, the whole matrix if the layer runs dense."""
         return (self.dense() if self._runs_dense() else self.values,)
 
+    @override
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the layer."""
         return f"in_features={self.in_features}, out_features={self.out_features}, kernel={self.kernel}"
 
     def _runs_dense(self) -> bool:

@@ -7,14 +7,14 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 
 
-class Layout(NamedTuple):
+class ModuleNames(NamedTuple):
     """`modules`: every module by its first name; `shared`: each further name to the first, top-most ones only."""
 
     modules: dict[str, nn.Module]
     shared: dict[str, str]
 
 
-class Slot(NamedTuple):
+class TensorSlot(NamedTuple):
     """One place that holds a tensor: the module, and the attribute in it."""
 
     owner: nn.Module
@@ -26,9 +26,9 @@ class Slot(NamedTuple):
         return cast(Tensor, getattr(self.owner, self.leaf))
 
 
-def layout(model: nn.Module) -> Layout:
+def module_names(model: nn.Module) -> ModuleNames:
     """Every module of `model` under the first name it has; modules without any tensor are never called shared."""
-    found = Layout({}, {})
+    found = ModuleNames({}, {})
     first: dict[int, str] = {}
 
     def visit(name: str, module: nn.Module) -> None:
@@ -45,18 +45,18 @@ def layout(model: nn.Module) -> Layout:
     return found
 
 
-def slots(model: nn.Module) -> dict[str, Slot]:
+def slots(model: nn.Module) -> dict[str, TensorSlot]:
     """Every parameter and every buffer that is saved, by the first name of its module.
 
     A shared module's slots appear once; a tensor tied across modules appears under each.
     """
-    found: dict[str, Slot] = {}
-    for name, module in layout(model).modules.items():
+    found: dict[str, TensorSlot] = {}
+    for name, module in module_names(model).modules.items():
         passing = module._non_persistent_buffers_set
         buffers = {leaf: value for leaf, value in module._buffers.items() if leaf not in passing}
         for leaf, value in {**module._parameters, **buffers}.items():
             if value is not None:
-                found[f"{name}.{leaf}" if name else leaf] = Slot(module, leaf)
+                found[f"{name}.{leaf}" if name else leaf] = TensorSlot(module, leaf)
     return found
 
 

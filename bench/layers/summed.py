@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
-from bench.layers.layer import LAYER_KINDS, StoredLayer, StoredModule
+from bench.layers.layer import LAYER_KINDS, StoredEmbedding, StoredLayer
 
 
 @LAYER_KINDS.register("summed-linear")
@@ -24,8 +25,6 @@ class SummedLinear(StoredLayer):
     """
 
     kind: ClassVar[str] = "summed-linear"
-    weight_bits: ClassVar[int] = 32
-    activation_bits: ClassVar[int] = 32
     bias: nn.Parameter | None
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
@@ -44,12 +43,16 @@ class SummedLinear(StoredLayer):
         made.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         return made
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
-        """[..., in_features] to [..., out_features]."""
-        return functional.linear(inputs, self.first + self.second, self.bias)
+        return functional.linear(inputs, self.dense(), self.bias)
 
+    @override
+    def dense(self) -> Tensor:
+        return self.first + self.second
+
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Widths and whether there is a bias."""
         return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
 
     def macs(self, rows: int) -> int:
@@ -58,7 +61,7 @@ class SummedLinear(StoredLayer):
 
 
 @LAYER_KINDS.register("summed-embedding")
-class SummedEmbedding(StoredModule):
+class SummedEmbedding(StoredEmbedding):
     """e = A[id] + B[id].
 
     Args:
@@ -86,12 +89,16 @@ class SummedEmbedding(StoredModule):
         made.first, made.second = first, second
         return made
 
+    @override
     def forward(self, ids: Tensor) -> Tensor:
-        """Ids [...] to [..., embedding_dim]."""
         return self._looked_up(ids, self.first) + self._looked_up(ids, self.second)
 
+    @override
+    def dense(self) -> Tensor:
+        return self.first + self.second
+
+    @override
     def arguments(self) -> dict[str, Any]:
-        """Sizes and the padding id."""
         return {
             "num_embeddings": self.num_embeddings,
             "embedding_dim": self.embedding_dim,

@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from bench.base.errors import unknown
-from bench.columns import COLUMNS
-from bench.library.choices import CHOICES
-from bench.measures.base.measure import MEASURES
-from bench.methods.base.choice import Choice, registry_of
-from bench.methods.base.method import METHODS
-from bench.models.builtin import BUILTINS
-from bench.plan.recipes import load_recipe, saves_of
-from bench.spec.recipe import read_recipe, recipe_names, recipe_path
-from bench.spec.suite import load_suite, suite_names
+from bench.base.errors import BenchError, PluginError, SuiteError, unknown
+from bench.base.registry import broken_plugins
+
+# All else is imported where it is read, so that a listing costs no more than what it lists.
 
 Row = dict[str, str]
+Table = dict[str, Any]
 
 
 def _first_sentence(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0].rstrip(".")
 
 
+def _suite_tables() -> Iterator[tuple[str, Table, list[Table]]]:
+    """Name, table and task tables of every suite, not validated; a malformed one of another package is skipped."""
+    from bench.base.schema import read_toml
+    from bench.spec.suite import SUITES, suite_names
+
+    for name in suite_names():
+        try:
+            path = SUITES.path(name)
+            table = read_toml(path)
+            tasks = table.get("tasks", [])
+            if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+                raise SuiteError(f"{SUITES.shown(path)}: tasks: expected [[tasks]] tables")
+        except BenchError as error:
+            if not SUITES.skip(name, error):
+                raise
+        else:
+            yield name, table, tasks
+
+
 def _suites() -> list[Row]:
-    suites = [load_suite(name) for name in suite_names()]
-    return [{"name": suite.name, "tasks": str(len(suite.tasks)), "title": suite.title} for suite in suites]
+    return [
+        {"name": name, "tasks": str(len(tasks)), "title": str(table.get("title", ""))}
+        for name, table, tasks in _suite_tables()
+    ]
 
 
 def _tasks() -> list[Row]:
-    suites = [load_suite(name) for name in suite_names()]
     return [
-        {"name": task.name, "suite": suite.name, "kind": task.kind, "metrics": ", ".join(task.metrics)}
-        for suite in suites
-        for task in suite.tasks
+        {
+            "name": str(task.get("name", "")),
+            "suite": suite,
+            "kind": str(task.get("kind", "")),
+            "metrics": ", ".join(map(str, task.get("metrics", ()))),
+        }
+        for suite, _, tasks in _suite_tables()
+        for task in tasks
     ]
 
 
 def _models() -> list[Row]:
+    from bench.models.builtin import BUILTINS
+
     built_in = [{"name": name, "says": spec.title} for name, spec in BUILTINS.items()]
     return [
         *built_in,
@@ -49,33 +70,47 @@ def _models() -> list[Row]:
 
 
 def _recipes() -> list[Row]:
-    files = [(name, read_recipe(name)) for name in recipe_names()]
-    return [
-        {
-            "name": name,
-            "family": file.family,
-            "rows": ", ".join(file.rows) or "-",
-            "saves": ", ".join(saves_of(file)) or "-",
-            "status": file.status,
-            "cite": file.cite,
-        }
-        for name, file in files
-    ]
+    return [{key: row[key] for key in ("name", "family", "rows", "saves", "status", "cite")} for row in _all_recipes()]
 
 
-def _recipes_in_full() -> list[Row]:
-    files = [read_recipe(name) for name in recipe_names()]
-    return [
-        {**row, "title": file.title, "says": file.says, "missing": file.missing}
-        for row, file in zip(_recipes(), files, strict=True)
-    ]
+def _all_recipes() -> list[Row]:
+    """Every recipe with all there is to say; one of another package that is not valid is skipped."""
+    from bench.plan.recipes import saves_of
+    from bench.spec.recipe import RECIPES, read_recipe, recipe_names
+
+    rows = []
+    for name in recipe_names():
+        try:
+            file = read_recipe(name)
+            saves = ", ".join(saves_of(file)) or "-"
+        except BenchError as error:
+            if not RECIPES.skip(name, error):
+                raise
+            continue
+        says = {"title": file.title, "says": file.says, "missing": file.missing}
+        rows.append(
+            {
+                "name": name,
+                "family": file.family,
+                "rows": ", ".join(file.rows) or "-",
+                "saves": saves,
+                "status": file.status,
+                "cite": file.cite,
+                **says,
+            }
+        )
+    return rows
 
 
 def _methods() -> list[Row]:
+    from bench.methods.base.method import METHODS
+
     return [{"name": name, "says": _first_sentence(method.__doc__)} for name, method in METHODS.items()]
 
 
 def _choices() -> list[Row]:
+    from bench.library.choices import CHOICES
+
     return [
         {"name": name, "choice": registry.kind, "of": method, "arguments": ", ".join(_own_arguments(plugin)) or "-"}
         | {"says": _first_sentence(_words(plugin))}
@@ -90,10 +125,14 @@ def _words(plugin: object) -> str:
 
 
 def _measures() -> list[Row]:
+    from bench.measures.base.measure import MEASURES
+
     return [{"name": name, "says": plugin.says} for name, plugin in MEASURES.items()]
 
 
 def _columns() -> list[Row]:
+    from bench.columns import COLUMNS
+
     return [
         {"name": column.name, "unit": column.unit, "better": column.better or "neither", "says": column.says}
         for column in COLUMNS.values()
@@ -101,9 +140,12 @@ def _columns() -> list[Row]:
 
 
 def _columns_in_full() -> list[Row]:
+    from bench.columns import COLUMNS
+    from bench.measures.base.measure import MEASURES
+
     measures = {name: measure for measure, plugin in MEASURES.items() for name in plugin.columns}
     return [
-        {**row, "measure": measures[row["name"]], "source": column.source, "oracle": column.oracle}
+        {**row, "measure": measures.get(row["name"], "-"), "source": column.source, "oracle": column.oracle}
         for row, column in zip(_columns(), COLUMNS.values(), strict=True)
     ]
 
@@ -120,7 +162,7 @@ CATALOG: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full, "recipes": _recipes_in_full}
+_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full, "recipes": _all_recipes}
 
 
 def listing(kind: str, *, full: bool = False) -> list[Row]:
@@ -136,49 +178,100 @@ def listing(kind: str, *, full: bool = False) -> list[Row]:
 def describe(name: str) -> dict[str, Any]:
     """One thing in full, looked for among suites, recipes, tasks, methods, their choices, measures, models and columns.
 
-    Raises `UnknownNameError` that suggests the nearest of all their names.
+    Raises:
+        UnknownNameError: there is no such thing; the message suggests the nearest of all their names.
+        PluginError: the plug-in of that name is broken, or two packages have the name.
     """
-    found: dict[str, Any] = {}
-    if name in suite_names():
-        found["suite"] = load_suite(name).model_dump(exclude_defaults=False)
-    if name in recipe_names():
-        found["recipe"] = _recipe_in_full(recipe_path(name))
-    for suite in (load_suite(each) for each in suite_names()):
-        found |= {f"task of {suite.name}": task.model_dump() for task in suite.tasks if task.name == name}
-    if name in METHODS.names():
-        arguments = _described(METHODS.get(name).model_fields)
-        found["method"] = {"says": METHODS.get(name).__doc__, "arguments": arguments, **_arguments_of_choices(name)}
-    for registry, method in CHOICES:
-        if name in registry.names():
-            plugin = registry.get(name)
-            found[f"{registry.kind} of {method}"] = {"says": _words(plugin), "arguments": _own_arguments(plugin)}
-    if name in MEASURES.names():
-        measure = MEASURES.get(name)
-        columns = {each: COLUMNS[each].says for each in measure.columns}
-        found["measure"] = {"says": measure.says, "budget_s": measure.budget_s, "columns": columns}
-    if name in COLUMNS:
-        found["column"] = COLUMNS[name]._asdict()
-    if name in BUILTINS:
-        found["model"] = {"says": BUILTINS[name].title, **BUILTINS[name].settings}
+    found = {title: each for part in _PARTS for title, each in part(name).items()}
     if not found:
-        raise unknown("suite, recipe, task, method, choice, measure, model or column", name, _every_name())
+        raise _not_found(name)
     return found
 
 
-def _recipe_in_full(path: Path) -> dict[str, Any]:
+def _suite_parts(name: str) -> dict[str, Any]:
+    from bench.spec.suite import SUITES, load_suite, suite_names
+
+    found = {"suite": load_suite(name).model_dump(exclude_defaults=False)} if name in suite_names() else {}
+    for suite, _, tasks in _suite_tables():
+        if any(task.get("name") == name for task in tasks):
+            try:
+                found[f"task of {suite}"] = load_suite(suite).task(name).model_dump()
+            except BenchError as error:
+                if not SUITES.skip(suite, error):
+                    raise
+    return found
+
+
+def _recipe_parts(name: str) -> dict[str, Any]:
     """A recipe file's keys, what it is meant to save, and its stages with every argument at its value."""
-    file, stages = read_recipe(path.stem), load_recipe(path.stem).stages
-    return {
-        "file": f"recipes/{path.parent.name}/{path.name}",
+    from bench.plan.recipes import load_recipe, saves_of
+    from bench.spec.recipe import RECIPES, read_recipe, recipe_names
+
+    if name not in recipe_names():
+        return {}
+    file, stages = read_recipe(name), load_recipe(name).stages
+    whole = {
+        "file": RECIPES.shown(RECIPES.path(name)),
         **file.model_dump(exclude={"stages", "published"}),
         "saves": saves_of(file),
         "published": [figure.model_dump() for figure in file.published],
         "stages": [{"method": stage.method, **stage.arguments} for stage in stages],
     }
+    return {"recipe": whole}
+
+
+def _method_parts(name: str) -> dict[str, Any]:
+    from bench.library.choices import CHOICES
+    from bench.methods.base.method import METHODS
+
+    found: dict[str, Any] = {}
+    if name in METHODS.names():
+        method = METHODS.get(name)
+        arguments = _described(method.model_fields)
+        found["method"] = {"says": method.__doc__, "arguments": arguments, **_arguments_of_choices(name)}
+    for registry, owner in CHOICES:
+        if name in registry.names():
+            plugin = registry.get(name)
+            found[f"{registry.kind} of {owner}"] = {"says": _words(plugin), "arguments": _own_arguments(plugin)}
+    return found
+
+
+def _measure_parts(name: str) -> dict[str, Any]:
+    from bench.columns import COLUMNS
+    from bench.measures.base.measure import MEASURES
+
+    found: dict[str, Any] = {}
+    if name in MEASURES.names():
+        measure = MEASURES.get(name)
+        columns = {each: COLUMNS[each].says if each in COLUMNS else _UNDECLARED for each in measure.columns}
+        found["measure"] = {"says": measure.says, "budget_s": measure.budget_s, "columns": columns}
+    if name in COLUMNS:
+        found["column"] = {key: value for key, value in vars(COLUMNS[name]).items() if value}
+    return found
+
+
+def _model_parts(name: str) -> dict[str, Any]:
+    from bench.models.builtin import BUILTINS
+
+    return {"model": {"says": BUILTINS[name].title, **BUILTINS[name].settings}} if name in BUILTINS else {}
+
+
+_PARTS = (_suite_parts, _recipe_parts, _method_parts, _measure_parts, _model_parts)
+_UNDECLARED = "not declared: the package that has the measure must register it as a column"
+
+
+def _not_found(name: str) -> BenchError:
+    known = {row["name"] for rows in CATALOG.values() for row in rows()}
+    for broken in broken_plugins():
+        if broken.name == name:
+            return PluginError(str(broken))
+    return unknown("suite, recipe, task, method, choice, measure, model or column", name, known)
 
 
 def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:
     """The arguments of a method's choices, below the choice that has them."""
+    from bench.library.choices import CHOICES
+
     found = {
         f"arguments of {registry.kind} '{name}'": _own_arguments(plugin)
         for registry, owner in CHOICES
@@ -190,6 +283,8 @@ def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:
 
 def _own_arguments(plugin: object) -> dict[str, str]:
     """The arguments of one plug-in, which are few or none."""
+    from bench.methods.base.choice import Choice
+
     return _described(plugin.model_fields) if isinstance(plugin, type) and issubclass(plugin, Choice) else {}
 
 
@@ -199,6 +294,8 @@ def _described(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _argument(field: Any) -> str:
+    from bench.methods.base.choice import Choice, registry_of
+
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     default = default.table(stated=True) if isinstance(default, Choice) else default
     registry = registry_of(field)
@@ -215,9 +312,3 @@ def _type(annotation: Any) -> str:
         return "None"
     plain = isinstance(annotation, type) and not get_args(annotation)
     return str(annotation.__name__ if plain else annotation).replace("typing.", "")
-
-
-def _every_name() -> list[str]:
-    tasks = [row["name"] for row in _tasks()]
-    chosen = [name for registry, _ in CHOICES for name in registry.names()]
-    return [*suite_names(), *recipe_names(), *tasks, *METHODS.names(), *chosen, *MEASURES.names(), *BUILTINS, *COLUMNS]

@@ -12,8 +12,7 @@ from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.stack import StoredStack, positions
-from bench.models.block import Block
-from bench.models.roles import ALL_ROLES, PARTS, ROLES, Part, Role
+from bench.models.roles import ALL_ROLES, PARTS, ROLES, LayerBlock, Part, Role
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 
@@ -65,7 +64,7 @@ class Adapter(ABC):
     def set_layers(self, model: nn.Module, layers: Sequence[nn.Module], stack: str | None = None) -> None:
         """Let a stack run exactly `layers`, in place; the same module may appear several times, which shares it.
 
-        The depth in `model.config` follows. Raises `MethodError` where `layers` is empty.
+        The depth in `model.config` follows. Raises `MethodError` if `layers` is empty.
         """
         name = self._stack(model, stack)
         if not layers:
@@ -84,7 +83,7 @@ class Adapter(ABC):
         return sum(len(self.layers(model, name)) for name in names)
 
     def roles_of(self, model: nn.Module) -> tuple[Role, ...]:
-        """The roles that this model has, in the order of `ALL_ROLES`; "softmax" where it has an output projection."""
+        """The roles that this model has, in the order of `ALL_ROLES`; "softmax" if it has an output projection."""
         present = {*self._role_names(model), *(["softmax"] if self.output_projection(model) is not None else [])}
         return tuple(role for role in ALL_ROLES if role in present)
 
@@ -115,7 +114,7 @@ class Adapter(ABC):
             found |= {name: module for name, module in model.named_modules() if module is projection}
         return _each_once(found)
 
-    def blocks(self, model: nn.Module) -> list[Block]:
+    def blocks(self, model: nn.Module) -> list[LayerBlock]:
         """The blocks of every stored layer in stored order; matrices that are absent or empty have no name there."""
         places = self._role_names(model)
         found = []
@@ -124,7 +123,7 @@ class Adapter(ABC):
             for index, layer in enumerate(self._stored(model, stack)):
                 for prefix, inner in self._inner(layer):
                     names = {role: name for role, name in places.items() if _has_weights(inner, name)}
-                    found.append(Block(stack, index, f"{path}.{index}.{prefix}".rstrip("."), inner, names))
+                    found.append(LayerBlock(stack, index, f"{path}.{index}.{prefix}".rstrip("."), inner, names))
         return found
 
     def parts(self, layer: nn.Module) -> dict[Part, list[str]]:
@@ -162,7 +161,7 @@ class Adapter(ABC):
         return int(model.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
 
     def head_width(self, model: nn.Module, stack: str | None = None) -> int:
-        """The width of one attention head of a stack; it stays where heads are removed."""
+        """The width of one attention head of a stack; it stays if heads are removed."""
         return self.hidden_size(model) // self.heads(model)
 
     def _stack(self, model: nn.Module, stack: str | None) -> str:
@@ -198,12 +197,7 @@ class Adapter(ABC):
 ADAPTERS: Registry[type[Adapter]] = Registry(
     "architecture",
     modules=(
-        "bench.models.bert",
-        "bench.models.roberta",
-        "bench.models.distilbert",
-        "bench.models.albert",
-        "bench.models.electra",
-        "bench.models.marian",
+        "bench.models.architectures",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",
     ),

@@ -31,7 +31,7 @@ class Builtin:
 class TextBuiltin(Builtin):
     """An architecture that writes text or reads it cased: its tokenizer is that of `bench.models.pieces`.
 
-    Where its settings give no `max_position_embeddings`, texts are cut at `TOKENS` tokens.
+    If its settings give no `max_position_embeddings`, texts are cut at `TOKENS` tokens.
     """
 
 

@@ -1,21 +1,20 @@
-"""Models from safetensors checkpoints: a local directory, a snapshot of the hub, or an artifact of bench."""
+"""Models from safetensors checkpoints: a local directory or a snapshot of the hub."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.artifacts.artifact import content_hash, is_artifact
 from bench.base.errors import ModelError
 from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerprint, weight_files
 from bench.models.label_names import FRESH, told_order
 from bench.models.limits import Limits, Segments, choose_segments, limits_of, require_words, with_segments
-from bench.models.source import Kind, ModelSource, label_settings, spread
-from bench.models.stored import Held, bytes_by_dtype, require_floats, stored_tensors, widened_bytes
+from bench.models.source import ModelSource, label_settings, spread
+from bench.models.stored import FileTensor, Held, bytes_by_dtype, require_floats, stored_tensors, widened_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +25,7 @@ _NAMESAKES = ("ForTokenClassification", "ForMultipleChoice")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "model*.safetensors")
 
 
-class _Use(NamedTuple):
+class HeadUse(NamedTuple):
     """What became of a stored head; see `Held`."""
 
     order: tuple[int, ...] = ()
@@ -41,8 +40,6 @@ class CheckpointSource(ModelSource):
 
     def fingerprint(self) -> str:
         """SHA-256 over every file that can change an output; see `bench.models.fingerprint`."""
-        if self.kind == "artifact":
-            return content_hash(self.directory)
         return fingerprint(self.directory, where=self.name)
 
     def limits(self) -> Limits:
@@ -60,19 +57,15 @@ class CheckpointSource(ModelSource):
         return with_segments(tokenizer, self.segments(tokenizer))
 
     def segments(self, tokenizer: Any) -> Segments:
-        """How segment ids come to the model with its stored `tokenizer`; an artifact's was chosen when it was made."""
-        if self.kind == "artifact":
-            return "given" if "token_type_ids" in tokenizer.model_input_names else "none"
+        """How segment ids come to the model with its stored `tokenizer`."""
         return choose_segments(tokenizer, self.limits())
 
     def stored_tokenizer(self) -> Any:
         """The tokenizer as its files say."""
         from transformers import AutoTokenizer
 
-        from bench.models.tokenizer import read_tokenizer, require_fast
+        from bench.models.tokenizer import require_fast
 
-        if self.kind == "artifact":
-            return read_tokenizer(self.directory)
         try:
             with _quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
@@ -94,7 +87,7 @@ class CheckpointSource(ModelSource):
         depth: int | None = None,
         pretrained: bool = True,
     ) -> nn.Module:
-        """The checkpoint's encoder with its head where that fits, else a new one; see `ModelSource.build`.
+        """The checkpoint's encoder with its head if that fits, else a new one; see `ModelSource.build`.
 
         For translation an encoder becomes both halves of a translator (Rothe et al. 2020): all weights of both are the
         checkpoint's, those of the decoder's cross-attention are fresh.
@@ -105,10 +98,15 @@ class CheckpointSource(ModelSource):
         """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
         tensors = stored_tensors(self.directory, where=self.name)
         model, use = self._built(head, labels, self.tokenizer(lambda: ()), seed=0)
-        widened = 0 if self.kind == "artifact" else widened_bytes(model, tensors)
         return Held(
-            bytes_by_dtype=bytes_by_dtype(tensors), widened_bytes=widened, order=use.order, set_aside=use.set_aside
+            bytes_by_dtype=bytes_by_dtype(tensors),
+            widened_bytes=self._widened_bytes(model, tensors),
+            order=use.order,
+            set_aside=use.set_aside,
         )
+
+    def _widened_bytes(self, model: nn.Module, tensors: Mapping[str, FileTensor]) -> int:
+        return widened_bytes(model, tensors)
 
     def _built(
         self,
@@ -119,13 +117,12 @@ class CheckpointSource(ModelSource):
         seed: int,
         depth: int | None = None,
         pretrained: bool = True,
-    ) -> tuple[nn.Module, _Use]:
+    ) -> tuple[nn.Module, HeadUse]:
         """The model, and what became of a head that was stored."""
         import torch
         from transformers import AutoConfig
 
         from bench.models.adapter import adapter_for
-        from bench.models.encoder_decoder import seq2seq_config
         from bench.models.heads import from_config
         from bench.models.recurrent.auto import register
 
@@ -134,18 +131,13 @@ class CheckpointSource(ModelSource):
         config.update({**label_settings(head, labels), "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
             raise ModelError(f"{self.name}: tokenizer has {len(tokenizer)} tokens, embedding {config.vocab_size} rows")
-        joined, use = head == "translation" and not config.is_encoder_decoder, _Use()
+        use = HeadUse()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            if self.kind == "artifact" and pretrained:
-                model, use = self._artifact(head, config, labels)
-            elif joined:
-                both = seq2seq_config(config, tokenizer, where=self.name)
-                model = self._joined(both) if pretrained else from_config(both, head)
-            elif not pretrained:
-                model = from_config(config, head)
+            if pretrained:
+                model, use = self.trained(head, config, labels, tokenizer)
             else:
-                model, use = self._pretrained(head, config, labels)
+                model = from_config(self._for_head(head, config, tokenizer), head)
         adapter = adapter_for(model)
         if depth is not None:
             for stack in adapter.stacks(model):
@@ -153,32 +145,37 @@ class CheckpointSource(ModelSource):
                 adapter.set_layers(model, [layers[index] for index in spread(depth, len(layers))], stack)
         return model.float().eval(), use
 
-    def _artifact(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, _Use]:
-        from bench.artifacts.artifact import load
-        from bench.models.heads import head_of
+    def trained(
+        self, head: str, config: Any, labels: Sequence[str] | None, tokenizer: Any
+    ) -> tuple[nn.Module, HeadUse]:
+        """The model with the stored weights, and what became of a head that was stored.
 
-        model = load(self.directory).model
-        found: Any = model.config
-        if head_of(model) != head or found.num_labels != config.num_labels:
-            raise ModelError(
-                f"{self.name}: the artifact has a {head_of(model)} head with {found.num_labels} outputs, "
-                f"the task needs {head} with {config.num_labels}"
-            )
-        if self.outputs == FRESH:
-            raise ModelError(f"{self.name}: an artifact keeps its head: leave '--labels fresh' out")
-        return model, self._match(model, labels)
+        Fresh weights are drawn from torch's global generator. `config` is changed to that of the task.
+        """
+        settings = self._for_head(head, config, tokenizer)
+        if settings is not config:
+            return self._joined(settings), HeadUse()
+        return self._pretrained(head, config, labels)
 
-    def _match(self, model: nn.Module, labels: Sequence[str] | None) -> _Use:
+    def _for_head(self, head: str, config: Any, tokenizer: Any) -> Any:
+        """The configuration of a model with `head`: that of both halves of a translator for an encoder."""
+        from bench.models.encoder_decoder import seq2seq_config
+
+        if head != "translation" or config.is_encoder_decoder:
+            return config
+        return seq2seq_config(config, tokenizer, where=self.name)
+
+    def match_outputs(self, model: nn.Module, labels: Sequence[str] | None) -> HeadUse:
         """Put the outputs of a head that was trained into the order of the task's labels, by their names."""
         from bench.models.heads import order_outputs
 
         if labels is None:
-            return _Use()
+            return HeadUse()
         order = told_order(self._settings(), labels, given=self.outputs, where=self.name)
         order_outputs(model, order, where=self.name)
         settings: Any = model.config
         settings.update(label_settings("sequence-classification", labels))
-        return _Use(order=() if order == sorted(order) else tuple(order))
+        return HeadUse(order=() if order == sorted(order) else tuple(order))
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = json.loads((self.directory / "config.json").read_text(encoding="utf-8"))
@@ -195,27 +192,27 @@ class CheckpointSource(ModelSource):
         with _quiet():  # where a half came from is in its own configuration and not in the joint one
             return join(encoder, decoder, config)
 
-    def _pretrained(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, _Use]:
+    def _pretrained(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, HeadUse]:
         from bench.models.heads import auto_class, without_second_bias
         from bench.models.state import body_of
 
         discard = self.outputs == FRESH or self._is_of_another_task()
         discard = discard and head in ("sequence-classification", "question-answering")
         model, trained = self._loaded(auto_class(head, config), config, discard=discard)
-        use = _Use(set_aside=trained and discard)
+        use = HeadUse(set_aside=trained and discard)
         if use.set_aside:
             model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
         elif trained and head == "sequence-classification":
-            use = self._match(model, labels)
+            use = self.match_outputs(model, labels)
         elif self.outputs not in ((), FRESH) and labels and not self._has_head(model):
             raise ModelError(f"{self.name}: it has no trained head, whose outputs --labels could name: leave it out")
         return without_second_bias(model), use
 
     def _has_head(self, model: nn.Module) -> bool:
         """Whether the file has the last layer of the head of `model`, with any number of outputs."""
-        from bench.models.state import layout_of
+        from bench.models.state import head_layout
 
-        return bool(layout_of(model).output & stored_tensors(self.directory, where=self.name).keys())
+        return bool(head_layout(model).output & stored_tensors(self.directory, where=self.name).keys())
 
     def _is_of_another_task(self) -> bool:
         """Whether `config.json` names a head that has the same tensors as that of a sequence and another meaning."""
@@ -262,16 +259,15 @@ class CheckpointSource(ModelSource):
 
 
 def open_directory(path: Path, *, name: str, outputs: Sequence[str] = ()) -> CheckpointSource:
-    """The checkpoint or artifact in `path`; raises `ModelError` where something that it needs is missing or unsafe."""
-    _check(path, name)
-    kind: Kind = "artifact" if is_artifact(path) else "directory"
-    return CheckpointSource(name=name, kind=kind, directory=path, outputs=tuple(outputs))
+    """The checkpoint in `path`; raises `ModelError` if something that it needs is missing or unsafe."""
+    check_directory(path, name)
+    return CheckpointSource(name=name, kind="directory", directory=path, outputs=tuple(outputs))
 
 
 def open_hub(name: str, *, revision: str | None, outputs: Sequence[str] = ()) -> CheckpointSource:
     """A snapshot of hub model `name`, from the cache or downloaded; `revision` becomes the commit.
 
-    Raises `ModelError` where the hub has no such model or revision, or cannot be reached.
+    Raises `ModelError` if the hub has no such model or revision, or cannot be reached.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -285,12 +281,18 @@ def open_hub(name: str, *, revision: str | None, outputs: Sequence[str] = ()) ->
             f"{name}: neither a built-in model nor a directory, and the hub did not give it{wanted} "
             f"({type(error).__name__}). Check the name, go online, or give a local directory."
         ) from error
-    _check(path, name)
+    check_directory(path, name)
     return CheckpointSource(name=name, kind="hub", revision=path.name, directory=path, outputs=tuple(outputs))
 
 
-def _check(path: Path, name: str) -> None:
-    """Raise `ModelError` unless `path` holds a supported architecture, a tokenizer and safetensors weights."""
+def check_directory(path: Path, name: str, *, plain: bool = True) -> None:
+    """Raise `ModelError` unless `path` holds a supported architecture, a tokenizer and safetensors weights.
+
+    Args:
+        path: the directory.
+        name: the model's name, for messages.
+        plain: whether the weights must be floats in the layout of transformers, as all but artifacts have them.
+    """
     from bench.models.adapter import adapter_of_type
 
     adapter_of_type(_model_type(path, name), where=f"{name}: config.json")
@@ -299,7 +301,7 @@ def _check(path: Path, name: str) -> None:
         pickled = [file for file in files if file.endswith(_PICKLES) and file != "training_args.bin"]
         if pickled:
             raise ModelError(
-                f"{name}: weights only as a pickle ({pickled[0]}), which can run code when read. Where you trust it, "
+                f"{name}: weights only as a pickle ({pickled[0]}), which can run code when read. If you trust it, "
                 "convert it once: load it with transformers' from_pretrained and call save_pretrained, which writes "
                 "model.safetensors."
             )
@@ -308,17 +310,17 @@ def _check(path: Path, name: str) -> None:
             f"{name}: holds an adapter (adapter_config.json), which transformers leaves out without a word if peft is "
             "not installed. Merge it into the model with merge_and_unload, and save that."
         )
-    if not is_artifact(path):
+    if plain:
         weight_files(path, where=name)
     if not any(file in TOKENIZERS for file in files):
         raise ModelError(f"{name}: no tokenizer: expected tokenizer.json beside the weights; save it there")
     check_tokenizer_files(path, where=name)
-    if not is_artifact(path):
+    if plain:
         require_floats(path, where=name)
 
 
 def _model_type(path: Path, name: str) -> str:
-    """The architecture that `config.json` names; raises `ModelError` where there is none to read."""
+    """The architecture that `config.json` names; raises `ModelError` if there is none to read."""
     if not (path / "config.json").is_file():
         raise ModelError(f"{name}: no config.json in the directory; expected a model saved by transformers or bench")
     try:

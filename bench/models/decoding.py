@@ -1,4 +1,4 @@
-"""Keeping keys and values between decoding steps, right also where decoder layers are shared or were left out."""
+"""Keeping keys and values between decoding steps, right also if decoder layers are shared or were left out."""
 
 from __future__ import annotations
 

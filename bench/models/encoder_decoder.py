@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.base.errors import ModelError
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role, adapter_of_type
-from bench.models.bert import BertAdapter
+from bench.models.architectures import BertAdapter
 
 # The same in every architecture of transformers that copies BERT's cross-attention.
 _CROSS: dict[Role, str] = {
@@ -73,7 +73,7 @@ def seq2seq_config(encoder: Any, tokenizer: Any, *, where: str) -> Any:
     """The configuration whose two halves are `encoder`'s, the second with a causal mask and fresh cross-attention.
 
     Decoding starts from the classification token and ends with the separator, as texts do for the encoder. Keys and
-    values are kept only where a caller asks for it. Raises `ModelError` for another family.
+    values are kept only if a caller asks for it. Raises `ModelError` for another family.
     """
     from transformers import EncoderDecoderConfig
 
@@ -104,7 +104,7 @@ def join(encoder: nn.Module, decoder: nn.Module, config: Any) -> nn.Module:
 
 
 def without_pooler(model: nn.Module) -> nn.Module:
-    """`model`, and where it is made of two encoders, the first one's pooler is dropped in place."""
+    """`model`, and if it is made of two encoders, the first one's pooler is dropped in place."""
     config: Any = model.config
     half: Any = getattr(model, "encoder", None)
     if config.model_type == "encoder-decoder" and hasattr(half, "pooler"):

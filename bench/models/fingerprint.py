@@ -75,7 +75,7 @@ def weight_files(directory: Path, *, where: str) -> list[Path]:
 
 
 def check_tokenizer_files(directory: Path, *, where: str) -> None:
-    """Raise `ModelError` where `tokenizer_config.json` names a tokenizer file by a path that leaves the directory."""
+    """Raise `ModelError` if `tokenizer_config.json` names a tokenizer file by a path that leaves the directory."""
     path = directory / "tokenizer_config.json"
     names = _object(path, where).get("fast_tokenizer_files", []) if path.is_file() else []
     for name in names if isinstance(names, list) else []:

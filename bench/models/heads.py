@@ -36,13 +36,26 @@ def auto_class(head: str, config: Any) -> Any:
 
 
 def head_of(model: nn.Module) -> str:
-    """The head of `model`, by the name of its class; raises `ModelError` where it has none of `HEADS`."""
+    """The head of `model`, by the name of its class; raises `ModelError` if it has none of `HEADS`."""
     name = type(model).__name__
     for head, (_, endings) in HEADS.items():
         if name.endswith(endings):
             return head
     known = ", ".join(ending for _, endings in HEADS.values() for ending in endings)
     raise ModelError(f"{name}: no known task head. Supported: classes ending in {known}.")
+
+
+def output_name(model: nn.Module) -> str | None:
+    """The module that gives a classification or span head its outputs; None for other heads."""
+    heads = ("sequence-classification", "question-answering")
+    if not type(model).__name__.endswith(tuple(ending for head in heads for ending in HEADS[head][1])):
+        return None
+    outside = [
+        name
+        for name, module in model.named_modules()
+        if not list(module.children()) and not name.startswith(f"{model.base_model_prefix}.") and _holds(module)
+    ]
+    return outside[-1] if outside else None
 
 
 def order_outputs(model: nn.Module, order: Sequence[int], *, where: str) -> None:
@@ -52,8 +65,6 @@ def order_outputs(model: nn.Module, order: Sequence[int], *, where: str) -> None
     """
     import torch
     from torch import nn
-
-    from bench.models.state import output_name
 
     if list(order) == list(range(len(order))):
         return
@@ -85,13 +96,13 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
 
     `attention` names the implementation ("sdpa", "eager", ...); None leaves the choice to transformers.
     """
-    from bench.layers import rounded_attention
+    from bench.layers.rounded import IMPLEMENTATION, register_attention
     from bench.models.encoder_decoder import without_pooler
     from bench.models.recurrent.auto import register
 
     register(config.model_type)
-    if attention == rounded_attention.IMPLEMENTATION:
-        rounded_attention.register()
+    if attention == IMPLEMENTATION:
+        register_attention()
     options = {} if attention is None else {"attn_implementation": attention}
     auto = auto_class(head, config)
     model = cast("nn.Module", auto.from_config(config, trust_remote_code=False, **options))
@@ -99,9 +110,9 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
 
 
 def without_second_bias(model: nn.Module) -> nn.Module:
-    """`model`, and where it is a masked language model, the bias of its output layer has one name only, in place.
+    """`model`, and if it is a masked language model, the bias of its output layer has one name only, in place.
 
-    transformers ties another parameter beside that layer to it. No forward pass reads it, and where a factorized or
+    transformers ties another parameter beside that layer to it. No forward pass reads it, and if a factorized or
     coded form takes the layer's place it would be left behind as a vector that is stored and counted for nothing.
     """
     if type(model).__name__.endswith("ForMaskedLM"):
@@ -110,3 +121,7 @@ def without_second_bias(model: nn.Module) -> nn.Module:
             if output in module.children() and module._parameters.get("bias") is not None:
                 module._parameters["bias"] = None
     return model
+
+
+def _holds(module: nn.Module) -> bool:
+    return any(value is not None for value in (*module._parameters.values(), *module._buffers.values()))

@@ -12,7 +12,7 @@ from bench.base.errors import ModelError
 def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     """Put `module` in the place of the one with the qualified `name`, in place.
 
-    Only this place changes: where the old module is shared, its other places keep it. Raises `ModelError` where
+    Only this place changes: if the old module is shared, its other places keep it. Raises `ModelError` if
     `model` has no module of that name.
     """
     parent_name, _, leaf = name.rpartition(".")
@@ -29,7 +29,7 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
 def add_module(model: nn.Module, name: str, module: nn.Module) -> None:
     """Make `module` one more child, by its qualified `name`, of a module of `model`, in place.
 
-    Raises `ModelError` where there is no such parent, or where it has that child already.
+    Raises `ModelError` if there is no such parent, or if it has that child already.
     """
     parent_name, _, leaf = name.rpartition(".")
     try:

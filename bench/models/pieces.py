@@ -13,7 +13,7 @@ SPECIAL = {"pad": "<pad>", "unk": "<unk>", "bos": "<s>", "eos": "</s>"}
 SPACE = "▁"  # what stands for the space before a word, as in SentencePiece
 LONGEST = 10  # characters of a piece that is not a whole word
 SURPLUS = (4.0, 2.0, 1.0)  # candidates over the vocabulary's size, before each counting
-CHARACTERS = 100  # most frequent characters kept in any case; a quarter of the vocabulary where that is more
+CHARACTERS = 100  # most frequent characters kept in any case; a quarter of the vocabulary if that is more
 
 
 def train_text_tokenizer(texts: Iterable[str], *, size: int, max_length: int) -> Any:

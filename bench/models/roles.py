@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Role = Literal[
     "query",
@@ -28,3 +31,17 @@ GATE_ROLES: tuple[Role, ...] = ALL_ROLES[10:12]
 
 Part = Literal["attention", "cross_attention", "ffn", "gates", "norms"]
 PARTS: tuple[Part, ...] = get_args(Part)
+
+
+class LayerBlock(NamedTuple):
+    """What repeats along a stack: a layer, or one of several inside a stored layer.
+
+    `stack` and `layer` say where it is stored (a number in the stored list), `name` is its qualified name, and `names`
+    are its matrices by role, by their names below `module`.
+    """
+
+    stack: str
+    layer: int
+    name: str
+    module: nn.Module
+    names: dict[Role, str]

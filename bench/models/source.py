@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.base.errors import ModelError, unknown
+from bench.base.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     from bench.models.limits import Limits
     from bench.models.stored import Held
 
-Kind = Literal["builtin", "directory", "hub", "artifact"]
+Origin = Literal["builtin", "directory", "hub", "artifact"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +27,7 @@ class ModelSource(ABC):
     """
 
     name: str
-    kind: Kind
+    kind: Origin
     revision: str | None = None
     outputs: tuple[str, ...] = ()
 
@@ -82,7 +79,7 @@ def spread(depth: int, layers: int) -> list[int]:
     """Which of `layers` a shallower model keeps: round((i + 1) * layers / depth) - 1 for i < depth.
 
     Even steps that end with the last layer, whose output the heads were made for: 2 of 6 are [2, 5].
-    Raises `ModelError` where `depth` is not from 1 to `layers`.
+    Raises `ModelError` if `depth` is not from 1 to `layers`.
     """
     if not 1 <= depth <= layers:
         raise ModelError(f"depth {depth}: the model has {layers} layers; choose 1 to {layers}")
@@ -102,34 +99,3 @@ def label_settings(head: str, labels: Sequence[str] | None) -> dict[str, Any]:
         "label2id": {label: index for index, label in enumerate(labels)},
         "problem_type": "single_label_classification",
     }
-
-
-def open_source(
-    name: str, *, revision: str | None = None, outputs: Sequence[str] = (), trust_remote_code: bool = False
-) -> ModelSource:
-    """The source called `name`: a built-in model, else an existing directory, else an id of the hub.
-
-    A hub model is downloaded here (configuration, tokenizer and safetensors only) where it is not cached.
-
-    Raises:
-        ModelError: nothing of that name; a directory without configuration, tokenizer or safetensors weights; weights
-            that are quantized; an architecture without an adapter; a hub that cannot be reached; `outputs` for a
-            built-in model, which has no head yet; or `trust_remote_code`, which bench refuses.
-    """
-    from bench.models.builtin import BUILTINS, BuiltinSource
-    from bench.models.checkpoint import open_directory, open_hub
-
-    if trust_remote_code:
-        raise ModelError(f"{name}: bench runs no code that comes with a model; use one of the supported architectures")
-    if name in BUILTINS:
-        if outputs:
-            raise ModelError(f"{name}: a built-in model has a new head for each task: leave --labels out")
-        return BuiltinSource(name=name, kind="builtin")
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return open_directory(path, name=name, outputs=outputs)
-    if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or path.exists():
-        raise ModelError(f"{name}: no such directory; expected one with config.json, a tokenizer and *.safetensors")
-    if "/" not in name and difflib.get_close_matches(name, BUILTINS, n=1, cutoff=0.75):
-        raise ModelError(str(unknown("built-in model", name, BUILTINS)))
-    return open_hub(name, revision=revision, outputs=outputs)

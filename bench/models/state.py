@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
-from bench.models.stored import BUFFERS, Tensor, plain_name, tensor_files
+from bench.models.heads import output_name
+from bench.models.stored import BUFFERS, FileTensor, plain_name, tensor_files
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,7 @@ _POOLER = re.compile(r"(encoder\.)?pooler\.(dense\.)?(weight|bias)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class HeadLayout:
     """Which tensors of a model are its head: those outside the base model, and a pooler, which only a head reads.
 
     `base` is the prefix of the base model's tensors, "" for a model that has none (then all is body); `output` are the
@@ -39,38 +40,23 @@ class Layout:
         return ".pooler." in f".{name}" or not name.startswith(self.base)
 
 
-def layout_of(model: nn.Module) -> Layout:
+def head_layout(model: nn.Module) -> HeadLayout:
     """The layout of `model`."""
     prefix = str(getattr(model, "base_model_prefix", ""))
     base = f"{prefix}." if prefix and hasattr(model, prefix) else ""
     inner = getattr(model, prefix) if base else model
     last = output_name(model)
-    return Layout(
+    return HeadLayout(
         base=base,
         body=frozenset({*(name for name, _ in inner.named_children()), "pooler"}),
         output=frozenset(name for name in model.state_dict() if last and name.startswith(f"{last}.")),
     )
 
 
-def output_name(model: nn.Module) -> str | None:
-    """The module that gives a classification or span head its outputs; None for other heads."""
-    from bench.models.heads import HEADS
-
-    heads = ("sequence-classification", "question-answering")
-    if not type(model).__name__.endswith(tuple(ending for head in heads for ending in HEADS[head][1])):
-        return None
-    outside = [
-        name
-        for name, module in model.named_modules()
-        if not list(module.children()) and not name.startswith(f"{model.base_model_prefix}.") and _holds(module)
-    ]
-    return outside[-1] if outside else None
-
-
 def check_state(
     model: nn.Module,
     report: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, FileTensor],
     *,
     where: str,
     crossing: bool = False,
@@ -90,7 +76,7 @@ def check_state(
         ModelError: any other tensor is missing, of another shape, or left over; so is part of a head. It names up to
             three with both shapes.
     """
-    layout, shapes = layout_of(model), {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    layout, shapes = head_layout(model), {name: tuple(value.shape) for name, value in model.state_dict().items()}
     missing = {name for name in report["missing_keys"] if not (crossing and ".crossattention." in name)}
     mismatched = {name: (tuple(file), tuple(own)) for name, file, own in report["mismatched_keys"]}
     resized = {
@@ -128,7 +114,7 @@ def body_of(model: nn.Module, directory: Path, *, where: str) -> dict[str, torch
     """
     from safetensors import safe_open
 
-    layout, found = layout_of(model), {}
+    layout, found = head_layout(model), {}
     for path in tensor_files(directory, where=where):
         with safe_open(path, framework="pt") as stream:
             for name in stream.keys():  # noqa: SIM118
@@ -137,7 +123,7 @@ def body_of(model: nn.Module, directory: Path, *, where: str) -> dict[str, torch
     return found
 
 
-def _torn(model: nn.Module, layout: Layout, fresh: Collection[str], resized: Collection[str]) -> set[str]:
+def _torn(model: nn.Module, layout: HeadLayout, fresh: Collection[str], resized: Collection[str]) -> set[str]:
     """Tensors of a head that are missing though others, which make no sense without them, are there."""
     import torch
 
@@ -155,7 +141,7 @@ def _torn(model: nn.Module, layout: Layout, fresh: Collection[str], resized: Col
     return torn if layout.output or learned <= absent else torn | (learned & lost)
 
 
-def _left_over(model: nn.Module, layout: Layout, keys: Iterable[str]) -> list[str]:
+def _left_over(model: nn.Module, layout: HeadLayout, keys: Iterable[str]) -> list[str]:
     """Tensors of the file that are neither buffers that older versions wrote, nor of the head of another task."""
     found, heads = [], None
     for key in sorted(keys):
@@ -189,11 +175,11 @@ def _known_heads(model: nn.Module) -> set[str]:
     return found
 
 
-def _body_first(names: Iterable[str], layout: Layout) -> list[str]:
+def _body_first(names: Iterable[str], layout: HeadLayout) -> list[str]:
     return sorted(names, key=lambda name: (layout.is_head(name), name))
 
 
-def _shape(name: str, tensors: Mapping[str, Tensor], layout: Layout) -> str:
+def _shape(name: str, tensors: Mapping[str, FileTensor], layout: HeadLayout) -> str:
     """The stored shape of a tensor whose name transformers may have changed; nothing if it cannot be told."""
     prefixes = [layout.base]
     plain = {plain_name(key, prefixes): tensor for key, tensor in tensors.items()}
@@ -208,7 +194,3 @@ def _advice(config: Any) -> str:
             "its heads were pruned, and prune it by a recipe."
         )
     return "Correct config.json, or save the model again with its own architecture."
-
-
-def _holds(module: nn.Module) -> bool:
-    return any(value is not None for value in (*module._parameters.values(), *module._buffers.values()))

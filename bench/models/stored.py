@@ -27,7 +27,7 @@ _INSTEAD = (
 )
 
 
-class Tensor(NamedTuple):
+class FileTensor(NamedTuple):
     """One tensor in a file: safetensors' name of its dtype, and its shape."""
 
     dtype: str
@@ -39,7 +39,7 @@ class Held:
     """What a checkpoint held when it was opened.
 
     `bytes_by_dtype` is tensor data by safetensors' names (`F16`). `widened_bytes` is by how much the float32 model
-    made of it is larger than the same tensors were: 2 bytes an element of a float16 one. `order` is, for each label of
+    made of it is larger than the same tensors were: 2 bytes per element of a float16 one. `order` is, for each label of
     the task, the output of the stored head that stands for it, if any changed places; `set_aside` says that the stored
     head was not used, though it has as many outputs, since it is of another task or a new one was asked for.
     """
@@ -50,17 +50,17 @@ class Held:
     set_aside: bool = False
 
 
-def stored_tensors(directory: Path, *, where: str) -> dict[str, Tensor]:
+def stored_tensors(directory: Path, *, where: str) -> dict[str, FileTensor]:
     """Every tensor of the weights by name; no tensor is read. Raises `ModelError` if a header cannot be read."""
-    found: dict[str, Tensor] = {}
+    found: dict[str, FileTensor] = {}
     for path in tensor_files(directory, where):
         for name, entry in _header(path, where).items():
             if name != "__metadata__":
-                found[name] = Tensor(str(entry["dtype"]), tuple(entry["shape"]))
+                found[name] = FileTensor(str(entry["dtype"]), tuple(entry["shape"]))
     return found
 
 
-def bytes_by_dtype(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+def bytes_by_dtype(tensors: Mapping[str, FileTensor]) -> dict[str, int]:
     """Bytes of floating-point tensors by dtype; the buffers of whole numbers hold no weights."""
     found: Counter[str] = Counter()
     for tensor in tensors.values():
@@ -69,7 +69,7 @@ def bytes_by_dtype(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def widened_bytes(model: nn.Module, tensors: Mapping[str, Tensor]) -> int:
+def widened_bytes(model: nn.Module, tensors: Mapping[str, FileTensor]) -> int:
     """By how many bytes the float32 `model`, each tensor once, exceeds what `tensors` took; narrowed ones add nothing.
 
     A tensor that is not in the file, such as one of a new head, counts as float32.
@@ -102,7 +102,7 @@ def plain_name(name: str, prefixes: list[str]) -> str:
 def require_floats(directory: Path, *, where: str) -> None:
     """Raise `ModelError`, by name, for a quantized checkpoint: read as it is, its integers would be taken for weights.
 
-    Told by `config.json`, where a quantized checkpoint says how it is to be read, and by the dtypes in the file.
+    Told by `config.json`, which says how a quantized checkpoint is to be read, and by the dtypes in the file.
     """
     settings = _object(directory / "config.json", where)
     nested = {key: value for key, value in settings.items() if isinstance(value, dict)}

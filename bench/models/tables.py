@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from torch import nn
 
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding
 from bench.models.adapter import adapter_for
 
 
-class Table(NamedTuple):
+class VocabularyTable(NamedTuple):
     """One stored table: the first name it has, every embedding that holds it, and the softmax that is tied to it."""
 
     name: str
@@ -18,7 +18,7 @@ class Table(NamedTuple):
     tied: nn.Linear | None
 
 
-def vocabulary_tables(model: nn.Module, main: nn.Embedding | FactorizedEmbedding) -> list[Table]:
+def vocabulary_tables(model: nn.Module, main: nn.Embedding | FactorizedEmbedding) -> list[VocabularyTable]:
     """Each dense table of the vocabulary, each stored one once, that of `main`, the encoder's, among them if dense."""
     adapter = adapter_for(model)
     softmax = adapter.output_projection(model)
@@ -33,5 +33,5 @@ def vocabulary_tables(model: nn.Module, main: nn.Embedding | FactorizedEmbedding
     for pointer, places in shared.items():
         tied = softmax if isinstance(softmax, nn.Linear) and softmax.weight.data_ptr() == pointer else None
         once = list({id(module): module for _, module in places}.values())
-        found.append(Table(places[0][0], once, tied))
+        found.append(VocabularyTable(places[0][0], once, tied))
     return found

@@ -26,7 +26,7 @@ def require_fast(tokenizer: Any, *, where: str) -> None:
 def write_tokenizer(tokenizer: Any, directory: Path) -> None:
     """Write `tokenizer` into `directory`; the padding and truncation of its last call are left out.
 
-    Raises `ModelError` where it is not a fast tokenizer.
+    Raises `ModelError` if it is not a fast tokenizer.
     """
     require_fast(tokenizer, where=str(directory))
     inner = copy.deepcopy(tokenizer.backend_tokenizer)
@@ -45,7 +45,7 @@ def write_tokenizer(tokenizer: Any, directory: Path) -> None:
 
 
 def read_tokenizer(directory: Path) -> Any:
-    """The tokenizer that `write_tokenizer` wrote; raises `ModelError` where a file is missing or malformed."""
+    """The tokenizer that `write_tokenizer` wrote; raises `ModelError` if a file is missing or malformed."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 

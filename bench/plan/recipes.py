@@ -11,16 +11,16 @@ from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.base.schema import read_toml, validated
 from bench.methods.base.choice import registry_of
 from bench.methods.base.method import METHODS, Method
-from bench.spec.recipe import Recipe, RecipeFile, Stage, recipe_path
+from bench.spec.recipe import RECIPES, Recipe, RecipeFile, Stage, recipe_path
 from bench.spec.saving import Saving
-from bench.spec.suite import Variants
+from bench.spec.suite import Variants, flat
 
 
 def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: str | None = None) -> Recipe:
     """The recipe called `name`, or at the path `name` ending in `.toml`, with `overrides` applied.
 
     Args:
-        name: a recipe of the package or a path to a TOML file.
+        name: a recipe of bench or of an installed package, or a path to a TOML file.
         overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage, and
             `saliency.start` or `2.saliency.start` to an argument of a choice. A choice that is given anew, by its name
             or as a table, keeps no argument of the one before.
@@ -30,7 +30,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
         UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range.
     """
     path = recipe_path(name, where=where)
-    source = f"recipes/{path.parent.name}/{path.name}"
+    source = RECIPES.shown(path)
     file = validated(RecipeFile, read_toml(path), where=source)
     tables = [dict(table) for table in file.stages]
     values = flat(overrides or {})
@@ -70,17 +70,6 @@ def saves_of(file: RecipeFile) -> tuple[Saving, ...]:
     return tuple(saving for saving in get_args(Saving) if saving in found)
 
 
-def flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Overrides with a dotted key for each entry of a table; the name of a choice stands under the choice's own key."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= {key if inner == "name" else f"{key}.{inner}": part for inner, part in value.items()}
-        else:
-            found[key] = value
-    return found
-
-
 def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -> None:
     """Set one override in the stage tables."""
     where = f"--set {recipe}.{key}"
@@ -118,15 +107,16 @@ def _opened(table: dict[str, Any], argument: str, where: str) -> dict[str, Any]:
 
 def _lacking(argument: str, tables: list[dict[str, Any]], where: str) -> UnknownNameError:
     """The error for an argument that no stage has; says to which choice it belongs, if to any."""
-    owners: dict[str, None] = {}
-    for table in tables:
-        for name, field in _fields(table).items():
-            registry = registry_of(field)
-            if registry is not None and any(argument in plugin.model_fields for _, plugin in registry.items()):
-                owners[f"{name}.{argument}"] = None
+    fields = [item for table in tables for item in _fields(table).items()]
+    choices = [(name, registry) for name, field in fields if (registry := registry_of(field)) is not None]
+    owners = dict.fromkeys(
+        f"{name}.{argument}"
+        for name, registry in choices
+        if any(argument in plugin.model_fields for _, plugin in registry.items())
+    )
     if owners:
         return UnknownNameError(f"{where}: '{argument}' is an argument of a choice: write {' or '.join(owners)}")
-    return unknown("argument", argument, {name for table in tables for name in _fields(table)}, where=where)
+    return unknown("argument", argument, {name for name, _ in fields}, where=where)
 
 
 def _fields(table: dict[str, Any]) -> dict[str, FieldInfo]:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from bench.artifacts.store import EntryKind, Store
 from bench.measures.base.measure import MEASURES, ProbingMeasure
 from bench.plan.cell import Cell
+from bench.tasks.kinds.kind import KINDS
 
 Phase = Literal["reference", "compress", "probe", "measure"]
 
@@ -84,7 +85,7 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
         (order, Probe(measure, name, places))
         for measure, plugin in MEASURES.items()
         if isinstance(plugin, ProbingMeasure) and measure not in cell.suite.setting.measuring.skip
-        for order, name in enumerate(plugin.probes(cell.suite.setting.measuring, cell.task.kind))
+        for order, name in enumerate(plugin.probes(cell.suite.setting.measuring, KINDS.get(cell.task.kind)))
         for places in probed_places(cell, plugin)
     ]
     probes = [probe for _, probe in sorted(wanted, key=lambda item: item[0])]

@@ -66,7 +66,7 @@ def versions() -> dict[str, str]:
 
 
 def source_commit() -> dict[str, Any]:
-    """The program's own git commit and whether its tree was dirty; empty where it does not run from a checkout."""
+    """The program's own git commit and whether its tree was dirty; empty if it does not run from a checkout."""
     root = Path(__file__).parent.parent.parent
     if not (root / ".git").exists():
         return {}

@@ -51,7 +51,7 @@ class StageLog(_Data):
     claimed: Stated | None = None
     real: Real | None = None
     unaudited: str | None = Field(
-        "made before stages were audited", description="why `claimed` and `real` are absent; None where they are not"
+        "made before stages were audited", description="why `claimed` and `real` are absent; None if they are not"
     )
 
 
@@ -103,7 +103,7 @@ class Failure(_Data):
     created: str
     phase: str
     cause: str
-    interrupted: bool = Field(description="True where the process was killed rather than failing by itself")
+    interrupted: bool = Field(description="True if the process was killed rather than failing by itself")
     detail: str = ""
 
 
@@ -115,7 +115,7 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` in one step: after a crash either the whole file is there or nothing.
 
-    Raises `RecordError` where the folder cannot be written or the disk is full.
+    Raises `RecordError` if the folder cannot be written or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.analysis.axis import Axis
-from bench.analysis.marks import plain
 from bench.base.errors import RecordError
+from bench.report.axis import Axis
+from bench.report.footnotes import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def save_picture(path: Path, make: Callable[[], Figure]) -> None:
 
 
 def style(index: int) -> tuple[str, str]:
-    """Colour and mark of the family or curve of a number, from the beginning again where they run out."""
+    """Colour and mark of the family or curve of a number, from the beginning again if they run out."""
     return _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
 
 

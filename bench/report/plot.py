@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.annotate import Name, Segment, annotate
-from bench.analysis.axis import Axis, axis_for
-from bench.analysis.marks import plain
 from bench.analysis.pareto import Front
 from bench.analysis.seeds import bars
-from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError
 from bench.columns import column
 from bench.report import picture
+from bench.report.axis import Axis, axis_for
+from bench.report.footnotes import plain
+from bench.report.labels import Name, Segment, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,14 +30,14 @@ def draw_front(front: Front, path: Path) -> None:
 
     With more than two columns, membership still counts all of them, so no line is drawn. Of more than `NAMED` rows only
     the reference and, if they are no more than that, those on the front are named. The same front gives the same bytes
-    of SVG. Raises `RecordError` for another ending, where no recipe has both values, and where the file cannot
+    of SVG. Raises `RecordError` for another ending, if no recipe has both values, and if the file cannot
     be written.
     """
     picture.save_picture(path, lambda: figure_of(front))
 
 
 def figure_of(front: Front) -> Figure:
-    """The figure of a front; raises `RecordError` where it has no row."""
+    """The figure of a front; raises `RecordError` if it has no row."""
     if not front.rows:
         reasons = "; ".join(dict.fromkeys(f"{row.recipe}: {why}" for row, why in front.left_out))
         raise RecordError(f"nothing to plot over {', '.join(front.columns)}: every recipe is left out: {reasons}")
@@ -124,7 +123,7 @@ def _draw_points(
 
 
 def _named(front: Front) -> list[Name]:
-    """Each row's label: the recipe, with the model where there are several."""
+    """Each row's label: the recipe, with the model if there are several."""
     several = len({row.model for row in front.rows}) > 1
     names = []
     for row in front.rows:
@@ -144,7 +143,7 @@ def _draw_legend(axes: Axes, front: Front, *, with_line: bool) -> None:
     ]
     entries.append((picture.mark("o", picture.PALE, picture.PALE, 7), "filled: on the front"))
     entries.append((picture.mark("o", "white", picture.PALE, 7), "hollow: dominated"))
-    if any(is_score(name) and row.bar(name) for name in front.columns[:2] for row in front.rows):
+    if any(column(name).is_score and row.bar(name) for name in front.columns[:2] for row in front.rows):
         entries.append((picture.bar(), bars(len(front.standings.seeds))))
     if with_line:
         entries.append((Line2D([], [], color=picture.INK, linewidth=1.1), "front"))

@@ -8,21 +8,21 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.analysis.fit import Grid, drawn, paragraph, room
-from bench.analysis.marks import Marks, notes_of, plain
-from bench.analysis.numbers import both, heading, written
 from bench.analysis.seeds import NOT_CALLED
 from bench.analysis.spread import NOT_SIGNIFICANT
-from bench.analysis.table import Absent, BySeed, Cell, Shown, Table
+from bench.analysis.table import Absent, BySeed, Cell, ResultTable, Shown
 from bench.base.errors import unknown
-from bench.columns import COLUMNS, Column
+from bench.columns import COLUMNS, Column, IntervalNames
+from bench.columns.numbers import both, heading, written
+from bench.report.footnotes import Footnotes, notes_of, plain
+from bench.report.text_grid import TextGrid, drawn, paragraph, room
 
 _ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
 _QUALITY = "quality:"  # before a task's name: the quality on that task
 _UNSURE = f"n.s.: not significant, the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
 
 
-def render(table: Table, form: str = "table", *, width: int = 100) -> str:
+def render(table: ResultTable, form: str = "table", *, width: int = 100) -> str:
     """The table in one of FORMATS, ending with a line break.
 
     `table` fits the columns into `width` characters and names those that found no room; `md` is GitHub Markdown with
@@ -34,10 +34,10 @@ def render(table: Table, form: str = "table", *, width: int = 100) -> str:
     return FORMATS[form](table, width)
 
 
-def _text(table: Table, width: int) -> str:
+def _text(table: ResultTable, width: int) -> str:
     names, constant = _shown(table)
-    kept = room(_grid(table, names, Marks()), width)
-    marks = Marks()
+    kept = room(_grid(table, names, Footnotes()), width)
+    marks = Footnotes()
     grid = _grid(table, names[:kept], marks)
     lines = [*paragraph(plain(f"{table.title} {constant}"), width), "", *drawn(grid, width)]
     if kept < len(names):
@@ -48,9 +48,9 @@ def _text(table: Table, width: int) -> str:
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
-def _markdown(table: Table, width: int) -> str:
+def _markdown(table: ResultTable, width: int) -> str:
     del width
-    marks = Marks()
+    marks = Footnotes()
     names, constant = _shown(table)
     grid = _grid(table, names, marks)
     lines = [f"**{_escaped(plain(table.title))}** {_escaped(plain(constant))}".rstrip(), ""]
@@ -61,8 +61,8 @@ def _markdown(table: Table, width: int) -> str:
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
 
 
-def _csv(table: Table, width: int) -> str:
-    """One row a row; the last column names every absent value with its reason."""
+def _csv(table: ResultTable, width: int) -> str:
+    """One line per row; the last column names every absent value with its reason."""
     del width
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -78,7 +78,7 @@ def _csv(table: Table, width: int) -> str:
     return stream.getvalue()
 
 
-def _json(table: Table, width: int) -> str:
+def _json(table: ResultTable, width: int) -> str:
     del width
     rows = [
         {
@@ -98,20 +98,20 @@ def _json(table: Table, width: int) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-FORMATS: dict[str, Callable[[Table, int], str]] = {"table": _text, "md": _markdown, "csv": _csv, "json": _json}
+FORMATS: dict[str, Callable[[ResultTable, int], str]] = {"table": _text, "md": _markdown, "csv": _csv, "json": _json}
 
 
-def _shown(table: Table) -> tuple[list[str], str]:
+def _shown(table: ResultTable) -> tuple[list[str], str]:
     """The columns people see, and what is the same in every row and therefore said once, after the title."""
-    names = [name for name in table.columns if name != "flags" and not _is_end(name, table.columns)]
+    names = [name for name in table.columns if name != "flags" and not _behind(name, table)]
     same = {name: {str(row[name]) for row in table.rows} for name in names if name in _ONCE}
     constant = [name for name, values in same.items() if len(values) == 1]
     said = ", ".join(f"{name} {min(same[name])}" for name in constant)
     return [name for name in names if name not in constant], f"({said})" if said else ""
 
 
-def _grid(table: Table, names: Sequence[str], marks: Marks) -> Grid:
-    return Grid(
+def _grid(table: ResultTable, names: Sequence[str], marks: Footnotes) -> TextGrid:
+    return TextGrid(
         headings=tuple(map(_heading, names)),
         rows=tuple(tuple(_cell(table, row, name, marks) for name in names) for row in table.rows),
         numeric=tuple(
@@ -123,7 +123,7 @@ def _grid(table: Table, names: Sequence[str], marks: Marks) -> Grid:
     )
 
 
-def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
+def _cell(table: ResultTable, row: dict[str, Cell], name: str, marks: Footnotes) -> str:
     value = row[name]
     if isinstance(value, Absent):
         return marks.missing(value)
@@ -137,22 +137,30 @@ def _cell(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
     return written(column, number) + _spread(table, row, name, column) + _tested(table, row, name, marks)
 
 
-def _spread(table: Table, row: dict[str, Cell], name: str, column: Column) -> str:
+def _spread(table: ResultTable, row: dict[str, Cell], name: str, column: Column) -> str:
     """The interval behind a value in square brackets, or in round ones the values of two seeds."""
-    value, low, high = (row.get(key) for key in (name, f"{name}_low", f"{name}_high"))
+    value, ends = row[name], _ends(name)
     if isinstance(value, BySeed) and len(value.seeds) == 2:
         return f" {both(column, value.seeds)}"
-    if isinstance(low, int | float) and isinstance(high, int | float) and f"{name}_low" in table.columns:
+    if ends is None or ends.low not in table.columns:
+        return ""
+    low, high = row.get(ends.low), row.get(ends.high)
+    if isinstance(low, int | float) and isinstance(high, int | float):
         return f" [{written(column, low).rstrip('x%')}, {written(column, high).rstrip('x%')}]"
     return ""
 
 
-def _tested(table: Table, row: dict[str, Cell], name: str, marks: Marks) -> str:
+def _tested(table: ResultTable, row: dict[str, Cell], name: str, marks: Footnotes) -> str:
     """What the value's test leaves open: not significant, or not called at all."""
-    p = row.get(f"{name}_p") if f"{name}_p" in table.columns else None
+    ends = _ends(name)
+    p = row.get(ends.p) if ends is not None and ends.p in table.columns else None
     if isinstance(p, Absent) and p.reason == NOT_CALLED:
         return f" one seed{marks.mark(NOT_CALLED)}"
     return f" n.s.{marks.mark(_UNSURE)}" if isinstance(p, int | float) and p > NOT_SIGNIFICANT else ""
+
+
+def _ends(name: str) -> IntervalNames | None:
+    return COLUMNS[name].interval if name in COLUMNS else None
 
 
 def _bare(cell: Cell) -> str | int | float:
@@ -162,9 +170,10 @@ def _bare(cell: Cell) -> str | int | float:
     return cell.value if isinstance(cell, Shown | BySeed) else cell
 
 
-def _is_end(name: str, columns: Sequence[str]) -> bool:
-    stem, _, part = name.rpartition("_")
-    return part in ("low", "high", "p", "least") and stem in columns
+def _behind(name: str, table: ResultTable) -> bool:
+    """Whether a column is not shown by itself: a part of an interval stands behind its value."""
+    part = COLUMNS[name].part if name in COLUMNS else None
+    return name in table.hidden or (part is not None and part.of in table.columns)
 
 
 def _column(name: str) -> Column | None:
@@ -178,7 +187,7 @@ def _heading(name: str) -> str:
     return heading(column) if column else name.replace("_", " ")
 
 
-def _absent(table: Table, row: dict[str, Cell]) -> dict[str, str]:
+def _absent(table: ResultTable, row: dict[str, Cell]) -> dict[str, str]:
     cells = {name: row[name] for name in table.columns}
     return {name: value.reason for name, value in cells.items() if isinstance(value, Absent)}
 

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bench.base.errors import unknown
 from bench.base.schema import NAME, Frozen, read_toml, validated
+from bench.base.shelf import Shelf
 from bench.columns import column
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+RECIPES = Shelf("recipe", folder=RECIPES_DIR, group="bench.recipes")
 
 Status = Literal["faithful", "mechanism"]
 Expectation = Literal["lower", "same", "higher", "not lower"]
@@ -89,21 +90,16 @@ class Recipe(Frozen):
 
 
 def recipe_names() -> list[str]:
-    """Every recipe that travels with the package."""
-    return sorted(path.stem for path in RECIPES_DIR.glob("*/*.toml"))
+    """The recipes of bench and of installed packages."""
+    return RECIPES.names()
 
 
 def read_recipe(name: str) -> RecipeFile:
     """The file of the recipe called `name`; raises `UnknownNameError` that suggests the nearest name."""
     path = recipe_path(name)
-    return validated(RecipeFile, read_toml(path), where=f"recipes/{path.parent.name}/{path.name}")
+    return validated(RecipeFile, read_toml(path), where=RECIPES.shown(path))
 
 
 def recipe_path(name: str, *, where: str | None = None) -> Path:
     """The file of the recipe called `name`, or the path `name` that ends in `.toml`."""
-    if name.endswith(".toml"):
-        return Path(name)
-    for path in RECIPES_DIR.glob("*/*.toml"):
-        if path.stem == name:
-            return path
-    raise unknown("recipe", name, recipe_names(), where=where)
+    return Path(name) if name.endswith(".toml") else RECIPES.path(name, where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from bench.base.schema import Frozen
 
@@ -24,43 +24,45 @@ class Measuring(Frozen):
     """The conditions under which every artifact of the suite is measured."""
 
     threads: int = Field(2, ge=1, le=1024)
-    batch_size: int = Field(1, ge=1, le=4096, description="examples a call in the latency columns")
-    length: int = Field(128, ge=4, le=8192, description="tokens an example in latency, MACs and memory")
+    batch_size: int = Field(1, ge=1, le=4096, description="examples per call in the latency columns")
+    length: int = Field(128, ge=4, le=8192, description="tokens per example in latency, MACs and memory")
     throughput_batch: int = Field(32, ge=1, le=4096)
     processes: int = Field(5, ge=1, le=100, description="fresh processes over which the times of a model are taken")
-    pairs: int = Field(70, ge=5, le=100000, description="least number of interleaved pairs, all processes together")
-    seconds: float = Field(2.0, gt=0, description="least duration of the interleaved pairs, likewise")
+    pairs: int = Field(70, ge=5, le=100000, description="minimum number of interleaved pairs, over all processes")
+    seconds: float = Field(2.0, gt=0, description="minimum duration of the interleaved pairs, over all processes")
     patience_seconds: float = Field(
-        20.0, gt=0, description="most seconds of pairs while the machine does not settle, likewise"
+        20.0, gt=0, description="maximum duration of the pairs if the machine does not settle, over all processes"
     )
-    sweep_lengths: tuple[int, ...] = Field((), description="further lengths to time, at the latency batch")
-    sweep_batches: tuple[int, ...] = Field((), description="further batch sizes to time, at the latency length")
-    sweep_seconds: float = Field(0.5, gt=0, description="least duration of each point of the sweep, throughput's too")
-    energy_seconds: float = Field(10.0, gt=0, description="length of all energy windows of one model together")
-    energy_windows: int = Field(3, ge=1, le=1000, description="most windows; fewer where each would lack ten samples")
+    sweep_lengths: tuple[int, ...] = Field((), description="further lengths to time, at `batch_size`")
+    sweep_batches: tuple[int, ...] = Field((), description="further batch sizes to time, at `length`")
+    sweep_seconds: float = Field(
+        0.5, gt=0, description="minimum duration of each point of the sweep, and of throughput"
+    )
+    energy_seconds: float = Field(10.0, gt=0, description="total length of the energy windows of one model")
+    energy_windows: int = Field(
+        3, ge=1, le=1000, description="maximum number of windows; fewer if a window would have fewer than ten samples"
+    )
     energy_sample_s: float = Field(1.0, gt=0, description="seconds between two samples of the energy meter")
-    idle_seconds: float | None = Field(None, gt=0, description="length of the idle window; None is that of one window")
+    idle_seconds: float | None = Field(
+        None, gt=0, description="length of the idle window; None is the length of one window"
+    )
     country: str = Field(min_length=3, max_length=3, description="ISO 3166 alpha-3 code whose grid is assumed")
-    pue: float = Field(1.0, ge=1, le=10, description="site energy by computer energy; in emissions and water only")
-    wue_l_per_kwh: float | None = Field(None, ge=0, description="litres of water by kWh that the site draws")
+    pue: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="energy of the site per energy of the computer; counts in emissions and water only",
+    )
+    wue_l_per_kwh: float | None = Field(None, ge=0, description="litres of water per kWh that the site draws")
     hardware_power_w: float | None = Field(None, gt=0, description="TDP of what the models run on, for Lacoste's sum")
-    carbon_offset: float = Field(0.0, ge=0, le=1, description="share of the emissions that is offset, likewise")
+    carbon_offset: float = Field(
+        0.0, ge=0, le=1, description="share of the emissions that is offset, for Lacoste's sum"
+    )
     attack_examples: int = Field(50, ge=1)
-    attack_queries: int = Field(200, ge=0, description="query budget an attacked example")
+    attack_queries: int = Field(200, ge=0, description="query budget per attacked example")
     train_examples: int = Field(500, ge=1, description="training examples on which fidelity is measured")
-    budgets_s: dict[str, float] = Field({}, description="seconds by measure in place of the measure's own budget")
-    skip: tuple[str, ...] = Field((), description="measures that are left out; their columns are absent and say so")
-
-    @field_validator("skip")
-    @classmethod
-    def _may_be_skipped(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        from bench.measures.base.measure import MEASURES
-
-        for name in names:
-            if not MEASURES.get(name).optional:
-                may = ", ".join(other for other, measure in MEASURES.items() if measure.optional)
-                raise ValueError(f"measure '{name}' belongs to every record; those that may be skipped: {may}")
-        return names
+    budgets_s: dict[str, float] = Field({}, description="seconds per measure, in place of the measure's own budget")
+    skip: tuple[str, ...] = Field((), description="measures to leave out; their columns are absent, with this reason")
 
 
 # What ids of settings are made of. A field that is not named here was added when records had such ids already, so it
@@ -88,8 +90,8 @@ def _identified(part: Frozen, kind: str) -> dict[str, Any]:
 class Setting(Frozen):
     """Everything frozen across the rows that may be compared."""
 
-    max_length: int = Field(128, ge=4, le=8192, description="tokens an example in training and evaluation")
-    evaluation_tokens: int = Field(8192, ge=16, description="padded tokens a batch when evaluating")
+    max_length: int = Field(128, ge=4, le=8192, description="tokens per example in training and evaluation")
+    evaluation_tokens: int = Field(8192, ge=16, description="padded tokens per batch in evaluation")
     training: Training = Training()
     measuring: Measuring
 

@@ -12,12 +12,14 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.base.errors import SuiteError, unknown
 from bench.base.schema import NAME, Frozen, read_toml, validated
+from bench.base.shelf import Shelf
 from bench.columns import column
 from bench.spec.setting import Setting, Training
 
 _PACKAGE = Path(__file__).parent.parent
 # A wheel carries the suites inside the package; in a checkout they stand beside it.
 SUITES_DIR = next(path for path in (_PACKAGE / "suites", _PACKAGE.parent / "suites") if path.is_dir())
+SUITES = Shelf("suite", folder=SUITES_DIR, group="bench.suites")
 
 
 class Source(Frozen):
@@ -29,7 +31,7 @@ class Source(Frozen):
 
 
 class Task(Frozen):
-    """A data set with its splits, its kind and its official metrics."""
+    """A data set with its splits, its kind and its official metrics; `bench.plan.check` says whether they fit."""
 
     name: str = Field(pattern=NAME)
     title: str = ""
@@ -46,21 +48,6 @@ class Task(Frozen):
     evaluate_examples: int | None = Field(None, ge=1, description="evaluation subsample; None is the full set")
     max_length: int | None = Field(None, ge=4, le=8192)
     training: dict[str, float | int] = Field({}, description="keys of setting.training that this task changes")
-
-    @field_validator("metrics")
-    @classmethod
-    def _metrics_are_columns(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        for metric in metrics:
-            column(metric)
-        return metrics
-
-    @model_validator(mode="after")
-    def _labels_fit_the_kind(self) -> Task:
-        if self.kind == "classification" and len(self.labels) < 2:
-            raise ValueError("a classification task needs at least two labels")
-        if self.kind != "classification" and self.labels:
-            raise ValueError(f"a {self.kind} task has no labels")
-        return self
 
 
 class Condition(Frozen):
@@ -98,6 +85,17 @@ class Track(Frozen):
         return name
 
 
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with a dotted key per entry of a table; the name of a choice stands under the choice's own key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= {key if inner == "name" else f"{key}.{inner}": part for inner, part in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
 class Finding(Frozen):
     """A table of what the suite asks: arguments of recipes down and across, a column in the cells (`bench pivot`)."""
 
@@ -106,6 +104,11 @@ class Finding(Frozen):
     columns: tuple[str, ...] = Field(min_length=1)
     value: str = "quality"
     where: dict[str, str] = Field({}, description="only records with these arguments, as they stand in the table")
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _dotted(cls, where: object) -> object:
+        return flat(where) if isinstance(where, dict) else where
 
     @field_validator("value")
     @classmethod
@@ -126,7 +129,7 @@ class Suite(Frozen):
     name: str = Field(pattern=NAME)
     title: str
     version: int = 1
-    generated: bool = Field(False, description="True where the data are generated, which every page then says")
+    generated: bool = Field(False, description="True if the data are generated, which every page then says")
     model: str | None = Field(None, description="the default model")
     seeds: tuple[int, ...] = (0,)
     recipes: tuple[str | Variants, ...] = ("none",)
@@ -178,29 +181,25 @@ def fingerprint(data: Any, digits: int = 8) -> str:
 
 
 def suite_names() -> list[str]:
-    """The suites that travel with the package."""
-    return sorted(path.stem for path in SUITES_DIR.glob("*.toml"))
+    """The suites of bench and of installed packages."""
+    return SUITES.names()
 
 
 def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite:
     """The suite called `name`, or the one in the TOML file at the path `name`.
 
     Args:
-        name: a suite of the package, or a path that ends in `.toml`.
+        name: a suite of bench or of an installed package, or a path that ends in `.toml`.
         overrides: dotted keys below `setting`, or below a task's name, with their new values, for example
             `("training.epochs", 1)` or `("sst2.train_examples", 5000)`.
 
     Raises:
-        UnknownNameError: no such suite. SuiteError: the file or an override is not valid.
+        UnknownNameError: no such suite. SuiteError: the file or an override is not valid. PluginError: see `Shelf`.
     """
-    if name.endswith(".toml"):
-        path = Path(name)
-    elif name in suite_names():
-        path = SUITES_DIR / f"{name}.toml"
-    else:
-        raise unknown("suite", name, suite_names())
+    is_path = name.endswith(".toml")
+    path = Path(name) if is_path else SUITES.path(name)
     data = read_toml(path)
-    where = str(path) if name.endswith(".toml") else f"suites/{path.name}"
+    where = str(path) if is_path else SUITES.shown(path)
     for key, value in overrides:
         _override(data, key, value)
     return validated(Suite, data, where=where)

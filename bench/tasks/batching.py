@@ -6,12 +6,11 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bench.tasks.kinds.kind import Batch, Feature
+from bench.tasks.features import IGNORED, Batch, Feature
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-IGNORED = -100  # the target of a token that is not predicted, as torch's cross-entropy ignores it
 _POOL = 50  # batches' worth of features that are shuffled together before they are sorted by length
 
 
@@ -22,8 +21,8 @@ def length_batches(
 
     Args:
         lengths: tokens of each feature.
-        budget_tokens: most padded tokens a batch (count times longest); a longer feature is a batch of its own.
-        batch_size: features a batch, as an alternative to `budget_tokens`; all but one batch have exactly as many.
+        budget_tokens: most padded tokens per batch (count times longest); a longer feature is a batch of its own.
+        batch_size: features per batch, as an alternative to `budget_tokens`; all but one batch have exactly as many.
         seed: None for one sorted order, longest first; else features are shuffled, sorted within pools of 50
             batches only, and the batches shuffled, so that training sees other batches for another seed.
     """
@@ -48,7 +47,7 @@ def length_batches(
 def collate(features: Sequence[Feature], *, pad_id: int, rows: Sequence[int] | None = None) -> Batch:
     """One padded batch of `features`, or of those at the positions `rows` of it.
 
-    Token ids are padded with `pad_id`, every other input with 0, on the right. Targets become int64 where all are
+    Token ids are padded with `pad_id`, every other input with 0, on the right. Targets become int64 if all are
     whole numbers and float32 otherwise; lists of them, one for each token, are padded with -100. All features must
     have the same inputs and the same targets.
     """
@@ -74,7 +73,7 @@ def _cut(
 
 
 def _targets(found: Sequence[int | float | list[int]]) -> Tensor:
-    """One number a row, or rows of numbers for tokens."""
+    """One number per row, or rows of numbers for tokens."""
     import torch
 
     lists = [each for each in found if isinstance(each, list)]

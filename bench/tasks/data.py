@@ -1,14 +1,14 @@
-"""The data of a task, ready to use: read from its source, subsampled where the suite says so, and checked."""
+"""The data of a task, ready to use: read from its source, subsampled if the suite says so, and checked."""
 
 from __future__ import annotations
 
-import math
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Example, TaskData
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.source import SOURCES, needed_splits
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
-    """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" where they were.
+    """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" if they were.
 
     A subsample keeps the order of the data, and a larger one of the same seed holds the smaller one.
 
@@ -26,9 +26,10 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
 
     Raises:
         DataError: data that cannot be had, an empty split, a label or an answer that does not fit the task.
-        UnknownNameError: no such source.
+        UnknownNameError: no such source or kind.
     """
     source = SOURCES.get(task.data.source, where=f"tasks.{task.name}.data.source")
+    kind = KINDS.get(task.kind, where=f"tasks.{task.name}.kind")
     data = source.load(task, data_dir=data_dir)
     splits: dict[str, tuple[Example, ...]] = {}
     notes = list(data.notes)
@@ -37,7 +38,7 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
         if not examples:
             raise DataError(f"{task.name}: split '{split}' of {data.origin} has no examples; at least one is needed")
         for example in examples:
-            _check(example, task=task, split=split)
+            kind.check(example, task, where=f"{task.name}: split '{split}', example {example.uid}")
         count = task.train_examples if split == task.train else task.evaluate_examples
         splits[split] = examples
         if count is not None and count < len(examples):
@@ -53,26 +54,3 @@ def _subsample(examples: tuple[Example, ...], count: int, *, seed: int, split: s
     order = list(range(len(examples)))
     random.Random(f"{seed}:{split}").shuffle(order)
     return tuple(examples[row] for row in sorted(order[:count]))
-
-
-def _check(example: Example, *, task: Task, split: str) -> None:
-    where = f"{task.name}: split '{split}', example {example.uid}"
-    if task.kind == "span_qa":
-        for answer in example.answers:
-            context = example.pair or ""
-            if context[answer.start : answer.start + len(answer.text)] != answer.text or not answer.text:
-                raise DataError(
-                    f"{where}: the answer {answer.text!r} is not at character {answer.start} of the context"
-                )
-    elif task.kind == "translation":
-        if example.target is not None and not example.target.strip():
-            raise DataError(f"{where}: the target is empty; leave it out where it is hidden")
-    elif example.label is None:
-        return
-    elif task.labels:
-        if not isinstance(example.label, int) or not 0 <= example.label < len(task.labels):
-            raise DataError(
-                f"{where}: label {example.label!r} is not one of 0 to {len(task.labels) - 1} ({', '.join(task.labels)})"
-            )
-    elif not math.isfinite(example.label):
-        raise DataError(f"{where}: label {example.label!r} is not a finite number")

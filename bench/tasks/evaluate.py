@@ -11,7 +11,9 @@ from pydantic import TypeAdapter
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
+from bench.tasks.features import Batch, Feature
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +59,8 @@ def predict(
         tokenizer: the fast tokenizer that belongs to it.
         examples: at least one.
         task: whose kind encodes the examples and reads the outputs.
-        max_length: most tokens a feature.
-        token_budget: most padded tokens a batch; on a CPU at most 1024.
+        max_length: most tokens per feature.
+        token_budget: most padded tokens per batch; on a CPU at most 1024.
         device: where the batches go, as torch names it.
 
     Raises:
@@ -127,7 +129,7 @@ class Evaluator:
         return value.stored() if isinstance(value, Predictions) else self._forms[key].dump_python(value, mode="json")
 
     def examples(self, split: str) -> tuple[Example, ...]:
-        """The examples of `split`; raises `DataError` where the data have no such split."""
+        """The examples of `split`; raises `DataError` if the data have no such split."""
         if split not in self.data.splits:
             found = ", ".join(self.data.splits)
             raise DataError(f"{self.task.name}: the data have no split '{split}'. Found: {found}.")
@@ -137,7 +139,7 @@ class Evaluator:
         """Predictions of a loaded model on `split`, or on its first `limit` examples."""
         key = (loaded.content_hash, "predictions", split, limit)
         if key not in self._known and key in self._told:
-            self._known[key] = Predictions.read(self._told[key])
+            self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
             self._known[key] = predict(
@@ -156,7 +158,7 @@ class Evaluator:
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.
 
-        Raises `DataError` where labels are hidden or a metric is undefined, as correlation is for a constant output.
+        Raises `DataError` if labels are hidden or a metric is undefined, as correlation is for a constant output.
         """
         predictions = self.predict(loaded, split)
         return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics)
@@ -172,7 +174,7 @@ def _outputs(
     budget: int,
     device: str,
 ) -> list[tuple[Any, ...]]:
-    """What the kind reads from the model, one tuple of numpy arrays a feature, unpadded where it is per token."""
+    """What the kind reads from the model, one tuple of numpy arrays per feature, unpadded if it is per token."""
     import torch
 
     kind = KINDS.get(task.kind)

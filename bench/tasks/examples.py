@@ -28,8 +28,8 @@ class Example:
     """One example of any task kind.
 
     Classification and regression read `text` (and `pair`); span QA reads the question from `text` and the context
-    from `pair`; translation reads `text` and should write `target`, None where that is hidden; language modelling reads
-    `text` alone, a line or a paragraph. `label` is a class index (classification), a score (regression) or None where
+    from `pair`; translation reads `text` and should write `target`, None if that is hidden; language modelling reads
+    `text` alone, a line or a paragraph. `label` is a class index (classification), a score (regression) or None if
     it is hidden.
     """
 
@@ -51,7 +51,7 @@ class TaskData:
     """The splits of one task and their provenance.
 
     `origin` says where the data come from in words, `revision` pins them (a hub commit, or a generator's version),
-    `generated` is True where no human wrote them, `notes` say what was subsampled or remapped.
+    `generated` is True if no human wrote them, `notes` say what was subsampled or remapped.
     """
 
     splits: dict[str, tuple[Example, ...]]

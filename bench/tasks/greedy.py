@@ -16,7 +16,7 @@ EXTRA_TOKENS = 50  # a text may have so many tokens more than its source, Vaswan
 class Greedy:
     """A batch of sources being written down: encoded when made, then one token of each text a `step`.
 
-    The decoder's cache is used where the model gives one; else the decoder reads all that is written again. Where
+    The decoder's cache is used if the model gives one; else the decoder reads all that is written again. Where
     layers are shared or were left out, all of it belongs inside `bench.models.decoding.numbered_layers`.
 
     Args:
@@ -62,7 +62,7 @@ class Greedy:
 def write(model: nn.Module, inputs: dict[str, Tensor], *, end_id: int, pad_id: int) -> tuple[Tensor, Tensor]:
     """The text that `model` writes for every source, and the sum of its tokens' logits, finite for a sound model.
 
-    A text ends with `end_id`, or `EXTRA_TOKENS` after as many tokens as its source has (special ones count), or where
+    A text ends with `end_id`, or `EXTRA_TOKENS` after as many tokens as its source has (special ones count), or if
     the decoder has no more positions. The same for the same row, whatever shares its batch, up to rounding.
 
     Returns:
@@ -104,7 +104,7 @@ def encoder_of(model: nn.Module) -> nn.Module:
 
 
 def decoder_positions(model: nn.Module) -> int | None:
-    """How many tokens the decoder can read; None where that has no limit."""
+    """How many tokens the decoder can read; None if that has no limit."""
     config: Any = getattr(model, "config", None)
     half = getattr(config, "decoder", None)
     return positions_of(half if hasattr(half, "max_position_embeddings") else config)

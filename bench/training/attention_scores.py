@@ -34,7 +34,7 @@ class AttentionProjections(NamedTuple):
         """Heads that are there; those that were removed have no rows."""
         return self.query.shape[-1] // self.width
 
-    def scores(self) -> Tensor:
+    def dot_products(self) -> Tensor:
         """q k^T / sqrt(width) before the mask and the softmax, [batch, heads, n, m]."""
         query, key = (
             side.float().reshape(*side.shape[:-1], self.heads, self.width).transpose(1, 2)
@@ -112,7 +112,7 @@ def _squared(student: AttentionProjections, teacher: AttentionProjections, input
             f"an attention has {student.heads} heads and {teacher.heads} in the teacher, so their scores cannot be "
             "matched. Let the given model be the teacher, or leave out attention."
         )
-    squares = (student.scores() - teacher.scores().detach()).square()
+    squares = (student.dot_products() - teacher.dot_products().detach()).square()
     real = _real(teacher.seen, inputs, squares)
     return (squares * real).sum() / (real.sum() * student.heads)
 

@@ -16,7 +16,7 @@ def distillation_loss(
 
     Hinton et al. 2015, arXiv:1503.02531, §2: the factor T^2 keeps the gradient's size independent of T. The divergence
     is summed over classes (`batchmean`), in nats; dividing by the number of classes as well, as the PKD code does,
-    is not what the paper's equation says. Outputs of one value an example (regression) have no distribution: there
+    is not what the paper's equation says. Outputs of one value per example (regression) have no distribution: there
     the loss is the mean squared difference, whatever T is.
 
     Args:

@@ -11,7 +11,8 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.models.adapter import adapter_for
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term

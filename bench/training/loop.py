@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from bench.base.errors import TrainingError
 from bench.spec.setting import Training
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import Batch, Feature, TaskKind
+from bench.tasks.features import Batch, Feature
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
 from bench.training.losses import LossLog
 from bench.training.objective import Objective
@@ -64,7 +65,7 @@ def train(
         objective: the task's loss unless given.
         hooks: called in order at each moment.
         parameters: exactly those to optimize; the model's by default.
-        progress: called at least once a second with a sentence and the share done, in [0, 1].
+        progress: called at least once per second with a sentence and the share done, in [0, 1].
 
     Raises:
         TrainingError: no examples, nothing to train, or a loss that is not finite (names the step).

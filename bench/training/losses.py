@@ -20,7 +20,7 @@ class LossLog:
 
     Args:
         total_steps: steps of the whole run.
-        progress: called after each read, at least once a second or every 16 steps, with a sentence and the share done.
+        progress: called after each read, at least every second or 16 steps, with a sentence and the share done.
     """
 
     def __init__(self, total_steps: int, progress: Callable[[str, float], None] | None) -> None:

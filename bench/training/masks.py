@@ -19,7 +19,7 @@ def apply_masks(
 
     Args:
         parameters: name to weight.
-        masks: name to a boolean tensor of the weight's shape, True where it stays.
+        masks: name to a boolean tensor of the weight's shape, True if it stays.
         anchors: name to what removed weights become in place of zero.
     """
     with torch.no_grad():
@@ -36,7 +36,7 @@ class MaskHook(Hook):
 
     Args:
         parameters: name to the weight that trains.
-        masks: name to its mask, True where the weight stays.
+        masks: name to its mask, True if the weight stays.
         anchors: name to what removed weights are in place of zero.
     """
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.tasks.batching import IGNORED
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import IGNORED, Batch
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.divergence import distillation_loss
 from bench.training.teacher import Teacher
 
@@ -26,7 +26,7 @@ class TaskTerm(Term):
     """The task's own loss against the labels."""
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """See `Term`."""
+        """The kind's loss, a mean over the batch."""
         return kind.loss(outputs, batch.targets)
 
 
@@ -43,9 +43,9 @@ class DistillationTerm(Term):
         self._temperature = temperature
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """See `Term`; for span QA only real tokens, not padding, take part in the distributions.
+        """The divergence; if outputs are over tokens, only real tokens, not padding, take part in the distributions.
 
-        Where each token has a target, the mean is over these tokens: word-level distillation (Kim and Rush 2016,
+        If each token has a target, the mean is over these tokens: word-level distillation (Kim and Rush 2016,
         arXiv:1606.07947, §3.1).
         """
         places = _predicted(batch)
@@ -53,13 +53,13 @@ class DistillationTerm(Term):
             mine = [logits[places] for logits in kind.logits(outputs)]  # [tokens, vocabulary]
             its = [logits[places] for logits in self._teacher.outputs_once(batch, kind)]
             return distillation_loss(mine, its, temperature=self._temperature)
-        mask = batch.inputs["attention_mask"] if kind.head == "question-answering" else None
+        mask = batch.inputs["attention_mask"] if kind.over_tokens else None
         wanted = self._teacher.outputs(batch, kind)
         return distillation_loss(kind.logits(outputs), wanted, temperature=self._temperature, mask=mask)
 
 
 def _predicted(batch: Batch) -> Tensor | None:
-    """Which tokens of a batch have a target, [batch, length]; None where examples have one, and not their tokens."""
+    """Which tokens of a batch have a target, [batch, length]; None if examples have one, and not their tokens."""
     labels = batch.targets.get("labels")
     return None if labels is None or labels.dim() != 2 else labels != IGNORED
 

@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from bench.base.errors import TrainingError
 from bench.layers.halting import HaltingStack
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
 from bench.training.objective import Term
 
 

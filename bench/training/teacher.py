@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.tasks.kinds.kind import Batch, TaskKind
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
 
 
 class Teacher:
@@ -34,13 +35,12 @@ class Teacher:
         return outputs
 
     def outputs(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
-        """One tensor a head: [batch, classes], or [batch, length] where the outputs are over tokens."""
+        """One tensor a head: [batch, classes], or [batch, length] if the outputs are over tokens."""
         if not all(row in self._known for row in batch.rows):
             self._remember(batch, kind)
         rows = [self._known[row] for row in batch.rows]
         length = next(iter(batch.inputs.values())).size(1)
-        over_tokens = kind.head == "question-answering"
-        join: Callable[[list[Tensor]], Tensor] = _padded(length) if over_tokens else torch.stack
+        join: Callable[[list[Tensor]], Tensor] = _padded(length) if kind.over_tokens else torch.stack
         return tuple(join([row[head] for row in rows]) for head in range(len(rows[0])))
 
     def outputs_once(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
@@ -53,7 +53,7 @@ class Teacher:
 
     def _remember(self, batch: Batch, kind: TaskKind) -> None:
         heads = [head.float() for head in kind.logits(self._outputs(batch))]
-        lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.head == "question-answering" else None
+        lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.over_tokens else None
         for index, row in enumerate(batch.rows):
             end = None if lengths is None else lengths[index]
             self._known[row] = tuple(head[index, :end] if end is not None else head[index] for head in heads)

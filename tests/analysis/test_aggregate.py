@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.analysis.aggregate import aggregate
+from bench.analysis.means import aggregate
+from bench.columns import COLUMNS, column
 
 
 @pytest.mark.parametrize(
@@ -21,13 +22,22 @@ from bench.analysis.aggregate import aggregate
     ],
 )
 def test_seeds_are_averaged_before_tasks(name, expected):
-    assert aggregate(name, [[2, 4], [8]]) == pytest.approx(expected)
+    assert aggregate(column(name), [[2, 4], [8]]) == pytest.approx(expected)
+
+
+def test_a_mean_lies_within_the_interval_whose_ends_are_averaged_like_it():
+    measured = [item for item in COLUMNS.values() if item.interval and not item.is_score]
+    assert {"speedup", "memory_peak_bytes", "latency_p50_s"} <= {item.name for item in measured}
+    for item in measured:
+        low, high = (column(end) for end in item.ends[:2])
+        found = [aggregate(low, [[1], [30]]), aggregate(item, [[2], [40]]), aggregate(high, [[3], [50]])]
+        assert found == sorted(found)
 
 
 def test_twice_and_half_as_fast_make_no_difference():
-    assert aggregate("speedup", [[2.0], [0.5]]) == pytest.approx(1.0)
+    assert aggregate(column("speedup"), [[2.0], [0.5]]) == pytest.approx(1.0)
 
 
 def test_a_ratio_that_is_not_positive_has_no_geometric_mean():
     with pytest.raises(ValueError, match="positive"):
-        aggregate("speedup", [[2.0], [0.0]])
+        aggregate(column("speedup"), [[2.0], [0.0]])

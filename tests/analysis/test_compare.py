@@ -11,7 +11,7 @@ import pytest
 
 from bench.analysis.changes import change_of
 from bench.analysis.compare import compare, side_of
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError, UnknownNameError
 from bench.report.render import render
@@ -19,7 +19,7 @@ from bench.report.render import render
 
 def side(name, records, **changes):
     return side_of(
-        name, [Measured(record=item, path=Path("nowhere")) for item in records], **{"with_recipe": False, **changes}
+        name, [StoredRecord(record=item, path=Path("nowhere")) for item in records], **{"with_recipe": False, **changes}
     )
 
 
@@ -165,7 +165,7 @@ def test_folders_are_paired_on_model_and_recipe(record):
 
 def test_a_ratio_of_numbers_that_are_not_positive_is_absent(record):
     cells = [
-        {("alpha", 0): Measured(record=record("alpha", "a", values={"macs": macs}), path=Path())} for macs in (0, 5)
+        {("alpha", 0): StoredRecord(record=record("alpha", "a", values={"macs": macs}), path=Path())} for macs in (0, 5)
     ]
     assert change_of("macs", *cells, ["alpha"], [0]) == Absent("macs on alpha: 0; a ratio needs positive numbers")
 

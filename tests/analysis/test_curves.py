@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.analysis.curves import draw_curves, figure_of_curves
 from bench.analysis.grid import Axes, grid_of
 from bench.base.errors import RecordError
+from bench.report.curves import draw_curves, figure_of_curves
 
 
 def drawn(suite, records, *, rows="sparsity", columns="schedule.rewind", **more):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from bench.analysis.aggregate import aggregate
 from bench.analysis.leaderboard import leaderboard
+from bench.analysis.means import aggregate
 from bench.base.errors import RecordError
-from bench.columns import energy
+from bench.columns import column, energy
 
 TIMES = {"compress_s", "compress_cpu_s", "compress_epochs"}  # of the same group, and no energies
-DIRECTED = [column.name for column in energy.COLUMNS if column.better and column.name not in TIMES]
+DIRECTED = [item.name for item in energy.COLUMNS if item.better and item.name not in TIMES]
 MEASURED = {"power_source": "rapl", "compress_power_source": "rapl + nvml"}
 
 
@@ -41,7 +41,7 @@ def test_a_thermal_design_power_never_ranks(suite_with, row):
 
 
 def test_a_break_even_has_no_mean():
-    assert aggregate("break_even_inferences", [[7]]) == 7
+    assert aggregate(column("break_even_inferences"), [[7]]) == 7
     for tasks in ([[7], [9]], [[7, 9]]):
         with pytest.raises(ValueError, match="no mean"):
-            aggregate("break_even_inferences", tasks)
+            aggregate(column("break_even_inferences"), tasks)

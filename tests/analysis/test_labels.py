@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.labels import Box, place
+from bench.report.labels import Box, place
 
 FRAME = Box(0, 0, 1000, 700)
 

@@ -9,7 +9,7 @@ from bench.analysis.compare import compare, side_of
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.names import is_called, told_apart
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto
 from bench.analysis.table import table_of
 from bench.base.errors import RecordError
@@ -81,7 +81,7 @@ def test_boards_fronts_tables_and_grids_show_both(made, suite):
 
 
 def measured(records):
-    return [Measured(record=item, path=Path("nowhere")) for item in records]
+    return [StoredRecord(record=item, path=Path("nowhere")) for item in records]
 
 
 def test_a_comparison_pairs_each_model_with_itself(made):

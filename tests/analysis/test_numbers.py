@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.numbers import heading, significant, written
 from bench.columns import COLUMNS
+from bench.columns.numbers import heading, significant, written
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from bench.analysis.compare import compare, side_of
-from bench.analysis.paired import Measured, paired_change
+from bench.analysis.paired import StoredRecord, paired_change
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError
-from bench.measures.base.measure import Reading
 from bench.records.record import write_record
 from bench.records.tables import table_path, write_tables
 
@@ -32,13 +31,13 @@ def stored(tmp_path, record):
             "reference": np.eye(2)[reference].tolist(),
         }
         path = tmp_path / f"alpha--tiny--{recipe}--seed0.json"
-        tables = write_tables(path, [Reading(tables={"predictions": table} if keep else {})])
+        tables = write_tables(path, [{"predictions": table} if keep else {}])
         accuracy = float(np.mean(right))
         values = {"accuracy": accuracy, "label_loyalty": 1.0 if agrees is None else float(np.mean(agrees))}
         conditions = {"agreement": {"splits": ["validation"]}}
         made = record("alpha", recipe, accuracy, values=values, conditions=conditions, provenance={"tables": tables})
         write_record(path, made)
-        return Measured(record=made, path=path)
+        return StoredRecord(record=made, path=path)
 
     return build
 

@@ -6,12 +6,14 @@ import json
 
 import pytest
 
+from bench.analysis.arguments import stated
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.pivot import pivot as tabulated
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError, UnknownNameError
 from bench.records.record import StageLog
 from bench.report.render import render
+from bench.spec.recipe import Stage
 
 
 def pivot(suite, records, axes, **more):
@@ -81,6 +83,16 @@ def test_an_argument_that_came_after_the_record_has_its_default(suite, cell):
     assert table.columns[:2] == ("schedule.masks_from", "saliency magnitude")
 
 
+def test_an_argument_that_the_chosen_plug_in_does_not_take_is_none():
+    def of(schedule):
+        return stated([Stage(method="prune", arguments={"sparsity": 0.5, "schedule": schedule})])
+
+    carried = of({"name": "gradual", "weights_from": "alpha"})
+    assert (carried["schedule"], carried["schedule.weights_from"]) == ("gradual", "alpha")
+    assert (carried["schedule.afterwards"], carried["schedule.rounds"]) == ("1", "none")
+    assert (of("rounds")["schedule.weights_from"], of("rounds")["schedule.rounds"]) == ("none", "1")
+
+
 def test_seeds_are_averaged_with_their_spread_unless_they_are_an_axis(suite, cell):
     records = [cell("alpha", quality, seed=seed) for seed, quality in ((0, 0.6), (1, 0.8))]
     (mean,) = pivot(suite, records, Axes(rows=("sparsity",), columns=("task",))).rows
@@ -117,6 +129,7 @@ def test_recipes_without_an_axis_are_named_in_a_note(suite, grid, record):
         (Axes((), ("task",)), {}, RecordError, "at least one row and one column"),
         (Axes(("task",), ("task",)), {}, RecordError, "each name once"),
         (Axes(("sparsety",), ("task",)), {}, UnknownNameError, "Did you mean 'sparsity'"),
+        (Axes(("rewind",), ("task",)), {}, UnknownNameError, "write schedule.rewind"),
         (
             Axes(("sparsity",), ("task",)),
             {"schedule.rewinds": "start"},

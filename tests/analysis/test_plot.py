@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from bench.analysis.axis import axis_for
 from bench.analysis.pareto import pareto
 from bench.base.errors import RecordError
 from bench.columns import COLUMNS
+from bench.report.axis import axis_for
 from bench.report.plot import draw_front, figure_of
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from bench.analysis.leaderboard import leaderboard
-from bench.analysis.table import Absent, Table, table_of
+from bench.analysis.table import Absent, ResultTable, table_of
 from bench.base.errors import UnknownNameError
 from bench.report.render import render
 
@@ -112,7 +112,7 @@ def test_json_says_unit_and_direction_and_reason(table):
 def test_a_board_shows_ranks_tasks_and_the_reason_of_an_unranked_row(suite, row):
     board = leaderboard(suite, [*row("none", 0.9, 0.8, 0.7), *row("svd", 0.9)], tasks=["alpha", "beta"])
     table = board.table()
-    narrow = Table(
+    narrow = ResultTable(
         title=table.title,
         columns=("rank", "recipe", "quality", "retention", "quality:alpha", "quality:beta"),
         rows=table.rows,
@@ -135,7 +135,7 @@ def test_a_board_shows_ranks_tasks_and_the_reason_of_an_unranked_row(suite, row)
 
 
 def test_text_from_data_cannot_break_out_of_its_cell():
-    table = Table(
+    table = ResultTable(
         title="T",
         columns=("recipe", "quality"),
         rows=({"recipe": "a|b\x1b[31m\n[bold]<b>", "quality": Absent("x\ny")},),
@@ -153,7 +153,9 @@ def test_text_from_data_cannot_break_out_of_its_cell():
 )
 def test_no_line_is_wider_than_the_terminal(names, width):
     rows = tuple({"recipe": name, "quality": 0.5, "macs": 1e9, "params": 5} for name in names)
-    text = render(Table(title="T", columns=("recipe", "quality", "macs", "params"), rows=rows), "table", width=width)
+    text = render(
+        ResultTable(title="T", columns=("recipe", "quality", "macs", "params"), rows=rows), "table", width=width
+    )
     assert max(cell_len(line) for line in text.split("\n")) <= width
 
 

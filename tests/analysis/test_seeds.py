@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.compare import compare, side_of
-from bench.analysis.curves import figure_of_curves
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.leaderboard import leaderboard
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto
 from bench.analysis.pivot import pivot
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.table import Absent, table_of
 from bench.plan.recipes import load_recipe
 from bench.records.record import StageLog
+from bench.report.curves import figure_of_curves
 from bench.report.plot import figure_of
 from bench.report.render import render
 
@@ -158,7 +158,7 @@ def test_a_front_says_what_its_bars_and_its_certainty_know(suite, scored):
 
 def line_of(first, second):
     sides = [
-        side_of(name, [Measured(record=item, path=Path("nowhere")) for item in own], with_recipe=False)
+        side_of(name, [StoredRecord(record=item, path=Path("nowhere")) for item in own], with_recipe=False)
         for name, own in (("a", first), ("b", second))
     ]
     return next(each for each in compare(*sides, ["quality"], title="t").lines if each.task == "overall")
@@ -187,7 +187,7 @@ def test_references_that_were_trained_apart_are_two_models(scored):
 def test_costs_are_compared_on_one_seed(record):
     sides = [[record("alpha", name, stages=TRAINED, values={"macs": macs})] for name, macs in (("a", 10), ("b", 5))]
     found = [
-        side_of(name, [Measured(record=item, path=Path("nowhere")) for item in own], with_recipe=False)
+        side_of(name, [StoredRecord(record=item, path=Path("nowhere")) for item in own], with_recipe=False)
         for name, own in zip("ab", sides, strict=True)
     ]
     assert {line.verdict for line in compare(*found, ["macs"], title="t").lines} == {"better"}
@@ -208,7 +208,7 @@ def test_with_two_seeds_both_differences_stand_and_only_steady_ones_are_called(s
 
 def test_text_of_two_seeds_names_both_differences(scored):
     sides = [
-        side_of(name, [Measured(record=item, path=Path("nowhere")) for item in own], with_recipe=False)
+        side_of(name, [StoredRecord(record=item, path=Path("nowhere")) for item in own], with_recipe=False)
         for name, own in (
             ("magnitude", [scored("magnitude", 0.54), scored("magnitude", 0.54, seed=1)]),
             ("gates", [scored("gates", 0.742), scored("gates", 0.509, seed=1)]),

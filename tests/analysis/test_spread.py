@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bench.analysis.bounds import UNBOUNDED, Bounds
-from bench.analysis.spread import is_score, p_of_zero, score_over_cells
+from bench.analysis.spread import UNBOUNDED, ScoreRange, p_of_zero, score_over_cells
+from bench.columns import column
 
-SHARE = Bounds(0.0, 1.0)
+SHARE = ScoreRange(0.0, 1.0)
 
 
 def test_one_cell_keeps_its_own_interval():
@@ -74,8 +74,8 @@ def test_an_interval_that_ends_at_zero_has_a_p_of_one_in_twenty():
 
 
 def test_scores_are_over_examples_and_times_are_not():
-    assert [is_score(name) for name in ("quality", "drop", "label_loyalty", "attack_accuracy")] == [True] * 4
-    assert [is_score(name) for name in ("speedup", "energy_kwh", "size_bytes", "macs")] == [False] * 4
+    assert [column(name).is_score for name in ("quality", "drop", "label_loyalty", "attack_accuracy")] == [True] * 4
+    assert [column(name).is_score for name in ("speedup", "energy_kwh", "size_bytes", "macs")] == [False] * 4
 
 
 def sigmoid(x):
@@ -106,7 +106,7 @@ def test_two_seeds_far_apart_leave_nearly_everything_open_and_nothing_beyond():
     low, high = score_over_cells([[0.717, 0.522]], None, SHARE)[1:]
     assert 0 < low < 0.01
     assert 0.99 < high < 1
-    drop = score_over_cells([[-0.01, -0.24]], None, Bounds(-1.0, 1.0))
+    drop = score_over_cells([[-0.01, -0.24]], None, ScoreRange(-1.0, 1.0))
     assert -1 < drop.low < -0.8 < 0.7 < drop.high < 1
 
 
@@ -119,7 +119,7 @@ def test_seeds_that_agree_keep_the_interval_over_examples():
 
 def test_for_correlations_the_scale_is_fishers():
     half = scipy.stats.t.ppf(0.975, 2) * scipy.stats.sem([0.7, 0.8, 0.9])
-    low, high = score_over_cells([[0.7, 0.8, 0.9]], None, Bounds(-1.0, 1.0))[1:]
+    low, high = score_over_cells([[0.7, 0.8, 0.9]], None, ScoreRange(-1.0, 1.0))[1:]
     reach = half / (1 - 0.8**2)  # the derivative of arctanh at the mean
     assert (low, high) == pytest.approx((math.tanh(math.atanh(0.8) - reach), math.tanh(math.atanh(0.8) + reach)))
 

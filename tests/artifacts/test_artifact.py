@@ -13,12 +13,12 @@ from torch import nn
 
 from bench.artifacts import artifact
 from bench.artifacts.manifest import Manifest
+from bench.artifacts.source import open_source
 from bench.base.errors import ArtifactError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.modules import copy_model, replace_module
-from bench.models.source import open_source
 
 
 def plain(model):

@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.doctor import examine
-from bench.doctor.finding import Finding
+from bench.doctor.diagnosis import Diagnosis
 
-FINE = Finding("timer", "ok", "steps of 90 ns")
-ABSENT = Finding("absent columns", "note", "energy_eit_kwh: no counter", "Run on bare metal.")
-BUSY = Finding("other programs", "problem", "used 71% of the last second", "Close them.")
+FINE = Diagnosis("timer", "ok", "steps of 90 ns")
+ABSENT = Diagnosis("absent columns", "note", "energy_eit_kwh: no counter", "Run on bare metal.")
+BUSY = Diagnosis("other programs", "problem", "used 71% of the last second", "Close them.")
 
 
 def run(monkeypatch, findings, *arguments):

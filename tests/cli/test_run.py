@@ -220,7 +220,7 @@ def fine_tuned(tmp_path):
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from bench.models.source import open_source
+    from bench.artifacts.source import open_source
     from bench.models.tokenizer import write_tokenizer
     from bench.tasks.data import load_data
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.measures.base.recompute import recompute
+from bench.measures.agreement.recompute import recompute
 from bench.records.record import read_record
-from bench.records.tables import read_predictions
+from bench.tasks.prediction_tables import read_predictions
 
 
 def test_the_predictions_beside_a_record_give_its_numbers_again(finished):

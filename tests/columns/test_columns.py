@@ -1,5 +1,8 @@
 """Columns are declared once, and every one of them is given by exactly one measure."""
 
+import subprocess
+import sys
+
 import pytest
 
 from bench.base.errors import UnknownNameError
@@ -21,3 +24,9 @@ def test_an_unknown_column_suggests_the_nearest():
 def test_a_unit_in_a_name_is_the_unit_of_the_column(suffix, unit):
     wrong = [item.name for item in COLUMNS.values() if item.name.endswith(suffix) and item.unit != unit]
     assert wrong == []
+
+
+def test_columns_are_listed_without_torch_and_numpy():
+    code = "import sys; from bench.columns import COLUMNS; list(COLUMNS); print({'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.analysis.aggregate import aggregate
-from bench.columns import COLUMNS
+from bench.analysis.means import aggregate
+from bench.columns import COLUMNS, column
 from bench.layers.cells import Cells
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.saliencies import SALIENCIES
@@ -119,4 +119,12 @@ def test_the_measures_page_names_only_columns_that_exist():
     ("name", "mean"), [("speedup", 2.0), ("memory_peak_bytes", 4), ("compress_s", 5), ("macs", 2.5)]
 )
 def test_means_follow_the_rules_of_the_page(name, mean):
-    assert aggregate(name, [[1.0], [4.0]]) == pytest.approx(mean)
+    assert aggregate(column(name), [[1.0], [4.0]]) == pytest.approx(mean)
+
+
+def test_the_column_of_the_methods_page_can_be_registered_with_its_interval(restored):
+    restored(COLUMNS)
+    (example,) = [code for code in blocks("methods.md", "python") if "COLUMNS.register" in code]
+    exec(compile(example, "methods.md", "exec"), {"__name__": "my_package.outlet"})
+    assert column("outlet_j").ends.names() == ("outlet_j_low", "outlet_j_high")
+    assert aggregate(column("outlet_j"), [[1.0], [4.0]]) == pytest.approx(2.0)

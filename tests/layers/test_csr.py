@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from bench.base.errors import MethodError
 from bench.layers.csr import CsrLinear
-from bench.measures.computation.theory import claimed_bytes, resident_bytes, theoretical_bytes
+from bench.measures.storage.theory import claimed_bytes, resident_bytes, theoretical_bytes
 
 
 def normal(*shape, seed=0, scale=1.0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.base.errors import MethodError
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding
 from bench.layers.svd import decompose, truncated
 
 
@@ -26,7 +26,7 @@ def test_at_full_width_the_singular_value_start_gives_the_same_rows():
     table, ids = torch.randn(50, 12), torch.tensor([[0, 3], [49, 3]])
     layer = FactorizedEmbedding.from_factors(*factors(table, 12), padding_idx=None)
     torch.testing.assert_close(layer(ids), table[ids], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(layer.product(), table, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(layer.dense(), table, rtol=1e-5, atol=1e-5)
 
 
 def test_a_narrow_one_is_the_nearest_table_of_its_rank():
@@ -34,7 +34,7 @@ def test_a_narrow_one_is_the_nearest_table_of_its_rank():
     table = torch.randn(50, 12)
     layer = FactorizedEmbedding.from_factors(*factors(table, 4), padding_idx=None)
     dropped = torch.linalg.svdvals(table.double())[4:].square().sum().item()
-    assert (table - layer.product()).square().sum().item() == pytest.approx(dropped, rel=1e-4)
+    assert (table - layer.dense()).square().sum().item() == pytest.approx(dropped, rel=1e-4)
 
 
 def test_a_rank_of_zero_is_refused():

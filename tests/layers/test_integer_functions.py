@@ -10,23 +10,26 @@ import torch
 from torch.nn import functional
 
 from bench.base.errors import MethodError
-from bench.layers.integer.dyadic import Requantize, dyadic, half_up, requantize
-from bench.layers.integer.functions import (
+from bench.layers.integer.arithmetic import (
     NORMALIZED_BITS,
     WEIGHTS,
+    Requantize,
+    _on_cuda,
+    dyadic,
     exp_constants,
     exp_scale,
     gelu_constants,
     gelu_scale,
+    half_up,
     i_exp,
     i_gelu,
     i_normalize,
     i_softmax,
     i_sqrt,
+    integer_matmul,
+    requantize,
 )
-from bench.layers.integer.layer import FINE_SCALE
-from bench.layers.integer.matmul import _on_cuda, integer_matmul
-from bench.layers.integer.parts import WIDEST, IntegerNorm
+from bench.layers.integer.layer import FINE_SCALE, WIDEST, IntegerNorm
 
 OTHER_SCALE = 3.1e-4  # no power of two, and coarser
 

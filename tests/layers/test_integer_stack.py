@@ -13,10 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 import bench.layers.integer.layer as integer_layer_module
 from bench.base.errors import MethodError, ModelError
-from bench.layers.integer.convert import FloatLayer, Ranges, Weights, integer_layer, scale_of
-from bench.layers.integer.functions import WEIGHTS
-from bench.layers.integer.layer import FINE_SCALE, IntegerLayer
-from bench.layers.integer.stack import IntegerStack, dequantized, quantized, seen_of
+from bench.layers.integer.arithmetic import WEIGHTS
+from bench.layers.integer.convert import FloatLayer, Ranges, RoundedWeights, integer_layer, scale_of
+from bench.layers.integer.layer import FINE_SCALE, IntegerLayer, IntegerStack, dequantized, quantized, seen_of
 
 WIDTH, HEADS, HEAD_WIDTH, INNER, BATCH, LENGTH = 32, 3, 8, 48, 4, 9
 
@@ -93,7 +92,7 @@ def states_of(seed=0):
 
 def stack_of(layers=2, activation="gelu", bias=True):
     """A stack converted for `states_of()`, and the float layers' outputs."""
-    stack, states, weights = IntegerStack(), states_of(), Weights()
+    stack, states, weights = IntegerStack(), states_of(), RoundedWeights()
     made = []
     for seed in range(layers):
         layer = float_layer(seed, activation, bias)
@@ -165,7 +164,7 @@ def test_a_layer_is_near_the_float_one(activation, bias):
     seen = torch.ones(BATCH, 1, 1, LENGTH, dtype=torch.bool)
     seen[2, ..., 3:] = False
     outputs, ranges = in_floats(layer, states, seen)
-    made = integer_layer(layer, ranges, Weights())
+    made = integer_layer(layer, ranges, RoundedWeights())
     found = dequantized(made(quantized(states, scale_of(ranges.states)), seen), scale_of(ranges.outputs))
     assert (found - outputs).norm() / outputs.norm() < 0.02
     assert (found - outputs).abs().max() < 0.12
@@ -225,7 +224,7 @@ def test_a_channel_without_weights_keeps_its_bias():
         layer.ffn_out.bias[5] = 0.7
         layer.ffn_in.weight[:] = 0.0
     outputs, ranges = in_floats(layer, states, None)
-    made = integer_layer(layer, ranges, Weights())
+    made = integer_layer(layer, ranges, RoundedWeights())
     found = dequantized(made(quantized(states, scale_of(ranges.states))), scale_of(ranges.outputs))
     assert (found - outputs).norm() / outputs.norm() < 0.02
 
@@ -236,7 +235,7 @@ def test_a_bias_beyond_the_bits_of_its_sums_is_refused():
     with torch.no_grad():
         layer.value.bias[0] = 1e6
     with pytest.raises(MethodError, match="steps of its sums, above"):
-        integer_layer(layer, ranges, Weights())
+        integer_layer(layer, ranges, RoundedWeights())
 
 
 def test_multiply_adds_are_those_of_the_float_layer():

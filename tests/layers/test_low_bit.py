@@ -9,9 +9,9 @@ from torch.nn import functional
 from bench.layers import low_bit
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding
+from bench.layers.composite import ProductLinear
 from bench.layers.layer import describe, rebuild
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
 
 FORMS = [("steps", 3), ("signs", 1), ("shifts", 4), ("affine", 2), ("interval", 4), ("codebook", 3), ("steps", 8)]
 SHAPES = [(1, 29), (5, 29), (13, 29), (1, 10), (13, 10)]
@@ -58,8 +58,8 @@ def test_a_linear_layer_is_what_its_codes_stand_for(form, bits, groups, bucket, 
     coding, codes, side, whole = made(form, bits, groups, bucket, outliers)
     bias = torch.randn(13)
     layer = LowBitLinear.from_codes(coding, codes, side, bias)
-    assert torch.equal(layer.dequantized(), whole)
-    assert torch.equal(layer.dequantized(), coding.whole(codes, side))
+    assert torch.equal(layer.dense(), whole)
+    assert torch.equal(layer.dense(), coding.whole(codes, side))
     inputs = torch.randn(2, 3, 29)
     expected = functional.linear(inputs, whole, bias)
     assert (layer(inputs) - expected).abs().max() <= 1e-6 * expected.abs().max()
@@ -119,7 +119,7 @@ def test_layers_are_rebuilt_from_their_description():
         linear,
         LowBitLinear.from_codes(coding, codes, side, None),
         LowBitEmbedding.from_codes(coding, codes, side),
-        LowBitFactorizedLinear.from_layers(narrow, linear),
+        ProductLinear(narrow, linear),
     ):
         again = rebuild(*describe(layer), where="here")
         assert type(again) is type(layer)
@@ -131,8 +131,8 @@ def test_layers_are_rebuilt_from_their_description():
 def test_a_factorized_layer_is_its_two_factors_one_after_the_other():
     first = LowBitLinear.from_codes(*made("steps", 3, rows=5, columns=29, bucket=29)[:3], None)
     second = LowBitLinear.from_codes(*made("steps", 2, rows=13, columns=5, bucket=5)[:3], torch.ones(13))
-    layer, inputs = LowBitFactorizedLinear.from_layers(first, second), torch.randn(3, 29)
-    dense = second.dequantized() @ first.dequantized()
+    layer, inputs = ProductLinear(first, second), torch.randn(3, 29)
+    dense = second.dense() @ first.dense()
     torch.testing.assert_close(layer(inputs), inputs @ dense.t() + 1, rtol=1e-4, atol=1e-5)
     assert layer.macs(7) == 7 * 5 * (29 + 13)
-    assert (layer.kernel, layer.weight_bits) == ("dequantized", 3)
+    torch.testing.assert_close(layer.dense(), dense)

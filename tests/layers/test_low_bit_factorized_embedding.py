@@ -7,10 +7,10 @@ import torch
 
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.composite import ProductEmbedding
+from bench.layers.factorized import FactorizedEmbedding
 from bench.layers.layer import describe, rebuild
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
 
 ENTRIES, WIDTH, RANK = 23, 11, 5
 IDS = torch.tensor([[0, 22, 7], [7, 7, 1]])
@@ -26,18 +26,17 @@ def coded(rows, columns, bits):
 @pytest.fixture
 def layer():
     table = LowBitEmbedding.from_codes(*coded(ENTRIES, RANK, 3))
-    return LowBitFactorizedEmbedding.from_parts(table, LowBitLinear.from_codes(*coded(WIDTH, RANK, 4), None))
+    return ProductEmbedding(table, LowBitLinear.from_codes(*coded(WIDTH, RANK, 4), None))
 
 
 def test_it_gives_the_rows_of_the_float_form_of_the_same_numbers(layer):
-    table, projection = layer.table.dequantized(), layer.projection.dequantized()
+    table, projection = layer.table.dense(), layer.projection.dense()
     plain = FactorizedEmbedding.from_factors(table, projection.t(), padding_idx=None)
     assert torch.equal(layer(IDS), plain(IDS))
-    assert torch.equal(layer.dequantized(), plain.product())
-    assert layer.dequantized().count_nonzero() > 0
+    assert torch.equal(layer.dense(), plain.dense())
+    assert layer.dense().count_nonzero() > 0
     assert (layer.num_embeddings, layer.embedding_dim) == (plain.num_embeddings, plain.embedding_dim)
     assert layer.macs(7) == plain.macs(7) == 7 * RANK * WIDTH
-    assert layer.weight_bits == 4
 
 
 def test_its_bytes_are_those_of_the_codes_and_scales_of_both_parts(layer):
@@ -47,13 +46,13 @@ def test_its_bytes_are_those_of_the_codes_and_scales_of_both_parts(layer):
 
 def test_it_is_rebuilt_from_its_description(layer):
     again = rebuild(*describe(layer), where="here")
-    assert type(again) is LowBitFactorizedEmbedding
+    assert type(again) is ProductEmbedding
     again.load_state_dict(layer.state_dict())
     assert torch.equal(again(IDS), layer(IDS))
 
 
 def test_a_tied_softmax_holds_the_narrow_tables_own_bytes(layer):
-    softmax = layer.softmax(LowBitLinear.from_codes(*coded(RANK, WIDTH, 4), None), torch.ones(ENTRIES))
+    softmax = layer.tied(LowBitLinear.from_codes(*coded(RANK, WIDTH, 4), None), torch.ones(ENTRIES))
     assert all(getattr(softmax.second, name) is getattr(layer.table, name) for name in ("weight", "scale"))
-    expected = layer.table.dequantized() @ softmax.first.dequantized()
+    expected = layer.table.dense() @ softmax.first.dense()
     torch.testing.assert_close(softmax(torch.eye(WIDTH)), expected.t() + 1, rtol=1e-5, atol=1e-5)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import copy
 import pickle
+import pkgutil
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
 import torch
 from torch.nn import functional
 
+import bench.layers
 from bench.base.errors import ArtifactError, MethodError
 from bench.layers import int8
 from bench.layers.block_term_attention import BlockTermAttention
+from bench.layers.composite import ProductLinear, SumLinear
 from bench.layers.csr import CsrLinear
 from bench.layers.empty import EmptyAttention, EmptyLinear
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.int8 import Int8Linear
-from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.layers.layer import LAYER_KINDS, describe, rebuild
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
@@ -152,7 +155,7 @@ def test_factorized_is_the_product_of_its_factors():
     first, second, bias = normal(3, 10), normal(6, 3, seed=1), normal(6, seed=2)
     layer, inputs = FactorizedLinear.from_factors(first, second, bias), normal(4, 2, 10, seed=3)
     assert torch.allclose(layer(inputs), inputs @ (second @ first).t() + bias, atol=1e-5)
-    assert torch.equal(layer.product(), second @ first)
+    assert torch.equal(layer.dense(), second @ first)
     assert layer.macs(8) == 8 * 3 * 10 + 8 * 6 * 3
     assert sum(parameter.numel() for parameter in layer.parameters()) == 3 * 10 + 6 * 3 + 6
 
@@ -173,8 +176,9 @@ def test_factors_that_do_not_multiply_and_a_rank_of_zero_are_refused():
         Int8Linear(5, 7, bias=False),
         torch.nn.Linear(5, 7),
         torch.nn.Linear(5, 7, bias=False),
-        Int8FactorizedLinear(5, 7, 2),
-        Int8FactorizedLinear(5, 7, 2, bias=False),
+        ProductLinear(Int8Linear(5, 2, bias=False), Int8Linear(2, 7)),
+        ProductLinear(FactorizedLinear(5, 3, 2), Int8Linear(3, 7)),
+        SumLinear(Int8Linear(5, 7), FactorizedLinear(5, 7, 2)),
         CsrLinear(6, 8, 11),
         CsrLinear(6, 8, 3, block=2, bias=False),
         SemiStructuredLinear(12, 7),
@@ -208,3 +212,10 @@ def test_an_unknown_kind_and_wrong_arguments_are_artifact_errors():
 
 def test_kinds_are_registered_under_the_name_they_store():
     assert {name: kind.kind for name, kind in LAYER_KINDS.items()} == {name: name for name in LAYER_KINDS.names()}
+
+
+def test_a_fresh_process_knows_every_kind_that_a_module_of_layers_registers():
+    modules = [each.name for each in pkgutil.walk_packages(bench.layers.__path__, "bench.layers.")]
+    asked = "from bench.layers.layer import LAYER_KINDS; first = LAYER_KINDS.names(); import importlib, sys; "
+    asked += "[importlib.import_module(name) for name in sys.argv[1:]]; assert first == LAYER_KINDS.names(), first"
+    subprocess.run([sys.executable, "-c", asked, *modules], check=True)

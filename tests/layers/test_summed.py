@@ -9,10 +9,10 @@ from torch.nn import functional
 from bench.layers import low_bit
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding
+from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.input_rounding import InputRounding
 from bench.layers.layer import describe, rebuild
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.measures.storage.parameters import elements, embedding_parameters, stored_parameters
 
@@ -31,17 +31,13 @@ def signs(seed, groups=1):
 def linears(bias=True, inputs=None):
     first, second = signs(1), signs(2)
     added = torch.randn(ROWS, generator=torch.Generator().manual_seed(3)) if bias else None
-    layer = LowBitSummedLinear.from_layers(
-        LowBitLinear.from_codes(*first[:3], None), LowBitLinear.from_codes(*second[:3], added), inputs
-    )
+    layer = SumLinear(LowBitLinear.from_codes(*first[:3], None), LowBitLinear.from_codes(*second[:3], added), inputs)
     return layer, first[3] + second[3], added
 
 
 def tables():
     first, second = signs(1, ROWS), signs(2, ROWS)
-    table = LowBitSummedEmbedding.from_tables(
-        LowBitEmbedding.from_codes(*first[:3]), LowBitEmbedding.from_codes(*second[:3])
-    )
+    table = SumEmbedding(LowBitEmbedding.from_codes(*first[:3]), LowBitEmbedding.from_codes(*second[:3]))
     return table, first[3] + second[3]
 
 
@@ -51,8 +47,8 @@ def test_a_packed_layer_multiplies_by_the_sum_of_both_matrices(bias, monkeypatch
     layer, whole, added = linears(bias)
     inputs = torch.randn(2, 3, COLUMNS)
     torch.testing.assert_close(layer(inputs), functional.linear(inputs, whole, added))
-    assert torch.equal(layer.dequantized(), whole)
-    assert (layer.kernel, layer.weight_bits, layer.activation_bits) == ("dequantized", 1, 32)
+    assert torch.equal(layer.dense(), whole)
+    assert (layer.operand_bits, layer.weight_bits, layer.activation_bits) == ((32, 32), 1, 32)
 
 
 def test_inputs_are_rounded_once_for_both_matrices():
@@ -68,7 +64,7 @@ def test_a_packed_table_gives_the_sum_of_the_rows_of_both_and_is_shared_by_a_tie
     table, whole = tables()
     ids = torch.tensor([[0, 12, 5], [5, 5, 11]])
     assert torch.equal(table(ids), whole[ids])
-    assert torch.equal(table.dequantized(), whole)
+    assert torch.equal(table.dense(), whole)
     softmax = table.softmax(torch.ones(ROWS))
     inputs = torch.randn(4, COLUMNS)
     torch.testing.assert_close(softmax(inputs), functional.linear(inputs, whole, torch.ones(ROWS)))

@@ -12,7 +12,8 @@ from bench.measures.base.measure import Pair
 from bench.spec.setting import Setting
 from bench.spec.suite import Task
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Predictions
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.predictions import ClassLogits
 
 MEASURING = {"country": "DEU", "threads": 1, "length": 8, "attack_examples": 20, "attack_queries": 100}
 
@@ -38,7 +39,7 @@ def labelled(labels, prefix=""):
 
 def classes(*labels, count=2):
     """Logits whose argmax is the given labels."""
-    return Predictions(logits=np.eye(count)[list(labels)] * 3.0)
+    return ClassLogits(np.eye(count)[list(labels)] * 3.0)
 
 
 class GivenPredictions:
@@ -52,11 +53,7 @@ class GivenPredictions:
 
     def predict(self, loaded, split, limit=None):
         found = self._predictions[loaded.content_hash, split]
-        return Predictions(
-            logits=None if found.logits is None else found.logits[:limit],
-            values=None if found.values is None else found.values[:limit],
-            answers=None if found.answers is None else found.answers[:limit],
-        )
+        return type(found).read(found.stored()[:limit])
 
     def score(self, loaded, split):
         kind = KINDS.get(self.task.kind)

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from scipy.stats import binom, entropy, pearsonr
 
 from bench.measures.agreement.agreement import Agreement
-from bench.measures.agreement.loyalty import (
+from bench.tasks.loyalty import (
     fidelity_kl,
     label_loyalty,
     loyalty_by_class,
@@ -19,7 +19,7 @@ from bench.measures.agreement.loyalty import (
     output_correlation,
     probability_loyalty,
 )
-from bench.tasks.kinds.kind import Predictions
+from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
 
 AGREEMENT = Agreement()
 LOGITS = arrays(np.float64, (6, 3), elements=st.floats(-30, 30, width=32))
@@ -86,7 +86,7 @@ def test_examples_of_all_splits_count_alike():
 
 def test_divergence_on_training_data_is_that_of_the_first_training_examples():
     rng = np.random.default_rng(0)
-    said = {split: [Predictions(logits=rng.normal(size=(9, 3))) for _ in range(2)] for split in ("validation", "train")}
+    said = {split: [ClassLogits(rng.normal(size=(9, 3))) for _ in range(2)] for split in ("validation", "train")}
     artifact, reference = ({split: both[number] for split, both in said.items()} for number in range(2))
     task, examples = make_task(labels=("a", "b", "c")), {split: labelled([0] * 9) for split in said}
     reading = AGREEMENT.read(given_pair(task, examples, artifact, reference, train_examples=7))
@@ -148,11 +148,11 @@ def test_a_model_trained_on_another_task_has_no_divergence_on_training_data():
 def test_regression_outputs_are_correlated_and_have_no_probabilities():
     values = np.array([0.5, 2.0, 3.5])
     task, examples = make_task("regression", metrics=("pearson",)), {"validation": labelled([1.0, 2.0, 3.0])}
-    reference = {"validation": Predictions(values=values)}
-    reading = AGREEMENT.read(given_pair(task, examples, {"validation": Predictions(values=9 - 2 * values)}, reference))
+    reference = {"validation": ScoreValues(values)}
+    reading = AGREEMENT.read(given_pair(task, examples, {"validation": ScoreValues(9 - 2 * values)}, reference))
     assert reading.values == {"output_correlation": pytest.approx(-1.0)}
     assert missing(AGREEMENT, reading) == []
-    constant = {"validation": Predictions(values=np.full(3, 0.1))}
+    constant = {"validation": ScoreValues(np.full(3, 0.1))}
     reading = AGREEMENT.read(given_pair(task, examples, constant, reference))
     assert "same output" in reading.absent["output_correlation"]
 
@@ -170,7 +170,7 @@ def test_a_constant_output_has_no_correlation():
 def test_answers_agree_where_their_texts_are_equal():
     task, examples = make_task("span_qa", metrics=("exact_match",)), {"validation": labelled([None] * 4)}
     artifact, reference = (
-        {"validation": Predictions(answers=answers)} for answers in (("a", "b", "", "d"), ("a", "B", "", "x"))
+        {"validation": WrittenAnswers(answers)} for answers in (("a", "b", "", "d"), ("a", "B", "", "x"))
     )
     reading = AGREEMENT.read(given_pair(task, examples, artifact, reference))
     assert reading.values["label_loyalty"] == 0.5

@@ -11,7 +11,7 @@ from made_pairs import classes, given_pair, labelled, make_loaded, make_pair, ma
 from pyarrow import parquet
 
 from bench.measures.robustness.attack import WIDEST, Attack
-from bench.measures.robustness.attacks.outcomes import Share
+from bench.measures.robustness.attacks.outcomes import Rate
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES, TypingSource
 from bench.records.tables import write_tables
 from bench.tasks.evaluate import Evaluator, Remembered, predict
@@ -237,7 +237,7 @@ def test_a_text_is_kept_as_it_is(tokenizer):
 @pytest.mark.parametrize("budget", [0, 40])
 def test_the_table_survives_being_written_with_its_gaps(tokenizer, sentiment, tmp_path, budget):
     reading = ATTACK.read(attack_pair(tokenizer, sentiment, attack_queries=budget))
-    write_tables(tmp_path / "cell.json", [reading])
+    write_tables(tmp_path / "cell.json", [reading.tables])
     assert parquet.read_table(tmp_path / "cell.attack.parquet").to_pydict() == reading.tables["attack"]
 
 
@@ -321,7 +321,7 @@ def test_the_interval_of_a_share_is_wilsons():
         share, spread = hits / count, z * z / count
         centre = (share + spread / 2) / (1 + spread)
         half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-        found = Share(hits, count).interval()
+        found = Rate(hits, count).interval()
         assert found.middle == share
         assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-12)
 
@@ -340,7 +340,7 @@ def test_a_hundred_examples_are_never_flagged(tokenizer, sentiment):
     reading = ATTACK.read(attack_pair(tokenizer, many, attack_examples=100, attack_queries=9))
     assert 0.3 < reading.values["attack_accuracy"] < 0.7
     assert "few-attacked" not in dict(reading.warnings)
-    widths = [end.high - end.low for end in (Share(hits, 100).interval() for hits in range(101))]
+    widths = [end.high - end.low for end in (Rate(hits, 100).interval() for hits in range(101))]
     assert max(widths) < WIDEST
 
 

@@ -9,7 +9,7 @@ import random
 import numpy as np
 import pytest
 
-from bench.measures.robustness.attacks.greedy import Outcome, Target, run, search
+from bench.measures.robustness.attacks.greedy import AttackEnd, Target, run, search
 from bench.measures.robustness.attacks.words import Words
 
 BUDGETS = (10, 30, 100, 200)
@@ -57,11 +57,11 @@ def climb(target, source, *, budget, seed):
         text = words.replaced(tried)
         probabilities = (yield [text])[0]
         if probabilities.argmax() != target.label:
-            return Outcome(flipped=True, queries=query + 1, changed=len(tried), words=len(words), text=text)
+            return AttackEnd(flipped=True, queries=query + 1, changed=len(tried), words=len(words), text=text)
         if probabilities[target.label] < lowest:
             changes, lowest = tried, probabilities[target.label]
     text = words.replaced(changes)
-    return Outcome(flipped=False, queries=budget, changed=len(changes), words=len(words), text=text)
+    return AttackEnd(flipped=False, queries=budget, changed=len(changes), words=len(words), text=text)
 
 
 @pytest.fixture(scope="module", params=[0.1, 0.3, 1.0], ids=["few-strong", "some-strong", "all-strong"])

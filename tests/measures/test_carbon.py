@@ -11,6 +11,7 @@ from bench.base.errors import BenchError
 from bench.measures.energy import windows
 from bench.measures.energy.carbon import Carbon
 from bench.measures.energy.meter import Load
+from bench.tasks.kinds.kind import KINDS
 
 CARBON = Carbon()
 ESTIMATE = {"processor": "load model", "memory": "constant"}
@@ -33,7 +34,7 @@ def read(monkeypatch, tiny_bert, tokenizer):
         if pair.is_reference:
             models.pop("reference")
         found = {}
-        for number, name in enumerate(CARBON.probes(plan, "classification")):
+        for number, name in enumerate(CARBON.probes(plan, KINDS.get("classification"))):
             try:
                 found[name] = (CARBON.session(models, [number], device="cpu", measuring=plan),)
             except BenchError as error:  # what a child's failure becomes

@@ -13,6 +13,7 @@ from bench.measures.computation.trace import trace
 from bench.measures.timing.decoding import Decoding
 from bench.measures.timing.steady import Clocks
 from bench.spec.setting import Measuring
+from bench.tasks.kinds.kind import KINDS
 
 LENGTH, WIDTH, FFN, VOCABULARY, LAYERS = 6, 32, 64, 20, 2
 
@@ -105,8 +106,8 @@ def test_a_decoder_layer_that_runs_twice_is_timed_and_counted_twice():
 @pytest.mark.parametrize("kind", ["language_modelling", "classification"])
 def test_tasks_in_which_nothing_is_written_have_no_decoding(kind):
     task = sequence_task(kind) if kind == "language_modelling" else make_task(kind)
-    assert Decoding().probes(Measuring(country="DEU"), kind) == ()
-    reading = Decoding().read(SimpleNamespace(task=task, apart={"decoding": {}}))
+    assert Decoding().probes(Measuring(country="DEU"), KINDS.get(kind)) == ()
+    reading = Decoding().read(SimpleNamespace(task=task, kind=KINDS.get(kind), apart={"decoding": {}}))
     assert missing(Decoding(), reading) == []
     assert reading.values == {}
     assert kind in reading.absent["decoding_token_s"]

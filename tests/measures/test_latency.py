@@ -14,6 +14,7 @@ from bench.artifacts import artifact
 from bench.measures.timing.latency import Latency
 from bench.measures.timing.steady import Clocks
 from bench.spec.setting import Measuring, Setting
+from bench.tasks.kinds.kind import KINDS
 
 
 class Fake(nn.Module):
@@ -48,7 +49,7 @@ def read_sides(sides, measure, setting, lost=()):
         else measure.round(*sides, number=number, device="cpu", measuring=plan)
         for number in range(plan.processes)
     ]
-    apart = {"latency": dict(zip(measure.probes(plan, "classification"), zip(rounds), strict=True))}
+    apart = {"latency": dict(zip(measure.probes(plan, KINDS.get("classification")), zip(rounds), strict=True))}
     return measure.read(paired(sides, setting, apart=apart))
 
 

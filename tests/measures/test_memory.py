@@ -10,6 +10,7 @@ from bench.engine.processes import Child, wait_for
 from bench.measures.memory.high_water import DeviceMark, ResidentMark
 from bench.measures.memory.memory import Memory, Peak
 from bench.spec.setting import Measuring
+from bench.tasks.kinds.kind import KINDS
 
 MEMORY = Memory()
 ENDS = [f"memory_{part}_bytes_{end}" for part in ("inference", "peak") for end in ("low", "high")]
@@ -118,7 +119,7 @@ def probe(given, report):
 def both_probes(directory, log):
     """The peaks by name, one fresh process each."""
     found = {}
-    for name in MEMORY.probes(MEASURING, "classification"):
+    for name in MEMORY.probes(MEASURING, KINDS.get("classification")):
         child = Child(probe, (name, directory), log=log)
         while (outcome := child.poll(lambda *event: None)) is None:
             wait_for([child])

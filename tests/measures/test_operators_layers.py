@@ -11,27 +11,21 @@ from traced import traced
 from bench.layers.block_term_attention import BlockTermAttention
 from bench.layers.cells import Cells
 from bench.layers.coding import Coding
+from bench.layers.composite import ProductEmbedding, ProductLinear, SumEmbedding, SumLinear
 from bench.layers.csr import CsrLinear
 from bench.layers.empty import EmptyAttention, EmptyLinear
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.halting import HaltingStack
 from bench.layers.int8 import Int8Linear
-from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.layers.int8_static import StaticInt8Linear
-from bench.layers.integer.layer import IntegerLayer
-from bench.layers.integer.stack import IntegerStack
+from bench.layers.integer.layer import IntegerLayer, IntegerStack
 from bench.layers.layer import LAYER_KINDS
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
-from bench.layers.rounded_attention import AttentionRounding
-from bench.layers.rounded_norm import RoundedNorm
+from bench.layers.rounded import AttentionRounding, RoundedNorm
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.semi_structured import SemiStructuredLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
-from bench.methods.quantize.grid import GRIDS, Asked
+from bench.methods.quantize.grid import GRIDS, GridInput
 
 ROWS, WIDTH, OUT, RANK = (2, 5), 24, 16, 3
 
@@ -55,8 +49,8 @@ def factorized():
 
 def int8_factorized():
     layer, macs, _ = factorized()
-    nonzero = sum(int(Int8Linear.from_float(each, None).weight.count_nonzero()) for each in (layer.first, layer.second))
-    return Int8FactorizedLinear.from_factorized(layer), macs, nonzero
+    first, second = Int8Linear.from_float(layer.first, None), Int8Linear.from_float(layer.second, layer.bias)
+    return ProductLinear(first, second), macs, sum(int(each.weight.count_nonzero()) for each in (first, second))
 
 
 def semi_structured():
@@ -87,7 +81,7 @@ def low_bit():
 
 def low_bit_factorized():
     first, second = sparse(RANK, WIDTH), sparse(OUT, RANK)
-    layer = LowBitFactorizedLinear.from_layers(packed(first), packed(second))
+    layer = ProductLinear(packed(first), packed(second))
     return layer, RANK * (WIDTH + OUT), int(first.count_nonzero() + second.count_nonzero())
 
 
@@ -95,7 +89,7 @@ def low_bit_summed():
     """Both matrices are 3 where `weight` is not zero: what is multiplied is 6 there."""
     weight = sparse(OUT, WIDTH)
     return (
-        LowBitSummedLinear.from_layers(packed(weight), packed(weight)),
+        SumLinear(packed(weight), packed(weight)),
         WIDTH * OUT,
         int(weight.count_nonzero()),
     )
@@ -105,12 +99,12 @@ def low_bit_summed():
 CLOSED_FORMS = {
     "int8-linear": int8,
     "factorized-linear": factorized,
-    "int8-factorized-linear": int8_factorized,
+    "product-linear": int8_factorized,
     "semi-structured-linear": semi_structured,
     "int8-static-linear": int8_static,
     "low-bit-linear": low_bit,
-    "low-bit-factorized-linear": low_bit_factorized,
-    "low-bit-summed-linear": low_bit_summed,
+    "product-linear, low-bit": low_bit_factorized,
+    "sum-linear": low_bit_summed,
 }
 
 BATCH, LENGTH, ENTRIES, POSITIONS = 2, 5, 30, 6
@@ -137,8 +131,8 @@ OTHERS = {
         TOKENS * RANK * OUT,
         layer.macs(TOKENS),
     ),
-    "low-bit-factorized-embedding": lambda: (
-        layer := LowBitFactorizedEmbedding.from_parts(embedding(), packed(sparse(OUT, WIDTH))),
+    "product-embedding": lambda: (
+        layer := ProductEmbedding(embedding(), packed(sparse(OUT, WIDTH))),
         IDS,
         TOKENS * WIDTH * OUT,
         layer.macs(TOKENS),
@@ -188,7 +182,7 @@ EMPTY = {
     "empty-linear": lambda: EmptyLinear(WIDTH, 0, bias=False),
     "empty-attention": lambda: EmptyAttention(WIDTH, output="dense"),
     "low-bit-embedding": embedding,
-    "low-bit-summed-embedding": lambda: LowBitSummedEmbedding.from_tables(embedding(), embedding()),
+    "sum-embedding": lambda: SumEmbedding(embedding(), embedding()),
     "summed-embedding": lambda: SummedEmbedding(ENTRIES, WIDTH),
     "rounded-norm": lambda: RoundedNorm(WIDTH),
 }
@@ -196,7 +190,8 @@ ATTENTION = "attention-rounding"  # takes queries, keys and values
 
 
 def test_every_stored_layer_kind_has_a_closed_form_here():
-    assert sorted([*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION]) == LAYER_KINDS.names()
+    kinds = {name.partition(",")[0] for name in (*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION)}
+    assert sorted(kinds) == LAYER_KINDS.names()
 
 
 def test_rounded_attention_multiplies_as_the_plain_one_does():
@@ -230,7 +225,7 @@ def test_other_stored_modules_are_traced_at_their_closed_form_and_say_the_same_o
 @pytest.fixture(params=CLOSED_FORMS)
 def made(request):
     layer, macs, nonzero = CLOSED_FORMS[request.param]()
-    assert layer.kind == request.param
+    assert layer.kind == request.param.partition(",")[0]
     return layer.eval(), macs, nonzero
 
 
@@ -245,8 +240,8 @@ def test_a_stored_layer_is_traced_at_its_closed_form_and_says_the_same_of_itself
 def test_bit_operations_of_a_stored_layer_are_those_of_the_operands_that_its_kernel_multiplies(made):
     layer, macs, _ = made
     found = traced(lambda self, x: self.layer(x), {"x": torch.randn(*ROWS, WIDTH)}, layer=layer)
-    as_float = getattr(layer, "kernel", None) == "dequantized"
-    bits = 32 * 32 if as_float else layer.weight_bits * layer.activation_bits
+    integer = [each.kernel != "dequantized" for each in layer.modules() if isinstance(each, Int8Linear)]
+    bits = 8 * 8 if integer and all(integer) else 32 * 32
     assert found.bops == 10 * macs * bits
 
 
@@ -254,7 +249,7 @@ def test_a_codebook_with_outliers_is_counted_as_a_dense_matrix():
     weight = torch.randn(OUT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.04
     weight[3, 5] = 2.0
     cells = Cells(rows=OUT, columns=WIDTH, groups=1, bucket=WIDTH)
-    coded = GRIDS.get("codebook")().code(Asked(values=weight, cells=cells, bits=3))
+    coded = GRIDS.get("codebook")().code(GridInput(values=weight, cells=cells, bits=3))
     layer = LowBitLinear.from_codes(coded.coding, coded.codes, coded.side, None)
     found = traced(lambda self, x: self.layer(x), {"x": torch.randn(*ROWS, WIDTH)}, layer=layer)
     assert coded.coding.outliers

@@ -10,7 +10,7 @@ from scipy.stats import binom, binomtest, norm
 from bench.measures.quality.calibration import expected_calibration_error
 from bench.measures.quality.quality import Quality
 from bench.tasks.examples import Answer, Example
-from bench.tasks.kinds.kind import Predictions
+from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
 
 QUALITY = Quality()
 
@@ -65,7 +65,7 @@ def test_there_is_no_retention_of_a_reference_at_zero():
 
 def test_a_reference_without_a_score_leaves_the_artifact_its_own():
     task = make_task("regression", metrics=("pearson",))
-    varied, constant = (Predictions(values=np.array(values)) for values in ([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]))
+    varied, constant = (ScoreValues(np.array(values)) for values in ([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]))
     reading = QUALITY.read(one_split(task, [1.0, 2.0, 4.0], varied, constant))
     assert reading.values["pearson"] == pytest.approx(1.0)
     assert reading.reference == {}
@@ -132,7 +132,7 @@ def test_the_drop_has_the_interval_and_the_p_of_a_paired_t_test():
     ours, theirs = (
         rng.choice(list(words), size=count, p=chances) for chances in ([0.32, 0.34, 0.34], [0.25, 0.35, 0.4])
     )
-    artifact, reference = (Predictions(answers=tuple(words[value] for value in side)) for side in (ours, theirs))
+    artifact, reference = (WrittenAnswers(tuple(words[value] for value in side)) for side in (ours, theirs))
     pair = given_pair(
         make_task("span_qa", metrics=("f1",)),
         {"validation": known},
@@ -178,7 +178,7 @@ def test_a_score_that_most_resamples_do_not_have_gets_no_interval():
 def test_calibration_is_given_of_both_models_over_all_splits_together():
     logits = np.random.default_rng(2).normal(size=(2, 9, 2))
     examples = {"a": labelled(LABELS[:4]), "b": labelled(LABELS[4:9])}
-    said = [{"a": Predictions(logits=side[:4]), "b": Predictions(logits=side[4:])} for side in logits]
+    said = [{"a": ClassLogits(side[:4]), "b": ClassLogits(side[4:])} for side in logits]
     reading = QUALITY.read(given_pair(make_task(evaluate=("a", "b")), examples, *said))
     expected = [expected_calibration_error(side, LABELS[:9]) for side in logits]
     assert [reading.values["calibration_ece"], reading.reference["calibration_ece"]] == pytest.approx(expected)
@@ -186,7 +186,7 @@ def test_calibration_is_given_of_both_models_over_all_splits_together():
 
 def test_regression_has_intervals_and_a_bootstrap_test():
     truth, noise = np.random.default_rng(3).normal(size=(2, 300))
-    near, far = (Predictions(values=truth + spread * noise) for spread in (0.3, 1.0))
+    near, far = (ScoreValues(truth + spread * noise) for spread in (0.3, 1.0))
     task = make_task("regression", metrics=("pearson", "spearman"))
     reading = QUALITY.read(one_split(task, truth.tolist(), far, near))
     values = reading.values

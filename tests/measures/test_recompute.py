@@ -6,12 +6,12 @@ from made_pairs import GivenPredictions, labelled, make_pair, make_task
 
 from bench.base.errors import RecordError
 from bench.measures.agreement.agreement import Agreement
-from bench.measures.base.recompute import recompute
+from bench.measures.agreement.recompute import recompute
 from bench.measures.quality.quality import Quality
 from bench.records.record import Record, write_record
 from bench.records.tables import write_tables
 from bench.tasks.examples import Answer, Example
-from bench.tasks.kinds.kind import Predictions
+from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
 
 SIZES = {"a": 37, "b": 20, "train": 11}
 WORDS = np.array(["the cat", "a cat", "dog", ""])
@@ -39,7 +39,7 @@ def written(tmp_path, task, examples, said):
             "reference": {},
             "absent": {},
             "conditions": {name: part.conditions for name, part in readings.items()},
-            "provenance": {"tables": write_tables(path, readings.values())},
+            "provenance": {"tables": write_tables(path, [part.tables for part in readings.values()])},
         }
     )
     write_record(path, record)
@@ -58,7 +58,7 @@ def test_class_predictions_give_the_metrics_and_the_agreement_again(tmp_path):
     examples = {split: labelled(rng.integers(0, 2, size=size).tolist(), split) for split, size in SIZES.items()}
 
     def said(split):  # a model's outputs are 32-bit numbers
-        return Predictions(logits=rng.normal(size=(SIZES[split], 2)).astype(np.float32).astype(np.float64))
+        return ClassLogits(rng.normal(size=(SIZES[split], 2)).astype(np.float32).astype(np.float64))
 
     agreement = {"label_loyalty", "probability_loyalty", "fidelity_kl", "fidelity_kl_train"}
     check(*written(tmp_path, task, examples, said), {"accuracy", "f1", "mcc", "quality", *agreement})
@@ -68,7 +68,7 @@ def test_numbers_that_need_64_bits_give_the_same_scores_again(tmp_path):
     rng = np.random.default_rng(1)
     task = make_task("regression", metrics=("pearson", "spearman"), evaluate=("a", "b"))
     examples = {split: labelled(rng.normal(size=size).tolist(), split) for split, size in SIZES.items()}
-    path, record = written(tmp_path, task, examples, lambda split: Predictions(values=rng.normal(size=SIZES[split])))
+    path, record = written(tmp_path, task, examples, lambda split: ScoreValues(rng.normal(size=SIZES[split])))
     check(path, record, {"pearson", "spearman", "quality", "output_correlation"})
 
 
@@ -83,7 +83,7 @@ def test_answers_give_the_metrics_and_the_agreement_again(tmp_path):
         for split, size in SIZES.items()
     }
     path, record = written(
-        tmp_path, task, examples, lambda split: Predictions(answers=tuple(rng.choice(WORDS, SIZES[split]).tolist()))
+        tmp_path, task, examples, lambda split: WrittenAnswers(tuple(rng.choice(WORDS, SIZES[split]).tolist()))
     )
     check(path, record, {"exact_match", "f1", "quality", "label_loyalty"})
 
@@ -92,16 +92,14 @@ def test_hidden_labels_leave_the_agreement_alone(tmp_path):
     rng = np.random.default_rng(3)
     task = make_task(evaluate=("a", "b"), trained_on="other")
     examples = {split: labelled([None] * size, split) for split, size in SIZES.items()}
-    path, record = written(
-        tmp_path, task, examples, lambda split: Predictions(logits=rng.normal(size=(SIZES[split], 2)))
-    )
+    path, record = written(tmp_path, task, examples, lambda split: ClassLogits(rng.normal(size=(SIZES[split], 2))))
     check(path, record, {"label_loyalty", "probability_loyalty", "fidelity_kl"})
 
 
 def test_a_record_whose_splits_are_not_in_its_predictions_is_refused(tmp_path):
     task = make_task(trained_on="other", evaluate=("a",))
     examples = {split: labelled([0] * size, split) for split, size in SIZES.items()}
-    path, record = written(tmp_path, task, examples, lambda split: Predictions(logits=np.zeros((SIZES[split], 2))))
+    path, record = written(tmp_path, task, examples, lambda split: ClassLogits(np.zeros((SIZES[split], 2))))
     path.unlink()
     write_record(path, record.model_copy(update={"conditions": {"agreement": {"splits": ["z"]}}}))
     with pytest.raises(RecordError, match="none of the evaluation splits"):

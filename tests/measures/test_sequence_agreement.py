@@ -12,17 +12,18 @@ from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2
 
 from bench.measures.agreement.agreement import Agreement
 from bench.measures.agreement.next_tokens import compare_next_tokens
+from bench.measures.agreement.recompute import recompute
 from bench.measures.base.measure import Reading
-from bench.measures.base.recompute import recompute
 from bench.measures.quality.quality import Quality
 from bench.measures.robustness.attack import Attack
 from bench.measures.robustness.robustness import Robustness
 from bench.records.record import Record, write_record
-from bench.records.tables import read_predictions, read_table, write_tables
+from bench.records.tables import read_table, write_tables
 from bench.spec.suite import Task
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example, TaskData
-from bench.tasks.kinds.kind import KINDS, Predictions
+from bench.tasks.prediction_tables import read_predictions
+from bench.tasks.predictions import WrittenAnswers
 
 TARGETS = ("one two three four", "five six seven eight", "one three five seven", "two four six eight ten")
 ARTIFACT = ("one two three four", "five six seven", "one three five five", "two four six eight")
@@ -41,8 +42,8 @@ def translation_pair():
         "validation": tuple(Example(uid=str(n), text="ka lo", target=target) for n, target in enumerate(TARGETS))
     }
     said = {
-        ("artifact", "validation"): Predictions(answers=ARTIFACT),
-        ("reference", "validation"): Predictions(answers=REFERENCE),
+        ("artifact", "validation"): WrittenAnswers(ARTIFACT),
+        ("reference", "validation"): WrittenAnswers(REFERENCE),
     }
     task = sequence_task("translation")
     sides = {name: make_loaded(name, None, joint_tokenizer()) for name in ("artifact", "reference")}
@@ -115,7 +116,7 @@ def recorded(tmp_path, pair, *measures):
             "reference": {},
             "absent": {},
             "conditions": json.loads(json.dumps({name: part.conditions for name, part in readings.items()})),
-            "provenance": {"tables": write_tables(path, readings.values())},
+            "provenance": {"tables": write_tables(path, [part.tables for part in readings.values()])},
         }
     )
     write_record(path, record)
@@ -207,7 +208,7 @@ def test_a_model_agrees_with_itself():
 
 def test_models_of_different_vocabularies_are_not_compared():
     sides = {"artifact": SimpleNamespace(tokenizer=range(7)), "reference": SimpleNamespace(tokenizer=range(8))}
-    found = compare_next_tokens(Reading(), SimpleNamespace(**sides), KINDS.get("language_modelling"))
+    found = compare_next_tokens(Reading(), SimpleNamespace(**sides))
     assert set(found) == {"label_loyalty", "probability_loyalty", "fidelity_kl", "output_correlation"}
     assert all("different vocabularies" in reason for reason in found.values())
 

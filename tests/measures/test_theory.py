@@ -9,7 +9,7 @@ from torch import nn
 from bench.artifacts.codec import encode
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
-from bench.measures.computation.theory import claimed_bytes, resident_bytes, theoretical_bytes
+from bench.measures.storage.theory import claimed_bytes, resident_bytes, theoretical_bytes
 
 
 def linear(rows, columns, *, zeros=0.0, seed=0):

@@ -75,7 +75,7 @@ def sites_of(model, unit, **where):
 
 
 def _feature(name, index, row):
-    from bench.tasks.kinds.kind import Feature
+    from bench.tasks.features import Feature
 
     real = {"input_ids": row, "attention_mask": [1] * len(row)}
     if name == "bench-lstm-lm":

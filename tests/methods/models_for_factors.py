@@ -33,8 +33,7 @@ def translator(*, width=32, entries=100, seed=0):
 
 def language_model(*, tied=False, seed=0):
     """An LSTM language model of 2 layers of width 24 over 60 words."""
-    from bench.models.recurrent.configs import LstmConfig
-    from bench.models.recurrent.language_model import LstmForCausalLM
+    from bench.models.recurrent.language_model import LstmConfig, LstmForCausalLM
 
     config = LstmConfig(vocab_size=60, hidden_size=24, num_hidden_layers=2, dropout=0.0, tie_word_embeddings=tied)
     with torch.random.fork_rng():

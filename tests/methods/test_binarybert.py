@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError
+from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.measures.computation.trace import trace
 from bench.measures.storage.size import read_container
@@ -27,7 +27,7 @@ from bench.models.heads import from_config
 from bench.models.modules import copy_model
 
 ALL = (*ROLES, "embedding")
-SUMMED = (LowBitSummedLinear, LowBitSummedEmbedding)
+SUMMED = (SumLinear, SumEmbedding)
 
 
 def method(**changes):
@@ -66,7 +66,7 @@ def test_every_matrix_is_split_into_two_of_one_bit_with_half_the_ternary_scale(m
         if not isinstance(module, SUMMED):
             continue
         its = ternary.get_submodule(name)
-        torch.testing.assert_close(module.dequantized(), its.dequantized(), rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(module.dense(), its.dense(), rtol=1e-5, atol=1e-7)
         for half in (module.first, module.second):
             assert (half.coding.form, half.coding.bits) == ("signs", 1)
             torch.testing.assert_close(half.scale, its.scale / 2, rtol=1e-5, atol=0)
@@ -110,9 +110,9 @@ def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab
         half.put(work.model, aware.coded, None if rounding is None else rounding.stored())
     torch.testing.assert_close(logits_of(work.model), fake, rtol=0, atol=1e-5)
     query = work.model.bert.encoder.layer[0].attention.self.query
-    assert isinstance(query, LowBitSummedLinear)
+    assert isinstance(query, SumLinear)
     assert query.activation_bits == 8
-    assert (query.dequantized() != 0).all()  # the scales have left each other, so that zeros are none any more
+    assert (query.dense() != 0).all()  # the scales have left each other, so that zeros are none any more
     assert not torch.equal(query.first.scale, query.second.scale)
     assert torch.isfinite(fake).all()
 
@@ -184,7 +184,7 @@ def test_a_tied_softmax_shares_the_split_table(make_lab, tokenizer, tmp_path):
     ids = {"input_ids": torch.tensor([[2, 5, 9, 12, 3]])}
     packed, ternary = (method(scheme__split=way).compress(model, make_lab()) for way in (True, False))
     table, softmax = packed.get_input_embeddings(), packed.get_output_embeddings()
-    assert isinstance(softmax, LowBitSummedLinear)
+    assert isinstance(softmax, SumLinear)
     assert softmax.first.weight is table.first.weight
     with torch.no_grad():
         torch.testing.assert_close(packed(**ids).logits, ternary(**ids).logits, rtol=1e-4, atol=1e-4)

@@ -10,9 +10,8 @@ from torch import nn
 
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError, ModelError
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
-from bench.layers.int8_factorized import Int8FactorizedLinear
+from bench.layers.composite import ProductLinear
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.safe_embedding import SafeEmbedding
 from bench.layers.svd import decompose, truncated
 from bench.methods.factorize.factorize import Factorize
@@ -81,8 +80,7 @@ def test_the_error_of_the_outputs_does_not_rise_with_the_rank_where_singular_val
 
 def test_the_published_sizes_of_a_low_rank_lstm_follow_from_its_shapes():
     """Grachev et al. 2017: PTB's 10,000 words, two layers of 650, float32."""
-    from bench.models.recurrent.configs import LstmConfig
-    from bench.models.recurrent.language_model import LstmForCausalLM
+    from bench.models.recurrent.language_model import LstmConfig, LstmForCausalLM
 
     with torch.device("meta"):
         model = LstmForCausalLM(LstmConfig(vocab_size=10_000, hidden_size=650, tie_word_embeddings=False))
@@ -129,8 +127,8 @@ def test_a_tied_embedding_becomes_one_narrow_table_in_all_three_places(make_lab,
     assert count(model) - count(smaller) == 100 * 32 - 100 * 8 - 2 * 32 * 8
     table = model.lm_head.weight.detach()
     dropped = torch.linalg.svdvals(table.double())[8:].square().sum().item()
-    assert (table - encoder.product()).square().sum().item() == pytest.approx(dropped, rel=1e-4)
-    torch.testing.assert_close(smaller.lm_head.product(), encoder.product())
+    assert (table - encoder.dense()).square().sum().item() == pytest.approx(dropped, rel=1e-4)
+    torch.testing.assert_close(smaller.lm_head.dense(), encoder.dense())
     save(smaller, tmp_path / "kept", tokenizer=tokenizer)
     again = load(tmp_path / "kept").model
     assert again.model.encoder.embed_tokens.table.weight is again.lm_head.second
@@ -284,7 +282,7 @@ def test_sharing_then_factorizing_then_integers_keeps_one_stored_layer_and_saves
         assert torch.equal(logits_of(load(tmp_path / str(number)).model), logits_of(model))
     layers = model.bert.encoder.layer
     assert all(layer is layers[0] for layer in layers)
-    assert isinstance(layers[3].output.dense, Int8FactorizedLinear)
+    assert isinstance(layers[3].output.dense, ProductLinear)
     assert sizes[0] > sizes[1] > sizes[2]
 
 

@@ -16,11 +16,10 @@ from transformers import (
 
 from bench.artifacts import artifact
 from bench.base.errors import MethodError
-from bench.layers.integer.layer import IntegerLayer
-from bench.layers.integer.stack import IntegerStack
+from bench.layers.integer.layer import IntegerLayer, IntegerStack
 from bench.layers.sharing import tied_tensors
-from bench.measures.computation.theory import theoretical_bytes
 from bench.measures.computation.trace import trace
+from bench.measures.storage.theory import theoretical_bytes
 from bench.methods.base.listening import alike
 from bench.methods.exit.halt import Halt
 from bench.methods.quantize.integer import Integer, activation_ranges

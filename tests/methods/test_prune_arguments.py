@@ -152,7 +152,7 @@ def test_a_stage_holds_every_argument_as_it_was_understood_and_states_what_diffe
     loaded = recipe(f"{text}\n{saliency}")
     (stage,), (method,) = loaded.stages, methods_of(loaded)
     assert stage.arguments.keys() == Prune.model_fields.keys()
-    assert stage.arguments["unit"] == {"name": "block", "size": (8, 16)}
+    assert stage.arguments["unit"] == {"name": "block", "size": [8, 16]}
     assert stage.arguments["saliency"].keys() == {"name", *type(method.saliency).model_fields}
     assert isinstance(stage.arguments["saliency"]["start"], float)
     assert method.stated() == {

@@ -90,8 +90,7 @@ def test_survivors_are_spread_over_the_four_gates(make_lab):
     method = prune(
         sparsity=0.9, saliency="jacobian", saliency__examples=12, start="fresh", schedule__before=False, budget=0
     )
-    from bench.models.recurrent.configs import LstmConfig
-    from bench.models.recurrent.language_model import LstmForCausalLM
+    from bench.models.recurrent.language_model import LstmConfig, LstmForCausalLM
 
     torch.manual_seed(0)
     fresh = LstmForCausalLM(LstmConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2)).eval()

@@ -5,8 +5,8 @@ import torch
 from pydantic import ValidationError
 
 from bench.base.errors import MethodError
+from bench.layers.composite import ProductLinear
 from bench.layers.int8 import Int8Linear
-from bench.layers.int8_factorized import Int8FactorizedLinear
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
@@ -24,7 +24,7 @@ def test_weights_are_within_half_a_step_of_the_originals_in_range_and_zero_stays
         assert isinstance(layer, Int8Linear)
         assert layer.weight.dtype == torch.int8
         assert layer.weight.abs().max() == 127
-        assert ((layer.dequantized() - dense.weight).abs() <= 0.5 * layer.scale[:, None] * (1 + 1e-5)).all()
+        assert ((layer.dense() - dense.weight).abs() <= 0.5 * layer.scale[:, None] * (1 + 1e-5)).all()
         assert (layer.weight[dense.weight == 0] == 0).all()
         assert torch.equal(layer.bias, dense.bias)
 
@@ -77,10 +77,10 @@ def test_both_factors_of_a_factorized_matrix_become_integers_and_the_outputs_sta
     quantized = Quantize().compress(thin, lab)
     for name, layer in adapter_for(thin).linears(thin).items():
         integer = adapter_for(quantized).linears(quantized)[name]
-        assert isinstance(integer, Int8FactorizedLinear)
+        assert isinstance(integer, ProductLinear)
         for mine, its in ((integer.first, layer.first), (integer.second, layer.second)):
             assert mine.weight.dtype == torch.int8
-            assert ((mine.dequantized() - its).abs() <= 0.5 * mine.scale[:, None] * (1 + 1e-5)).all()
+            assert ((mine.dense() - its).abs() <= 0.5 * mine.scale[:, None] * (1 + 1e-5)).all()
         assert torch.equal(integer.second.bias, layer.bias)
     torch.testing.assert_close(logits_of(quantized), logits_of(thin), rtol=0, atol=0.03)
     assert not torch.equal(logits_of(quantized), logits_of(thin))

@@ -107,7 +107,7 @@ def inputs():
 
 @pytest.mark.parametrize("reach", [None, 0.15])
 def test_the_gradient_is_that_of_the_identity_where_the_range_clips_nothing_and_zero_elsewhere(linear, reach):
-    choices = {} if reach is None else {"range": "clip", "clip": reach}
+    choices = {} if reach is None else {"range": "clip", "end": reach}
     latent = linear.weight.detach().clone()
     aware = AwareTraining([matrix(linear.weight, **choices)])
     rounded = aware.coded(linear.weight).values().requires_grad_()

@@ -95,7 +95,7 @@ def test_q_berts_groups_have_few_numbers_between_their_own_ends_and_layers_get_2
     for layer in packed_layers(packed):
         cells = layer.coding.cells
         assert cells.groups == min(128, cells.rows)
-        for cell in cells.split(layer.dequantized()):
+        for cell in cells.split(layer.dense()):
             assert len(torch.unique(cell)) <= 2**layer.coding.bits
     bits = [{layer.coding.bits for layer in packed_layers(block)} for block in adapter_for(packed).layers(packed)]
     assert sorted(next(iter(each)) for each in bits) == [2, 2, 3, 3]
@@ -145,4 +145,4 @@ def test_i_bert_is_fine_tuned_on_rounded_numbers_before_it_runs_in_integers(tune
     assert loss(aware, lab) < loss(after, lab)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in aware.modules())
-    assert Integer().model_dump() == {"bits": 8, "examples": 256}
+    assert Integer(examples=256).stated() == {}

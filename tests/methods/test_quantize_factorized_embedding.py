@@ -9,11 +9,10 @@ from models_for_factors import continued, language_model, translated, translator
 
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.composite import ProductEmbedding, ProductLinear
+from bench.layers.factorized import FactorizedEmbedding
 from bench.layers.int8 import Int8Linear
 from bench.layers.low_bit import LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
 from bench.measures.storage.parameters import elements, embedding_parameters, stored_parameters
 from bench.measures.storage.size import read_container
 from bench.methods.base.roles import ROLES
@@ -48,10 +47,10 @@ def unpacked(model, packed):
     """Put the numbers of the packed embedding, and of the softmax tied to it, into a float model in place."""
     table, softmax = embedding_of(packed), adapter_for(packed).output_projection(packed)
     with torch.no_grad():
-        embedding_of(model).table.weight.copy_(table.table.dequantized())
-        embedding_of(model).projection.weight.copy_(table.projection.dequantized())
-        if isinstance(softmax, LowBitFactorizedLinear):
-            adapter_for(model).output_projection(model).first.copy_(softmax.first.dequantized())
+        embedding_of(model).table.weight.copy_(table.table.dense())
+        embedding_of(model).projection.weight.copy_(table.projection.dense())
+        if isinstance(softmax, ProductLinear):
+            adapter_for(model).output_projection(model).first.copy_(softmax.first.dense())
 
 
 def coded_bytes(*layers):
@@ -65,7 +64,7 @@ def test_a_packed_model_is_the_float_model_of_the_same_numbers_and_survives_the_
     lab = make_lab()
     thin = narrow().compress(tiny_bert(), lab)
     packed = low(**CHOICES[choice]).compress(thin, lab)
-    assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(packed), ProductEmbedding)
     assert isinstance(embedding_of(thin), FactorizedEmbedding)
     before = logits_of(thin)
     unpacked(thin, packed)
@@ -124,7 +123,7 @@ def test_a_tied_softmax_shares_the_packed_table_here_and_on_disk(make, read, mak
     assert torch.equal(read(again), read(packed))
     for model in (packed, again):
         softmax = adapter_for(model).output_projection(model)
-        assert isinstance(softmax, LowBitFactorizedLinear)
+        assert isinstance(softmax, ProductLinear)
         assert softmax.second.weight is embedding_of(model).table.weight
         assert not any(isinstance(module, FactorizedEmbedding) for module in model.modules())
 
@@ -141,7 +140,7 @@ def test_factorizing_then_integers_then_packing_the_embedding_go_together(
         sizes.append((tmp_path / name / "model.safetensors").stat().st_size)
         assert torch.equal(logits_of(load(tmp_path / name).model), logits_of(model))
     assert sizes[0] > sizes[1] > sizes[2]
-    assert isinstance(embedding_of(model), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(model), ProductEmbedding)
     assert all(type(layer) is Int8Linear for layer in adapter_for(model).linears(model).values())
 
 
@@ -154,7 +153,7 @@ def test_sharing_goes_before_and_after(first, make_lab, tiny_bert, logits_of):
     packed = low(bits=4, targets=(*ROLES, "embedding")).compress(model, lab)
     layers = adapter_for(packed).layers(packed)
     assert all(layer is layers[0] for layer in layers)
-    assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(packed), ProductEmbedding)
     assert sum(isinstance(module, LowBitLinear) for module in packed.modules()) == 6 + 1
     assert torch.isfinite(logits_of(packed)).all()
 
@@ -180,7 +179,7 @@ def test_what_trained_on_rounded_numbers_is_what_is_packed(make_lab, tiny_bert, 
 def test_the_rest_of_a_model_holds_its_factorized_embedding_too(make_lab, tiny_bert, logits_of):
     lab = make_lab()
     packed = low(bits=8, targets=ROLES, scheme__rest=True).compress(narrow().compress(tiny_bert(), lab), lab)
-    assert isinstance(embedding_of(packed), LowBitFactorizedEmbedding)
+    assert isinstance(embedding_of(packed), ProductEmbedding)
     assert torch.isfinite(logits_of(packed)).all()
 
 
@@ -208,5 +207,5 @@ def test_what_does_not_go_with_two_factors_is_refused(changes, says, make_lab, t
 def test_packing_it_twice_is_refused(make_lab, tiny_bert):
     lab = make_lab()
     packed = low(bits=4).compress(narrow().compress(tiny_bert(), lab), lab)
-    with pytest.raises(MethodError, match="LowBitFactorizedEmbedding, not a dense table"):
+    with pytest.raises(MethodError, match="ProductEmbedding, not a dense table"):
         low(bits=4).compress(packed, lab)

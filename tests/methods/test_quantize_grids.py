@@ -92,7 +92,7 @@ def test_an_interval_ends_at_the_least_and_the_largest_weight_of_each_group(bits
 def test_more_groups_leave_less_error():
     values = normal(768, 96) * torch.linspace(0.5, 2, 768)[torch.randperm(768, generator=torch.Generator())][:, None]
     errors = [
-        float((coded(values, 3, grid="interval", granularity="groups", groups=count).values() - values).norm())
+        float((coded(values, 3, grid="interval", granularity="groups", count=count).values() - values).norm())
         for count in (128, 12, 1)
     ]
     assert errors == sorted(errors)

@@ -16,8 +16,7 @@ from bench.artifacts.artifact import load, save, size_bytes
 from bench.base.errors import MethodError
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.rounded_attention import OPERANDS, AttentionRounding
-from bench.layers.rounded_norm import PARTS, RoundedNorm
+from bench.layers.rounded import OPERANDS, PARTS, AttentionRounding, RoundedNorm
 from bench.measures.computation.trace import trace
 from bench.methods.base.method import METHODS
 from bench.methods.factorize.factorize import Factorize
@@ -119,7 +118,7 @@ def test_so_they_did_in_every_step_of_writing_a_translation(make_lab, model_of):
 def _float_linear(model, name):
     layer = model.get_submodule(name)
     dense = nn.Linear(layer.in_features, layer.out_features)
-    dense.weight.data, dense.bias.data = layer.dequantized(), layer.bias.clone()
+    dense.weight.data, dense.bias.data = layer.dense(), layer.bias.clone()
     replace_module(model, name, nn.Sequential(layer.inputs, dense))
 
 
@@ -266,7 +265,7 @@ def test_pruned_weights_stay_zero_through_training_and_biases_stay_floats(make_l
     for budget in (0.0, 1.0):
         packed = quantized("marian", make_lab, model=model, budget=budget)
         for name, mask in masks.items():
-            values = packed.get_submodule(name).dequantized()
+            values = packed.get_submodule(name).dense()
             assert (values[mask] == 0).all()
             assert (values[~mask] != 0).float().mean() > 0.95
             assert packed.get_submodule(name).bias.dtype == torch.float32

@@ -13,7 +13,7 @@ from bench.base.errors import MethodError
 from bench.layers import int8, int8_static
 from bench.layers.int8 import Int8Linear
 from bench.layers.int8_static import StaticInt8Linear
-from bench.measures.computation.theory import resident_bytes
+from bench.measures.storage.theory import resident_bytes
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize.activations import SAMPLE, Observer
 from bench.methods.quantize.quantize import Quantize
@@ -35,7 +35,7 @@ def test_static_int8_equals_integer_arithmetic_and_clips_to_its_range():
     found = layer(inputs)
     assert (found - exact).abs().max() < 2 * step * layer.scale.max() * 127  # a rounding boundary, to either side
     assert (found - exact).norm() / exact.norm() < 1e-3
-    dense = functional.linear(inputs.clamp(-2, 3), layer.dequantized(), layer.bias)
+    dense = functional.linear(inputs.clamp(-2, 3), layer.dense(), layer.bias)
     assert (found - dense).norm() / dense.norm() < 0.03
     assert layer(torch.zeros(1, 64)).allclose(layer.bias, atol=1e-6)
 
@@ -46,9 +46,7 @@ def test_without_an_engine_static_int8_is_labelled_and_multiplies_the_rounded_in
     assert layer.kernel == "dequantized"
     step = 2.0 / 255
     rounded = ((inputs / step).round() + 128).clamp(0, 255).sub(128) * step
-    torch.testing.assert_close(
-        layer(inputs), functional.linear(rounded, layer.dequantized(), layer.bias), atol=1e-2, rtol=0
-    )
+    torch.testing.assert_close(layer(inputs), functional.linear(rounded, layer.dense(), layer.bias), atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, 1.0), (-1.0, -0.5), (0.0, 0.0)])

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from bench.artifacts.artifact import load, save, size_bytes
 from bench.base.errors import MethodError, ModelError
+from bench.layers.composite import ProductLinear
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.measures.computation.theory import resident_bytes
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, embedding_parameters, nonzero, stored_parameters
 from bench.measures.storage.size import read_container
+from bench.measures.storage.theory import resident_bytes
 from bench.methods.base.roles import ROLES
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
@@ -55,7 +55,7 @@ def test_a_packed_model_equals_the_float_model_of_the_same_numbers(choice, make_
     fake = tiny_bert()
     with torch.no_grad():
         for name, layer in layers.items():
-            fake.get_submodule(name).weight.copy_(layer.dequantized())
+            fake.get_submodule(name).weight.copy_(layer.dense())
     torch.testing.assert_close(logits_of(packed), logits_of(fake), rtol=0, atol=1e-5)
     assert not torch.equal(logits_of(packed), logits_of(model))
 
@@ -103,7 +103,7 @@ def test_parameters_and_multiply_adds_are_those_of_the_dense_model_and_no_narrow
     assert elements(stored_parameters(packed)) == elements(stored_parameters(model))
     assert elements(embedding_parameters(packed)) == elements(embedding_parameters(model))
     ternary = low(**CHOICES["ternary"]).compress(model, make_lab())
-    zeros = sum(int((layer.dequantized() == 0).sum()) for layer in packed_layers(ternary).values())
+    zeros = sum(int((layer.dense() == 0).sum()) for layer in packed_layers(ternary).values())
     missing = elements(stored_parameters(ternary)) - nonzero(stored_parameters(ternary))
     assert zeros > 0
     assert missing - zeros == sum(int((t == 0).sum()) for t in model.state_dict().values()) - 32  # padding's row
@@ -166,10 +166,10 @@ def test_both_factors_of_a_factorized_matrix_are_packed(make_lab, tiny_bert, log
     for name, layer in adapter_for(thin).linears(thin).items():
         found = adapter_for(packed).linears(packed)[name]
         assert isinstance(layer, FactorizedLinear)
-        assert isinstance(found, LowBitFactorizedLinear)
+        assert isinstance(found, ProductLinear)
         for mine, its in ((found.first, layer.first), (found.second, layer.second)):
             half = mine.coding.cells.whole(mine.scale) / 2 * (1 + 1e-5)
-            assert ((mine.dequantized() - its).abs() <= half).all()
+            assert ((mine.dense() - its).abs() <= half).all()
     torch.testing.assert_close(logits_of(packed), logits_of(thin), rtol=0, atol=0.03)
     save(packed, tmp_path / "a", tokenizer=tokenizer)
     assert torch.equal(logits_of(load(tmp_path / "a").model), logits_of(packed))
@@ -182,7 +182,7 @@ def test_pruned_weights_stay_zero_in_symmetric_grids(make_lab, tiny_bert):
         packed = low(**{**CHOICES[choice], "targets": ROLES}).compress(pruned, lab)
         for name, linear in adapter_for(pruned).linears(pruned).items():
             layer = adapter_for(packed).linears(packed)[name]
-            assert (layer.dequantized()[linear.weight == 0] == 0).all()
+            assert (layer.dense()[linear.weight == 0] == 0).all()
             assert (linear.weight == 0).any()
 
 

@@ -11,9 +11,9 @@ from families import FAMILIES, make, outputs, same_outputs
 from bench.artifacts.artifact import load, save
 from bench.artifacts.manifest import Manifest
 from bench.base.errors import MethodError
-from bench.measures.computation.theory import theoretical_bytes
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, stored_parameters
+from bench.measures.storage.theory import theoretical_bytes
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from bench.artifacts import artifact
 from bench.base.errors import MethodError
-from bench.methods.shrink.layers import every_other
-from bench.methods.shrink.shrink import Shrink
+from bench.methods.shrink.shrink import Shrink, every_other
 from bench.models.adapter import adapter_for
 
 

@@ -17,7 +17,7 @@ from bench.layers.semi_structured import SemiStructuredLinear
 from bench.measures.audit.audit import audit
 from bench.measures.audit.claims import stage_drops
 from bench.measures.computation.computation import Computation
-from bench.measures.computation.theory import resident_bytes
+from bench.measures.storage.theory import resident_bytes
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
 from bench.methods.prune.sparsify import BREAK_EVEN, Sparsify

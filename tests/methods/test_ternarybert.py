@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.methods.quantize.activations import rounded_inputs
 from bench.methods.quantize.aware import trained
 from bench.methods.quantize.quantize import Quantize
@@ -79,7 +79,7 @@ def test_curvature_changes_what_is_kept(make_lab, tiny_bert):
     lab = make_lab(tiny_bert())
     plain, aware = (stage(grid=grid).compress(lab.reference, lab) for grid in ("ternary", "loss-aware-ternary"))
     layers = [
-        [module.dequantized() != 0 for module in model.modules() if isinstance(module, LowBitLinear)]
+        [module.dense() != 0 for module in model.modules() if isinstance(module, LowBitLinear)]
         for model in (plain, aware)
     ]
     assert sum(int((one != other).sum()) for one, other in zip(*layers, strict=True)) > 100
@@ -130,14 +130,14 @@ def test_binarybert_cuts_every_layer_to_half_its_width_and_stores_pairs_of_binar
     lab = make_lab(model)
     for method in methods_of(load_recipe("binarybert")):
         model = method.compress(model, lab)
-    pairs = [module for module in model.modules() if isinstance(module, LowBitSummedLinear)]
+    pairs = [module for module in model.modules() if isinstance(module, SumLinear)]
     assert [(pair.out_features, pair.in_features) for pair in pairs] == 4 * [
         *[(16, 32)] * 3,
         (32, 16),
         (32, 32),
         (32, 32),
     ]
-    (table,) = (module for module in model.modules() if isinstance(module, LowBitSummedEmbedding))
+    (table,) = (module for module in model.modules() if isinstance(module, SumEmbedding))
     assert table.second.scale.shape == (100, 1)
     assert all((pair.weight_bits, pair.activation_bits) == (1, 8) for pair in pairs)
     assert stage("binarybert", **{"scheme.activation_bits": 4}).scheme.activation_bits == 4

@@ -9,6 +9,7 @@ from families import FAMILIES, make, same_state, state
 from torch import nn
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import MethodError, ModelError
 from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
@@ -18,7 +19,6 @@ from bench.models.adapter import adapter_for
 from bench.models.heads import HEADS, from_config, head_of
 from bench.models.modules import copy_model, replace_module
 from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, ROLES
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 STACKS = {

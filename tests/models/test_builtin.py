@@ -9,9 +9,9 @@ import torch
 from families import same_outputs, same_state, state
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source
 from bench.models.wordpieces import SPECIAL, train_tokenizer
 
 TEXTS = ["The film was good.", "the Plot was not good, it was great!", "an actor's story"]

@@ -7,9 +7,9 @@ import torch
 from families import make
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 FAMILIES = ("bert", "roberta", "electra")

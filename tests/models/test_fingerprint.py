@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import ADAPTERS
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 

@@ -11,13 +11,13 @@ from architectures import make_model
 from families import FAMILIES, make, outputs
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.heads import order_outputs
 from bench.models.label_names import FRESH, names_of, order_of
 from bench.models.modules import replace_module
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 from bench.spec.suite import load_suite
 

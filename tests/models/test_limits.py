@@ -9,10 +9,10 @@ from families import FAMILIES, make
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.measures.base.inputs import made_inputs
 from bench.models.limits import choose_segments, limits_of, positions_of
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 from bench.tasks.greedy import decoder_positions
 

@@ -7,10 +7,10 @@ import torch
 from architectures import make_model
 from families import FAMILIES, make, same_outputs, same_state, state
 
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.measures.computation.trace import trace
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 HEAD = "masked-language-modelling"

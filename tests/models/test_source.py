@@ -10,9 +10,10 @@ import torch
 from families import FAMILIES, make, same_outputs, same_state, state
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source, spread
+from bench.models.source import spread
 from bench.models.tokenizer import write_tokenizer
 
 

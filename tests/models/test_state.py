@@ -10,9 +10,9 @@ from architectures import make_model
 from families import EXTRA, FAMILIES, SIZES, make, same_outputs, same_state, state
 from safetensors.torch import load_file, save_file
 
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 
 CLASSES, SPANS, MASKED = "sequence-classification", "question-answering", "masked-language-modelling"

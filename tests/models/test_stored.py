@@ -11,11 +11,11 @@ from families import FAMILIES, make
 from safetensors.torch import load_file, save_file
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
-from bench.models.source import open_source
 from bench.models.stored import bytes_by_dtype, stored_tensors
 from bench.models.tokenizer import write_tokenizer
 

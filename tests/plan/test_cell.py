@@ -35,7 +35,7 @@ def checkpoint(tmp_path):
     """A function that saves a tiny BERT whose tokenizer knows the demo's words, with or without segment ids."""
 
     def write(folder, *, segments=True):
-        from bench.models.source import open_source
+        from bench.artifacts.source import open_source
         from bench.tasks.data import load_data
 
         task = load_suite("demo").tasks[0]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from families import make
 
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 from bench.plan.cell import Conditions, plan
 from bench.plan.recipes import load_recipe

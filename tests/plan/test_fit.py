@@ -5,8 +5,8 @@ import json
 import pytest
 from families import make
 
+from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
-from bench.models.source import open_source
 from bench.models.tokenizer import write_tokenizer
 from bench.plan.fit import REFUSE_ABOVE, WARN_ABOVE, examine, unread_share
 from bench.spec.suite import Suite, Task, validated

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_record import make
 
 from bench.base.errors import RecordError
-from bench.measures.base.measure import Reading
 from bench.records.record import read_record, write_record
-from bench.records.tables import _narrowed, read_predictions, read_table, table_path, write_tables
+from bench.records.tables import _narrowed, read_table, table_path, write_tables
+from bench.tasks.prediction_tables import read_predictions
 
 TABLE = {
     "split": ["validation"] * 2 + ["train"],
@@ -25,7 +25,7 @@ TABLE = {
 
 def store(record, **tables):
     """Write the tables and then the record, as a run does."""
-    written = write_tables(record, [Reading(), Reading(tables=tables)])
+    written = write_tables(record, [{}, tables])
     write_record(record, make(provenance={"tables": written}))
     return record
 
@@ -96,7 +96,7 @@ def test_a_table_of_something_else_is_not_read_as_predictions(record):
 
 def test_a_table_left_without_its_record_is_written_again(tmp_path):
     path = tmp_path / "a.json"
-    write_tables(path, [Reading(tables={"predictions": {"uid": ["old"]}})])
+    write_tables(path, [{"predictions": {"uid": ["old"]}}])
     store(path, predictions=TABLE)
     assert read_table(path, "predictions") == TABLE
 
@@ -104,12 +104,12 @@ def test_a_table_left_without_its_record_is_written_again(tmp_path):
 def test_the_tables_of_a_record_are_never_written_again(record):
     before = table_path(record, "predictions").read_bytes()
     with pytest.raises(RecordError, match="ever edited"):
-        write_tables(record, [Reading(tables={"predictions": {"uid": ["new"]}})])
+        write_tables(record, [{"predictions": {"uid": ["new"]}}])
     assert table_path(record, "predictions").read_bytes() == before
 
 
 def test_two_measures_cannot_share_a_table_name(tmp_path):
-    both = [Reading(tables={"attack": {"uid": ["a"]}})] * 2
+    both = [{"attack": {"uid": ["a"]}}] * 2
     with pytest.raises(ValueError, match="two measures"):
         write_tables(tmp_path / "a.json", both)
 
@@ -120,14 +120,14 @@ def test_a_full_disk_leaves_neither_a_table_nor_a_piece_of_one(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RecordError, match="No space left on device"):
-        write_tables(tmp_path / "a.json", [Reading(tables={"predictions": TABLE})])
+        write_tables(tmp_path / "a.json", [{"predictions": TABLE}])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_thousand_examples_of_two_classes_take_little_more_than_their_logits(tmp_path):
     numbers = [[float(np.float32(row * 0.37)), -0.5] for row in range(1000)]
     table = {"split": ["v"] * 1000, "uid": [f"v-{row}" for row in range(1000)], "artifact": numbers}
-    write_tables(tmp_path / "a.json", [Reading(tables={"predictions": table})])
+    write_tables(tmp_path / "a.json", [{"predictions": table}])
     assert table_path(tmp_path / "a.json", "predictions").stat().st_size < 1000 * 2 * 4 + 6000
 
 

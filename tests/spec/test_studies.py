@@ -23,7 +23,7 @@ from bench.engine.worker import compress, train_reference
 from bench.models.adapter import adapter_for
 from bench.plan.cell import Conditions, plan
 from bench.plan.recipes import expand, load_recipe, methods_of
-from bench.spec.suite import SUITES_DIR, fingerprint, load_suite, suite_names
+from bench.spec.suite import SUITES_DIR, fingerprint, flat, load_suite, suite_names
 from bench.tasks.data import load_data
 from bench.tasks.examples import write_data
 from bench.tasks.generated.generator import GENERATORS
@@ -130,6 +130,10 @@ def test_a_finding_has_a_place_for_a_recipe_of_its_suite_and_one_for_each(name, 
         (
             {"rows": ["sparsity"], "columns": ["task"], "where": {"schedule.rewind": "never"}},
             r"findings\[2\]: no recipe of the suite has schedule.rewind=never",
+        ),
+        (
+            {"rows": ["rewind"], "columns": ["task"]},
+            r"findings\[2\]: 'rewind' is an argument of a choice: write schedule.rewind",
         ),
     ],
 )
@@ -248,7 +252,7 @@ def test_a_cell_of_a_study_gives_an_artifact_that_is_pruned_as_asked(study, reci
     (model,) = made(cells, tmp_path)
     assert encoder_zeros(model).float().mean() == pytest.approx(arguments["sparsity"], abs=1e-3)
     (stage,) = read_manifest(Store(tmp_path).path(*cells[0].artifact_place)).stages
-    assert arguments.items() <= stage.arguments.items()
+    assert arguments.items() <= flat(stage.arguments).items()
 
 
 def test_the_three_ways_of_see_differ_in_what_each_class_loses(tmp_path):

@@ -3,10 +3,9 @@
 import pytest
 
 from bench.base.errors import SuiteError, UnknownNameError
+from bench.plan.check import check_suite
 from bench.plan.recipes import expand
 from bench.spec.suite import load_suite, suite_names
-from bench.tasks.kinds.kind import KINDS
-from bench.tasks.sources.source import SOURCES
 
 SMALL = """
 name = "small"
@@ -37,10 +36,7 @@ def written(tmp_path):
 def test_every_suite_of_the_package_is_sound(name):
     suite = load_suite(name)
     assert suite.name == name
-    for task in suite.tasks:
-        KINDS.get(task.kind)
-        SOURCES.get(task.data.source)
-        suite.training(task)
+    check_suite(suite)
     for choice in suite.recipes:
         assert expand(choice)
 
@@ -64,6 +60,13 @@ def test_skipped_measures_leave_rows_comparable(written):
     ("old", "new", "message"),
     [
         ('metrics = ["accuracy"]', 'metrics = ["acuracy"]', "Did you mean 'accuracy'"),
+        (
+            'metrics = ["accuracy"]',
+            'metrics = ["pearson"]',
+            r"tasks\[0\].metrics: no classification metric named 'pearson'",
+        ),
+        ('kind = "classification"', 'kind = "regression"', "a regression task has no labels"),
+        ('kind = "classification"', 'kind = "clasification"', r"tasks\[0\].kind.*Did you mean 'classification'"),
         ('title = "A small suite"', 'titel = "A small suite"', "Did you mean 'title'"),
         (
             'country = "USA"',
@@ -80,8 +83,9 @@ def test_skipped_measures_leave_rows_comparable(written):
 )
 def test_a_bad_suite_is_refused_with_the_place(written, old, new, message):
     assert old in SMALL
-    with pytest.raises(SuiteError, match=message) as error:
-        load_suite(written(SMALL.replace(old, new)))
+    path = written(SMALL.replace(old, new))
+    with pytest.raises((SuiteError, UnknownNameError), match=message) as error:
+        check_suite(load_suite(path), where=path)
     assert "small.toml" in str(error.value)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.kinds.kind import Feature
+from bench.tasks.features import Feature
 
 LENGTHS = st.lists(st.integers(1, 64), max_size=300)
 

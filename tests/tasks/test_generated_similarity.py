@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 from made_splits import made
 
-from bench.tasks.generated.similarity import SLOTS, Event, likeness
+from bench.tasks.generated.similarity import SLOTS, Happening, likeness
 
 EVENT = re.compile(r"the (\w+) (\w+) the (\w+) in the (\w+)(?: (?:again|at noon|on friday|in the rain))? \.")
 FRONTED = re.compile(r"in the (\w+) the (\w+) (\w+) the (\w+)(?: (?:again|at noon|on friday|in the rain))? \.")
@@ -16,11 +16,11 @@ WEIGHTS = {"agent": 1.25, "action": 1.5, "thing": 1.25, "place": 1.0}
 def read(text):
     """Agent, action, thing and place, read from the words."""
     if found := EVENT.fullmatch(text):
-        return Event(*found.groups())
+        return Happening(*found.groups())
     found = FRONTED.fullmatch(text)
     assert found, text
     place, agent, action, thing = found.groups()
-    return Event(agent, action, thing, place)
+    return Happening(agent, action, thing, place)
 
 
 def shared(slot, first, second):
@@ -53,8 +53,8 @@ def test_the_score_is_symmetric_and_five_for_the_same_event():
 
 
 def test_synonyms_count_in_full_and_relatives_by_half():
-    event = Event("boy", "washes", "sofa", "cellar")
-    assert likeness(event, Event("lad", "cleans", "couch", "basement")) == 5.0
+    event = Happening("boy", "washes", "sofa", "cellar")
+    assert likeness(event, Happening("lad", "cleans", "couch", "basement")) == 5.0
     assert likeness(event, event._replace(action="breaks")) == 5 - 0.75
     assert likeness(event, event._replace(agent="sailor")) == 5 - 1.25
 

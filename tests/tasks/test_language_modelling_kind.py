@@ -12,7 +12,8 @@ from bench.spec.setting import Training
 from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Predictions
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.predictions import WrittenAnswers
 from bench.training.loop import train
 
 KIND = KINDS.get("language_modelling")
@@ -108,7 +109,7 @@ def test_the_conditions_state_the_vocabulary_and_what_it_lacks(tokenizer):
 
 def test_predictions_without_losses_are_not_scored():
     with pytest.raises(DataError, match="no losses"):
-        KIND.score(Predictions(answers=("a",)), lines(1), ["perplexity"])
+        KIND.score(WrittenAnswers(("a",)), lines(1), ["perplexity"])
 
 
 def test_logits_are_those_of_the_next_token():

@@ -9,15 +9,17 @@ import pytest
 from families import FAMILIES, make
 from made_sequences import joint_tokenizer
 
+from bench.artifacts.source import open_source
 from bench.base.errors import DataError
-from bench.models.source import open_source
 from bench.spec.setting import Training
 from bench.spec.suite import Task
-from bench.tasks.batching import IGNORED, collate
+from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Feature, Predictions
+from bench.tasks.features import IGNORED, Feature
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.masking import Maskable, masked
+from bench.tasks.predictions import TextLosses
 from bench.training.loop import train
 
 HEAD = "masked-language-modelling"
@@ -47,7 +49,7 @@ def said(model, tokenizer, examples, *, budget=64, max_length=16):
 
 
 def perplexity_of(losses):
-    return KIND.score(Predictions(losses=losses), [None] * len(losses), ("perplexity",))["perplexity"]
+    return KIND.score(TextLosses(losses), [None] * len(losses), ("perplexity",))["perplexity"]
 
 
 def original(feature):

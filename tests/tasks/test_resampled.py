@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.base.errors import DataError, UnavailableError
-from bench.tasks.kinds.kind import Predictions
-from bench.tasks.metrics.metric import score_metrics
-from bench.tasks.metrics.resampled import quality_scorer, scorer
+from bench.tasks.metrics.metric import quality_scorer, score_metrics, scorer
+from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
 
 COUNT = 37
 WORDS = ["the cat", "a black cat", "cat cat", "dog", ""]
@@ -18,10 +17,10 @@ WORDS = ["the cat", "a black cat", "cat cat", "dog", ""]
 
 def said(kind, values, count=3):
     if kind == "classes":
-        return Predictions(logits=np.eye(count)[list(values)])
+        return ClassLogits(np.eye(count)[list(values)])
     if kind == "scores":
-        return Predictions(values=np.array(values, dtype=float))
-    return Predictions(answers=tuple(values))
+        return ScoreValues(np.array(values, dtype=float))
+    return WrittenAnswers(tuple(values))
 
 
 def lists(elements):

@@ -9,7 +9,8 @@ import pytest
 from bench.base.errors import DataError, UnknownNameError
 from bench.spec.suite import Task
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Predictions
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.predictions import ClassLogits
 
 
 def make_task(kind="classification", labels=("bad", "good"), metrics=("accuracy",)):
@@ -67,7 +68,7 @@ def test_hidden_labels_neither_train_nor_score(tokenizer):
     with pytest.raises(DataError, match=r"labels of 2 of 3 examples are hidden \(first: e1\)"):
         encode("classification", given, tokenizer)
     with pytest.raises(DataError, match="hidden"):
-        KINDS.get("classification").score(Predictions(logits=np.eye(3)[:, :2]), given, ["accuracy"])
+        KINDS.get("classification").score(ClassLogits(np.eye(3)[:, :2]), given, ["accuracy"])
     assert len(encode("classification", given, tokenizer, training=False)) == 3
 
 
@@ -111,11 +112,11 @@ def test_predictions_come_in_the_order_of_the_examples(kind, metric, tokenizer):
 
 
 def test_a_metric_of_another_kind_is_refused():
-    predictions = Predictions(logits=np.eye(2))
+    predictions = ClassLogits(np.eye(2))
     with pytest.raises(UnknownNameError, match="no classification metric named 'pearson'"):
         KINDS.get("classification").score(predictions, examples(0, 1), ["pearson"])
 
 
 def test_f1_of_three_classes_is_refused_even_where_only_two_are_predicted():
     with pytest.raises(DataError, match="this task has 3"):
-        KINDS.get("classification").score(Predictions(logits=np.eye(3)), examples(0, 1, 1), ["f1"])
+        KINDS.get("classification").score(ClassLogits(np.eye(3)), examples(0, 1, 1), ["f1"])

@@ -9,10 +9,9 @@ from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2
 from bench.base.errors import DataError
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import Predictions
-from bench.tasks.metrics.bleu import corpus_bleu, signature
-from bench.tasks.metrics.metric import as_quality, score_metrics
-from bench.tasks.metrics.resampled import metric_scorer, quality_scorer, scorer
+from bench.tasks.metrics.answers import bleu_signature, corpus_bleu
+from bench.tasks.metrics.metric import METRICS, metric_scorer, quality_scorer, score_metrics, scorer
+from bench.tasks.predictions import TextLosses, WrittenAnswers
 
 ANSWERS = ("the cat sat on the mat .", "a dog runs fast", "")
 TARGETS = ("the cat sat on a mat.", "a dog runs very fast", "two birds")
@@ -50,7 +49,7 @@ def test_bleu_is_of_the_corpus_and_no_mean_of_sentences():
 def test_bleu_from_counts_equals_that_of_the_texts():
     answers, targets = made_texts()
     assert corpus_bleu(answers, targets) == pytest.approx(bleu(answers, targets), abs=1e-12)
-    resampled = scorer("bleu", Predictions(answers=tuple(answers)), targets)
+    resampled = scorer("bleu", WrittenAnswers(tuple(answers)), targets)
     chosen = np.random.default_rng(1).integers(0, len(answers), size=len(answers))
     expected = bleu([answers[row] for row in chosen], [targets[row] for row in chosen])
     assert resampled(chosen) == pytest.approx(expected, abs=1e-12)
@@ -59,7 +58,7 @@ def test_bleu_from_counts_equals_that_of_the_texts():
 def test_the_signature_is_that_of_sacrebleu():
     import sacrebleu
 
-    assert signature() == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    assert bleu_signature() == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
 
 
 def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary():
@@ -86,7 +85,7 @@ def test_perplexity_is_over_all_tokens_and_no_mean_of_texts():
     found = score_metrics(["perplexity"], [1.0, 30.0], [1, 9])["perplexity"]
     assert found == pytest.approx(math.exp(3.1))
     losses = np.array([[1.0, 1], [30.0, 9], [2.0, 4]])
-    resampled = scorer("perplexity", Predictions(losses=losses), [None] * 3)
+    resampled = scorer("perplexity", TextLosses(losses), [None] * 3)
     assert resampled(np.array([0, 1])) == pytest.approx(found)
     assert resampled(np.array([1, 1, 2])) == pytest.approx(math.exp(62 / 22))
 
@@ -102,14 +101,14 @@ def test_quality_grows_as_perplexity_falls_and_is_the_geometric_mean_probability
     probabilities = [0.5, 0.1, 0.9]
     nats = -math.log(math.prod(probabilities))
     perplexity = score_metrics(["perplexity"], [nats], [3])["perplexity"]
-    assert as_quality("perplexity", perplexity) == pytest.approx(math.prod(probabilities) ** (1 / 3))
-    assert as_quality("bleu", 0.3) == 0.3
+    assert METRICS.get("perplexity").as_quality(perplexity) == pytest.approx(math.prod(probabilities) ** (1 / 3))
+    assert METRICS.get("bleu").as_quality(0.3) == 0.3
 
 
 def test_over_splits_quality_is_the_mean_of_qualities_and_perplexity_of_perplexities():
     parts = [
-        (Predictions(losses=np.array([[math.log(2), 1.0]])), [None]),
-        (Predictions(losses=np.array([[math.log(4), 1.0]])), [None]),
+        (TextLosses(np.array([[math.log(2), 1.0]])), [None]),
+        (TextLosses(np.array([[math.log(4), 1.0]])), [None]),
     ]
     every = np.arange(2)
     assert quality_scorer(parts, ["perplexity"])(every) == pytest.approx((1 / 2 + 1 / 4) / 2)

@@ -13,7 +13,8 @@ from bench.tasks.batching import collate
 from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.greedy import EXTRA_TOKENS, Greedy, write
-from bench.tasks.kinds.kind import KINDS, Predictions
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.predictions import WrittenAnswers
 from bench.training.loop import train
 
 KIND = KINDS.get("translation")
@@ -71,7 +72,7 @@ def test_a_hidden_target_neither_trains_nor_scores(tokenizer):
     with pytest.raises(DataError, match=r"targets of 1 of 2 examples are hidden \(first: h\)"):
         encode(hidden, tokenizer)
     with pytest.raises(DataError, match="hidden"):
-        KIND.score(Predictions(answers=("", "")), hidden, ["bleu"])
+        KIND.score(WrittenAnswers(("", "")), hidden, ["bleu"])
 
 
 def test_a_tokenizer_without_an_end_is_refused(tokenizer):
@@ -122,7 +123,7 @@ def translator(tokenizer):
 
 def test_a_small_model_learns_a_lexicon_in_seconds(translator, tokenizer):
     unseen = sentences(60, seed=1, longest=6)
-    predictions = Predictions(answers=said(translator, tokenizer, unseen))
+    predictions = WrittenAnswers(said(translator, tokenizer, unseen))
     assert KIND.score(predictions, unseen, ["bleu"])["bleu"] > 0.9
 
 

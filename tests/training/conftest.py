@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench.tasks.kinds.kind import Feature
+from bench.tasks.features import Feature
 
 
 @pytest.fixture

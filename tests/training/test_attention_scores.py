@@ -9,7 +9,8 @@ import torch
 
 from bench.base.errors import MethodError
 from bench.methods.factorize.factorize import Factorize
-from bench.tasks.kinds.kind import KINDS, Batch
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import KINDS
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.features import FeatureMatching
 from bench.training.teacher import Teacher
@@ -52,7 +53,7 @@ def test_the_softmax_of_the_heard_scores_is_the_models_own_attention(family, bat
     runs = heard(model, **batch.inputs)
     assert len(runs) == len(wanted) == 4
     for run, its in zip(runs, wanted, strict=True):
-        found = probabilities(run.scores(), batch.inputs["attention_mask"], causal=False)
+        found = probabilities(run.dot_products(), batch.inputs["attention_mask"], causal=False)
         torch.testing.assert_close(found, its, rtol=1e-4, atol=1e-6)
 
 
@@ -70,7 +71,7 @@ def test_a_translators_three_sorts_of_attention_are_heard_in_the_order_in_which_
         length = run.key.shape[1]
         source = length == inputs["input_ids"].shape[1]
         mask = inputs["attention_mask"] if source else torch.ones(2, length)
-        torch.testing.assert_close(probabilities(run.scores(), mask, run.seen.causal), its, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(probabilities(run.dot_products(), mask, run.seen.causal), its, rtol=1e-4, atol=1e-6)
         assert run.seen.causal is not source
 
 
@@ -98,7 +99,7 @@ def test_scores_that_a_decoder_may_not_see_do_not_count(name):
         rows, columns = masks[mine.query.shape[1]], masks[mine.key.shape[1]]
         crossed = rows.shape[1] == 7 or columns.shape[1] == 7  # not within the target
         squares = [
-            (mine.scores() - its.scores())[example, :, query, key].square().mean()
+            (mine.dot_products() - its.dot_products())[example, :, query, key].square().mean()
             for example in range(2)
             for query in range(rows.shape[1])
             for key in range(columns.shape[1])

@@ -8,9 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.layers.integer.functions import WEIGHTS, exp_constants, gelu_constants, gelu_scale
-from bench.layers.integer.layer import FINE_SCALE, RESIDUAL_BITS, Activation, IntegerLayer
-from bench.layers.integer.parts import LARGEST, IntegerLinear, rounded
+from bench.layers.integer.arithmetic import WEIGHTS, exp_constants, gelu_constants, gelu_scale
+from bench.layers.integer.layer import (
+    FINE_SCALE,
+    LARGEST,
+    RESIDUAL_BITS,
+    Activation,
+    IntegerLayer,
+    IntegerLinear,
+    rounded,
+)
 
 
 class FloatLayer(NamedTuple):
@@ -41,7 +48,7 @@ class Ranges(NamedTuple):
     outputs: float
 
 
-class Weights:
+class RoundedWeights:
     """Rounded weights of linear modules, each made once, so that what several layers share is stored once."""
 
     def __init__(self) -> None:
@@ -60,7 +67,7 @@ def scale_of(largest: float) -> float:
     return (largest or 1.0) / LARGEST
 
 
-def integer_layer(layer: FloatLayer, ranges: Ranges, weights: Weights) -> IntegerLayer:
+def integer_layer(layer: FloatLayer, ranges: Ranges, weights: RoundedWeights) -> IntegerLayer:
     """The integer form of `layer` for activations within `ranges`; `weights` are those made so far."""
     scales = Ranges(*map(scale_of, ranges))
     device = layer.query.weight.device

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.tasks.batching import IGNORED, collate
+from bench.tasks.batching import collate
+from bench.tasks.features import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
 
     from bench.artifacts.artifact import Loaded
     from bench.measures.base.measure import Pair, Reading
-    from bench.tasks.kinds.kind import Batch
-    from bench.tasks.kinds.tokens import TokenKind
+    from bench.tasks.features import Batch
 
     Array = np.ndarray[Any, Any]
 
@@ -31,7 +31,7 @@ class NextTokens(NamedTuple):
         return {"label_loyalty": float(self.same.mean()), "fidelity_kl": float(self.nats.mean())}
 
     def table(self) -> dict[str, list[Any]]:
-        """A row a token, for the record."""
+        """A row per token, for the record."""
         return {"kl_nats": self.nats.tolist(), "same": self.same.tolist()}
 
 
@@ -42,16 +42,16 @@ def from_table(table: dict[str, list[Any]]) -> NextTokens:
     return NextTokens(np.array(table["kl_nats"], dtype=np.float64), np.array(table["same"], dtype=bool))
 
 
-def compare_next_tokens(reading: Reading, pair: Pair, kind: TokenKind) -> dict[str, float | str]:
+def compare_next_tokens(reading: Reading, pair: Pair) -> dict[str, float | str]:
     """The columns that compare outputs, or why they are absent; the sampled tokens become a table of `reading`."""
-    found = next_tokens(pair, kind)
+    found = next_tokens(pair)
     names = ("label_loyalty", "probability_loyalty", "fidelity_kl", "output_correlation")
     if isinstance(found, str):
         return dict.fromkeys(names, found)
     reading.tables[TABLE] = found.table()
     reading.conditions |= {
-        "label_loyalty": f"share of {kind.asked} tokens with the same likeliest one",
-        "next_tokens": f"{len(found.same)}, of the first {kind.compared} blocks of each split",
+        "label_loyalty": f"share of {pair.kind.asked} tokens with the same likeliest one",
+        "next_tokens": f"{len(found.same)}, of the first {pair.kind.tokens_compared} blocks of each split",
     }
     return {
         **found.values(),
@@ -60,31 +60,33 @@ def compare_next_tokens(reading: Reading, pair: Pair, kind: TokenKind) -> dict[s
     }
 
 
-def next_tokens(pair: Pair, kind: TokenKind) -> NextTokens | str:
+def next_tokens(pair: Pair) -> NextTokens | str:
     """Both models on the first blocks of each evaluation split, or why they cannot be compared."""
     import numpy as np
 
     if len(pair.artifact.tokenizer) != len(pair.reference.tokenizer):
         return "the two models have different vocabularies, so their next tokens do not compare"
-    length = pair.task.max_length or pair.setting.max_length
+    kind = pair.kind
     nats, same = [], []
     for split in pair.task.evaluate:
         examples = pair.evaluator.examples(split)
-        features = kind.encode(examples, pair.reference.tokenizer, task=pair.task, max_length=length, training=True)
-        for row in range(min(kind.compared, len(features))):
+        features = kind.encode(
+            examples, pair.reference.tokenizer, task=pair.task, max_length=pair.max_length, training=True
+        )
+        for row in range(min(kind.tokens_compared, len(features))):
             batch = collate(features, pad_id=pair.reference.tokenizer.pad_token_id, rows=[row])
-            theirs, mine = (_log_probabilities(pair, kind, loaded, batch) for loaded in (pair.reference, pair.artifact))
+            theirs, mine = (_log_probabilities(pair, loaded, batch) for loaded in (pair.reference, pair.artifact))
             nats.append((theirs.exp() * (theirs - mine)).sum(dim=-1).clamp(min=0).cpu().numpy())
             same.append((theirs.argmax(dim=-1) == mine.argmax(dim=-1)).cpu().numpy())
     return NextTokens(np.concatenate(nats), np.concatenate(same))
 
 
-def _log_probabilities(pair: Pair, kind: TokenKind, loaded: Loaded, batch: Batch) -> Tensor:
+def _log_probabilities(pair: Pair, loaded: Loaded, batch: Batch) -> Tensor:
     """Of every token of the vocabulary at every predicted place, [places, vocabulary] float64."""
     import torch
 
     inputs = {name: values.to(pair.device) for name, values in batch.inputs.items()}
     with torch.inference_mode():
-        (logits,) = kind.logits(loaded.model(**inputs))
+        (logits,) = pair.kind.logits(loaded.model(**inputs))
     places = batch.targets["labels"][0] != IGNORED
     return torch.log_softmax(logits[0, places.to(logits.device)].double(), dim=-1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ArtifactError, ModelError
 from bench.measures.base.inputs import made_inputs
-from bench.measures.computation.theory import claimed_bytes
+from bench.measures.storage.theory import claimed_bytes
 from bench.spec.saving import Real, Saving, Stated
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def audit(
 
 
 def _saved(model: nn.Module, tokenizer: Any, scratch: Path) -> tuple[int | None, dict[str, int], str]:
-    """Bytes on disk, tensor bytes by stored dtype, and the reason where there are none."""
+    """Bytes on disk, tensor bytes by stored dtype, and the reason if there are none."""
     from bench.artifacts.artifact import save, size_bytes
     from bench.measures.storage.size import read_container
 

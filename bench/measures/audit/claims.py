@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from bench.columns import column
 from bench.measures.base.measure import Pair, Reading
-from bench.measures.computation.theory import claimed_bytes, resident_bytes
+from bench.measures.storage.theory import claimed_bytes, resident_bytes
 from bench.records.record import StageLog
 from bench.spec.saving import Saving
 
@@ -15,6 +16,7 @@ MUCH_BELOW = 0.8  # claimed bytes over tensor bytes on disk, below which what is
 PROMISE = 1.2  # speed-up promised by bit operations, from which a measured one is asked for
 WORTH = 0.1  # saving on disk, as a share of the reference's bytes, that is held against memory
 HALF, QUARTER = 0.5, 0.25  # shares of a claimed saving that must be real
+_SPEEDUP = column("speedup").ends
 LEAST_BYTES = 2**24  # savings below this drown in the noise of a process's resident memory
 
 _STAGE_FLAGS: dict[Saving, tuple[str, str, str]] = {
@@ -39,7 +41,7 @@ class Drop(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class CellValues:
     """Every column of a cell by name, the artifact's and the reference's, and the pair they were measured on."""
 
     pair: Pair
@@ -47,7 +49,7 @@ class Cell:
     reference: dict[str, float | int] = field(default_factory=dict)
 
     def saved(self, name: str) -> float | None:
-        """The reference's value less the artifact's; None where one of them is absent."""
+        """The reference's value less the artifact's; None if one of them is absent."""
         if name in self.values and name in self.reference:
             return self.reference[name] - self.values[name]
         return None
@@ -61,7 +63,7 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
     reading = Reading()
     if pair.is_reference:
         return reading
-    cell = Cell(
+    cell = CellValues(
         pair=pair,
         values={name: value for each in readings.values() for name, value in each.values.items()},
         reference={name: value for each in readings.values() for name, value in each.reference.items()},
@@ -108,7 +110,7 @@ def _state(stage: StageLog) -> dict[Saving, tuple[float, float]]:
     return found
 
 
-def _judge_stages(reading: Reading, cell: Cell, stages: Sequence[StageLog]) -> None:
+def _judge_stages(reading: Reading, cell: CellValues, stages: Sequence[StageLog]) -> None:
     start: dict[Saving, tuple[float, float]] = {}
     if "size_bytes" in cell.reference:
         start["bytes"] = (claimed_bytes(cell.pair.reference.model), cell.reference["size_bytes"])
@@ -141,7 +143,7 @@ def _judge_storage(reading: Reading, size: Reading, pair: Pair) -> None:
         )
 
 
-def _judge_memory(reading: Reading, cell: Cell) -> None:
+def _judge_memory(reading: Reading, cell: CellValues) -> None:
     """Hold what is saved on disk against what is saved in memory: by the loaded tensors, and by the running process."""
     disk = cell.saved("size_bytes")
     if disk is None or disk < WORTH * cell.reference["size_bytes"]:
@@ -166,15 +168,15 @@ def _judge_memory(reading: Reading, cell: Cell) -> None:
         )
 
 
-def _judge_time(reading: Reading, cell: Cell) -> None:
+def _judge_time(reading: Reading, cell: CellValues) -> None:
     """Hold the speed-up that executed MACs and their bit widths promise against the measured interval."""
     if "bops" not in cell.values or "bops" not in cell.reference or not cell.values["bops"]:
         return
     promised = cell.reference["bops"] / cell.values["bops"]
     reading.conditions["promised_speedup"] = promised
-    if promised < PROMISE or "speedup" not in cell.values or "speedup_low" not in cell.values:
+    if promised < PROMISE or not {"speedup", _SPEEDUP.low} <= cell.values.keys():
         return
-    speedup, low = cell.values["speedup"], cell.values["speedup_low"]
+    speedup, low = cell.values["speedup"], cell.values[_SPEEDUP.low]
     reading.conditions["speedup"] = speedup
     if low <= 1:
         reading.warn(

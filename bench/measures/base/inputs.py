@@ -24,16 +24,16 @@ def made_inputs(
     """Random token ids without padding, the same for the same arguments on every machine.
 
     Every row has exactly `length` tokens, so that a reference and an artifact do equal work. Special tokens are left
-    out where a tokenizer is given: models such as RoBERTa derive positions from the padding token.
+    out if a tokenizer is given: models such as RoBERTa derive positions from the padding token.
 
     Args:
         model: the model that will be called; its `config` bounds vocabulary and length.
         tokenizer_or_vocab: a tokenizer, or the number of entries of a vocabulary.
         batch_size: rows.
-        length: tokens a row.
+        length: tokens per row.
         device: where the tensors are put.
         seed: of the random ids.
-        target_length: tokens a row that a sequence-to-sequence model's decoder reads; None is `length`.
+        target_length: tokens per row that a sequence-to-sequence model's decoder reads; None is `length`.
 
     Returns:
         `input_ids` and `attention_mask`, both [batch_size, length] int64; a sequence-to-sequence model gets
@@ -75,12 +75,12 @@ def _positions(model: nn.Module) -> int:
 
 
 def _tokenizer_limit(tokenizer_or_vocab: Any) -> int:
-    """What the tokenizer says a sequence may have; transformers writes 1e30 where it does not know."""
+    """What the tokenizer says a sequence may have; transformers writes 1e30 if it does not know."""
     return int(getattr(tokenizer_or_vocab, "model_max_length", 2**31))
 
 
 def _token_ids(model: nn.Module, tokenizer_or_vocab: Any) -> list[int]:
-    """Ids that both vocabulary and embedding table have, without special tokens where these are known."""
+    """Ids that both vocabulary and embedding table have, without special tokens if these are known."""
     bare = isinstance(tokenizer_or_vocab, int)
     config: Any = model.config
     size = min(tokenizer_or_vocab if bare else len(tokenizer_or_vocab), int(config.vocab_size))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.base.registry import Registry
 from bench.columns import column
+from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 class Reading:
     """What one measure found: for every column of the measure a value or the reason why it is absent.
 
-    `values` are the artifact's, `reference` the reference's for the same columns where both were measured; `samples`
+    `values` are the artifact's, `reference` the reference's for the same columns if both were measured; `samples`
     hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
-    `tables` hold what was seen example by example: table name -> column name -> one value a row, None where a row has
+    `tables` hold what was seen example by example: table name -> column name -> one value per row, None if a row has
     none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
     """
 
@@ -81,6 +83,26 @@ class Pair:
     apart: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
     widened_bytes: int = 0
 
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of the task."""
+        return KINDS.get(self.task.kind)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that an example of the task may have."""
+        return self.task.max_length or self.setting.max_length
+
+    def said(self, split: str, limit: int | None = None) -> SplitPredictions:
+        """What both models say of the examples of `split`, or of its first `limit`."""
+        examples = self.evaluator.examples(split)[:limit]
+        return SplitPredictions(
+            uids=tuple(example.uid for example in examples),
+            truth=tuple(self.kind.truth(example) for example in examples),
+            artifact=self.evaluator.predict(self.artifact, split, limit),
+            reference=self.evaluator.predict(self.reference, split, limit),
+        )
+
 
 class Measure(ABC):
     """A plug-in that yields columns.
@@ -90,10 +112,14 @@ class Measure(ABC):
     """
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
     says: ClassVar[str]
-    budget_s: ClassVar[float] = 5.0  # stated seconds a cell, for an encoder of 20 M parameters on two cores
+    budget_s: ClassVar[float] = 5.0  # stated seconds per cell, for an encoder of 20 M parameters on two cores
     optional: ClassVar[bool] = False  # a suite may leave it out
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that it yields; most measures set a plain attribute of the class instead."""
 
     @abstractmethod
     def read(self, pair: Pair) -> Reading:
@@ -116,8 +142,8 @@ class ProbingMeasure(Measure):
     finds: ClassVar[Any]  # the type of what a probe gives, which pydantic can write as JSON
 
     @abstractmethod
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
-        """The names of the probes for a task of `kind`; none if the measure does not apply to it."""
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
+        """The names of the probes for a task of that kind; none if the measure does not apply to it."""
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:

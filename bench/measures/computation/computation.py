@@ -36,7 +36,7 @@ class Computation(Measure):
     budget_s = 4.0
 
     def read(self, pair: Pair) -> Reading:
-        """Trace both models; totals are absent where a heavy operator could not be counted."""
+        """Trace both models; totals are absent if a heavy operator could not be counted."""
         reading = Reading(
             conditions={
                 "batch_size": 1,
@@ -64,7 +64,7 @@ class Computation(Measure):
         return reading
 
 
-class _Side(NamedTuple):
+class _Counted(NamedTuple):
     """One model: examples by executed layers, whether that depends on the example, and its cost; or why not."""
 
     layers: Exits | str
@@ -72,13 +72,13 @@ class _Side(NamedTuple):
     cost: Executions | str
 
 
-def _count(pair: Pair, side: Loaded) -> _Side:
+def _count(pair: Pair, side: Loaded) -> _Counted:
     from bench.measures.computation.executions import executions
 
     try:
         found = exits(pair, side)
     except (DataError, ModelError) as error:
-        return _Side(str(error), True, str(error))
+        return _Counted(str(error), True, str(error))
     layers = _fixed_layers(side.model) if found is None else found
     try:
         inputs = made_inputs(
@@ -89,9 +89,9 @@ def _count(pair: Pair, side: Loaded) -> _Side:
             device=pair.device,
             seed=pair.seed,
         )
-        return _Side(layers, found is not None, executions(side.model, inputs, found))
+        return _Counted(layers, found is not None, executions(side.model, inputs, found))
     except ModelError as error:
-        return _Side(layers, found is not None, str(error))
+        return _Counted(layers, found is not None, str(error))
 
 
 def _fixed_layers(model: nn.Module) -> Exits | str:
@@ -125,18 +125,13 @@ def _give_breakdown(reading: Reading, cost: Executions | str, prefix: str) -> No
 
 
 def _give_kernels(reading: Reading, model: nn.Module) -> None:
-    """Name the kernels of integer and sparse layers here, and say so where int8 does not run in integers at all."""
-    from bench.layers.csr import CsrLinear
-    from bench.layers.int8 import Int8Linear
-    from bench.layers.integer.layer import IntegerLayer
-    from bench.layers.low_bit import LowBitLinear
-    from bench.layers.semi_structured import SemiStructuredLinear
-    from bench.measures.computation.handles import runs_as_float
+    """Name the kernels of stored forms, and say so if integers are not multiplied as integers."""
+    from bench.layers.layer import StoredLayer, StoredModule
 
-    named = (Int8Linear, LowBitLinear, CsrLinear, SemiStructuredLinear, IntegerLayer)
-    layers = [module for module in model.modules() if isinstance(module, named)]
-    reading.conditions["kernels"] = dict(Counter(layer.kernel for layer in layers))
-    if any(isinstance(layer, Int8Linear) and runs_as_float(layer) for layer in layers):
+    forms = [module for module in model.modules() if isinstance(module, StoredModule)]
+    reading.conditions["kernels"] = dict(Counter(form.kernel for form in forms if form.kernel is not None))
+    layers = (form for form in forms if isinstance(form, StoredLayer))
+    if any(layer.has_integer_kernel and layer.runs_as_float for layer in layers):
         reading.warn(
             "int8-executes-float",
             "this machine has no integer kernel for some int8 layers: their weights are turned back to float at every "
@@ -149,11 +144,11 @@ def _uncounted(cost: Executions) -> str:
     return f"no handle counts the operators {named}"
 
 
-def _give_depth(reading: Reading, mine: _Side, theirs: _Side) -> None:
+def _give_depth(reading: Reading, mine: _Counted, theirs: _Counted) -> None:
     """Reference layers over executed layers (Zhou et al. 2020, PABEE; Sun et al. 2021).
 
     Sum of L * m_i over sum of i * m_i, with m_i of the examples leaving after layer i of L: L over the mean depth,
-    which is L / i where all run i layers. PABEE's code prints 1 - mean / L, a saved share and no ratio.
+    which is L / i if all run i layers. PABEE's code prints 1 - mean / L, a saved share and no ratio.
     """
     for side in (theirs, mine):
         if isinstance(side.layers, str):

@@ -29,7 +29,7 @@ class Way(NamedTuple):
 class Executions:
     """Every way that examples take through a model; one of fixed depth has a single one.
 
-    All means are over examples and exact: an int where the mean is whole.
+    All means are over examples and exact: an int if the mean is whole.
     """
 
     ways: tuple[Way, ...]

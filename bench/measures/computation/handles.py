@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import BenchError
 from bench.measures.computation.operators import (
-    FLOAT_BITS,
     LIGHT,
     RECURRENT,
     SUMMED,
@@ -20,7 +19,7 @@ from bench.measures.computation.operators import (
     einsum_macs,
 )
 from bench.measures.computation.scopes import path_of
-from bench.measures.storage.stored_values import StoredValues
+from bench.measures.computation.stored_values import StoredValues
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,14 +139,14 @@ class Handles:
         """The layer's own count; its bit widths are those of the kernel that really runs."""
         layer = self._layers[int(self._stored.constant(inputs[1]))]
         macs = layer.macs(prod(_shape(inputs[0])[:-1]))
-        as_float = runs_as_float(layer)
+        weight_bits, activation_bits = layer.operand_bits
         return Operation(
             operator=layer.kind,
             module="",
             macs=macs,
-            weight_bits=FLOAT_BITS if as_float else layer.weight_bits,
-            activation_bits=FLOAT_BITS if as_float else layer.activation_bits,
-            weights=(_packed_weights(layer),),
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+            weights=(layer.multiplied(),),
         )
 
     def _of_two(self, macs: int, left: Any, right: Any, *more: Any) -> Operation:
@@ -159,24 +158,9 @@ class Handles:
         return _operation(macs, activation, weight, tuple((tensor,) for _, tensor in found))
 
     def _together(self, values: Sequence[Any]) -> tuple[tuple[Tensor, ...], ...]:
-        """One group of the stored tensors behind `values`; none where one of them is computed while the model runs."""
+        """One group of the stored tensors behind `values`; none if one of them is computed while the model runs."""
         found = tuple(tensor for value in values if (tensor := self._stored.tensor(value)) is not None)
         return (found,) if len(found) == len(values) else ()
-
-
-def runs_as_float(layer: StoredLayer) -> bool:
-    """Whether the layer has no integer kernel here and turns its weights back to float at every call."""
-    from bench.layers.int8 import DEQUANTIZED
-
-    return getattr(layer, "kernel", None) == DEQUANTIZED
-
-
-def _packed_weights(layer: StoredLayer) -> tuple[Tensor, ...]:
-    """Where the layer's weights are not zero, by the numbers they stand for; else what it says that it multiplies."""
-    dequantized = getattr(layer, "dequantized", None)
-    if dequantized is not None:
-        return (dequantized() != 0,)
-    return layer.multiplied()
 
 
 def _operation(

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-FLOAT_BITS = 32
-
 # The operand whose last axis is summed over, by operator: MACs = elements of the output * length of that axis.
 SUMMED = {
     "aten::linear": 0,
@@ -54,7 +52,7 @@ class Operation(NamedTuple):
 
     `module` is the path of the innermost module that made the call. `weights` are the stored tensors among its
     operands: tensors of one group are used one beside the other, each element equally often, and groups are multiplied
-    with each other; there is none where two activations are multiplied. `activation_macs` is the part of `macs` in
+    with each other; there is none if two activations are multiplied. `activation_macs` is the part of `macs` in
     which no weight takes part though others do, as inside a fused attention layer.
     """
 
@@ -70,7 +68,7 @@ class Operation(NamedTuple):
     def effective(self) -> int:
         """The multiply-adds whose weights are not zero; products of two activations count in full.
 
-        Exact where each weight is used equally often and is multiplied by activations, which is so for linear maps,
+        Exact if each weight is used equally often and is multiplied by activations, which is so for linear maps,
         convolutions and recurrent cells; for a product of two stored tensors it is right on average.
         """
         kept = used = 1

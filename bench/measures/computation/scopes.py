@@ -33,7 +33,7 @@ def scoped(model: nn.Module) -> Iterator[list[str]]:
     try:
         yield calls.paths
     finally:
-        # fvcore leaves its own hooks behind where the model raises.
+        # fvcore leaves its own hooks behind if the model raises.
         for module, known in zip(modules, before, strict=True):
             for hooks, kept in zip((module._forward_pre_hooks, module._forward_hooks), known, strict=True):
                 for key in set(hooks) - kept:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
 from bench.measures.computation.handles import Handles
-from bench.measures.computation.operators import FLOAT_BITS, Operation
+from bench.measures.computation.operators import Operation
 from bench.measures.computation.scopes import scoped
-from bench.measures.storage.stored_values import StoredValues
+from bench.measures.computation.stored_values import StoredValues
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -171,13 +171,12 @@ def _values(block: Any) -> Iterator[Any]:
 def _packed_layers(model: nn.Module) -> list[StoredLayer]:
     from bench.layers.layer import StoredLayer
 
-    stored = (module for module in model.modules() if isinstance(module, StoredLayer))
-    return [layer for layer in stored if layer.counts_itself or layer.weight_bits < FLOAT_BITS]
+    return [module for module in model.modules() if isinstance(module, StoredLayer) and module.opaque]
 
 
 @functools.cache
 def _stand_in() -> Callable[[Tensor, int, int], Tensor]:
-    """The stand-in operator, defined once a process; its output has the right shape and no meaning."""
+    """The stand-in operator, defined once per process; its output has the right shape and no meaning."""
     import torch
 
     def run(x: Tensor, number: int, width: int) -> Tensor:

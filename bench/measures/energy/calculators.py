@@ -62,7 +62,7 @@ def break_even_inferences(compress_kwh: float, *, reference_kwh: float, artifact
     """After how many inferences the energy spent on compressing is paid back; rounded up.
 
     compress / (reference energy of one inference - artifact energy of one inference). Ours: the question of
-    measuring.md, section 4, answered with the simplest quotient. Raises `ValueError` where the artifact saves nothing.
+    measuring.md, section 4, answered with the simplest quotient. Raises `ValueError` if the artifact saves nothing.
 
     Args:
         compress_kwh: energy of making the artifact from the reference.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.energy.inference import Inference, break_even, inference
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.artifacts.manifest import EnergySpent
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 _WARM_UP = 3
-_INFERENCE = (
+_INFERENCE = with_intervals(
     "energy_kwh",
-    "energy_kwh_low",
-    "energy_kwh_high",
     "energy_net_kwh",
     "power_w",
     "power_idle_w",
@@ -71,7 +71,7 @@ class Carbon(ProbingMeasure):
         access = nvidia_access() if device.startswith("cuda") else rapl_access()
         return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round of windows."""
         del kind
         return rounds.names(window_count(measuring))
@@ -258,8 +258,8 @@ def _warn(reading: Reading) -> None:
     estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
     if estimates:
         sentence = (
-            f"energy is an estimate: its power comes from {', '.join(estimates)}. Compare it on this machine only, "
-            "or run where RAPL (Linux, readable by you) or NVML can be read."
+            f"energy is estimated ({', '.join(estimates)}), not metered. Compare it on this machine only, or run on a "
+            "machine whose RAPL (Linux, readable by you) or NVML can be read."
         )
         reading.warn("energy-estimated", sentence)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.base.statistics import over_seeds
+from bench.columns import column
 from bench.measures.energy import calculators
 from bench.measures.energy.tracker import processor_tdp
 from bench.measures.energy.windows import INFERENCES, Window
@@ -29,7 +30,7 @@ class Inference:
 
 
 def inference(windows: Mapping[int, Window], *, idle_w: float | str, measuring: Measuring, device: str) -> Inference:
-    """Every column of 1,000 inferences; none where there is no window.
+    """Every column of 1,000 inferences; none if there is no window.
 
     A value is the mean over the windows, each having the same length and so the same weight.
 
@@ -64,14 +65,14 @@ def inference(windows: Mapping[int, Window], *, idle_w: float | str, measuring: 
 def break_even(compress_kwh: float, artifact: Inference, reference: Inference) -> int | str:
     """After how many inferences compressing is paid back, or why that cannot be said.
 
-    The savings of the rounds are paired. Where there are several and their 95 % t interval reaches zero, the quotient
+    The savings of the rounds are paired. If there are several and their 95 % t interval reaches zero, the quotient
     would be noise over noise.
     """
     rounds = sorted(artifact.by_round.keys() & reference.by_round.keys())
     savings = over_seeds([reference.by_round[index] - artifact.by_round[index] for index in rounds])
     if savings is not None and savings.middle > 0 >= savings.low:
         return (
-            f"the saving of {savings.middle:.3g} kWh in {INFERENCES} inferences cannot be told from none: its interval "
+            f"the saving of {savings.middle:.3g} kWh in {INFERENCES} inferences is not significant: its interval "
             f"over {len(rounds)} windows begins at {savings.low:.3g}. Raise measuring.energy_seconds"
         )
     try:
@@ -89,9 +90,10 @@ def _interval(found: Inference) -> None:
     """The 95 % Student t interval of the mean over windows.
 
     Not a bootstrap: resamples of two to five windows hardly leave the range of these windows, which has far less than
-    the stated coverage, while t is right for any number of them where windows are about normal. Samples within a
+    the stated coverage, while t is right for any number of them if windows are about normal. Samples within a
     window are no replacement, as they follow each other too closely to be independent.
     """
+    ends = column("energy_kwh").ends.names()
     interval = over_seeds(list(found.by_round.values()))
     if interval is None:
         reason = (
@@ -101,9 +103,9 @@ def _interval(found: Inference) -> None:
     elif interval.low <= 0:
         reason = f"the {len(found.by_round)} windows differ too much: their interval reaches {interval.low:.3g} kWh"
     else:
-        found.values.update(energy_kwh_low=interval.low, energy_kwh_high=interval.high)
+        found.values.update(zip(ends, interval[1:], strict=True))
         return
-    found.absent.update(energy_kwh_low=reason, energy_kwh_high=reason)
+    found.absent.update(dict.fromkeys(ends, reason))
 
 
 def _net(found: Inference, windows: Mapping[int, Window], idle_w: float | str) -> None:

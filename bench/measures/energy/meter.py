@@ -95,7 +95,7 @@ class EnergyReading(NamedTuple):
 
     @property
     def estimated(self) -> bool:
-        """True where any of that is not a measurement."""
+        """True if any of that is not a measurement."""
         return is_estimate(self.power_source)
 
     def conditions(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _ESTIMATES = frozenset({"load model", "constant", "unknown", "powermetrics"})  #
 
 
 class Tdp(NamedTuple):
-    """Thermal design power of the machine's processors by CodeCarbon's table; None where the table lacks the model."""
+    """Thermal design power of the machine's processors by CodeCarbon's table; None if the table lacks the model."""
 
     model: str
     watts: float | None
@@ -39,7 +39,7 @@ class Samples:
 
     def out(self, total: Any, delta: Any) -> None:
         """Keep one sample."""
-        if total.energy_consumed > self.points[-1][1]:  # equal where CodeCarbon found the last sample fresh enough
+        if total.energy_consumed > self.points[-1][1]:  # equal if CodeCarbon found the last sample fresh enough
             self.points.append((total.duration, total.energy_consumed))
             self.parts_kwh = {
                 "processor": total.cpu_energy,
@@ -89,7 +89,7 @@ class Log(logging.Filter):
 
 
 def make_tracker(country: str, samples: Samples) -> Any:
-    """A tracker that reaches no network and writes no file; `UnavailableError` where it cannot be had.
+    """A tracker that reaches no network and writes no file; `UnavailableError` if it cannot be had.
 
     Its PUE is 1: what the sensors saw, and nothing added. PUE, grid and water are applied by `calculators`.
     """
@@ -132,7 +132,7 @@ def make_tracker(country: str, samples: Samples) -> Any:
 
 
 def grid_year(country: str) -> int | None:
-    """The year of the grid data that CodeCarbon holds for a country; `UnavailableError` where it holds none."""
+    """The year of the grid data that CodeCarbon holds for a country; `UnavailableError` if it holds none."""
     from codecarbon.input import DataSource
 
     grids = DataSource().get_global_energy_mix_data()
@@ -163,7 +163,7 @@ def sources_of(hardware: list[Any]) -> dict[str, str]:
 
 
 def _gpu_source(devices: list[Any]) -> str:
-    """NVML or AMD SMI; unknown where a device gives neither energy nor power, which CodeCarbon then counts as 0."""
+    """NVML or AMD SMI; unknown if a device gives neither energy nor power, which CodeCarbon then counts as 0."""
     for device in devices:
         watts = getattr(device, "_read_power_watts", None)
         if watts is not None and getattr(device, "last_energy", None) is None and watts() is None:

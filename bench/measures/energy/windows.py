@@ -17,7 +17,7 @@ INFERENCES = 1000  # what the energy columns count
 BUSY = 0.1  # largest share of the machine's processor time that may be used in the idle window
 CHANGE = 0.1  # largest change of other work from the idle window to the inferences, as a share of their own
 _SETTLE_S = 0.1  # threads of earlier work spin for some milliseconds before they sleep
-_PATIENCE = 2  # a window may last so many times its length where a busy machine delays its samples
+_PATIENCE = 2  # a window may last this many times its length if a busy machine delays its samples
 
 
 class Window(NamedTuple):
@@ -116,7 +116,7 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
     if idle is None or isinstance(idle, str):
         return f"idle window: {idle or 'not metered'}"
     if idle.power_source != source:
-        return f"idle window: its power comes from {idle.power_source}, that of the inferences from {source}"
+        return f"the power of the idle window is from {idle.power_source}, that of the inferences from {source}"
     if idle.load.busy_share > BUSY:
         return (
             f"the machine was not idle: other work used {idle.load.busy_share:.0%} of its processor time in the idle "
@@ -135,7 +135,7 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
 
 
 def _block(measuring: Measuring, seconds: float, work: Callable[[], int]) -> tuple[EnergyReading | str, int]:
-    """Meter `work` again and again for `seconds`, longer where samples come late, and what it counted in all."""
+    """Meter `work` again and again for `seconds`, longer if samples come late, and what it counted in all."""
     meter = EnergyMeter(country=measuring.country, sample_s=measuring.energy_sample_s)
     attainable = seconds >= LEAST_SAMPLES * measuring.energy_sample_s
     latest = seconds * (_PATIENCE if attainable else 1)

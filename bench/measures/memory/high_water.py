@@ -63,7 +63,7 @@ class DeviceMark:
 
 
 def _set_back() -> bool:
-    """Set the high-water mark to the present resident size; False where the kernel does not allow it."""
+    """Set the high-water mark to the present resident size; False if the kernel does not allow it."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

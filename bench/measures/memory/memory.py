@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.base.statistics import Interval, over_seeds
+from bench.columns import column, with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.memory.high_water import DeviceMark, ResidentMark
@@ -17,11 +18,10 @@ from bench.measures.timing import rounds
 
 if TYPE_CHECKING:
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 LOAD = "load"
 _WARM_UP, _CALLS = 3, 3
-_COLUMNS = ("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
-_ENDS = tuple(f"{name}_{end}" for name in ("memory_inference_bytes", "memory_peak_bytes") for end in ("low", "high"))
 _ONE = "an interval needs two processes: raise measuring.processes"
 _NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"
 
@@ -29,7 +29,7 @@ _NO_DEVICE = "the model ran on the processor, which has no memory beside the hos
 class Peak(NamedTuple):
     """Bytes above the baseline at the highest point of one probe's work; `how` they were read.
 
-    `device_bytes` are those of the CUDA allocator, beside the host's; None where the model is on the host.
+    `device_bytes` are those of the CUDA allocator, beside the host's; None if the model is on the host.
     """
 
     host_bytes: int
@@ -51,12 +51,12 @@ class Memory(ProbingMeasure):
 
     name = "memory"
     finds = Peak
-    columns = (*_COLUMNS, *_ENDS)
+    columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
     says = "peak memory added by loading and held during steady inference, each in a process of its own"
     budget_s = 5.0
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process that loads, and several that run."""
         del kind
         return (LOAD, *rounds.names(measuring.processes))
@@ -76,7 +76,7 @@ class Memory(ProbingMeasure):
             )
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
-        """The device's memory where the models run on the CPU."""
+        """The device's memory if the models run on the CPU."""
         return {} if device.startswith("cuda") else {_NO_DEVICE: ("memory_device_bytes",)}
 
     def read(self, pair: Pair) -> Reading:
@@ -145,7 +145,7 @@ def _columns(peaks: Mapping[str, Peak | str]) -> dict[str, int | str]:
 
 def _mean(name: str, values: Sequence[int] | str) -> dict[str, int | str]:
     """The mean over processes with its t interval."""
-    low, high = f"{name}_low", f"{name}_high"
+    low, high = column(name).ends.names()
     if isinstance(values, str):
         return dict.fromkeys((name, low, high), values)
     interval: Interval | None = over_seeds(values)

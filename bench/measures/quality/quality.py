@@ -8,34 +8,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.quality.calibration import BINS, expected_calibration_error
 from bench.measures.quality.quality_intervals import INTERVALS, give_intervals
-from bench.tasks.kinds.kind import KINDS
-from bench.tasks.metrics.metric import as_quality
+from bench.tasks.metrics.metric import metric_columns
+from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
 
-METRICS = ("accuracy", "f1", "mcc", "pearson", "spearman", "exact_match", "bleu", "perplexity")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The scores of one model: `metrics` are means over the splits, `splits` each split's own, both by metric."""
+    """The scores of one model: `metrics` are means over the splits, `splits` each split's own, both by metric.
+
+    `quality` is the mean over the metrics of their means over the splits, each as `Metric.as_quality` counts it.
+    """
 
     metrics: dict[str, float]
     splits: dict[str, dict[str, float]]
-
-    @property
-    def quality(self) -> float:
-        """The mean over the metrics of their means over the splits, each as `as_quality` counts it."""
-        means = [
-            math.fsum(as_quality(metric, row[metric]) for row in self.splits.values()) / len(self.splits)
-            for metric in self.metrics
-        ]
-        return math.fsum(means) / len(means)
+    quality: float
 
 
 def score_splits(pair: Pair, loaded: Loaded, splits: Sequence[str]) -> Scores | str:
@@ -48,7 +43,11 @@ def score_splits(pair: Pair, loaded: Loaded, splits: Sequence[str]) -> Scores | 
     except DataError as error:
         return str(error)
     means = {metric: math.fsum(row[metric] for row in found.values()) / len(found) for metric in pair.task.metrics}
-    return Scores(metrics=means, splits=found)
+    counted = [
+        math.fsum(pair.kind.metric(metric).as_quality(row[metric]) for row in found.values()) / len(found)
+        for metric in means
+    ]
+    return Scores(metrics=means, splits=found, quality=math.fsum(counted) / len(counted))
 
 
 def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores | str]:
@@ -67,14 +66,20 @@ class Quality(Measure):
     """
 
     name = "quality"
-    columns = ("quality", *METRICS, "drop", "retention", *INTERVALS, "calibration_ece")
     says = "official metrics on the evaluation splits, their mean, and how it compares with the reference's"
     budget_s = 5.0
 
+    @property
+    @override
+    def columns(self) -> tuple[str, ...]:
+        return ("quality", *metric_columns(), "drop", "retention", *INTERVALS, "calibration_ece")
+
     def read(self, pair: Pair) -> Reading:
-        """Score both models; every column is absent where the labels are hidden."""
+        """Score both models; every column is absent if the labels are hidden."""
         reading = Reading()
-        reading.leave("not a metric of this task", *(metric for metric in METRICS if metric not in pair.task.metrics))
+        reading.leave(
+            "not a metric of this task", *(metric for metric in metric_columns() if metric not in pair.task.metrics)
+        )
         _calibrate(reading, pair)
         artifact, reference = score_both(pair, pair.task.evaluate)
         if isinstance(artifact, str):
@@ -95,11 +100,10 @@ class Quality(Measure):
 
 
 def _conditions(pair: Pair) -> dict[str, Any]:
-    """What the kind says that the artifact's scores depend on, by split; nothing where it says nothing."""
-    kind, length = KINDS.get(pair.task.kind), pair.task.max_length or pair.setting.max_length
+    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
     found = {
-        split: kind.conditions(
-            pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=length
+        split: pair.kind.conditions(
+            pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=pair.max_length
         )
         for split in pair.task.evaluate
     }
@@ -121,23 +125,19 @@ def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> Non
 
 def _calibrate(reading: Reading, pair: Pair) -> None:
     """Give the calibration error of both models."""
-    import numpy as np
-
-    if pair.task.kind != "classification":
+    if not pair.kind.classifies:
         reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
         return
-    labels = [example.label for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
+    labels = [pair.kind.truth(example) for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
     known = [int(label) for label in labels if label is not None]
     if len(known) < len(labels):
         reading.leave("the labels are hidden", "calibration_ece")
         return
-    errors = [
-        expected_calibration_error(
-            np.concatenate([np.asarray(pair.evaluator.predict(loaded, split).logits) for split in pair.task.evaluate]),
-            known,
-        )
+    said = [
+        ClassLogits.joined([pair.evaluator.predict(loaded, split) for split in pair.task.evaluate])
         for loaded in (pair.artifact, pair.reference)
     ]
+    errors = [expected_calibration_error(each.logits, known) for each in said]
     reading.give("calibration_ece", errors[0], reference=errors[1])
     reading.conditions["calibration"] = f"{BINS} bins of equal width, probability of the predicted class"
 
@@ -148,15 +148,13 @@ def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
     "Clearly" is two standard deviations of the binomial above the commonest label's share: below that, retention,
     loyalty and robustness compare with chance.
     """
-    if pair.task.kind != "classification":
-        return
     right = commonest = total = 0
     for split in pair.task.evaluate:
-        labels = [example.label for example in pair.evaluator.examples(split)]
-        logits = pair.evaluator.predict(pair.reference, split).logits
-        if logits is None or None in labels:
+        labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
+        said = pair.evaluator.predict(pair.reference, split)
+        if not isinstance(said, ClassLogits) or None in labels:
             return
-        right += sum(int(said) == label for said, label in zip(logits.argmax(axis=1), labels, strict=True))
+        right += sum(int(found) == label for found, label in zip(said.classes, labels, strict=True))
         commonest += max(Counter(labels).values())
         total += len(labels)
     share = commonest / total

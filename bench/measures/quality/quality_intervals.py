@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import UnavailableError
 from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
-from bench.records.tables import truths
-from bench.tasks.metrics.resampled import Scorer, quality_scorer
+from bench.columns import IntervalNames, column
+from bench.tasks.metrics.metric import quality_scorer
 
 if TYPE_CHECKING:
     import numpy as np
 
     from bench.artifacts.artifact import Loaded
+    from bench.base.statistics import Score
     from bench.measures.base.measure import Pair, Reading
 
-QUALITY = ("quality_low", "quality_high")
-DROP = ("drop_low", "drop_high")
-RETENTION = ("retention_low", "retention_high")
-INTERVALS = (*QUALITY, *DROP, "drop_p", *RETENTION)
+QUALITY, DROP, RETENTION = (column(name).ends for name in ("quality", "drop", "retention"))
+INTERVALS = (*QUALITY.names(), *DROP.names(), *RETENTION.names())
 
 _RESAMPLES = 1000
 _UNDEFINED = f"fewer than two examples, or more than {UNDEFINED:.0%} of the resamples have no score"
@@ -38,7 +37,7 @@ def give_intervals(reading: Reading, pair: Pair) -> None:
     count = sum(len(pair.evaluator.examples(split)) for split in pair.task.evaluate)
     reading.conditions["interval"] = f"95 %, percentile bootstrap over the examples, {_RESAMPLES} resamples"
 
-    def interval(scorer: Scorer) -> Interval | None:
+    def interval(scorer: Score) -> Interval | None:
         return score_interval(scorer, count, generator=_generator(pair), resamples=_RESAMPLES)
 
     def retained(indices: Any) -> float:
@@ -47,63 +46,66 @@ def give_intervals(reading: Reading, pair: Pair) -> None:
 
     beside = interval(theirs) if "quality" in reading.reference else None
     _give_ends(reading, QUALITY, interval(ours), beside)
-    for name, ends in (("drop", (*DROP, "drop_p")), ("retention", RETENTION)):
+    for name, ends in (("drop", DROP), ("retention", RETENTION)):
         if pair.is_reference or name in reading.absent:
-            reading.leave(reading.absent.get(name, _ITSELF), *ends)
-    if "drop_p" not in reading.absent:
+            reading.leave(reading.absent.get(name, _ITSELF), *ends.names())
+    if DROP.p not in reading.absent:
         _test_drop(reading, pair, ours, theirs, count)
-    if RETENTION[0] not in reading.absent:
+    if RETENTION.low not in reading.absent:
         _give_ends(reading, RETENTION, interval(retained))
 
 
-def _test_drop(reading: Reading, pair: Pair, ours: Scorer, theirs: Scorer, count: int) -> None:
-    """The paired interval of the drop and its p, exact where all that counts is whether an example is right."""
+def _test_drop(reading: Reading, pair: Pair, ours: Score, theirs: Score, count: int) -> None:
+    """The paired interval of the drop and its p, exact if all that counts is whether an example is right."""
     found = paired_difference(theirs, ours, count, generator=_generator(pair), resamples=_RESAMPLES)
     _give_ends(reading, DROP, found[0] if found else None)
-    if pair.task.kind == "classification" and pair.task.metrics == ("accuracy",):
-        counts = _discordant(pair)
-        reading.give("drop_p", mcnemar(*counts))
+    counts = _discordant(pair)
+    if counts is not None:
+        reading.give(DROP.p, mcnemar(*counts))
         reading.conditions["drop_test"] = "exact McNemar over the examples of all splits together"
         reading.conditions["right_by_one"] = dict(zip(("reference", "artifact"), counts, strict=True))
     elif found is None:
-        reading.leave(_UNDEFINED, "drop_p")
+        reading.leave(_UNDEFINED, DROP.p)
     else:
-        reading.give("drop_p", found[1])
+        reading.give(DROP.p, found[1])
         reading.conditions["drop_test"] = f"paired bootstrap over the examples, {_RESAMPLES} resamples"
 
 
-def _discordant(pair: Pair) -> tuple[int, int]:
-    """How many examples only the reference has right, and how many only the artifact."""
+def _discordant(pair: Pair) -> tuple[int, int] | None:
+    """How many examples only the reference has right, and how many only the artifact.
+
+    None if the task has several metrics, or one that is not the share of right examples.
+    """
+    if len(pair.task.metrics) != 1:
+        return None
+    metric = pair.kind.metric(pair.task.metrics[0])
     only_reference = only_artifact = 0
     for split in pair.task.evaluate:
-        labels = [example.label for example in pair.evaluator.examples(split)]
-        ours, theirs = (_right(pair, loaded, split, labels) for loaded in (pair.artifact, pair.reference))
+        said = pair.said(split)
+        ours, theirs = (metric.right(*each.compared(said.truth)) for each in (said.artifact, said.reference))
+        if ours is None or theirs is None:
+            return None
         only_reference += int((theirs & ~ours).sum())
         only_artifact += int((ours & ~theirs).sum())
     return only_reference, only_artifact
 
 
-def _right(pair: Pair, loaded: Loaded, split: str, labels: list[Any]) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    return np.asarray(np.asarray(pair.evaluator.predict(loaded, split).logits).argmax(axis=1) == np.asarray(labels))
-
-
-def _scorer(pair: Pair, loaded: Loaded) -> Scorer:
+def _scorer(pair: Pair, loaded: Loaded) -> Score:
     """Quality of one model as a function of the examples of all evaluation splits."""
     splits = pair.task.evaluate
-    parts = [(pair.evaluator.predict(loaded, split), truths(pair.evaluator.examples(split))) for split in splits]
+    parts = [
+        (pair.evaluator.predict(loaded, split), [pair.kind.truth(each) for each in pair.evaluator.examples(split)])
+        for split in splits
+    ]
     return quality_scorer(parts, pair.task.metrics)
 
 
-def _give_ends(
-    reading: Reading, names: tuple[str, str], found: Interval | None, beside: Interval | None = None
-) -> None:
+def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:
     if found is None:
-        reading.leave(_UNDEFINED, *names)
+        reading.leave(_UNDEFINED, ends.low, ends.high)
         return
-    reading.give(names[0], found.low, reference=beside.low if beside else None)
-    reading.give(names[1], found.high, reference=beside.high if beside else None)
+    reading.give(ends.low, found.low, reference=beside.low if beside else None)
+    reading.give(ends.high, found.high, reference=beside.high if beside else None)
 
 
 def _generator(pair: Pair) -> np.random.Generator:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.robustness.attacks.bound import LEAST_COSINE, MOST_WORDS, Bound, most_words
 from bench.measures.robustness.attacks.dictionary import SourceMissingError, find_dictionary
-from bench.measures.robustness.attacks.greedy import SEARCH, Outcome, Target, run, search
-from bench.measures.robustness.attacks.outcomes import Attacked, Share, Side, rows_of
+from bench.measures.robustness.attacks.greedy import SEARCH, AttackEnd, Target, run, search
+from bench.measures.robustness.attacks.outcomes import Attacked, AttackedSide, Rate, rows_of
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES, KINDS, Ground, known_words, opened
+from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,18 +75,18 @@ class Attack(Measure):
     optional = True
 
     def read(self, pair: Pair) -> Reading:
-        """Attack both models on one sample; absent for tasks other than classification and where labels are hidden."""
+        """Attack both models on one sample; absent for tasks that do not classify, and if labels are hidden."""
         reading = Reading()
-        if pair.task.kind != "classification":
+        if not pair.kind.classifies:
             reading.leave(f"an attack flips a label, and a {pair.task.kind} task has none", *self.columns)
             return reading
         sample = _sample(pair)
         examples = [example for _, example in sample]
-        if any(example.label is None for example in examples):
+        if any(pair.kind.truth(example) is None for example in examples):
             reading.leave("the labels are hidden", *self.columns)
             return reading
         reference = _attacked(pair, pair.reference, examples)
-        beside = Side.of_reference(reference)
+        beside = AttackedSide.of_reference(reference)
         mine = beside if pair.is_reference else _artifact_side(pair, reference, examples)
         shares, shares_beside = mine.shares(beside, reference), beside.shares(mine, reference)
         values: dict[str, float | None] = {**_values(shares), **mine.own.means()}
@@ -118,7 +119,7 @@ def _sample(pair: Pair) -> Sample:
 
 
 def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
-    """One model's attack, from the evaluator's memory where the same model was attacked before in the same way."""
+    """One model's attack, from the evaluator's memory if the same model was attacked before in the same way."""
     measuring = pair.setting.measuring
     told: tuple[str | int, ...] = (
         VERSION,
@@ -133,7 +134,7 @@ def _attacked(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attack
 def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked:
     """Attack one model on every example that it has right."""
     clean = _probabilities(pair, loaded, examples)
-    right = [number for number, example in enumerate(examples) if clean[number].argmax() == example.label]
+    right = [number for number, example in enumerate(examples) if clean[number].argmax() == pair.kind.truth(example)]
     known = known_words(pair.reference.tokenizer)
     ground = Ground(
         model=loaded.model, tokenizer=loaded.tokenizer, device=pair.device, seed=pair.seed, known_words=known
@@ -143,30 +144,34 @@ def _attack(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Attacked
     tried = [(kind, number) for kind in KINDS if kind in by_kind for number in right]
     searches = []
     for kind, number in tried:
-        label, text = int(clean[number].argmax()), _attacked_text(examples[number])
+        label, text = int(clean[number].argmax()), pair.kind.attacked_text(examples[number])
         target = Target(text=text, label=label, clean=float(clean[number][label]))
         budget, most = pair.setting.measuring.attack_queries, most_words(text)
         allowed = functools.partial(bound.allows, text)
         searches.append(search(target, by_kind[kind], budget=budget, most=most, allowed=allowed))
 
     def score(rows: list[tuple[int, str]]) -> Array:
-        return _probabilities(pair, loaded, [_changed(examples[tried[search][1]], text) for search, text in rows])
+        return _probabilities(
+            pair, loaded, [pair.kind.with_text(examples[tried[search][1]], text) for search, text in rows]
+        )
 
-    kinds: dict[str, dict[int, Outcome]] = {kind: {} for kind in KINDS if kind in by_kind}
+    kinds: dict[str, dict[int, AttackEnd]] = {kind: {} for kind in KINDS if kind in by_kind}
     for (kind, number), outcome in zip(tried, run(searches, score), strict=True):
         kinds[kind][number] = outcome
     return Attacked.of_kinds(len(examples), kinds, missing=missing)
 
 
-def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example]) -> Side:
+def _artifact_side(pair: Pair, reference: Attacked, examples: Sequence[Example]) -> AttackedSide:
     """The artifact under its own attack and on the texts that the reference's attack left."""
     own, replayed = _attacked(pair, pair.artifact, examples), reference.outcomes
     if not replayed:
-        return Side(own=own, withstands={})
-    changed = [_changed(examples[number], outcome.text) for number, outcome in replayed.items()]
+        return AttackedSide(own=own, withstands={})
+    changed = [pair.kind.with_text(examples[number], outcome.text) for number, outcome in replayed.items()]
     said = _probabilities(pair, pair.artifact, changed).argmax(axis=1)
-    withstands = {number: bool(label == examples[number].label) for number, label in zip(replayed, said, strict=True)}
-    return Side(own=own, withstands=withstands)
+    withstands = {
+        number: bool(label == pair.kind.truth(examples[number])) for number, label in zip(replayed, said, strict=True)
+    }
+    return AttackedSide(own=own, withstands=withstands)
 
 
 def _leave_kinds(reading: Reading, attacked: Attacked) -> None:
@@ -185,7 +190,7 @@ def _leave_kinds(reading: Reading, attacked: Attacked) -> None:
         )
 
 
-def _warn_of_few(reading: Reading, accuracy: Share) -> None:
+def _warn_of_few(reading: Reading, accuracy: Rate) -> None:
     """Flag an accuracy under attack from so few examples that it tells little."""
     interval = accuracy.interval()
     if interval.high - interval.low > WIDEST:
@@ -196,11 +201,11 @@ def _warn_of_few(reading: Reading, accuracy: Share) -> None:
         )
 
 
-def _values(shares: dict[str, Share]) -> dict[str, float | None]:
+def _values(shares: dict[str, Rate]) -> dict[str, float | None]:
     return {name: share.value for name, share in shares.items()}
 
 
-def _intervals(shares: dict[str, Share]) -> dict[str, list[float]]:
+def _intervals(shares: dict[str, Rate]) -> dict[str, list[float]]:
     """The low and high end of every share that has examples."""
     return {name: list(share.interval()[1:]) for name, share in shares.items() if share.total}
 
@@ -230,16 +235,6 @@ def _dictionary() -> str | None:
         return None
 
 
-def _attacked_text(example: Example) -> str:
-    return example.text if example.pair is None else example.pair
-
-
-def _changed(example: Example, text: str) -> Example:
-    if example.pair is None:
-        return dataclasses.replace(example, text=text)
-    return dataclasses.replace(example, pair=text)
-
-
 def _probabilities(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> Array:
     """Class probabilities [examples, classes] of one model, float64."""
     from scipy.special import softmax
@@ -251,10 +246,12 @@ def _probabilities(pair: Pair, loaded: Loaded, examples: Sequence[Example]) -> A
         loaded.tokenizer,
         examples,
         task=pair.task,
-        max_length=pair.task.max_length or pair.setting.max_length,
+        max_length=pair.max_length,
         token_budget=pair.setting.evaluation_tokens,
         device=pair.device,
     )
+    if not isinstance(found, ClassLogits):
+        raise DataError(f"{pair.task.name}: an attack needs class logits, and the predictions are {found.called}")
     probabilities: Array = softmax(found.logits, axis=1)
     return probabilities
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.quality.quality import Scores, score_both
-from bench.records.tables import prediction_table
+from bench.tasks.prediction_tables import prediction_table
 
 SMALLEST_GAP = 0.001  # our decision: a reference gap below a tenth of a point makes the quotient noise
 
@@ -24,13 +24,13 @@ class Robustness(Measure):
     budget_s = 5.0
 
     def read(self, pair: Pair) -> Reading:
-        """Score both models on the shifted splits; absent where the task has none or hides its labels."""
+        """Score both models on the shifted splits; absent if the task has none or hides its labels."""
         reading = Reading()
         if not pair.task.ood:
             reading.leave("the task has no shifted split", *self.columns)
             return reading
         shifted, reference_shifted = score_both(pair, pair.task.ood)
-        reading.tables["shifted"] = prediction_table(pair, [(split, None) for split in pair.task.ood])
+        reading.tables["shifted"] = prediction_table({split: pair.said(split) for split in pair.task.ood})
         usual, reference_usual = score_both(pair, pair.task.evaluate)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.ood}
         by_split = {

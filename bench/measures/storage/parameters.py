@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 def stored_parameters(model: nn.Module) -> list[Tensor]:
     """Every weight and bias that the model stores, each tensor once.
 
-    Tied and shared tensors count once: by identity, and by storage, offset and shape where two names look at the same
+    Tied and shared tensors count once: by identity, and by storage, offset and shape if two names look at the same
     memory. Packed layers keep their integer weights in buffers; buffers called `weight` or `bias` therefore count.
     Scales and zero points are side data of the stored form, not parameters: they show in `size_bytes`.
     """
-    return _unique([*model.parameters(), *_packed(model)])
+    return _unique([*model.parameters(), *_buffered(model.modules(), ("weight", "bias"))])
 
 
 def embedding_parameters(model: nn.Module) -> list[Tensor]:
     """The tables of every embedding (word, position, segment), each once; a tied output layer adds nothing."""
     from torch import nn
 
-    from bench.layers.low_bit import LowBitEmbedding
+    from bench.layers.layer import StoredEmbedding
 
-    packed = {id(module.weight): module for module in model.modules() if isinstance(module, LowBitEmbedding)}
+    tables = [module for module in model.modules() if isinstance(module, StoredEmbedding)]
     stock = (module.weight for module in model.modules() if isinstance(module, nn.Embedding))
-    return _unique([*stock, *(module.dequantized() != 0 for module in packed.values())])
+    return _unique([*stock, *_buffered(tables, ("weight",))])
 
 
 def elements(tensors: Iterable[Tensor]) -> int:
@@ -43,25 +43,21 @@ def nonzero(tensors: Iterable[Tensor]) -> int:
     return sum(int(tensor.count_nonzero()) for tensor in tensors)
 
 
-def _packed(model: nn.Module) -> list[Tensor]:
-    """Weights and biases that are buffers; of several weights in a byte, where they are not zero.
+def _buffered(modules: Iterable[nn.Module], leaves: tuple[str, ...]) -> list[Tensor]:
+    """The buffers of `modules` called by one of `leaves`, each once, as the numbers that they stand for.
 
     They are read from their module, since an int8 layer in use has its integers elsewhere until they are asked for.
     """
-    from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
+    from bench.layers.layer import StoredModule
 
     found: dict[int, Tensor] = {}
-    for module in model.modules():
-        for leaf in ("weight", "bias"):
+    for module in modules:
+        for leaf in leaves:
             if module._buffers.get(leaf) is None:
                 continue
             tensor: Tensor = getattr(module, leaf)
-            if id(tensor) in found:
-                continue
-            if leaf == "weight" and isinstance(module, (LowBitLinear, LowBitEmbedding)):
-                found[id(tensor)] = module.dequantized() != 0
-            else:
-                found[id(tensor)] = tensor
+            if id(tensor) not in found:
+                found[id(tensor)] = module.numbers(leaf) if isinstance(module, StoredModule) else tensor
     return list(found.values())
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bench.artifacts.artifact import LAYERS, WEIGHTS, size_bytes
 from bench.base.errors import ArtifactError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.measures.computation.theory import resident_bytes, theoretical_bytes
+from bench.measures.storage.theory import resident_bytes, theoretical_bytes
 
 
 class Container(NamedTuple):
@@ -37,7 +37,7 @@ class Container(NamedTuple):
 class Explained:
     """Where the bytes on disk beyond the theoretical ones are; the parts add up to the difference exactly.
 
-    `beyond_theory` is tensor data beyond elements * bits / 8: above 0 where numbers are stored wider than their layer
+    `beyond_theory` is tensor data beyond elements * bits / 8: above 0 if numbers are stored wider than their layer
     says, such as 2-bit weights held in bytes. `encodings` is what layers.json says of sparse tensors, `layers` the rest
     of that file.
     """
@@ -53,7 +53,7 @@ def read_container(directory: Path) -> Container:
     """What the weights file of an artifact is made of, from its header; no tensor is read.
 
     The header of a safetensors file is 8 bytes of length, little-endian, and JSON with blanks behind it
-    (huggingface/safetensors, README, "Format"). Raises `ArtifactError` where it cannot be read.
+    (huggingface/safetensors, README, "Format"). Raises `ArtifactError` if it cannot be read.
     """
     path = directory / WEIGHTS
     try:
@@ -109,7 +109,7 @@ class Size(Measure):
     budget_s = 1.0
 
     def read(self, pair: Pair) -> Reading:
-        """Read both directories; warns `not-smaller` where compressing saved no byte.
+        """Read both directories; warns `not-smaller` if compressing saved no byte.
 
         Everything is trained and measured in float32. If the model's files held float16 or bfloat16, the reference is
         larger than what was given, and that difference is no compression: the ratio is against what was given.

@@ -24,7 +24,7 @@ MOST_CALLS_A_BLOCK = 64
 
 
 class WarmUp(NamedTuple):
-    """How a model was warmed up; `steady` is False where the limit ended it while calls still became faster."""
+    """How a model was warmed up; `steady` is False if the limit ended it while calls still became faster."""
 
     calls: int
     call_s: float
@@ -33,7 +33,7 @@ class WarmUp(NamedTuple):
 
 @contextmanager
 def pinned(threads: int) -> Iterator[tuple[int, ...]]:
-    """Run operators on `threads` threads, this thread on as many processors; gives their numbers, none where unknown.
+    """Run operators on `threads` threads, this thread on as many processors; gives their numbers, none if unknown.
 
     The last of the allowed processors are taken, because systems put interrupts on the first. Both settings are as
     before afterwards; worker threads started in between stay where they are.

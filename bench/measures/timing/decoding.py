@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ModelError
 from bench.base.statistics import median
+from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.timing import rounds
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from bench.measures.timing.calls import Clock
     from bench.measures.timing.laps import Timed
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 TIMES = ("decoding_sentence_s", "decoding_token_s")
-SPEEDUPS = ("decoding_speedup", "decoding_speedup_low", "decoding_speedup_high")
+SPEEDUPS = with_intervals("decoding_speedup")
 MACS = ("macs_encoder", "macs_decoder_token")
 MOST_PAIRS = 30  # a text has a lap for each token, so few of them see many quiet moments
 PATIENCE_S = 6.0  # of all processes together, as `latency` has, but a text takes many calls
@@ -52,9 +54,9 @@ class Decoding(ProbingMeasure):
     budget_s = 3.0  # the timing itself is done in the probes' processes
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round, if the task has texts written."""
-        return rounds.names(measuring.processes) if kind == "translation" else ()
+        return rounds.names(measuring.processes) if kind.writes else ()
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Round:
         """Time both models in this process."""
@@ -99,7 +101,7 @@ class Decoding(ProbingMeasure):
     def combine(self, found: Sequence[Round | str], pair: Pair) -> Reading:
         """A reading of all rounds, each of them a reason if it could not be had."""
         reading = Reading()
-        if pair.task.kind != "translation":
+        if not pair.kind.writes:
             reading.leave(f"in a {pair.task.kind} task no text is written", *self.columns)
             return reading
         length = pair.setting.measuring.length
@@ -183,9 +185,8 @@ def _give_times(reading: Reading, done: Sequence[Round]) -> None:
     if result.invalid is not None:
         reading.leave(f"invalid: {result.invalid}", *SPEEDUPS)
         return
-    reading.give(SPEEDUPS[0], result.ratio.middle, reference=1.0)
-    reading.give(SPEEDUPS[1], result.ratio.low)
-    reading.give(SPEEDUPS[2], result.ratio.high)
+    for name, value, reference in zip(SPEEDUPS, result.ratio, (1.0, None, None), strict=True):
+        reading.give(name, value, reference=reference)
 
 
 class _Macs(NamedTuple):
@@ -194,7 +195,7 @@ class _Macs(NamedTuple):
 
 
 def _give_macs(reading: Reading, pair: Pair) -> None:
-    """Multiply-adds of both models, the encoder's and the rest's by token; absent where some cannot be counted."""
+    """Multiply-adds of both models, the encoder's and the rest's by token; absent if some cannot be counted."""
     mine, theirs = (_macs(pair, loaded) for loaded in (pair.artifact, pair.reference))
     if isinstance(mine, str):
         reading.leave(mine, *MACS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.statistics import mad, median, percentile, samples_needed
+from bench.columns import column, with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.timing import rounds
@@ -20,6 +21,7 @@ from bench.measures.timing.watch import Seen, Watch, joined
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 OUTLIER_MADS = 10.0  # in normalised MADs (1.4826 * MAD) above the median, as in hyperfine
 OUTLIERS_TOLERATED = 0.05
@@ -54,25 +56,21 @@ class Latency(ProbingMeasure):
     name = "latency"
     finds = LatencyRound
     together = True
-    columns = (
+    columns = with_intervals(
         "latency_p50_s",
-        "latency_p50_s_low",
-        "latency_p50_s_high",
         "latency_p90_s",
         "latency_p99_s",
         "latency_mad_s",
         "latency_undisturbed_s",
         "throughput_eps",
         "speedup",
-        "speedup_low",
-        "speedup_high",
         "speedup_observed",
     )
     says = "seconds to answer steadily, at other lengths and batches too; throughput; the paired speed-up"
     budget_s = 2.0  # the timing itself is done in the probes' processes
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process per round."""
         del kind
         return rounds.names(measuring.processes)
@@ -192,7 +190,7 @@ def _give_steady(reading: Reading, done: Sequence[LatencyRound]) -> None:
 
 def _give_middle_interval(reading: Reading, done: Sequence[LatencyRound]) -> None:
     """The t interval of the median call over processes."""
-    names = ("latency_p50_s_low", "latency_p50_s_high")
+    names = column("latency_p50_s").ends.names()
     mine = rounds.spread([median(each.pairs.artifact_s) for each in done])
     theirs = rounds.spread([median(each.pairs.reference_s) for each in done])
     if mine is None or theirs is None:
@@ -215,14 +213,15 @@ def _give_speedup(reading: Reading, result: SpeedUp, seen: float) -> None:
     """File the ratio of floors, or why it is invalid; the raw ratio is always there beside it."""
     reading.give("speedup_observed", seen, reference=1.0)
     if result.invalid is not None:
-        names = ("speedup", "speedup_low", "speedup_high", "latency_undisturbed_s")
+        names = with_intervals("speedup", "latency_undisturbed_s")
         reading.leave(f"invalid: {result.invalid}", *names)
         reading.warn("not-settled", f"no speed-up is given: {result.invalid}.")
         return
     reading.give("latency_undisturbed_s", result.artifact_s, reference=result.reference_s)
     reading.give("speedup", result.ratio.middle, reference=1.0)
-    reading.give("speedup_low", result.ratio.low)
-    reading.give("speedup_high", result.ratio.high)
+    ends = column("speedup").ends
+    reading.give(ends.low, result.ratio.low)
+    reading.give(ends.high, result.ratio.high)
     if result.ratio.relative_width > UNCERTAIN:
         reading.warn(
             "speedup-uncertain",

@@ -57,7 +57,7 @@ class Pairs:
 
     @property
     def ratios(self) -> list[float]:
-        """Reference over artifact, mean call of the block over mean call of the block, one a pair."""
+        """Reference over artifact, mean call of the block over mean call of the block, one per pair."""
         return [_mean(theirs.calls) / _mean(mine.calls) for mine, theirs in self._both()]
 
     @property
@@ -83,7 +83,7 @@ class Pairs:
 class SpeedUp(NamedTuple):
     """A paired speed-up: `ratio` of floors with its interval, both floors, and why it does not count, if so.
 
-    `flatness` is the worse of the two models' 10 % over 2 % quantile: near 1 where the floor was reached often.
+    `flatness` is the worse of the two models' 10 % over 2 % quantile: near 1 if the floor was reached often.
     """
 
     ratio: Interval

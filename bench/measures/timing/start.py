@@ -13,6 +13,7 @@ from bench.measures.timing.calls import forward, pinned, time_calls
 
 if TYPE_CHECKING:
     from bench.spec.setting import Measuring
+    from bench.tasks.kinds.kind import TaskKind
 
 SLOW = 10.0  # first calls over later ones from which a warning is stored
 _LATER = 5
@@ -40,7 +41,7 @@ class Start(ProbingMeasure):
     budget_s = 3.0
     optional = True
 
-    def probes(self, measuring: Measuring, kind: str) -> tuple[str, ...]:
+    def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
         """One process for each model."""
         del measuring, kind
         return ("start",)
@@ -72,7 +73,7 @@ class Start(ProbingMeasure):
         return self.combine(*self.probed(pair)["start"])
 
     def combine(self, artifact: Began | str, reference: Began | str) -> Reading:
-        """A reading of two starts, each of them a reason where it could not be had."""
+        """A reading of two starts, each of them a reason if it could not be had."""
         reading = Reading(conditions={"files": "in the page cache", "processes": 1})
         if isinstance(artifact, str):
             reading.leave(artifact, *self.columns)

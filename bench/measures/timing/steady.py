@@ -31,13 +31,13 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
-    """Wall-clock time, and the time this thread had a processor; equal where the latter says nothing."""
+    """Wall-clock time, and the time this thread had a processor; equal if the latter says nothing."""
 
     wall: Clock = time.perf_counter
     processor: Clock = time.thread_time
 
     def on(self, device: str, threads: int) -> Clocks:
-        """These clocks where one thread on a CPU does the work; else the processor's clock is the wall clock.
+        """These clocks if one thread on a CPU does the work; else the processor's clock is the wall clock.
 
         With more threads or a GPU the calling thread waits for others: that it does not run means nothing.
         """

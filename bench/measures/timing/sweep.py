@@ -56,7 +56,7 @@ def sweep(sides: Sides, measuring: Measuring, *, seed: int, device: str, clocks:
 
 
 def rows(found: Sequence[SweepPoint]) -> list[dict[str, Any]]:
-    """The sweep as a record keeps it: medians, examples a second and the median of the paired ratios, a point a row."""
+    """The sweep as a record keeps it: one row per point: medians, examples per second, median ratio."""
     kept = []
     for batch, length, pairs in found:
         row: dict[str, Any] = {"batch_size": batch, "length": length}

@@ -11,14 +11,14 @@ from typing import Any
 
 STEAL = 0.01  # shares of the processors' time from which a warning is stored
 OTHER = 0.10
-SWITCHES = 20.0  # times a second that the system interrupted this process
+SWITCHES = 20.0  # interruptions of this process per second
 FREQUENCY = 0.05  # relative change of the clock rate
 _THROTTLES = "thermal_throttle/core_throttle_count"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Conditions of one measurement; None where this system does not tell.
+    """Conditions of one measurement; None if this system does not tell.
 
     `steal` and `other` are shares of the time of all processors: taken by the hypervisor, and used by other processes.
     `switches_per_s` counts involuntary context switches of this process, `frequency_change` is the clock rate at the
@@ -49,7 +49,7 @@ class Seen:
             found.append(("busy-machine", says))
         if self.switches_per_s is not None and self.switches_per_s > SWITCHES:
             says = (
-                f"the system interrupted the timing process {self.switches_per_s:.0f} times a second. Close programs."
+                f"the timing process was interrupted {self.switches_per_s:.0f} times per second. Close other programs."
             )
             found.append(("interrupted", says))
         if self.frequency_change is not None and abs(self.frequency_change) > FREQUENCY:
@@ -143,7 +143,7 @@ def throttles() -> int | None:
 
 
 def _switches() -> int | None:
-    """Involuntary context switches of this process so far; None where the system has no such count."""
+    """Involuntary context switches of this process so far; None if the system has no such count."""
     try:
         import resource
     except ImportError:  # Windows
@@ -152,7 +152,7 @@ def _switches() -> int | None:
 
 
 def _frequency() -> float | None:
-    """The present clock rate in MHz where a governor tells it; what a virtual machine prints never changes."""
+    """The present clock rate in MHz if a governor tells it; what a virtual machine prints never changes."""
     import psutil
 
     if not Path("/sys/devices/system/cpu/cpu0/cpufreq").is_dir():

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import GetCoreSchemaHandler, SerializationInfo, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
+from typing_extensions import override
 
 from bench.base.errors import UnknownNameError, unknown
 from bench.base.registry import Registry
@@ -46,15 +47,10 @@ C = TypeVar("C", bound=Choice)
 class Choices(Registry[type[C]], Generic[C]):
     """The registry of the plug-ins that one kind of choice has."""
 
-    def register(self, name: str) -> Callable[[type[C]], type[C]]:
-        """As in `Registry`; the plug-in knows its name from then on."""
-        file = super().register(name)
-
-        def named(plugin: type[C]) -> type[C]:
-            plugin.called = name
-            return file(plugin)
-
-        return named
+    @override
+    def file(self, name: str, plugin: type[C], *, origin: str) -> None:
+        super().file(name, plugin, origin=origin)
+        plugin.called = name  # it knows its name from then on
 
     def default(self, name: str) -> Callable[[], C]:
         """Makes the plug-in `name` with all arguments at their defaults: a `default_factory` that loads nothing yet."""

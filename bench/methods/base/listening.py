@@ -14,7 +14,7 @@ from bench.base.errors import MethodError
 
 if TYPE_CHECKING:
     from bench.methods.base.method import Lab
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
 Listener = Callable[[Tensor], None]
 
@@ -25,7 +25,7 @@ def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
     Raises `MethodError` if there are none.
     """
     from bench.tasks.batching import collate
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
     chosen = list(lab.features[skip : skip + examples])
     if not chosen:

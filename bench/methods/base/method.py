@@ -114,7 +114,7 @@ class Lab:
     seed: int
     device: str
     tokenizer: Any
-    features: Sequence[Any]  # encoded training examples, see bench.tasks.kinds.kind.Feature
+    features: Sequence[Any]  # encoded training examples, see bench.tasks.features.Feature
     reference: nn.Module
     fresh: Callable[[int, bool], nn.Module]
     progress: Callable[[str, float], None]

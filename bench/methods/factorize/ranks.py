@@ -14,7 +14,7 @@ from bench.methods.factorize.solver import RankPolicy
 if TYPE_CHECKING:
     from bench.methods.factorize.sites import MatrixSite
     from bench.methods.factorize.solver import Factorization, MatrixSolver
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
 # Ranks that are tried, as shares of the largest that saves something, each half as large again as the one before.
 SHARES = (0.06, 0.09, 0.13, 0.2, 0.3, 0.44, 0.67, 1.0)

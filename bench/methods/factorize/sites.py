@@ -11,8 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.replacing import replace_everywhere
 from bench.models.adapter import adapter_for
 from bench.models.tables import vocabulary_tables

@@ -22,11 +22,12 @@ from bench.training.optimizer import rate_at
 
 if TYPE_CHECKING:
     from bench.methods.prune.run import Pruning
-    from bench.tasks.kinds.kind import Batch, TaskKind
+    from bench.tasks.features import Batch
+    from bench.tasks.kinds.kind import TaskKind
 
 
 class Gates(ABC):
-    """One learned number a unit, its score, and the multipliers that scores make of it at each step.
+    """One learned number per unit, its score, and the multipliers that scores make of it at each step.
 
     Args:
         sites: whose units they are.

@@ -12,7 +12,7 @@ from bench.methods.base.listening import alike
 
 if TYPE_CHECKING:
     from bench.methods.prune.site import Site, Subject
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
 
 def parameters_of(sites: Sequence[Site], *, acting: bool = False) -> dict[str, nn.Parameter]:
@@ -37,7 +37,7 @@ def batches(subject: Subject, examples: int) -> list[Batch]:
 
 def one_by_one(subject: Subject, examples: int) -> Iterator[Batch]:
     """The same examples, each a batch of its own."""
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
     for batch in batches(subject, examples):
         for row in range(len(batch.rows)):

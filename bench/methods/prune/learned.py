@@ -130,7 +130,7 @@ class SoftMovement(Learned):
 
 @SALIENCIES.register("hard-concrete")
 class HardConcreteGates(Learned):
-    """Hard-concrete gates, drawn once a step (Louizos et al. 2018, arXiv:1712.01312; Voita et al. 2019 for heads).
+    """Hard-concrete gates, drawn once per step (Louizos et al. 2018, arXiv:1712.01312; Voita et al. 2019 for heads).
 
     To the loss is added lambda times the mean over all units of P(gate is not 0), with `penalty_weight` as lambda; the
     papers' sums are that times the number of units. At the end a unit's weights are multiplied by its gate without

@@ -36,7 +36,7 @@ class SitePiece:
         return tuple(math.ceil(size / step) for size, step in zip(self.parameter.shape, self.cell, strict=True))
 
     def expand(self, units: Tensor) -> Tensor:
-        """One value a unit [count] to one an element, in the parameter's shape; differentiable."""
+        """One value per unit [count] to one per element, in the parameter's shape; differentiable."""
         wide = units.view(self.grid)
         for axis, (size, step) in enumerate(zip(self.parameter.shape, self.cell, strict=True)):
             if step > 1:
@@ -44,7 +44,7 @@ class SitePiece:
         return wide
 
     def pool(self, values: Tensor, how: Pooling) -> Tensor:
-        """One value an element, in the parameter's shape, to one a unit [count]."""
+        """One value per element, in the parameter's shape, to one per unit [count]."""
         if math.prod(self.cell) == 1:
             return values.reshape(-1).abs() if how == "l2" else values.reshape(-1)
         if how == "l2":
@@ -88,7 +88,7 @@ class Site:
         return tuple(piece for piece in self.pieces if piece.acts)
 
     def pooled(self, elements: Mapping[str, Tensor], how: Pooling, *, acting: bool = False) -> Tensor:
-        """Values of all elements, by the parameters' names, to one value a unit [count].
+        """Values of all elements, by the parameters' names, to one value per unit [count].
 
         Sums, means, maxima and norms are over all pieces together, or only over those that act.
         """

@@ -125,9 +125,9 @@ def quality(pruning: Pruning, examples: list[Example]) -> float | None:
     """The mean of the task's metrics on `examples`, as its quality counts them; None if one is undefined."""
     from bench.tasks.evaluate import predict
     from bench.tasks.kinds.kind import KINDS
-    from bench.tasks.metrics.metric import as_quality
 
     lab = pruning.lab
+    kind = KINDS.get(lab.task.kind)
     predictions = predict(
         pruning.model,
         lab.tokenizer,
@@ -138,7 +138,7 @@ def quality(pruning: Pruning, examples: list[Example]) -> float | None:
         device=lab.device,
     )
     try:
-        found = KINDS.get(lab.task.kind).score(predictions, examples, lab.task.metrics)
+        found = kind.score(predictions, examples, lab.task.metrics)
     except DataError:  # such as the correlation of a constant, which a pruned model may well give
         return None
-    return sum(as_quality(metric, found[metric]) for metric in lab.task.metrics) / len(lab.task.metrics)
+    return sum(kind.metric(metric).as_quality(found[metric]) for metric in lab.task.metrics) / len(lab.task.metrics)

@@ -1,1 +1,1 @@
-"""Quantization as five choices: grid, granularity, range, bit allocation and mode."""
+"""Quantization as five choices: grid, granularity, range, bit allocation and scheme."""

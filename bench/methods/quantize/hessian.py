@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bench.methods.quantize.quantize import Quantize
     from bench.methods.quantize.site import WeightSite
     from bench.methods.quantize.work import Quantization
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
 TOLERANCE = 1e-4  # largest residual of an eigenpair, as a share of its eigenvalue
 DENSE = 32  # weights up to which the whole Hessian is made: Lanczos's iteration needs some room
@@ -258,7 +258,7 @@ def curvature(
 def dealt(work: Quantization, count: int) -> list[Batch]:
     """The `count` shards of the training examples, on the device."""
     from bench.tasks.batching import collate
-    from bench.tasks.kinds.kind import Batch
+    from bench.tasks.features import Batch
 
     lab = work.lab
     chosen = list(lab.features[: work.examples])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.layers.integer.convert import FloatLayer, Ranges
     from bench.layers.integer.layer import Activation
     from bench.models.adapter import Adapter
-    from bench.models.block import Block
+    from bench.models.roles import LayerBlock
 
     Plain = TypeVar("Plain", bound=nn.Module)
     Largest = dict[tuple[nn.Module, str], float]  # by module and "input" or "output"
@@ -53,8 +53,8 @@ class Integer(RefinedMethod):
         Only an encoder that loops over a list of post-norm layers has one, dense and in floating point, with GELU or
         ReLU.
         """
-        from bench.layers.integer.convert import Weights, integer_layer, scale_of
-        from bench.layers.integer.stack import IntegerStack
+        from bench.layers.integer.convert import RoundedWeights, integer_layer, scale_of
+        from bench.layers.integer.layer import IntegerStack
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model, replace_module
 
@@ -68,7 +68,7 @@ class Integer(RefinedMethod):
             found = activation_ranges(converted, heard, lab, examples=self.examples)
         boundaries = _boundaries(layers, found)
         made: dict[nn.Module, nn.Module] = {}
-        weights = Weights()
+        weights = RoundedWeights()
         for place, layer in enumerate(layers):
             if layer not in made:
                 ranges = _ranges(parts[layer], found, boundaries[place], boundaries[place + 1])
@@ -176,7 +176,7 @@ def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
         raise MethodError(f"integer: the layers of this {name} already run in a stack of their own form")
 
 
-def _parts(block: Block, adapter: Adapter, model: nn.Module) -> FloatLayer:
+def _parts(block: LayerBlock, adapter: Adapter, model: nn.Module) -> FloatLayer:
     """The parts of a layer by what they do; raises `MethodError` if it is not dense, post-norm and in float."""
     from torch import nn
 
@@ -202,7 +202,7 @@ def _parts(block: Block, adapter: Adapter, model: nn.Module) -> FloatLayer:
     )
 
 
-def _plain(module: nn.Module, expected: type[Plain], block: Block) -> Plain:
+def _plain(module: nn.Module, expected: type[Plain], block: LayerBlock) -> Plain:
     """The module, which is of no other class than `expected`."""
     if type(module) is not expected:
         raise MethodError(
@@ -212,7 +212,7 @@ def _plain(module: nn.Module, expected: type[Plain], block: Block) -> Plain:
     return module
 
 
-def _activation(block: Block, adapter: Adapter) -> Activation:
+def _activation(block: LayerBlock, adapter: Adapter) -> Activation:
     """What the MLP applies; the forms of GELU differ by less than its polynomial does from each."""
     found = type(block.module.get_submodule(adapter.activation or "")).__name__
     if found in ("GELU", "GELUActivation", "GELUTanh", "NewGELUActivation", "FastGELUActivation"):

@@ -11,14 +11,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers import rounded_attention
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.input_rounding import InputGrid, InputRounding
 from bench.layers.layer import StoredModule
 from bench.layers.replacing import replace_everywhere
-from bench.layers.rounded_attention import PLACE, AttentionRounding
-from bench.layers.rounded_norm import RoundedNorm
+from bench.layers.rounded import IMPLEMENTATION, PLACE, AttentionRounding, RoundedNorm, register_attention
 from bench.methods.base.listening import alike, run
 from bench.methods.quantize.activations import MovingInputs
 from bench.methods.quantize.aware import AwareTraining, train_aware
@@ -155,7 +152,7 @@ def pruned(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
 
 
 def _round_attentions(model: nn.Module, bits: int) -> list[AttentionRounding]:
-    rounded_attention.register()
+    register_attention()
     made: dict[nn.Module, AttentionRounding] = {}
     for block in adapter_for(model).blocks(model):
         for role in _ATTENTIONS:
@@ -165,7 +162,7 @@ def _round_attentions(model: nn.Module, bits: int) -> list[AttentionRounding]:
                     made[attention] = _join(attention, f"{block.name}.{block.names[role]}".rpartition(".")[0], bits)
     configs = {id(each.config): each.config for each in made if each.config is not None}
     for config in (model.config, *configs.values()):
-        config._attn_implementation = rounded_attention.IMPLEMENTATION  # type: ignore[union-attr]
+        config._attn_implementation = IMPLEMENTATION  # type: ignore[union-attr]
     return list(made.values())
 
 

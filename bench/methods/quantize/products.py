@@ -32,7 +32,7 @@ _MOVES = frozenset(_MOVE_NAMES.split())
 _SHIFTS = frozenset({"add", "sub", "mul", "div", "rsub", "ldexp"})  # by side data: a scale, a zero point, a lower end
 
 
-class _Provenance(Enum):
+class _OperandKind(Enum):
     """What is known of a tensor: stored side data, rounded numbers, or anything else."""
 
     SIDE = 1
@@ -70,7 +70,7 @@ class _Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.products: list[Product] = []
         self._path = path
         # Tensors are kept as long as the walk, so that no number of an object is given twice.
-        self._known: dict[int, tuple[Tensor, _Provenance]] = {id(each): (each, _Provenance.SIDE) for each in buffers}
+        self._known: dict[int, tuple[Tensor, _OperandKind]] = {id(each): (each, _OperandKind.SIDE) for each in buffers}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -79,12 +79,12 @@ class _Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [leaf for leaf in tree_leaves((args, kwargs or {})) if isinstance(leaf, Tensor)]
         kinds = [self._kind(tensor) for tensor in given]
         if name in _OPERANDS:
-            sides = tuple(self._kind(args[place]) is _Provenance.ROUNDED for place in _OPERANDS[name])
+            sides = tuple(self._kind(args[place]) is _OperandKind.ROUNDED for place in _OPERANDS[name])
             self.products.append(Product(name, self._path[-1], sides))
         elif name.startswith(_FUSED):
             self.products.append(Product(name, self._path[-1], (False, False)))
-        elif name in ("div", "div_") and len(given) == 2 and all(map(_many, given)) and _Provenance.SIDE not in kinds:
-            self.products.append(Product(name, self._path[-1], tuple(kind is _Provenance.ROUNDED for kind in kinds)))
+        elif name in ("div", "div_") and len(given) == 2 and all(map(_many, given)) and _OperandKind.SIDE not in kinds:
+            self.products.append(Product(name, self._path[-1], tuple(kind is _OperandKind.ROUNDED for kind in kinds)))
         result = func(*args, **(kwargs or {}))
         kind = _result(name, given, kinds)
         for leaf in tree_leaves(result):
@@ -92,27 +92,27 @@ class _Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._known[id(leaf)] = (leaf, kind)
         return result
 
-    def _kind(self, tensor: Tensor) -> _Provenance:
+    def _kind(self, tensor: Tensor) -> _OperandKind:
         if not tensor.is_floating_point():
-            return _Provenance.SIDE
+            return _OperandKind.SIDE
         known = self._known.get(id(tensor))
-        return _Provenance.RAW if known is None else known[1]
+        return _OperandKind.RAW if known is None else known[1]
 
 
-def _result(name: str, given: list[Tensor], kinds: list[_Provenance]) -> _Provenance:
+def _result(name: str, given: list[Tensor], kinds: list[_OperandKind]) -> _OperandKind:
     """What comes out of an operator that was given tensors of these kinds."""
     plain = name.removesuffix("_")
     if name == "_to_copy" and not given[0].is_floating_point():
-        return _Provenance.ROUNDED  # codes that become numbers
-    if all(kind is _Provenance.SIDE for kind in kinds):
-        return _Provenance.SIDE
+        return _OperandKind.ROUNDED  # codes that become numbers
+    if all(kind is _OperandKind.SIDE for kind in kinds):
+        return _OperandKind.SIDE
     if plain.startswith(_ROUNDING):
-        return _Provenance.ROUNDED
-    if _Provenance.RAW not in kinds and (
-        plain in _MOVES or (plain in _SHIFTS and kinds.count(_Provenance.ROUNDED) == 1)
+        return _OperandKind.ROUNDED
+    if _OperandKind.RAW not in kinds and (
+        plain in _MOVES or (plain in _SHIFTS and kinds.count(_OperandKind.ROUNDED) == 1)
     ):
-        return _Provenance.ROUNDED
-    return _Provenance.RAW
+        return _OperandKind.ROUNDED
+    return _OperandKind.RAW
 
 
 def _many(tensor: Tensor) -> bool:

@@ -264,12 +264,13 @@ def _dynamic(linear: nn.Module, name: str) -> nn.Module:
     """The integer form of a dense layer, or of both factors of a factorized one."""
     from torch import nn
 
+    from bench.layers.composite import ProductLinear
     from bench.layers.factorized import FactorizedLinear
     from bench.layers.int8 import Int8Linear
-    from bench.layers.int8_factorized import Int8FactorizedLinear
 
     if isinstance(linear, FactorizedLinear):
-        return Int8FactorizedLinear.from_factorized(linear)
+        first, second = Int8Linear.from_float(linear.first, None), Int8Linear.from_float(linear.second, linear.bias)
+        return ProductLinear(first, second)
     if not isinstance(linear, nn.Linear):
         raise _no_integer_form(name, linear)
     return Int8Linear.from_float(linear.weight, linear.bias)

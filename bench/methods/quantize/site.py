@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.factorized_embedding import FactorizedEmbedding
+from bench.layers.composite import ProductEmbedding, ProductLinear
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_factorized import LowBitFactorizedLinear
-from bench.layers.low_bit_factorized_embedding import LowBitFactorizedEmbedding
 from bench.layers.replacing import replace_everywhere
 from bench.methods.base.roles import Role, Target
 from bench.models.adapter import adapter_for
@@ -81,7 +79,7 @@ class FactorizedSite(WeightSite):
         if inputs is not None:
             raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
         first, second = _linear(code(self.factors.first), None), _linear(code(self.factors.second), self.factors.bias)
-        replace_everywhere(model, self.factors, LowBitFactorizedLinear.from_layers(first, second))
+        replace_everywhere(model, self.factors, ProductLinear(first, second))
 
 
 class TableSite(WeightSite):
@@ -129,10 +127,10 @@ class FactorizedTableSite(WeightSite):
         first = self.embeddings[0]
         coded = code(first.table.weight)
         table = LowBitEmbedding.from_codes(coded.coding, coded.codes, coded.side)
-        packed = LowBitFactorizedEmbedding.from_parts(table, _linear(code(first.projection.weight), None))
+        packed = ProductEmbedding(table, _linear(code(first.projection.weight), None))
         if self.tied is not None:
             narrowing = _linear(code(self.tied.first), None)
-            replace_everywhere(model, self.tied, packed.softmax(narrowing, self.tied.bias))
+            replace_everywhere(model, self.tied, packed.tied(narrowing, self.tied.bias))
         for embedding in self.embeddings:
             replace_everywhere(model, embedding, packed)
 

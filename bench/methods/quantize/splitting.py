@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.cells import Cells
+from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.low_bit_summed import LowBitSummedEmbedding, LowBitSummedLinear
 from bench.layers.replacing import replace_everywhere
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.methods.quantize.aware import AwareTraining, prepared, train_aware
@@ -40,7 +40,7 @@ class HalvedLinear(WeightSite):
     @override
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         first, second = code(self.linear.first), code(self.linear.second)
-        packed = LowBitSummedLinear.from_layers(
+        packed = SumLinear(
             LowBitLinear.from_codes(first.coding, first.codes, first.side, None),
             LowBitLinear.from_codes(second.coding, second.codes, second.side, self.linear.bias),
             inputs,
@@ -62,7 +62,7 @@ class HalvedEmbedding(WeightSite):
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """One packed pair of tables serves them all."""
         first, second = code(self.table.first), code(self.table.second)
-        packed = LowBitSummedEmbedding.from_tables(
+        packed = SumEmbedding(
             LowBitEmbedding.from_codes(first.coding, first.codes, first.side),
             LowBitEmbedding.from_codes(second.coding, second.codes, second.side),
         )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from bench.layers.cutting import Factors, factors
-from bench.layers.layer import StoredModule
+from bench.layers.cutting import factors
+from bench.layers.layer import Factors, StoredModule
 from bench.models.roles import CROSS_ROLES, ROLES, Role
 
 if TYPE_CHECKING:
     from bench.models.adapter import Adapter
-    from bench.models.block import Block
+    from bench.models.roles import LayerBlock
 
 GroupPart = Literal["attention", "cross_attention", "ffn"]
 PARTS: dict[GroupPart, tuple[Role, ...]] = {"attention": ROLES[:4], "cross_attention": CROSS_ROLES, "ffn": ROLES[4:]}
@@ -92,7 +92,9 @@ def groups(model: nn.Module, adapter: Adapter) -> list[Group]:
     return _marked(model, list(found.values()))
 
 
-def _group(model: nn.Module, adapter: Adapter, block: Block, part: GroupPart, modules: Sequence[nn.Module]) -> Group:
+def _group(
+    model: nn.Module, adapter: Adapter, block: LayerBlock, part: GroupPart, modules: Sequence[nn.Module]
+) -> Group:
     activation = None
     if part == "ffn" and adapter.activation is not None:
         # Not always a module: a configuration may hold a plain function.
@@ -110,7 +112,7 @@ def _group(model: nn.Module, adapter: Adapter, block: Block, part: GroupPart, mo
     )
 
 
-def _holder(block: Block, roles: Sequence[Role], *, cross: bool) -> Holder:
+def _holder(block: LayerBlock, roles: Sequence[Role], *, cross: bool) -> Holder:
     parent = block.names[roles[0]].rpartition(".")[0]
     outer, _, leaf = block.names[roles[-1]].rpartition(".")
     return Holder(block.module.get_submodule(parent), leaf if outer == parent else None, cross)

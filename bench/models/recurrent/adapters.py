@@ -49,7 +49,7 @@ class BiLstmAdapter(RecurrentAdapter):
     paths: ClassVar[dict[str, str]] = {"encoder": "layers"}
 
     def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
-        """Where the number of layers changes, the mix over them starts again with equal shares."""
+        """If the number of layers changes, the mix over them starts again with equal shares."""
         from bench.models.recurrent.bilstm import ScalarMix
 
         changed = len(layers) != len(self._stored(model, stack))

@@ -6,7 +6,7 @@ PREFIX = "bench-"  # of the `model_type` of every architecture that is not trans
 
 
 def register(model_type: str) -> None:
-    """File bench's configurations and models under their `model_type`, where `model_type` is one of them.
+    """File bench's configurations and models under their `model_type`, if `model_type` is one of them.
 
     For others nothing is imported, so that loading them takes no longer; a second call changes nothing.
     """

@@ -5,12 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
+from typing_extensions import override
 
-from bench.models.recurrent.base import RecurrentModel, lengths_of
-from bench.models.recurrent.configs import BiLstmConfig
-from bench.models.recurrent.layer import BiLstmLayer
+from bench.models.recurrent.layer import BiLstmLayer, RecurrentModel, lengths_of
+
+
+class BiLstmConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Sizes of a biLSTM classifier; `hidden_size` is that of one direction."""
+
+    model_type = "bench-bilstm"
+
+    vocab_size: int = 10000
+    hidden_size: int = 256
+    num_hidden_layers: int = 2
+    dropout: float = 0.1
+    initializer_range: float = 0.1
+    pad_token_id: int | None = None
 
 
 class ScalarMix(nn.Module):
@@ -27,8 +40,8 @@ class ScalarMix(nn.Module):
         mixed = sum((share * each for share, each in zip(shares.unbind(), hidden, strict=True)), torch.zeros(()))
         return self.gamma * mixed
 
+    @override
     def extra_repr(self) -> str:
-        """How many tensors are mixed."""
         return f"tensors={self.weights.numel()}"
 
 
@@ -74,7 +87,7 @@ class BiLstmForSequenceClassification(RecurrentModel):
 
         Args:
             input_ids: [batch, length], padded on the right.
-            attention_mask: 1 at real tokens; None where all are real.
+            attention_mask: 1 at real tokens; None if all are real.
             token_type_ids: not used: the separator between two texts is a token.
         """
         lengths = lengths_of(attention_mask)

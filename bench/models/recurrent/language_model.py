@@ -7,11 +7,26 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
-from bench.models.recurrent.base import RecurrentModel
-from bench.models.recurrent.configs import LstmConfig
-from bench.models.recurrent.layer import LstmLayer, run_layers
+from bench.models.recurrent.layer import LstmLayer, RecurrentModel, run_layers
+
+
+class LstmConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Sizes of an LSTM language model; embeddings are as wide as the hidden state, so that layers are alike."""
+
+    model_type = "bench-lstm-lm"
+
+    vocab_size: int = 10000
+    hidden_size: int = 650
+    num_hidden_layers: int = 2
+    dropout: float = 0.5
+    initializer_range: float = 0.1
+    tie_word_embeddings: bool = False
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
 
 
 @dataclass
@@ -39,7 +54,7 @@ class LstmModel(nn.Module):
 
 
 class LstmForCausalLM(RecurrentModel):
-    """Predicts each next token; the softmax is the embedding table where `config.tie_word_embeddings`."""
+    """Predicts each next token; the softmax is the embedding table if `config.tie_word_embeddings`."""
 
     config_class = LstmConfig
     _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}

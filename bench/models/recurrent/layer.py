@@ -1,4 +1,7 @@
-"""One LSTM layer whose two stacks of gate matrices are linear modules, so that they can be replaced and shared."""
+"""LSTM layers whose stacks of gate matrices are linear modules, and what every model of them has in common.
+
+Because the two stacks of gate matrices of a layer are linear modules, they can be replaced and shared.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
+from transformers import PreTrainedModel
+from transformers import initialization as init
 
 GATES = 4
 
@@ -19,7 +24,7 @@ class LstmLayer(nn.Module):
     i, f, g, o; c_t = f * c_(t-1) + i * g; h_t = o * tanh(c_t). There is one bias, in `input_gates`: `nn.LSTM` adds two,
     which is the same function.
 
-    Dense gates run torch's fused kernel. Where a gate was replaced (factorized, integer) or is hooked, the layer steps
+    Dense gates run torch's fused kernel. If a gate was replaced (factorized, integer) or is hooked, the layer steps
     through time and calls the modules, `input_gates` once for all steps: torch has no fused kernel for such gates, so
     less arithmetic may take longer.
 
@@ -136,3 +141,32 @@ def _reversed(inputs: Tensor, lengths: Tensor | None) -> Tensor:
     steps = torch.arange(inputs.size(1), device=inputs.device)[None, :]
     places = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)  # [batch, length]
     return inputs.gather(1, places[:, :, None].expand_as(inputs))
+
+
+class RecurrentModel(PreTrainedModel):  # type: ignore[misc]
+    """Fresh gates are uniform in ±1/sqrt(width), as torch's, with forget biases of 1 (Jozefowicz et al. 2015, §2.2).
+
+    Other matrices and embeddings are normal with `config.initializer_range`.
+    """
+
+    base_model_prefix = "model"
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, LstmLayer):
+            bound = module.width**-0.5
+            for gates in (module.input_gates, module.hidden_gates):
+                init.uniform_(gates.weight, -bound, bound)
+            bias = module.input_gates.bias
+            if not getattr(bias, "_is_hf_initialized", False):  # a part of a tensor does not say that it was loaded
+                init.zeros_(bias)
+                init.ones_(bias[module.width : 2 * module.width])
+
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        """As for transformers' own models: for others it passes over modules whose parameters are all inside others."""
+        super()._initialize_weights(module)
+
+
+def lengths_of(attention_mask: Tensor | None) -> Tensor | None:
+    """Real tokens of each row, [batch]; padding must be on the right. None if there is no mask."""
+    return None if attention_mask is None else attention_mask.long().sum(dim=1)

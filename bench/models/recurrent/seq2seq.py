@@ -8,13 +8,31 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import GenerationMixin
+from transformers import GenerationMixin, PreTrainedConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
 from transformers.utils import ModelOutput
 
-from bench.models.recurrent.base import RecurrentModel, lengths_of
-from bench.models.recurrent.configs import LstmSeq2SeqConfig
-from bench.models.recurrent.layer import LstmLayer, run_layers
+from bench.models.recurrent.layer import LstmLayer, RecurrentModel, lengths_of, run_layers
+
+
+class LstmSeq2SeqConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Sizes of an LSTM translator; one vocabulary and, if tied, one table for source, target and softmax."""
+
+    model_type = "bench-lstm-seq2seq"
+
+    vocab_size: int = 8000
+    hidden_size: int = 256
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    dropout: float = 0.2
+    initializer_range: float = 0.1
+    is_encoder_decoder: bool = True
+    tie_word_embeddings: bool = True
+    use_cache: bool = False
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+    decoder_start_token_id: int | None = None
 
 
 @dataclass
@@ -101,7 +119,7 @@ class LstmSeq2Seq(nn.Module):
 
 
 class LstmForConditionalGeneration(RecurrentModel, GenerationMixin):  # type: ignore[misc]
-    """Translator; where `config.tie_word_embeddings`, one table is both embeddings and the softmax.
+    """Translator; if `config.tie_word_embeddings`, one table is both embeddings and the softmax.
 
     Decoder layer i starts from the last state of encoder layer i, the decoder's further ones from that of the
     encoder's last.
@@ -132,8 +150,8 @@ class LstmForConditionalGeneration(RecurrentModel, GenerationMixin):  # type: ig
         """Logits [batch, target, vocabulary].
 
         Args:
-            input_ids: the source [batch, source], padded on the right; not read where `encoder_outputs` is given.
-            attention_mask: 1 at the source's real tokens; None where all are real.
+            input_ids: the source [batch, source], padded on the right; not read if `encoder_outputs` is given.
+            attention_mask: 1 at the source's real tokens; None if all are real.
             decoder_input_ids: the target, begun with `config.decoder_start_token_id`.
             encoder_outputs: what the encoder gave for the source.
             past_key_values: the states after the target so far; `decoder_input_ids` is then what comes after it.

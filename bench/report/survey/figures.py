@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from bench.analysis.changes import change_of
+from bench.analysis.changes import change_of, change_of_ratio
 from bench.analysis.compare import RATIO_THRESHOLD
-from bench.analysis.spread import is_score
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent
-from bench.analysis.verdict import change_of_ratio
 from bench.base.statistics import Interval
+from bench.columns import COLUMNS, Column, column
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import Expectation, Figure
 
 Judgement = Literal["as published", "not as published", "not judged"]
-
-_RELATIVE = {"quality": "retention", "retention": "retention", "speedup": "speedup", "compression": "compression"}
-_EXACT = frozenset({"compression"})  # a quotient of counted bytes has no interval
 
 
 class Relative(NamedTuple):
@@ -31,31 +27,32 @@ class Relative(NamedTuple):
     called: bool = True
 
 
-def relative(found: ResultSet, row: Standing, column: str) -> Relative | Absent:
-    """The row's `column` over the reference's, or the reason why there is no such number.
+def relative(found: ResultSet, row: Standing, name: str) -> Relative | Absent:
+    """The row's column `name` over the reference's, or the reason why there is no such number.
 
     Quality is told by retention; speed-up, compression and retention are relative already and stay as they are.
     """
     if row.missing is not None:
         return Absent(row.missing)
-    if column in _RELATIVE:
-        whole = _of_row(row, _RELATIVE[column])
-        seeded = is_score(_RELATIVE[column]) and row.trains and len(found.standings.seeds) == 1
+    told = _relative_to(column(name))
+    if told is not None:
+        whole = _of_row(row, told)
+        seeded = told.is_score and row.trains and len(found.standings.seeds) == 1
         return whole._replace(called=False) if seeded and isinstance(whole, Relative) else whole
-    if is_score(column):
-        return Absent(f"{column} is a score, and scores are compared through quality alone")
+    if column(name).is_score:
+        return Absent(f"{name} is a score, and scores are compared through quality alone")
     tasks, seeds = found.standings.counted, found.standings.seeds
     reference, own = found.cells("none"), found.cells(row.recipe)
     if any((task, seed) not in reference for task in tasks for seed in seeds):
         return Absent("the reference has no record in some cell")
-    change = change_of(column, reference, own, tasks, seeds)
+    change = change_of(name, reference, own, tasks, seeds)
     if isinstance(change, Absent):
         return change
     return Relative(change.middle, None if isinstance(change.interval, Absent) else change.interval)
 
 
 def judged(figure: Figure, measured: Relative | Absent) -> Judgement:
-    """Whether the measured direction is the published one; "not judged" where the interval or one seed leaves it open.
+    """Whether the measured direction is the published one; "not judged" if the interval or one seed leaves it open.
 
     Higher and lower: the interval excludes 1 and the ratio is beyond the threshold. Same: the whole interval is within
     the threshold (equivalence by two one-sided tests, Schuirmann 1987, doi:10.1007/BF01068419). Not lower: the whole
@@ -81,16 +78,21 @@ def said(figure: Figure, measured: Relative | Absent) -> str:
     return f"{published}, {measured.ratio:.2f}x{ends} measured{direction}"
 
 
-def _of_row(row: Standing, column: str) -> Relative | Absent:
-    value = row.values[column]
+def _relative_to(shown: Column) -> Column | None:
+    """The column that tells `shown` relative to the reference: itself, or the ratio of its means; None without any."""
+    if shown.relative == "ratio":
+        return shown
+    return next((each for each in COLUMNS.values() if each.mean == "ratio of means" and each.of == shown.name), None)
+
+
+def _of_row(row: Standing, told: Column) -> Relative | Absent:
+    value = row.values[told.name]
     if isinstance(value, Absent):
         return value
-    if column in _EXACT:
+    if told.kind == "count":
         return Relative(value, Interval(value, value, value))
-    low, high = row.values[f"{column}_low"], row.values[f"{column}_high"]
-    if isinstance(low, Absent) or isinstance(high, Absent):
-        return Relative(value, None)
-    return Relative(value, Interval(value, low, high))
+    ends = row.ends(told.name)
+    return Relative(value, Interval(value, *ends) if ends else None)
 
 
 def _agrees(expect: Expectation, interval: Interval) -> bool | None:

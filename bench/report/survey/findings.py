@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from bench.analysis.grid import grid_of_finding
 from bench.analysis.pivot import pivot
-from bench.analysis.table import Table
+from bench.analysis.table import ResultTable
 from bench.base.errors import RecordError, UnknownNameError
 from bench.report.survey.sets import ResultSet
 
 
-def findings(sets: Sequence[ResultSet]) -> tuple[Table, ...]:
+def findings(sets: Sequence[ResultSet]) -> tuple[ResultTable, ...]:
     """Every finding of every set's suite; one into which no record of the set falls is left out."""
     tables = []
     for found in sets:

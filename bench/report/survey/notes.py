@@ -25,7 +25,7 @@ class Notes(Frozen):
     sets: dict[str, dict[str, str]] = Field({})
 
     def why(self, label: str, recipe: str, base: str) -> str:
-        """The sentence on one recipe in one result set, the narrowest there is; empty where there is none."""
+        """The sentence on one recipe in one result set, the narrowest there is; empty if there is none."""
         for told in (self.sets.get(label, {}), self.notes):
             for name in (recipe, base):
                 if name in told:
@@ -34,7 +34,7 @@ class Notes(Frozen):
 
 
 def read_notes(root: Path, sets: Sequence[ResultSet]) -> Notes:
-    """The notes in the results folder, none where there is no file.
+    """The notes in the results folder, none if there is no file.
 
     Raises:
         SuiteError: the file is not valid. UnknownNameError: a set or a recipe that does not exist.

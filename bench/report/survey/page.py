@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.analysis.compare import RATIO_THRESHOLD
 from bench.analysis.seeds import known_briefly
-from bench.analysis.table import Table
+from bench.analysis.table import ResultTable
 from bench.base.errors import unknown
 from bench.report.render import FORMATS, render
 from bench.report.survey.findings import findings
@@ -32,10 +32,10 @@ class Page(NamedTuple):
     found: tuple[Progress, ...]
     sets: tuple[ResultSet, ...]
     recipes: Recipes
-    counts: Table
-    rows: tuple[Table, ...]
-    findings: tuple[Table, ...]
-    published: tuple[Table, ...]
+    counts: ResultTable
+    rows: tuple[ResultTable, ...]
+    findings: tuple[ResultTable, ...]
+    published: tuple[ResultTable, ...]
 
 
 def page_of(root: Path, suites: Mapping[str, Suite] | None = None) -> Page:
@@ -84,7 +84,7 @@ def _markdown(page: Page, beside: Path) -> str:
         _ROWS,
         *(render(table, "md") for table in page.rows),
         *_findings(page),
-        "## Figure against measured\n",
+        "## Published against measured\n",
         _PUBLISHED,
         *(render(table, "md") for table in page.published),
         "## What is missing of a row or recipe that is here\n",
@@ -122,7 +122,7 @@ another across, with the 95 % interval of each value. What the intervals know is
 """
 _PUBLISHED = f"""\
 *published* is what the original work reports, and whether its source was read. *drop* is the quality lost against the
-reference, with n.s. where the paired test finds none and *one seed* where nothing is called, since the recipe trains
+reference, with n.s. if the paired test finds none and *one seed* if nothing is called, since the recipe trains
 and ran with one seed; *compression* and *macs ratio* are bytes and multiply-adds of the
 reference over the artifact's; *compress epochs* is the processor time of making the artifact, in epochs of the
 reference's training.
@@ -156,7 +156,7 @@ def _sets(page: Page, beside: Path) -> list[str]:
 
 
 def _findings(page: Page) -> list[str]:
-    """The section of grids; nothing where there is none."""
+    """The section of grids; nothing if there is none."""
     tables = [render(table, "md") for table in page.findings]
     return ["## Findings\n", _FINDINGS, *tables] if tables else []
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from bench.analysis.table import Absent, Cell, Table, value_of, with_ends
-from bench.report.survey.rows import Family, Row
+from bench.analysis.table import Absent, Cell, ResultTable, value_of
+from bench.columns import with_intervals
+from bench.report.survey.rows import Family, SurveyRow
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import RecipeFile
 
@@ -30,17 +31,17 @@ SHORT = ("retention", "speedup", "compression")
 class Progress(NamedTuple):
     """A row with the recipes that stand for it, the result sets that hold it, and whether all of it is here.
 
-    `whole` is False where the row says that a part is missing, or where what ran are mechanisms alone.
+    `whole` is False if the row says that a part is missing, or if what ran are mechanisms alone.
     """
 
-    row: Row
+    row: SurveyRow
     recipes: tuple[str, ...]
     sets: tuple[ResultSet, ...]
     whole: bool
 
     @property
     def status(self) -> Status:
-        """Run only where records are; tested where the row names a test."""
+        """Run only if records are; tested if the row names a test."""
         if self.sets:
             return "run" if self.whole else "run in part"
         if self.row.all_tests():
@@ -48,7 +49,7 @@ class Progress(NamedTuple):
         return "not tested, not run" if self.recipes or self.row.suites else "not there"
 
 
-def progress(rows: Sequence[Row], recipes: Recipes, sets: Sequence[ResultSet]) -> tuple[Progress, ...]:
+def progress(rows: Sequence[SurveyRow], recipes: Recipes, sets: Sequence[ResultSet]) -> tuple[Progress, ...]:
     """Each row with its recipes and with the sets in which a recipe, a column or a suite of it has a record."""
     found = []
     for row in rows:
@@ -60,17 +61,17 @@ def progress(rows: Sequence[Row], recipes: Recipes, sets: Sequence[ResultSet]) -
     return tuple(found)
 
 
-def counts(found: Sequence[Progress]) -> Table:
+def counts(found: Sequence[Progress]) -> ResultTable:
     """How many rows of each family have runs, only tests, or nothing."""
     names = tuple(name for name in get_args(Status) if any(each.status == name for each in found))
     lines: list[dict[str, Cell]] = []
     for family, title in TITLES.items():
         own = [each.status for each in found if each.row.family == family]
         lines.append({"family": title, "rows": len(own), **{name: own.count(name) for name in names}})
-    return Table(title="Rows by family", columns=("family", "rows", *names), rows=tuple(lines))
+    return ResultTable(title="Rows by family", columns=("family", "rows", *names), rows=tuple(lines))
 
 
-def family_table(family: Family, found: Sequence[Progress], recipes: Recipes) -> Table:
+def family_table(family: Family, found: Sequence[Progress], recipes: Recipes) -> ResultTable:
     """The rows of one family: metrics with their columns, benchmarks with their suites, all else with its recipes."""
     own = [each for each in found if each.row.family == family]
     run = sum(bool(each.sets) for each in own)
@@ -79,18 +80,18 @@ def family_table(family: Family, found: Sequence[Progress], recipes: Recipes) ->
         return _table(title, ("row", "name", "status", "columns", "records", "in no record"), map(_metric, own))
     if family == "benchmark":
         return _table(title, ("row", "name", "status", "suites", "records", "result sets"), map(_benchmark, own))
-    columns = ("row", "name", "status", "recipe", "result set", *with_ends(SHORT))
+    columns = ("row", "name", "status", "recipe", "result set", *with_intervals(*SHORT))
     return _table(title, columns, (line for each in own for line in _system(each, recipes)))
 
 
-def _holds(found: ResultSet, row: Row, recipes: Sequence[str]) -> bool:
+def _holds(found: ResultSet, row: SurveyRow, recipes: Sequence[str]) -> bool:
     if found.suite.name in row.suites or set(recipes) & set(found.recipes().values()):
         return True
     return any(name in item.record.values for item in found.items for name in row.columns)
 
 
-def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, Cell]]) -> Table:
-    return Table(title=title, columns=columns, rows=tuple(lines))
+def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, Cell]]) -> ResultTable:
+    return ResultTable(title=title, columns=columns, rows=tuple(lines))
 
 
 def _metric(each: Progress) -> dict[str, Cell]:
@@ -122,7 +123,7 @@ def _system(each: Progress, recipes: Recipes) -> list[dict[str, Cell]]:
         kind = " (mechanism)" if recipes[name].status == "mechanism" else ""
         runs = [(found, row) for found in each.sets for row in found.runs(name)]
         for found, row in runs:
-            values: dict[str, Cell] = {column: row.shown(column) for column in with_ends(SHORT)}
+            values: dict[str, Cell] = {column: row.shown(column) for column in with_intervals(*SHORT)}
             lines.append({**_head(each), "recipe": row.recipe + kind, "result set": found.label, **values})
         if not runs:
             lines.append({**_head(each), "recipe": name + kind, **_nothing("no run")})
@@ -134,4 +135,4 @@ def _head(each: Progress) -> dict[str, Cell]:
 
 
 def _nothing(reason: str) -> dict[str, Cell]:
-    return {"result set": "", **{column: Absent(reason) for column in with_ends(SHORT)}}
+    return {"result set": "", **{column: Absent(reason) for column in with_intervals(*SHORT)}}

@@ -1,23 +1,24 @@
-"""Figure against measured: a table a family, with a line for each recipe and result set."""
+"""Published against measured: a table a family, with a line for each recipe and result set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.analysis.standings import Standing
-from bench.analysis.table import Absent, Cell, Shown, Table, with_ends
+from bench.analysis.table import Absent, Cell, ResultTable, Shown
+from bench.columns import with_intervals
 from bench.report.survey.figures import relative, said
 from bench.report.survey.notes import Notes
 from bench.report.survey.progress import Recipes
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import Figure, RecipeFile
 
-MEASURED = with_ends(("drop", "compression", "speedup", "compress_epochs"))
+MEASURED = with_intervals("drop", "compression", "speedup", "compress_epochs")
 COLUMNS = ("recipe", "result set", "published", *MEASURED, "macs ratio", "direction and size", "why")
 
 
-def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], notes: Notes) -> Table | None:
-    """The recipes of one family; None where it has no recipe. Recipes without a run are named under the table."""
+def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], notes: Notes) -> ResultTable | None:
+    """The recipes of one family; None if it has no recipe. Recipes without a run are named under the table."""
     own = {name: file for name, file in recipes.items() if file.family == family}
     if not own:
         return None
@@ -27,7 +28,7 @@ def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], no
         lines += [_line(name, file, found, row, notes) for found, row in runs]
         idle += [] if runs else [name]
     said_of = (f"Without a run: {', '.join(idle)}.",) if idle else ()
-    return Table(title=f"Figure against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
+    return ResultTable(title=f"Published against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
 
 
 def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: Notes) -> dict[str, Cell]:

@@ -26,7 +26,7 @@ Family = Literal[
 ]
 
 
-class Row(Frozen):
+class SurveyRow(Frozen):
     """One metric, benchmark, system or direction of the survey."""
 
     id: str = Field(pattern=ID)
@@ -35,7 +35,7 @@ class Row(Frozen):
     columns: tuple[str, ...] = Field((), description="result columns that are this metric")
     suites: tuple[str, ...] = Field((), description="suites of the package that are this benchmark")
     tests: tuple[str, ...] = Field((), description="faithfulness tests, `file::test` below tests/")
-    missing: str = Field("", description="what the row has that is not here, where a part of it is")
+    missing: str = Field("", description="what the row has that is not here, if a part of it is")
 
     @field_validator("columns")
     @classmethod
@@ -48,7 +48,7 @@ class Row(Frozen):
 
 
 class _Rows(Frozen):
-    rows: tuple[Row, ...] = Field(min_length=1)
+    rows: tuple[SurveyRow, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> _Rows:
@@ -59,6 +59,6 @@ class _Rows(Frozen):
         return self
 
 
-def survey_rows(path: Path = PATH) -> tuple[Row, ...]:
-    """Every row in the survey's order; raises `SuiteError` where the file at `path` is not valid."""
+def survey_rows(path: Path = PATH) -> tuple[SurveyRow, ...]:
+    """Every row in the survey's order; raises `SuiteError` if the file at `path` is not valid."""
     return validated(_Rows, read_toml(path), where=path.name).rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.analysis.names import renamed, shared_names
-from bench.analysis.paired import Measured
+from bench.analysis.paired import StoredRecord
 from bench.analysis.standings import Standing, Standings, standings
 from bench.base.errors import RecordError, unknown
 from bench.records.record import Failure, read_failure, read_record
@@ -39,7 +39,7 @@ class ResultSet:
     folder: Path
     suite: Suite
     model: str
-    items: tuple[Measured, ...]
+    items: tuple[StoredRecord, ...]
     standings: Standings
 
     def runs(self, base: str) -> list[Standing]:
@@ -50,7 +50,7 @@ class ResultSet:
         """Every recipe with a record here: its name with arguments, and its own name."""
         return {item.record.recipe: item.record.recipe_base for item in self.items}
 
-    def cells(self, recipe: str) -> dict[tuple[str, int], Measured]:
+    def cells(self, recipe: str) -> dict[tuple[str, int], StoredRecord]:
         """The records of one recipe by task and seed."""
         return {(item.record.task, item.record.seed): item for item in self.items if item.record.recipe == recipe}
 
@@ -68,7 +68,7 @@ def result_sets(root: Path, suites: Mapping[str, Suite] | None = None) -> tuple[
     """
     if not root.is_dir():
         raise RecordError(f"{root}: no such folder. Make records with `bench run SUITE`, or name one with --results.")
-    found: dict[_Key, list[Measured]] = defaultdict(list)
+    found: dict[_Key, list[StoredRecord]] = defaultdict(list)
     failures: dict[Path, list[Failure]] = defaultdict(list)
     for path in sorted(root.glob("**/*.json")):
         folder = path.parent.parent
@@ -78,21 +78,21 @@ def result_sets(root: Path, suites: Mapping[str, Suite] | None = None) -> tuple[
             record = read_record(path)
             if not record.generated:
                 key = _Key(folder, record.suite, record.model, record.machine_id, record.setting_id)
-                found[key].append(Measured(record=record, path=path))
+                found[key].append(StoredRecord(record=record, path=path))
     apart, noted = _told_apart(found, failures)
     keys = sorted(apart)
     return tuple(_set(key, _label(key, keys, root), apart[key], noted[key.folder], suites or {}) for key in keys)
 
 
 def _told_apart(
-    found: Mapping[_Key, Sequence[Measured]], failures: Mapping[Path, Sequence[Failure]]
-) -> tuple[dict[_Key, list[Measured]], dict[Path, list[Failure]]]:
+    found: Mapping[_Key, Sequence[StoredRecord]], failures: Mapping[Path, Sequence[Failure]]
+) -> tuple[dict[_Key, list[StoredRecord]], dict[Path, list[Failure]]]:
     """The same records and failures; models of one folder that share a name but not their content get their own."""
     shared = {
         folder: shared_names([item.record for key, items in found.items() if key.folder == folder for item in items])
         for folder in {key.folder for key in found}
     }
-    apart: dict[_Key, list[Measured]] = defaultdict(list)
+    apart: dict[_Key, list[StoredRecord]] = defaultdict(list)
     for key, items in found.items():
         for item in items:
             record = renamed(item.record, shared[key.folder])
@@ -102,7 +102,7 @@ def _told_apart(
 
 
 def _set(
-    key: _Key, label: str, items: Sequence[Measured], failures: Sequence[Failure], suites: Mapping[str, Suite]
+    key: _Key, label: str, items: Sequence[StoredRecord], failures: Sequence[Failure], suites: Mapping[str, Suite]
 ) -> ResultSet:
     suite = suites.get(key.suite) or _of_the_package(key)
     seen = {item.record.task for item in items}

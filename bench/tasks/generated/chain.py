@@ -66,7 +66,7 @@ class ChainGenerator(SplitGenerator):
     strata: ClassVar[int] = 1
 
     def propose(self, draw: Draw, *, shifted: bool) -> Candidate | None:
-        """A line; None where the walk ends too soon or too late."""
+        """A line; None if the walk ends too soon or too late."""
         words: list[str] = []
         word = END
         while len(words) <= MOST:

@@ -33,7 +33,7 @@ class InferenceGenerator(SplitGenerator):
     strata: ClassVar[int] = 3
 
     def propose(self, draw: Draw, *, shifted: bool) -> Candidate | None:
-        """A pair; None where the two sentences are the same."""
+        """A pair; None if the two sentences are the same."""
         nouns, verbs = _modifiers(draw, shifted=shifted)
         modified = SHIFTED_MODIFIED if shifted else MODIFIED
         premise = Statement(

@@ -30,7 +30,7 @@ class Statement(NamedTuple):
     verb: Phrase
 
 
-class Kind(NamedTuple):
+class Individual(NamedTuple):
     """A possible individual, as far as two statements can tell it from another."""
 
     noun: str
@@ -57,12 +57,12 @@ def satisfiable(first: Statement, second: Statement) -> bool:
     """Whether some world makes both true.
 
     "Every A is B" forbids the kinds in A but not B, "no A is B" those in both; what is not forbidden may exist. So
-    the two, and the existence of their nouns, hold together exactly where each demand for an individual leaves a
+    the two, and the existence of their nouns, hold together exactly if each demand for an individual leaves a
     kind that is not forbidden.
     """
     kinds = _kinds(first, second)
-    forbidden: set[Kind] = set()
-    demands: list[set[Kind]] = []
+    forbidden: set[Individual] = set()
+    demands: list[set[Individual]] = []
     for quantifier, noun, verb in (first, second):
         restrictor = {kind for kind in kinds if _covers(noun, kind.noun, kind.true)}
         scope = {kind for kind in kinds if _covers(verb, kind.verb, kind.true)}
@@ -80,7 +80,7 @@ def _covers(phrase: Phrase, leaf: str, true: frozenset[str]) -> bool:
     return leaf in LEAVES[phrase.head] and true.issuperset(phrase.modifiers)
 
 
-def _kinds(first: Statement, second: Statement) -> list[Kind]:
+def _kinds(first: Statement, second: Statement) -> list[Individual]:
     """One kind for each combination that the phrases of the two statements tell apart."""
     nouns = _representatives(first.noun.head, second.noun.head)
     verbs = _representatives(first.verb.head, second.verb.head)
@@ -88,7 +88,7 @@ def _kinds(first: Statement, second: Statement) -> list[Kind]:
     subsets = [
         frozenset(chosen) for size in range(len(modifiers) + 1) for chosen in itertools.combinations(modifiers, size)
     ]
-    return [Kind(*parts) for parts in itertools.product(nouns, verbs, subsets)]
+    return [Individual(*parts) for parts in itertools.product(nouns, verbs, subsets)]
 
 
 @functools.cache

@@ -62,7 +62,7 @@ class QuestionsGenerator(SplitGenerator):
     strata: ClassVar[int] = len(PARTS)
 
     def propose(self, draw: Draw, *, shifted: bool) -> Candidate | None:
-        """A context with its question; None where another fact would answer it too."""
+        """A context with its question; None if another fact would answer it too."""
         part = draw.pick(PARTS)
         target, *others = facts = _facts(draw, shifted=shifted)
         if any((other.deed, other.thing) == (target.deed, target.thing) for other in others):

@@ -87,7 +87,7 @@ class SentimentGenerator(SplitGenerator):
     strata: ClassVar[int] = 2
 
     def propose(self, draw: Draw, *, shifted: bool) -> Candidate | None:
-        """A review, or None where its clauses balance out or a contrast contrasts nothing."""
+        """A review, or None if its clauses balance out or a contrast contrasts nothing."""
         form = draw.weighted(SHIFTED_FORMS if shifted else FORMS)
         count = len(form.decide) + len(form.yield_)
         aspects = draw.sample(ASPECTS, count)

@@ -28,7 +28,7 @@ UNSEEN = 0.3
 STRATA = 5
 
 
-class Event(NamedTuple):
+class Happening(NamedTuple):
     """Who does what to what, and where."""
 
     agent: str
@@ -37,7 +37,7 @@ class Event(NamedTuple):
     place: str
 
 
-class Slot(NamedTuple):
+class EventPart(NamedTuple):
     """One part of an event: the words that may fill it, and what it adds to the score of 5 when shared."""
 
     scenes: Scenes
@@ -45,10 +45,15 @@ class Slot(NamedTuple):
     unseen: tuple[str, ...] = ()
 
 
-SLOTS = (Slot(AGENTS, 1.25, UNSEEN_AGENTS), Slot(ACTIONS, 1.5), Slot(THINGS, 1.25, UNSEEN_THINGS), Slot(PLACES, 1.0))
+SLOTS = (
+    EventPart(AGENTS, 1.25, UNSEEN_AGENTS),
+    EventPart(ACTIONS, 1.5),
+    EventPart(THINGS, 1.25, UNSEEN_THINGS),
+    EventPart(PLACES, 1.0),
+)
 
 
-def likeness(first: Event, second: Event) -> float:
+def likeness(first: Happening, second: Happening) -> float:
     """The score from 0 to 5: over the slots, weight times 1 (same or synonym), 0.5 (of one scene) or 0."""
     return sum(slot.weight * _alike(slot.scenes, *two) for slot, *two in zip(SLOTS, first, second, strict=True))
 
@@ -73,7 +78,7 @@ class SimilarityGenerator(SplitGenerator):
         other = scene if draw.chance(SAME_SCENE) else draw.zipf(range(len(AGENTS)))
         stray = SHIFTED_STRAY if shifted else STRAY
         chosen = [_fillers(draw, slot, scene, other, closeness, stray, unseen=shifted) for slot in SLOTS]
-        first, second = (Event(*words) for words in zip(*chosen, strict=True))
+        first, second = (Happening(*words) for words in zip(*chosen, strict=True))
         text, pair = (_sentence(draw, event, shifted=shifted) for event in (first, second))
         if text == pair or (shifted and not {*first, *second} & {*UNSEEN_AGENTS, *UNSEEN_THINGS}):
             return None
@@ -105,7 +110,7 @@ def _positions(scenes: Scenes) -> dict[str, tuple[int, int]]:
 
 
 def _fillers(
-    draw: Draw, slot: Slot, scene: int, other: int, closeness: float, stray: float, *, unseen: bool
+    draw: Draw, slot: EventPart, scene: int, other: int, closeness: float, stray: float, *, unseen: bool
 ) -> tuple[str, str]:
     """Two words for a slot; within one scene the nearer in meaning the larger `closeness` is (a share, 0 to 1)."""
     if unseen and slot.unseen and draw.chance(UNSEEN):
@@ -120,7 +125,7 @@ def _fillers(
     return pick(group), pick(pick(slot.scenes[other]))
 
 
-def _sentence(draw: Draw, event: Event, *, shifted: bool) -> str:
+def _sentence(draw: Draw, event: Happening, *, shifted: bool) -> str:
     """The event in words, the place at its end or at its front."""
     setting = ""
     if draw.chance(SHIFTED_SET if shifted else SET):

@@ -45,12 +45,12 @@ class SplitGenerator(Generator):
 
     @abstractmethod
     def propose(self, draw: Draw, *, shifted: bool) -> Candidate | None:
-        """The next candidate, of the shifted distribution or not; None where the draw led to nothing usable."""
+        """The next candidate, of the shifted distribution or not; None if the draw led to nothing usable."""
 
     def generate(self, split: str, seed: int) -> tuple[Example, ...]:
         """The examples of `split`, each stratum as often as the next (differences of at most one).
 
-        Raises `UnknownNameError` for a split that does not exist, `DataError` where the grammar has too few sentences.
+        Raises `UnknownNameError` for a split that does not exist, `DataError` if the grammar has too few sentences.
         """
         if split not in self.splits:
             raise unknown("split", split, self.splits, where=f"generator {self.name}")

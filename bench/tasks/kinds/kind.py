@@ -2,90 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
+from bench.tasks.features import Batch, Feature
+from bench.tasks.metrics.metric import Metric, metrics_of, score_metrics
+from bench.tasks.predictions import ClassLogits, Predictions
 
 if TYPE_CHECKING:
     import random
 
-    import numpy as np
     from torch import Tensor, nn
 
     from bench.spec.suite import Task
     from bench.tasks.examples import Example
-    from bench.tasks.kinds.masking import Maskable
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Feature:
-    """One model input made from one example (span QA makes several, one a window).
-
-    `inputs` are lists of token ids and masks (`input_ids`, `attention_mask`, perhaps `token_type_ids` or
-    `decoder_input_ids`), unpadded: all that the model is called with; `targets` what the loss needs (`labels`, a number
-    or for each token one, or `start_positions` and `end_positions`); `example` the index of the example; `offsets` for
-    span QA the (start, end) characters of each token in the context, None outside it; `owners` for language modelling
-    the index of the example that each token was read from; `text` for masked language modelling what it was before any
-    token was masked.
-    """
-
-    inputs: dict[str, list[int]]
-    targets: dict[str, int | float | list[int]]
-    example: int
-    offsets: tuple[tuple[int, int] | None, ...] | None = None
-    owners: tuple[int, ...] | None = None
-    text: Maskable | None = None
-
-
-class Batch(NamedTuple):
-    """Padded features: `inputs` [batch, length] int64, `rows` the features' positions.
-
-    `targets` are [batch], or [batch, length] int64 where each token has one, -100 where there is nothing to predict.
-    """
-
-    inputs: dict[str, Tensor]
-    targets: dict[str, Tensor]
-    rows: list[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What a model says of every example, in the order of the examples; exactly one field is set.
-
-    `logits` [examples, classes] float64 for classification, `values` [examples] float64 for regression, `answers`
-    one string an example for span QA and translation, `losses` [examples, 2] float64 for language modelling, masked or
-    not: the negative log-likelihood of a text in nats, and the number of its predicted tokens.
-    """
-
-    logits: np.ndarray[Any, Any] | None = None
-    values: np.ndarray[Any, Any] | None = None
-    answers: tuple[str, ...] | None = None
-    losses: np.ndarray[Any, Any] | None = None
-
-    def stored(self) -> dict[str, Any]:
-        """As JSON values; `read` gives equal predictions."""
-        arrays = {"logits": self.logits, "values": self.values, "losses": self.losses}
-        found: dict[str, Any] = {name: array.tolist() for name, array in arrays.items() if array is not None}
-        return found if self.answers is None else {**found, "answers": list(self.answers)}
-
-    @classmethod
-    def read(cls, stored: dict[str, Any]) -> Predictions:
-        """What `stored` wrote."""
-        import numpy as np
-
-        arrays = {name: np.asarray(value, np.float64) for name, value in stored.items() if name != "answers"}
-        return cls(**arrays, answers=tuple(stored["answers"]) if "answers" in stored else None)
 
 
 class TaskKind(ABC):
-    """One kind of task; instances hold no state."""
+    """One kind of task; instances hold no state.
+
+    All that depends on the kind is asked here, so another package's kind gets what the defaults say. The form of its
+    predictions (`predicts`) decides which metrics there are, how two models agree and what is stored; a kind that
+    `classifies` has calibration, the warning of a weak reference, and attacks.
+    """
 
     name: ClassVar[str]
     head: ClassVar[str]  # which head of `bench.models.heads` a model needs
+    predicts: ClassVar[type[Predictions]]  # what `predict` gives
+    least_labels: ClassVar[int] = 0  # how many labels a task must name at least; 0 if it names none
     per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token
+    over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
+    tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
+    asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
+
+    @property
+    def classifies(self) -> bool:
+        """Whether each example gets one of the task's labels, with a probability."""
+        return issubclass(self.predicts, ClassLogits)
 
     @abstractmethod
     def encode(
@@ -102,12 +61,13 @@ class TaskKind(ABC):
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
         """The task's own training loss, a mean over the batch."""
 
-    @abstractmethod
     def logits(self, outputs: Any) -> tuple[Tensor, ...]:
         """The output tensors a distillation term compares, of what the model gave for a batch's inputs.
 
-        [batch, classes], start and end [batch, length], or [batch, length, vocabulary] where each token has a target.
+        [batch, classes], start and end [batch, length] if `over_tokens`, or [batch, length, vocabulary] if each token
+        has a target. By default the one called `logits`.
         """
+        return (outputs.logits,)
 
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """What `predict` reads, for one batch, each [batch, ...]: by default `logits` of one forward pass.
@@ -131,14 +91,87 @@ class TaskKind(ABC):
         *,
         tokenizer: Any,
     ) -> Predictions:
-        """Predictions from one tuple of numpy arrays a feature (what `run` gave, no batch axis).
+        """Predictions from one tuple of numpy arrays per feature (what `run` gave, no batch axis).
 
-        Where `per_token` is set the arrays are cut to the feature's own length.
+        If `per_token`, the arrays are cut to the feature's own length.
         """
 
-    @abstractmethod
+    def truth(self, example: Example) -> Any:
+        """What is true of an example, as it is stored: by default its answers, its target or its label.
+
+        A number, a string, a list of accepted strings, or None if it is hidden.
+        """
+        if example.answers:
+            return [answer.text for answer in example.answers]
+        return example.label if example.target is None else example.target
+
+    def known_truths(self, examples: Sequence[Example]) -> list[Any]:
+        """The truth of every example; raises `DataError` if one is hidden."""
+        if not self.predicts.needs_truth:
+            return [None] * len(examples)
+        truths = [self.truth(example) for example in examples]
+        hidden = [example.uid for example, truth in zip(examples, truths, strict=True) if truth is None]
+        if hidden:
+            raise DataError(self.says_hidden(len(hidden), len(examples), hidden[0]))
+        return truths
+
+    def says_hidden(self, hidden: int, total: int, first: str) -> str:
+        """The message for `hidden` of `total` examples whose truth is not known; `first` is the uid of one."""
+        return (
+            f"the labels of {hidden} of {total} examples are hidden (first: {first}). "
+            "Train and score on splits whose labels are published, such as the validation split."
+        )
+
+    def check(self, example: Example, task: Task, *, where: str) -> None:
+        """Raise `DataError` for an example that cannot be of the task; `where` begins the message.
+
+        By default a label, if there is one, is an index into the task's labels, or a finite number without these.
+        """
+        if example.label is None:
+            return
+        if task.labels:
+            if not isinstance(example.label, int) or not 0 <= example.label < len(task.labels):
+                raise DataError(
+                    f"{where}: label {example.label!r} is not one of 0 to {len(task.labels) - 1} "
+                    f"({', '.join(task.labels)})"
+                )
+        elif not math.isfinite(example.label):
+            raise DataError(f"{where}: label {example.label!r} is not a finite number")
+
+    def metric(self, column: str, *, where: str | None = None) -> Metric:
+        """The metric of this kind's predictions that a task calls `column`.
+
+        Raises `UnknownNameError` that suggests the nearest one that there is.
+        """
+        known = metrics_of(self.predicts)
+        if column not in known:
+            raise unknown(f"{self.name} metric", column, known, where=where)
+        return known[column]
+
     def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """The official metrics by column name; raises `DataError` where labels are hidden."""
+        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined."""
+        chosen = {column: self.metric(column) for column in metrics}
+        if not isinstance(predictions, self.predicts):
+            raise DataError(f"{self.name}: nothing to score: the predictions hold no {self.predicts.called}")
+        for metric in chosen.values():
+            metric.check(predictions)
+        compared = predictions.compared(self.known_truths(examples))
+        scores = score_metrics([metric.name for metric in chosen.values()], *compared)
+        return {column: scores[metric.name] for column, metric in chosen.items()}
+
+    def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
+        """What a record keeps of the agreement of two models besides its columns, as JSON values."""
+        return reference.details(artifact, task.labels)
+
+    def attacked_text(self, example: Example) -> str:
+        """The text that an attack may change: the second of a pair, else the only one."""
+        return example.text if example.pair is None else example.pair
+
+    def with_text(self, example: Example, text: str) -> Example:
+        """The example with another `attacked_text`."""
+        if example.pair is None:
+            return dataclasses.replace(example, text=text)
+        return dataclasses.replace(example, pair=text)
 
 
 KINDS: Registry[TaskKind] = Registry(
@@ -153,3 +186,11 @@ KINDS: Registry[TaskKind] = Registry(
     ),
     group="bench.kinds",
 )
+
+
+def form_of(value: Any) -> type[Predictions]:
+    """The form of predictions of which `value`, read from a table, is one; raises `DataError` if there is none."""
+    for form in dict.fromkeys(kind.predicts for _, kind in KINDS.items()):
+        if form.holds(value):
+            return form
+    raise DataError(f"{value!r} is a prediction of no known task kind")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
+from bench.tasks.features import IGNORED, Batch, Feature
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.marks import end_id
-from bench.tasks.kinds.tokens import TokenKind
+from bench.tasks.predictions import TextLosses
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.spec.suite import Task
 
 
-class LanguageModelling(TokenKind):
+class LanguageModelling(TaskKind):
     """A causal model over the texts of all examples joined, an end token before the first and after each.
 
     The stream is cut into blocks of `max_length` tokens that overlap by one, so that every token but the first is
@@ -27,8 +27,10 @@ class LanguageModelling(TokenKind):
 
     name = "language_modelling"
     head = "causal-language-modelling"
+    predicts = TextLosses
+    per_token = True
     asked = "next"
-    compared = 16
+    tokens_compared = 16  # more would take too long: there is a distribution over the vocabulary per token
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
@@ -83,7 +85,7 @@ class LanguageModelling(TokenKind):
         examples: Sequence[Example],
         *,
         tokenizer: Any = None,
-    ) -> Predictions:
+    ) -> TextLosses:
         """The nats and the number of predicted tokens of every example; their sums are those of the whole text."""
         import numpy as np
 
@@ -92,7 +94,7 @@ class LanguageModelling(TokenKind):
             owners = list(feature.owners or ())[1:]
             np.add.at(losses, (owners, 0), nats[1:].astype(np.float64))
             np.add.at(losses, (owners, 1), 1)
-        return Predictions(losses=losses)
+        return TextLosses(losses)
 
 
 def _stream(examples: Sequence[Example], tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import DataError
-from bench.tasks.batching import IGNORED
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions
-from bench.tasks.kinds.masking import CHOSEN, MASKED, RANDOM, Maskable, masked
-from bench.tasks.kinds.tokens import TokenKind
+from bench.tasks.features import IGNORED, Batch, Feature, Maskable
+from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.kinds.masking import CHOSEN, MASKED, RANDOM, masked
+from bench.tasks.predictions import TextLosses
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.spec.suite import Task
 
 
-class MaskedLanguageModelling(TokenKind):
+class MaskedLanguageModelling(TaskKind):
     """BERT's own task (Devlin et al. 2019, arXiv:1810.04805, §3.1) on one text at a time.
 
     Which tokens are predicted, and what a model reads in their places, is chosen anew each time a text is trained on
@@ -31,8 +31,10 @@ class MaskedLanguageModelling(TokenKind):
 
     name = "masked_language_modelling"
     head = "masked-language-modelling"
+    predicts = TextLosses
+    per_token = True
     asked = "chosen"
-    compared = 128  # only about one token in seven is predicted
+    tokens_compared = 128  # only about one token in seven is predicted
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
@@ -40,7 +42,7 @@ class MaskedLanguageModelling(TokenKind):
         """Every text with its special tokens, a longer one in pieces of `max_length` that share no word.
 
         All have targets, as what is evaluated is chosen here. With `training`, pieces that hold no word are left out.
-        Raises `DataError` where the tokenizer has no mask token.
+        Raises `DataError` if the tokenizer has no mask token.
         """
         if tokenizer.mask_token_id is None:
             raise DataError(
@@ -108,17 +110,17 @@ class MaskedLanguageModelling(TokenKind):
         examples: Sequence[Example],
         *,
         tokenizer: Any = None,
-    ) -> Predictions:
+    ) -> TextLosses:
         """The nats and the number of chosen places of every example."""
         import numpy as np
 
         losses = np.zeros((len(examples), 2))
         for (nats,), feature in zip(outputs, features, strict=True):
             losses[feature.example] += nats.astype(np.float64).sum(), len(_predicted(feature))
-        return Predictions(losses=losses)
+        return TextLosses(losses)
 
 
-class _Piece(NamedTuple):
+class _TextPiece(NamedTuple):
     """As much of an example as fits a model: its inputs, the text to choose from, and which piece of the example."""
 
     inputs: dict[str, list[int]]
@@ -127,7 +129,7 @@ class _Piece(NamedTuple):
     number: int
 
 
-def _pieces(examples: Sequence[Example], tokenizer: Any, *, max_length: int) -> Iterator[_Piece]:
+def _pieces(examples: Sequence[Example], tokenizer: Any, *, max_length: int) -> Iterator[_TextPiece]:
     """All pieces in the order of the examples and of their texts."""
     encoded = tokenizer(
         [example.text for example in examples],
@@ -145,7 +147,7 @@ def _pieces(examples: Sequence[Example], tokenizer: Any, *, max_length: int) -> 
         tokens = encoded["input_ids"][index]
         places = tuple(place for place, token in enumerate(tokens) if token not in kept)
         text = Maskable(tokens=tuple(tokens), places=places, mask=tokenizer.mask_token_id, words=words)
-        yield _Piece({name: encoded[name][index] for name in encoded}, text, row, done[row])
+        yield _TextPiece({name: encoded[name][index] for name in encoded}, text, row, done[row])
         done[row] += 1
 
 

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.tasks.batching import IGNORED
+from bench.tasks.features import IGNORED, Maskable
 
 CHOSEN = 0.15  # of the tokens that may be predicted
 MASKED, RANDOM = 0.8, 0.1  # of the chosen places; the others keep their token
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Maskable:
-    """A text before any of it is masked, from which places can be chosen anew.
-
-    `tokens` are all its ids, `places` where those stand that may be predicted, `mask` is the mask token, and `words`
-    are the ids that a random token is drawn from.
-    """
-
-    tokens: tuple[int, ...]
-    places: tuple[int, ...]
-    mask: int
-    words: Sequence[int]
 
 
 class Masked(NamedTuple):

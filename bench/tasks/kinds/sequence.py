@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.base.errors import DataError, unknown
+from typing_extensions import override
+
+from bench.base.errors import DataError
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import Feature, TaskKind
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import TaskKind
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from bench.spec.suite import Task
 
 
@@ -23,21 +24,22 @@ class SequenceKind(TaskKind):
 
     @abstractmethod
     def target(self, label: int | float) -> int | float:
-        """The label as the loss wants it."""
+        """The label as the loss wants it: a class index, or a score that is always a float."""
 
+    @override
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
     ) -> list[Feature]:
-        """One feature an example; the longer text of a pair is cut first.
+        """One feature per example; the longer text of a pair is cut first.
 
-        Raises `DataError` where some examples are pairs and others not, or where a training label is hidden.
+        Raises `DataError` if some examples are pairs and others not, or if a training label is hidden.
         """
         if not examples:
             return []
         paired = {example.pair is not None for example in examples}
         if len(paired) > 1:
             raise DataError(f"{task.name}: some examples have a second text and others do not; all must agree")
-        labels = true_labels(examples) if training else []
+        labels = self.known_truths(examples) if training else []
         encoded = tokenizer(
             [example.text for example in examples],
             [example.pair for example in examples] if paired == {True} else None,
@@ -54,27 +56,3 @@ class SequenceKind(TaskKind):
             )
             for row in range(len(examples))
         ]
-
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
-        """The head's output, [batch, classes] or for regression [batch, 1]."""
-        return (outputs.logits,)
-
-
-def true_labels(examples: Sequence[Example]) -> list[int | float]:
-    """The label of every example; raises `DataError` where one is hidden."""
-    labels = [example.label for example in examples if example.label is not None]
-    if len(labels) < len(examples):
-        first = next(example.uid for example in examples if example.label is None)
-        raise DataError(
-            f"the labels of {len(examples) - len(labels)} of {len(examples)} examples are hidden (first: {first}). "
-            "Train and score on splits whose labels are published, such as the validation split."
-        )
-    return labels
-
-
-def metric_names(kind: str, metrics: Sequence[str], known: Mapping[str, str] | Sequence[str]) -> list[str]:
-    """`metrics`, if all are among the `known` ones of the task kind; raises `UnknownNameError` otherwise."""
-    for metric in metrics:
-        if metric not in known:
-            raise unknown(f"{kind} metric", metric, known)
-    return list(metrics)

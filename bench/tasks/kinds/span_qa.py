@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from bench.base.errors import DataError
 from bench.tasks.examples import Answer, Example
-from bench.tasks.kinds.kind import KINDS, Feature, Predictions, TaskKind
-from bench.tasks.kinds.sequence import metric_names
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.spans import best_span
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
+from bench.tasks.predictions import WrittenAnswers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.spec.suite import Task
 
-_METRICS = {"exact_match": "exact_match", "f1": "token_f1"}  # column to metric
-
 
 class SpanQA(TaskKind):
-    """A start and an end score a token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
+    """A start and an end score per token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
 
     name = "span_qa"
     head = "question-answering"
+    predicts = WrittenAnswers
     per_token = True
+    over_tokens = True
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
@@ -58,8 +61,8 @@ class SpanQA(TaskKind):
         end = functional.cross_entropy(outputs.end_logits.float(), targets["end_positions"])
         return (start + end) / 2
 
+    @override
     def logits(self, outputs: Any) -> tuple[Tensor, ...]:
-        """Start and end scores, [batch, length] each."""
         return outputs.start_logits, outputs.end_logits
 
     def predict(
@@ -69,7 +72,7 @@ class SpanQA(TaskKind):
         examples: Sequence[Example],
         *,
         tokenizer: Any = None,
-    ) -> Predictions:
+    ) -> WrittenAnswers:
         """The best stretch over all windows of each example, cut out of its context; "" for an empty context."""
         answers = [""] * len(examples)
         scores = [float("-inf")] * len(examples)
@@ -78,27 +81,33 @@ class SpanQA(TaskKind):
             if span is not None and span.score > scores[feature.example]:
                 scores[feature.example] = span.score
                 answers[feature.example] = (examples[feature.example].pair or "")[span.start : span.end]
-        return Predictions(answers=tuple(answers))
+        return WrittenAnswers(tuple(answers))
 
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """Any of `exact_match` and `f1` (over words), the best over an example's answers."""
-        from bench.tasks.metrics.metric import score_metrics
+    @override
+    def says_hidden(self, hidden: int, total: int, first: str) -> str:
+        return _says_no_answer(first)
 
-        columns = metric_names(self.name, metrics, _METRICS)
-        if predictions.answers is None:
-            raise DataError("span_qa: nothing to score: the predictions hold no answers")
-        references = [[answer.text for answer in _answers(example)] for example in examples]
-        scores = score_metrics([_METRICS[column] for column in columns], predictions.answers, references)
-        return {column: scores[_METRICS[column]] for column in columns}
+    @override
+    def check(self, example: Example, task: Task, *, where: str) -> None:
+        for answer in example.answers:
+            context = example.pair or ""
+            if context[answer.start : answer.start + len(answer.text)] != answer.text or not answer.text:
+                raise DataError(
+                    f"{where}: the answer {answer.text!r} is not at character {answer.start} of the context"
+                )
 
 
 def _answers(example: Example) -> tuple[Answer, ...]:
     if not example.answers:
-        raise DataError(
-            f"span_qa: example {example.uid} has no answer, so it can neither train nor be scored. "
-            "Use a split whose answers are published; questions without an answer (SQuAD v2) are not supported."
-        )
+        raise DataError(_says_no_answer(example.uid))
     return example.answers
+
+
+def _says_no_answer(uid: str) -> str:
+    return (
+        f"span_qa: example {uid} has no answer, so it can neither train nor be scored. "
+        "Use a split whose answers are published; questions without an answer (SQuAD v2) are not supported."
+    )
 
 
 KINDS.register(SpanQA.name)(SpanQA())

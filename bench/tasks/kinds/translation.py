@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
+from bench.tasks.features import Batch, Feature
 from bench.tasks.greedy import EXTRA_TOKENS, write
-from bench.tasks.kinds.kind import KINDS, Batch, Feature, Predictions, TaskKind
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.marks import end_id, start_id
-from bench.tasks.kinds.sequence import metric_names
+from bench.tasks.metrics.answers import bleu_signature, corpus_bleu
+from bench.tasks.predictions import Predictions, WrittenAnswers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,14 +33,16 @@ class Translation(TaskKind):
 
     name = "translation"
     head = "translation"
+    predicts = WrittenAnswers
+    writes = True
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
     ) -> list[Feature]:
-        """One feature an example; source and target are cut to `max_length` tokens each, the target's end included.
+        """One feature per example; source and target are cut to `max_length` tokens each, the target's end included.
 
-        Without `training` the decoder's input is its start token alone. Raises `DataError` where a training target is
-        hidden, or where the tokenizer has nothing that ends a text.
+        Without `training` the decoder's input is its start token alone. Raises `DataError` if a training target is
+        hidden, or if the tokenizer has nothing that ends a text.
         """
         if not examples:
             return []
@@ -44,7 +50,7 @@ class Translation(TaskKind):
         sources = tokenizer([example.text for example in examples], truncation=True, max_length=max_length)
         written: list[list[int]] = [[]] * len(examples)
         if training:
-            targets = true_targets(examples)
+            targets = self.known_truths(examples)
             cut = {"add_special_tokens": False, "truncation": True, "max_length": max_length - 1}
             written = tokenizer(targets, **cut)["input_ids"]
         return [
@@ -67,10 +73,6 @@ class Translation(TaskKind):
         logits = outputs.logits.float().flatten(0, 1)  # [batch * length, vocabulary]
         return functional.cross_entropy(logits, targets["labels"].flatten(), label_smoothing=SMOOTHING)
 
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
-        """Scores of the next token, [batch, length, vocabulary]."""
-        return (outputs.logits,)
-
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """What the model writes, token ids [batch, longest], and the sum of their logits [batch]."""
         from bench.models.decoding import numbered_layers
@@ -80,10 +82,8 @@ class Translation(TaskKind):
 
     def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
         """The signature of BLEU, and how the text is decoded."""
-        from bench.tasks.metrics.bleu import signature
-
         return {
-            "bleu_signature": signature(),
+            "bleu_signature": bleu_signature(),
             "decoding": f"greedy, at most {EXTRA_TOKENS} tokens more than the source",
             "vocabulary": len(tokenizer),
         }
@@ -95,35 +95,37 @@ class Translation(TaskKind):
         examples: Sequence[Example],
         *,
         tokenizer: Any,
-    ) -> Predictions:
+    ) -> WrittenAnswers:
         """The written texts up to their ends, special tokens left out."""
         end, texts = end_id(tokenizer), [""] * len(examples)
         for (ids, _), feature in zip(outputs, features, strict=True):
             written = ids.tolist()
             written = written[: written.index(end)] if end in written else written
             texts[feature.example] = tokenizer.decode(written, skip_special_tokens=True).strip()
-        return Predictions(answers=tuple(texts))
+        return WrittenAnswers(tuple(texts))
 
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """`bleu`, of the whole corpus."""
-        from bench.tasks.metrics.metric import score_metrics
+    @override
+    def truth(self, example: Example) -> str | None:
+        return example.target
 
-        names = metric_names(self.name, metrics, ("bleu",))
-        if predictions.answers is None:
-            raise DataError("translation: nothing to score: the predictions hold no texts")
-        return score_metrics(names, predictions.answers, [[target] for target in true_targets(examples)])
-
-
-def true_targets(examples: Sequence[Example]) -> list[str]:
-    """The target of every example; raises `DataError` where one is hidden."""
-    targets = [example.target for example in examples if example.target is not None]
-    if len(targets) < len(examples):
-        first = next(example.uid for example in examples if example.target is None)
-        raise DataError(
-            f"the targets of {len(examples) - len(targets)} of {len(examples)} examples are hidden (first: {first}). "
+    @override
+    def says_hidden(self, hidden: int, total: int, first: str) -> str:
+        return (
+            f"the targets of {hidden} of {total} examples are hidden (first: {first}). "
             "Train and score on splits whose translations are published."
         )
-    return targets
+
+    @override
+    def check(self, example: Example, task: Task, *, where: str) -> None:
+        if example.target is not None and not example.target.strip():
+            raise DataError(f"{where}: the target is empty; leave it out if it is hidden")
+
+    def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
+        """Also BLEU of the artifact's texts with the reference's as targets."""
+        found = super().agreement_details(reference, artifact, task)
+        if isinstance(reference, WrittenAnswers) and isinstance(artifact, WrittenAnswers):
+            found["bleu_against_reference"] = corpus_bleu(artifact.answers, reference.answers)
+        return found
 
 
 KINDS.register(Translation.name)(Translation())

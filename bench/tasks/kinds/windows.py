@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import Feature
+from bench.tasks.features import Feature
 
 _QUESTION_TOKENS = 64  # the longest question kept, as in BERT's run_squad.py (google-research/bert)
 _OVERLAP_TOKENS = 128  # tokens two neighbouring windows share, as in SQuAD's usual doc_stride at length 384
@@ -15,7 +15,7 @@ _LEAST_LENGTH = 16
 
 
 def encode_windows(examples: Sequence[Example], tokenizer: Any, *, where: str, max_length: int) -> list[Feature]:
-    """Features without targets, one a window, in the order of the examples and of the text.
+    """Features without targets, one per window, in the order of the examples and of the text.
 
     A window is the question, cut to 64 tokens or a third of `max_length`, and as much context as fits. Neighbouring
     windows share 128 tokens of context or a third of `max_length`, whichever is smaller: 128 at SQuAD's usual 384.
@@ -58,7 +58,7 @@ def encode_windows(examples: Sequence[Example], tokenizer: Any, *, where: str, m
 
 
 def answer_tokens(window: Feature, start: int, end: int) -> tuple[int, int] | None:
-    """First and last token of the context's characters [start, end); None where the window does not hold them all."""
+    """First and last token of the context's characters [start, end); None if the window does not hold them all."""
     inside = [
         token
         for token, span in enumerate(window.offsets or ())

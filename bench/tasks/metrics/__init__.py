@@ -1,1 +1,1 @@
-"""The official metrics, one `evaluate.Metric` a module, computed without network or cache files."""
+"""The official metrics, each defined once: its column, its score, and its score on chosen examples."""

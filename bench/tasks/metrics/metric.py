@@ -1,51 +1,142 @@
-"""The metrics by name, the one way to compute them, and what all of them describe alike."""
+"""What a metric is, the metrics by name, and how a task's quality is made of them."""
 
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.base.errors import DataError
+from typing_extensions import override
+
+from bench.base.errors import BenchError, DataError, UnavailableError
 from bench.base.registry import Registry
+from bench.columns import COLUMNS, Column
+from bench.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
-    from evaluate import Metric, MetricInfo
+    import evaluate
+    import numpy as np
 
-METRICS: Registry[type[Metric]] = Registry(
+    from bench.base.statistics import Score
+
+    Array = np.ndarray[Any, Any]
+    Part = tuple[Predictions, Sequence[Any]]
+
+
+class Metric(ABC):
+    """One official metric; instances hold no state.
+
+    `name` is its own, `column` where a record has it: two metrics may share a column if they work on different forms of
+    predictions, as F1 over classes and F1 over words do. `takes` is the form it works on. A task names columns.
+    """
+
+    name: ClassVar[str]
+    column: ClassVar[Column]
+    takes: ClassVar[type[Predictions]]
+
+    @abstractmethod
+    def compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        """The official score of all examples, as a share (1.0, not 100) if it is one.
+
+        Args:
+            predictions: per example what was said, the first part of `Predictions.compared`.
+            references: per example what is true, the second part of it.
+
+        Raises:
+            DataError: the metric is undefined on these values.
+        """
+
+    def on_chosen(self, predictions: Sequence[Any], references: Sequence[Any]) -> Score:
+        """The score as a function of the indices of chosen examples, repeats allowed; nan if it is undefined on them.
+
+        It is called a thousand times for an interval, so what does not depend on the choice is computed once. On all
+        examples it equals `compute`. By default raises `UnavailableError`: then there is no interval.
+        """
+        raise UnavailableError(f"metric '{self.column.name}' has no form that is fast enough to resample")
+
+    def right(self, predictions: Sequence[Any], references: Sequence[Any]) -> Array | None:
+        """Which examples are right, bool [examples], if the metric is the share of these; None otherwise.
+
+        The drop of such a metric is tested by the examples that only one model has right (McNemar).
+        """
+        del predictions, references
+        return None
+
+    def as_quality(self, value: float) -> float:
+        """A value as it counts towards quality, for which more is better; by default itself."""
+        return value
+
+    def check(self, predictions: Predictions) -> None:
+        """Raise `DataError` if the metric is not defined for predictions of this shape; by default it always is."""
+        del predictions
+
+    def official(self, **options: Any) -> evaluate.Metric:
+        """The metric as one of the `evaluate` package, which checks the types of what is compared."""
+        import datasets
+        import evaluate
+
+        metric, value = self, datasets.Value(self.takes.dtype)
+        accepted = datasets.Sequence(value) if self.takes.nested else value
+        info = evaluate.MetricInfo(
+            description=self.column.says,
+            citation=self.column.source,
+            inputs_description="",
+            features=datasets.Features({"predictions": value, "references": accepted}),
+        )
+
+        class Official(evaluate.Metric):  # type: ignore[misc]
+            def _info(self) -> evaluate.MetricInfo:
+                return info
+
+            def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+                return {metric.name: metric.compute(predictions, references)}
+
+        return Official(**options)
+
+
+class Metrics(Registry[Metric]):
+    """The metrics by name; with a metric of another package its column is registered, if it is a new one."""
+
+    @override
+    def file(self, name: str, plugin: Metric, *, origin: str) -> None:
+        if plugin.column.in_quality is None:
+            raise BenchError(f"metric '{name}': its column needs `in_quality`, the scale on which it counts there")
+        built_in = origin in self._modules  # whose columns `bench.columns` lists
+        if not built_in and COLUMNS.get(plugin.column.name) != plugin.column:
+            COLUMNS.register(plugin.column, origin=origin)
+        super().file(name, plugin, origin=origin)
+
+
+METRICS = Metrics(
     "metric",
     modules=(
-        "bench.tasks.metrics.accuracy",
-        "bench.tasks.metrics.f1",
-        "bench.tasks.metrics.mcc",
-        "bench.tasks.metrics.pearson",
-        "bench.tasks.metrics.spearman",
-        "bench.tasks.metrics.exact_match",
-        "bench.tasks.metrics.token_f1",
-        "bench.tasks.metrics.bleu",
+        "bench.tasks.metrics.classes",
+        "bench.tasks.metrics.correlations",
+        "bench.tasks.metrics.answers",
         "bench.tasks.metrics.perplexity",
     ),
     group="bench.metrics",
 )
 
 
-def as_quality(metric: str, value: float) -> float:
-    """A metric, named by its column, as it counts towards quality, where more is better.
+def metrics_of(form: type[Predictions]) -> dict[str, Metric]:
+    """The metrics that work on a form of predictions, by column."""
+    return {metric.column.name: metric for _, metric in METRICS.items() if issubclass(form, metric.takes)}
 
-    Itself, but for perplexity: 1 / perplexity, the geometric mean of the probabilities that the model gave to the true
-    tokens, in (0, 1]. Its quotient with a reference's is then the inverse quotient of their perplexities.
-    """
-    return 1 / value if metric == "perplexity" else value
+
+def metric_columns() -> tuple[str, ...]:
+    """The columns of all metrics, each once, in the order of `COLUMNS`."""
+    return tuple(name for name, column in COLUMNS.items() if column.in_quality is not None)
 
 
 def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-    """Each named metric of `predictions` against `references`, by name, as a share (1.0, not 100).
+    """Each named metric of `predictions` against `references`, by name; see `Metric.compute`.
 
     Args:
-        names: names of `METRICS`; `f1` is binary F1 over class indices, `token_f1` the span QA one over strings.
-        predictions: one class index, score, answer, text or sum of nats an example.
-        references: one class index, score or number of tokens an example, or for the metrics over strings a list of
-            accepted ones an example.
+        names: names of `METRICS`.
+        predictions: one class index, score, answer, text or sum of nats per example.
+        references: one class index, score, list of accepted strings or number of tokens per example.
 
     Raises:
         DataError: nothing to score, a different number of predictions and references, or a metric that is undefined
@@ -58,17 +149,62 @@ def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: 
     scores: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-metrics-") as scratch:  # evaluate makes a folder even in memory
         for name in names:
-            metric = METRICS.get(name)(keep_in_memory=True, cache_dir=scratch, seed=0)
-            result = metric.compute(predictions=predictions, references=references)
-            scores[name] = float(result[name])
+            official = METRICS.get(name).official(keep_in_memory=True, cache_dir=scratch, seed=0)
+            scores[name] = float(official.compute(predictions=predictions, references=references)[name])
     return scores
 
 
-def metric_info(description: str, citation: str, dtype: str, *, nested: bool = False) -> MetricInfo:
-    """What `evaluate` wants to know of a metric; `dtype` of both columns, `nested` where references are lists."""
-    import datasets
-    import evaluate
+def scorer(column: str, said: Predictions, truth: Sequence[Any]) -> Score:
+    """One metric, named by its column, as a function of the examples; equal to the official one on all of them.
 
-    value = datasets.Value(dtype)
-    features = datasets.Features({"predictions": value, "references": datasets.Sequence(value) if nested else value})
-    return evaluate.MetricInfo(description=description, citation=citation, inputs_description="", features=features)
+    Raises `UnavailableError` if no metric of these predictions has such a form.
+    """
+    return _metric(column, said).on_chosen(*said.compared(truth))
+
+
+def quality_scorer(parts: Sequence[Part], columns: Sequence[str]) -> Score:
+    """The quality of a task as a function of the examples it is computed on.
+
+    Quality as the record has it: the mean of the metrics in each split, each as it counts towards quality, then the
+    mean over the splits.
+
+    Args:
+        parts: per split, the predictions and the truth (`TaskKind.truth`). The scorer's indices count through the
+            examples of all of them, one split after the other.
+        columns: of the task's metrics.
+    """
+
+    def combined(said: Predictions, truth: Sequence[Any]) -> Score:
+        own = [(_metric(column, said), scorer(column, said, truth)) for column in columns]
+        return lambda inside: sum(metric.as_quality(score(inside)) for metric, score in own) / len(own)
+
+    return _over_splits(parts, [combined(*part) for part in parts])
+
+
+def metric_scorer(parts: Sequence[Part], column: str) -> Score:
+    """One metric's mean over the splits, as the record has it, as a function of the examples; see `quality_scorer`."""
+    return _over_splits(parts, [scorer(column, *part) for part in parts])
+
+
+def _metric(column: str, said: Predictions) -> Metric:
+    found = metrics_of(type(said)).get(column)
+    if found is None:
+        raise UnavailableError(f"there is no metric '{column}' of {said.called}")
+    return found
+
+
+def _over_splits(parts: Sequence[Part], scorers: Sequence[Score]) -> Score:
+    """The mean of one score per split; nan if none of the examples is of a split."""
+    import numpy as np
+
+    ends = np.cumsum([len(truth) for _, truth in parts])
+
+    def score(indices: Array) -> float:
+        found = []
+        for number, own in enumerate(scorers):
+            start = ends[number - 1] if number else 0
+            inside = indices[(indices >= start) & (indices < ends[number])] - start
+            found.append(own(inside) if len(inside) else np.nan)
+        return float(sum(found) / len(found))
+
+    return score

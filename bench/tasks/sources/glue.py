@@ -10,7 +10,7 @@ from bench.spec.suite import Task
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.hub import REPOSITORY, REVISION, hub_rows
 from bench.tasks.sources.local import find_file, read_file
-from bench.tasks.sources.rows import Row, class_index, score
+from bench.tasks.sources.rows import RawRow, class_index, score
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
 from bench.tasks.sources.tables import SUBSETS, Subset
 
@@ -21,7 +21,7 @@ class GlueSource(DataSource):
     name = "glue"
 
     def load(self, task: Task, *, data_dir: Path | None) -> TaskData:
-        """Every split the task names, from `data_dir` where one is given and from the hub otherwise.
+        """Every split the task names, from `data_dir` if one is given and from the hub otherwise.
 
         Labels become indices into `task.labels`, whatever their order in the source. Raises `DataError` for data that
         is missing or malformed, and for a task whose labels or splits are not those of the data set.
@@ -64,7 +64,7 @@ def _load_local(task: Task, subset: Subset, wanted: Iterable[str], data_dir: Pat
     )
 
 
-def _examples(rows: Iterable[Row], split: str, *, subset: Subset, task: Task) -> tuple[Example, ...]:
+def _examples(rows: Iterable[RawRow], split: str, *, subset: Subset, task: Task) -> tuple[Example, ...]:
     return tuple(
         Example(
             uid=f"{split}-{index}",

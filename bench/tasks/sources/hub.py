@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.base.errors import DataError
-from bench.tasks.sources.rows import Row
+from bench.tasks.sources.rows import RawRow
 from bench.tasks.sources.tables import Subset
 
 REPOSITORY = "nyu-mll/glue"
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # Parquet files, so no loading script is run
 
 
-def hub_rows(subset: Subset, config: str, split: str) -> Iterator[Row]:
+def hub_rows(subset: Subset, config: str, split: str) -> Iterator[RawRow]:
     """The rows of one split of the hub's configuration `config`.
 
-    Raises `DataError` where the hub cannot be reached, or holds other labels or columns than expected.
+    Raises `DataError` if the hub cannot be reached, or holds other labels or columns than expected.
     """
     import datasets
 
@@ -36,4 +36,4 @@ def hub_rows(subset: Subset, config: str, split: str) -> Iterator[Row]:
     if names != subset.labels:
         raise DataError(f"{where}: expected the labels {', '.join(subset.labels)}, found {', '.join(names)}")
     for index, row in enumerate(table):
-        yield Row(row[text], row[pair] if pair else None, row[label], f"{where}, row {index}")
+        yield RawRow(row[text], row[pair] if pair else None, row[label], f"{where}, row {index}")

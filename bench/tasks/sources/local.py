@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.base.errors import DataError
-from bench.tasks.sources.rows import Row
+from bench.tasks.sources.rows import RawRow
 from bench.tasks.sources.tables import Subset
 
 _ENDINGS = (".tsv", ".jsonl")
 _MOST_DROPPED = 0.001  # share of malformed lines up to which a table known to have some is accepted
 
 
-class Table(NamedTuple):
+class ReadFile(NamedTuple):
     """The rows of one file, and how many malformed lines were left out."""
 
-    rows: list[Row]
+    rows: list[RawRow]
     dropped: int
 
 
@@ -37,7 +37,7 @@ def find_file(subset: Subset, split: str, data_dir: Path) -> Path:
     raise DataError(f"no file with the '{split}' split in {data_dir}. Put it at one of these paths:{listed}")
 
 
-def read_file(path: Path, subset: Subset, *, split: str) -> Table:
+def read_file(path: Path, subset: Subset, *, split: str) -> ReadFile:
     """The rows of a table or of JSON lines, in the file's order.
 
     A test split may lack the label column, every other split must have it.
@@ -47,16 +47,16 @@ def read_file(path: Path, subset: Subset, *, split: str) -> Table:
     """
     needs_label = not split.startswith("test")
     if path.suffix == ".jsonl":
-        table = Table(list(_json_rows(path, subset, needs_label=needs_label)), 0)
+        table = ReadFile(list(_json_rows(path, subset, needs_label=needs_label)), 0)
     else:
         headerless = subset.headerless if needs_label else ()
         table = _table_rows(path, subset, headerless=headerless, needs_label=needs_label)
     if not table.rows:
-        raise DataError(f"{path}: no rows; expected one example a line")
+        raise DataError(f"{path}: no rows; expected one example per line")
     return table
 
 
-def _table_rows(path: Path, subset: Subset, *, headerless: Sequence[str], needs_label: bool) -> Table:
+def _table_rows(path: Path, subset: Subset, *, headerless: Sequence[str], needs_label: bool) -> ReadFile:
     """Rows of a tab-separated table; quotes mean nothing in these files, so a field is what is between two tabs."""
     lines = _lines(path)
     columns, first = (headerless, 0) if headerless else (lines[0].split("\t") if lines else [], 1)
@@ -68,7 +68,7 @@ def _table_rows(path: Path, subset: Subset, *, headerless: Sequence[str], needs_
         fields = line.split("\t")
         if len(fields) == len(columns):
             rows.append(
-                Row(
+                RawRow(
                     fields[columns.index(text)],
                     fields[columns.index(pair)] if pair else None,
                     fields[columns.index(label)] if label else None,
@@ -83,10 +83,10 @@ def _table_rows(path: Path, subset: Subset, *, headerless: Sequence[str], needs_
         raise DataError(
             f"{path}: {dropped} of {len(lines)} lines do not have {len(columns)} fields. Get the file again."
         )
-    return Table(rows, dropped)
+    return ReadFile(rows, dropped)
 
 
-def _json_rows(path: Path, subset: Subset, *, needs_label: bool) -> Iterator[Row]:
+def _json_rows(path: Path, subset: Subset, *, needs_label: bool) -> Iterator[RawRow]:
     """Rows of a file with one JSON object a line."""
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}:{number}"
@@ -97,7 +97,7 @@ def _json_rows(path: Path, subset: Subset, *, needs_label: bool) -> Iterator[Row
         if not isinstance(entry, dict):
             raise DataError(f"{where}: found {type(entry).__name__}, expected a JSON object")
         text, pair, label = _columns(subset, list(entry), where=where, needs_label=needs_label)
-        yield Row(
+        yield RawRow(
             _string(entry, text, where),
             _string(entry, pair, where) if pair else None,
             _label(entry, label, where) if label else None,

@@ -12,8 +12,8 @@ _HIDDEN = -1
 _SCORES = (0.0, 5.0)  # STS-B's range
 
 
-class Row(NamedTuple):
-    """Texts and label as read; `label` is None where the table has no label column, `where` names file and line."""
+class RawRow(NamedTuple):
+    """Texts and label as read; `label` is None if the table has no label column, `where` names file and line."""
 
     text: str
     pair: str | None
@@ -21,8 +21,8 @@ class Row(NamedTuple):
     where: str
 
 
-def class_index(row: Row, subset: Subset, labels: tuple[str, ...]) -> int | None:
-    """The row's class as an index into `labels`, the order the task wants; None where it is hidden (-1).
+def class_index(row: RawRow, subset: Subset, labels: tuple[str, ...]) -> int | None:
+    """The row's class as an index into `labels`, the order the task wants; None if it is hidden (-1).
 
     A label is a name, or a number that counts in the hub's order. Raises `DataError` for any other.
     """
@@ -39,8 +39,8 @@ def class_index(row: Row, subset: Subset, labels: tuple[str, ...]) -> int | None
     return labels.index(text)
 
 
-def score(row: Row) -> float | None:
-    """The row's score in [0, 5]; None where it is hidden (-1). Raises `DataError` for anything else."""
+def score(row: RawRow) -> float | None:
+    """The row's score in [0, 5]; None if it is hidden (-1). Raises `DataError` for anything else."""
     if row.label is None:
         return None
     try:

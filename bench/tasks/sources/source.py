@@ -25,7 +25,7 @@ class DataSource(ABC):
 
         Args:
             task: its `data.subset` says which data set of the source is meant.
-            data_dir: the user's folder of data sets, or None to use the hub where the source has one.
+            data_dir: the user's folder of data sets, or None to use the hub if the source has one.
 
         Raises:
             DataError: data that cannot be found, reached or read; the text says where and what to do.

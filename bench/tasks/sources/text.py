@@ -20,7 +20,7 @@ _MULTI30K = "multi30k-"
 
 
 class TextSource(DataSource):
-    """One text a line; lines without text are left out.
+    """One text per line; lines without text are left out.
 
     `data.subset` names the corpus: `multi30k-en` or `multi30k-de`; one of `WIKITEXT` (Merity et al. 2016,
     arXiv:1609.07843), from files or from the hub; or any folder below the data folder with one file a split, named as
@@ -71,7 +71,7 @@ def _file(subset: str, split: str, data_dir: Path, *, where: str) -> Path:
 
 
 def _hub_lines(subset: str, split: str) -> list[str]:
-    """The lines of one split of WikiText on the hub; raises `DataError` where it cannot be reached."""
+    """The lines of one split of WikiText on the hub; raises `DataError` if it cannot be reached."""
     import datasets
 
     try:

@@ -1,4 +1,4 @@
-"""Plain text on disk, one sentence or paragraph a line, gzipped or not."""
+"""Plain text on disk, one sentence or paragraph per line, gzipped or not."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def find_text(data_dir: Path, names: Sequence[str], *, what: str, advice: str = 
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, unzipped where its name ends in `.gz`, without the white space around each.
+    """The lines of a UTF-8 file, unzipped if its name ends in `.gz`, without the white space around each.
 
-    The empty lines at the end are left out, those in between are kept. Raises `DataError` where the file cannot be
+    The empty lines at the end are left out, those in between are kept. Raises `DataError` if the file cannot be
     read, or has no text.
     """
     try:
@@ -42,5 +42,5 @@ def read_lines(path: Path) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
-        raise DataError(f"{path}: no text; expected one sentence or paragraph a line")
+        raise DataError(f"{path}: no text; expected one sentence or paragraph per line")
     return lines

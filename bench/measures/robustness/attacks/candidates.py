@@ -113,7 +113,7 @@ class EmbeddingNeighbours:
         self._known: dict[str, tuple[str, ...]] = {}
 
     def of(self, word: str) -> Sequence[str]:
-        """The neighbours of `word`, nearest first; none where the vocabulary does not have it whole."""
+        """The neighbours of `word`, nearest first; none if the vocabulary does not have it whole."""
         if word not in self._known:
             known = word == word.lower() and word in self._index and not self._meaning.fixed(word)
             self._known[word] = self._nearest(word) if known else ()

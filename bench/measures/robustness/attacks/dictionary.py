@@ -72,17 +72,17 @@ class WordNet:
                 file.close()
 
     def part(self, word: str) -> str | None:
-        """See `Dictionary`."""
+        """The usual part of speech of a word with its form, as in "verb ing"; None for an unknown word."""
         usual = self._usual(word)
         return None if usual is None else f"{_PARTS[usual[0]]} {usual[2]}".strip()
 
     def bases(self, word: str) -> tuple[str, ...]:
-        """See `Dictionary`."""
+        """The word, and the base forms that it may have as each part of speech."""
         found = [base for part in _PARTS for base in [self._reader.morphy(word, part)] if base]
         return tuple(dict.fromkeys([word, *found]))
 
     def synonyms(self, word: str) -> tuple[str, ...]:
-        """See `Dictionary`."""
+        """Synonyms in the first sense of the word, in the form of the word."""
         usual = self._usual(word)
         if usual is None or usual[2] == "other":
             return ()

@@ -31,7 +31,7 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class AttackEnd:
     """How an attack on one text ended: whether the label flipped, texts scored, and words changed of how many."""
 
     flipped: bool
@@ -41,7 +41,7 @@ class Outcome:
     text: str
 
 
-Search = Generator[list[str], "Array", Outcome]
+Search = Generator[list[str], "Array", AttackEnd]
 
 
 def search(
@@ -145,12 +145,12 @@ def _undo(
     return len(tried)
 
 
-def _outcome(words: Words, changes: dict[int, str], *, flipped: bool, queries: int) -> Outcome:
+def _outcome(words: Words, changes: dict[int, str], *, flipped: bool, queries: int) -> AttackEnd:
     text = words.replaced(changes)
-    return Outcome(flipped=flipped, queries=queries, changed=len(changes), words=len(words), text=text)
+    return AttackEnd(flipped=flipped, queries=queries, changed=len(changes), words=len(words), text=text)
 
 
-def run(searches: Sequence[Search], score: Callable[[list[tuple[int, str]]], Array]) -> list[Outcome]:
+def run(searches: Sequence[Search], score: Callable[[list[tuple[int, str]]], Array]) -> list[AttackEnd]:
     """Run searches side by side, so that one round of all of them is one batch of texts.
 
     Args:
@@ -160,7 +160,7 @@ def run(searches: Sequence[Search], score: Callable[[list[tuple[int, str]]], Arr
     Returns:
         The outcomes in the order of the searches.
     """
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, AttackEnd] = {}
     asked: dict[int, list[str]] = {}
     _advance(searches, dict.fromkeys(range(len(searches))), asked, outcomes)
     while asked:
@@ -180,7 +180,7 @@ def _advance(
     searches: Sequence[Search],
     answers: dict[int, Array | None],
     asked: dict[int, list[str]],
-    outcomes: dict[int, Outcome],
+    outcomes: dict[int, AttackEnd],
 ) -> None:
     """Give every search its answer (None starts it); it asks again or ends."""
     for number, answer in answers.items():

@@ -70,7 +70,7 @@ class Meaning:
         return word in FIXED or len(word) < 2 or not word.isalpha()  # numerals, and contractions, which may negate
 
     def keeps(self, word: str, other: str, *, unlisted: bool = False) -> bool:
-        """Whether `other` may stand for `word`, in any case; if `unlisted`, also where the lexicon lacks just one."""
+        """Whether `other` may stand for `word`, in any case; if `unlisted`, also if the lexicon lacks just one."""
         word, other = word.lower(), other.lower()
         if word == other or self.fixed(word) or self.fixed(other):
             return False

@@ -1,4 +1,4 @@
-"""What the attacks on a model and on its reference amount to: shares with their intervals, and a row an example."""
+"""What the attacks on a model and on its reference amount to: shares with their intervals, and a row per example."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.statistics import Interval
-from bench.measures.robustness.attacks.greedy import Outcome
+from bench.measures.robustness.attacks.greedy import AttackEnd
 from bench.measures.robustness.attacks.source import KINDS
 
 if TYPE_CHECKING:
     from bench.tasks.examples import Example
 
 
-class Share(NamedTuple):
+class Rate(NamedTuple):
     """How many of so many examples; without examples it has no value."""
 
     hits: int
@@ -24,7 +24,7 @@ class Share(NamedTuple):
 
     @property
     def value(self) -> float | None:
-        """The share from 0 to 1; None where there are no examples."""
+        """The share from 0 to 1; None if there are no examples."""
         return self.hits / self.total if self.total else None
 
     def interval(self) -> Interval:
@@ -43,16 +43,16 @@ class Attacked:
     """
 
     sampled: int
-    outcomes: dict[int, Outcome]
-    kinds: Mapping[str, Mapping[int, Outcome]] = dataclasses.field(default_factory=dict)
+    outcomes: dict[int, AttackEnd]
+    kinds: Mapping[str, Mapping[int, AttackEnd]] = dataclasses.field(default_factory=dict)
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_kinds(
-        cls, sampled: int, kinds: Mapping[str, Mapping[int, Outcome]], *, missing: Mapping[str, str]
+        cls, sampled: int, kinds: Mapping[str, Mapping[int, AttackEnd]], *, missing: Mapping[str, str]
     ) -> Attacked:
         """All kinds together: the text of the first attack that flips the example, else of the first; queries added."""
-        ended: dict[int, list[Outcome]] = {}
+        ended: dict[int, list[AttackEnd]] = {}
         for outcomes in kinds.values():
             for number, outcome in outcomes.items():
                 ended.setdefault(number, []).append(outcome)
@@ -75,18 +75,18 @@ class Attacked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class AttackedSide:
     """One of the two models: its own attack, and whether it is right on each text that the reference's attack left."""
 
     own: Attacked
     withstands: dict[int, bool]
 
     @classmethod
-    def of_reference(cls, attacked: Attacked) -> Side:
+    def of_reference(cls, attacked: Attacked) -> AttackedSide:
         """The reference beside itself: its own texts are those that would be replayed, so nothing need be scored."""
         return cls(own=attacked, withstands={number: not end.flipped for number, end in attacked.outcomes.items()})
 
-    def shares(self, other: Side, reference: Attacked) -> dict[str, Share]:
+    def shares(self, other: AttackedSide, reference: Attacked) -> dict[str, Rate]:
         """The columns that are shares of examples; `other` is the other model, `reference` one of the two.
 
         Of which examples: of all sampled ones (`attack_clean_accuracy`, `attack_accuracy`), of those that this model
@@ -99,25 +99,27 @@ class Side:
         common = right & set(other.own.outcomes)
         shaken = reference.flipped & right
         kinds = {
-            f"attack_{kind}_success": Share(sum(outcome.flipped for outcome in outcomes.values()), len(right))
+            f"attack_{kind}_success": Rate(sum(outcome.flipped for outcome in outcomes.values()), len(right))
             for kind, outcomes in self.own.kinds.items()
         }
         return {
             **kinds,
-            "attack_clean_accuracy": Share(len(right), self.own.sampled),
-            "attack_accuracy": Share(len(right - flipped), self.own.sampled),
-            "attack_success": Share(len(flipped), len(right)),
-            "attack_success_common": Share(len(flipped & common), len(common)),
-            "attack_transfer_accuracy": Share(sum(self.withstands.values()), len(self.withstands)),
-            "attack_transfer_success": Share(sum(not self.withstands[number] for number in shaken), len(shaken)),
+            "attack_clean_accuracy": Rate(len(right), self.own.sampled),
+            "attack_accuracy": Rate(len(right - flipped), self.own.sampled),
+            "attack_success": Rate(len(flipped), len(right)),
+            "attack_success_common": Rate(len(flipped & common), len(common)),
+            "attack_transfer_accuracy": Rate(sum(self.withstands.values()), len(self.withstands)),
+            "attack_transfer_success": Rate(sum(not self.withstands[number] for number in shaken), len(shaken)),
         }
 
 
-def rows_of(side: str, model: Side, reference: Attacked, sample: Sequence[tuple[str, Example]]) -> list[dict[str, Any]]:
-    """One row a sampled (split, example): what happened to it, None where it was not attacked.
+def rows_of(
+    side: str, model: AttackedSide, reference: Attacked, sample: Sequence[tuple[str, Example]]
+) -> list[dict[str, Any]]:
+    """One row per sampled (split, example): what happened to it, None if it was not attacked.
 
-    `transfer_right` says whether the model is right on the text that the reference's attack left, None where the
-    reference was not attacked; `transferred` whether that text flips this model, None where it did not flip the
+    `transfer_right` says whether the model is right on the text that the reference's attack left, None if the
+    reference was not attacked; `transferred` whether that text flips this model, None if it did not flip the
     reference or this model was wrong before. `text` is the text where the model's own attack ended, as it is: data from
     outside, to be escaped wherever it is shown. `word_text` and `typing_text` are where the attack of each kind ended,
     `word_flipped` and `typing_flipped` whether it flipped the label.
@@ -137,13 +139,13 @@ def rows_of(side: str, model: Side, reference: Attacked, sample: Sequence[tuple[
     ]
 
 
-def _ending(outcome: Outcome | None) -> dict[str, Any]:
+def _ending(outcome: AttackEnd | None) -> dict[str, Any]:
     names = ("flipped", "queries", "changed", "words", "text")
     return {name: None if outcome is None else getattr(outcome, name) for name in names}
 
 
 def _by_kind(attacked: Attacked, number: int) -> dict[str, Any]:
-    """Whether each kind of edit flipped the example and the text where it ended; None where it was not tried."""
+    """Whether each kind of edit flipped the example and the text where it ended; None if it was not tried."""
     found: dict[str, Any] = {}
     for kind in KINDS:
         outcome = attacked.kinds.get(kind, {}).get(number)
@@ -152,10 +154,10 @@ def _by_kind(attacked: Attacked, number: int) -> dict[str, Any]:
     return found
 
 
-def _merged(outcomes: Sequence[Outcome]) -> Outcome:
+def _merged(outcomes: Sequence[AttackEnd]) -> AttackEnd:
     kept = next((outcome for outcome in outcomes if outcome.flipped), outcomes[0])
     return dataclasses.replace(kept, queries=sum(outcome.queries for outcome in outcomes))
 
 
-def _transferred(number: int, model: Side, flipped: Collection[int]) -> bool | None:
+def _transferred(number: int, model: AttackedSide, flipped: Collection[int]) -> bool | None:
     return not model.withstands[number] if number in flipped and number in model.own.outcomes else None

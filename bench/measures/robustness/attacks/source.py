@@ -34,7 +34,7 @@ class Ground:
     known_words: frozenset[str]
 
 
-class Source(Protocol):
+class AttackSource(Protocol):
     """A source of replacements; `bench list choices` shows the first line of its documentation."""
 
     kind: ClassVar[Kind]
@@ -43,7 +43,7 @@ class Source(Protocol):
         """The replacements for one attacked model; raises `SourceMissingError` if this machine lacks what it needs."""
 
 
-ATTACK_SOURCES: Registry[type[Source]] = Registry("attack source", modules=(), group="bench.attack_sources")
+ATTACK_SOURCES: Registry[type[AttackSource]] = Registry("attack source", modules=(), group="bench.attack_sources")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TypingSource:
     kind: ClassVar[Kind] = "typing"
 
     def open(self, ground: Ground) -> Candidates:
-        """See `TypingErrors`; known words are those of the reference and of the dictionary, if there is one."""
+        """Typing errors; known words are those of the reference and of the dictionary, if there is one."""
         try:
             dictionary = find_dictionary()
         except SourceMissingError:  # the record says so for the source that needs it
@@ -79,7 +79,7 @@ class WordNetSource:
     kind: ClassVar[Kind] = "word"
 
     def open(self, ground: Ground) -> Candidates:
-        """See `Synonyms`."""
+        """Synonyms of WordNet that keep the meaning by WordNet and VADER's lexicon."""
         del ground
         dictionary = find_dictionary()
         return Synonyms(dictionary, Meaning(dictionary, vader_lexicon()))
@@ -92,7 +92,7 @@ class EmbeddingSource:
     kind: ClassVar[Kind] = "word"
 
     def open(self, ground: Ground) -> Candidates:
-        """See `EmbeddingNeighbours`."""
+        """Neighbours in the embeddings of the attacked model."""
         meaning = Meaning(find_dictionary(), vader_lexicon())
         return EmbeddingNeighbours(ground.model, ground.tokenizer, device=ground.device, meaning=meaning)
 

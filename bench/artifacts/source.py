@@ -1,0 +1,96 @@
+"""Opening a model by its name: a built-in architecture, a local directory, an artifact, or the hub."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from bench.artifacts.artifact import content_hash, is_artifact, load
+from bench.base.errors import ModelError, unknown
+from bench.models.builtin import BUILTINS, BuiltinSource
+from bench.models.checkpoint import CheckpointSource, HeadUse, check_directory, open_directory, open_hub
+from bench.models.label_names import FRESH
+from bench.models.source import ModelSource
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.models.limits import Segments
+    from bench.models.stored import FileTensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactSource(CheckpointSource):
+    """An artifact of bench: its weights have the forms, its head and its tokenizer the choices it was made with."""
+
+    @override
+    def fingerprint(self) -> str:
+        return content_hash(self.directory)
+
+    @override
+    def segments(self, tokenizer: Any) -> Segments:
+        return "given" if "token_type_ids" in tokenizer.model_input_names else "none"
+
+    @override
+    def stored_tokenizer(self) -> Any:
+        from bench.models.tokenizer import read_tokenizer
+
+        return read_tokenizer(self.directory)
+
+    @override
+    def trained(
+        self, head: str, config: Any, labels: Sequence[str] | None, tokenizer: Any
+    ) -> tuple[nn.Module, HeadUse]:
+        from bench.models.heads import head_of
+
+        model = load(self.directory).model
+        found: Any = model.config
+        if head_of(model) != head or found.num_labels != config.num_labels:
+            raise ModelError(
+                f"{self.name}: the artifact has a {head_of(model)} head with {found.num_labels} outputs, "
+                f"the task needs {head} with {config.num_labels}"
+            )
+        if self.outputs == FRESH:
+            raise ModelError(f"{self.name}: an artifact keeps its head: leave '--labels fresh' out")
+        return model, self.match_outputs(model, labels)
+
+    @override
+    def _widened_bytes(self, model: nn.Module, tensors: Mapping[str, FileTensor]) -> int:
+        return 0
+
+
+def open_source(
+    name: str, *, revision: str | None = None, outputs: Sequence[str] = (), trust_remote_code: bool = False
+) -> ModelSource:
+    """The source called `name`: a built-in model, else an existing directory, else an id of the hub.
+
+    A hub model is downloaded here (configuration, tokenizer and safetensors only) if it is not cached.
+
+    Raises:
+        ModelError: nothing of that name; a directory without configuration, tokenizer or safetensors weights; weights
+            that are quantized; an architecture without an adapter; a hub that cannot be reached; `outputs` for a
+            built-in model, which has no head yet; or `trust_remote_code`, which bench refuses.
+    """
+    if trust_remote_code:
+        raise ModelError(f"{name}: bench runs no code that comes with a model; use one of the supported architectures")
+    if name in BUILTINS:
+        if outputs:
+            raise ModelError(f"{name}: a built-in model has a new head for each task: leave --labels out")
+        return BuiltinSource(name=name, kind="builtin")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not is_artifact(path):
+            return open_directory(path, name=name, outputs=outputs)
+        check_directory(path, name, plain=False)
+        return ArtifactSource(name=name, kind="artifact", directory=path, outputs=tuple(outputs))
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or path.exists():
+        raise ModelError(f"{name}: no such directory; expected one with config.json, a tokenizer and *.safetensors")
+    if "/" not in name and difflib.get_close_matches(name, BUILTINS, n=1, cutoff=0.75):
+        raise ModelError(str(unknown("built-in model", name, BUILTINS)))
+    return open_hub(name, revision=revision, outputs=outputs)
