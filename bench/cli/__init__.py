@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
-from bench import __version__
 from bench.base.errors import BenchError
 from bench.base.registry import broken_plugins
+from bench.base.version import __version__
 from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
 from bench.cli.terminal import replace_what_is_lacking
 
@@ -51,6 +52,7 @@ app.add_typer(cache.app, name="cache")
 def main() -> None:
     """Run a command; a problem the user can act on is one message on stderr and exit status 2."""
     replace_what_is_lacking()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # nothing here is for them, and looking for them takes 20 ms
     message = ""
     try:
         app()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
 from bench.base.errors import BenchError, PluginError, SuiteError, unknown
 from bench.base.registry import broken_plugins
 
+if TYPE_CHECKING:
+    from bench.spec.recipe import RecipeFile
+
 # All else is imported where it is read, so that a listing costs no more than what it lists.
 
+T = TypeVar("T")
 Row = dict[str, str]
 Table = dict[str, Any]
 
@@ -70,36 +74,45 @@ def _models() -> list[Row]:
 
 
 def _recipes() -> list[Row]:
-    return [{key: row[key] for key in ("name", "family", "rows", "saves", "status", "cite")} for row in _all_recipes()]
+    return [
+        {
+            "name": name,
+            "family": file.family,
+            "rows": ", ".join(file.rows) or "-",
+            "status": file.status,
+            "cite": file.cite,
+        }
+        for name, file in _each_recipe(lambda file: file)
+    ]
 
 
-def _all_recipes() -> list[Row]:
-    """Every recipe with all there is to say; one of another package that is not valid is skipped."""
+def _recipes_in_full() -> list[Row]:
+    """Loads the methods, which say what a recipe is meant to save."""
     from bench.plan.recipes import saves_of
+
+    saves = dict(_each_recipe(saves_of))
+    says = {
+        name: {"title": f.title, "says": f.says, "missing": f.missing} for name, f in _each_recipe(lambda file: file)
+    }
+    return [
+        {**row, "saves": ", ".join(saves[row["name"]]) or "-", **says[row["name"]]}
+        for row in _recipes()
+        if row["name"] in saves
+    ]
+
+
+def _each_recipe(ask: Callable[[RecipeFile], T]) -> list[tuple[str, T]]:
+    """What `ask` says of each recipe, by name; a recipe of another package for which it raises is skipped."""
     from bench.spec.recipe import RECIPES, read_recipe, recipe_names
 
-    rows = []
+    found = []
     for name in recipe_names():
         try:
-            file = read_recipe(name)
-            saves = ", ".join(saves_of(file)) or "-"
+            found.append((name, ask(read_recipe(name))))
         except BenchError as error:
             if not RECIPES.skip(name, error):
                 raise
-            continue
-        says = {"title": file.title, "says": file.says, "missing": file.missing}
-        rows.append(
-            {
-                "name": name,
-                "family": file.family,
-                "rows": ", ".join(file.rows) or "-",
-                "saves": saves,
-                "status": file.status,
-                "cite": file.cite,
-                **says,
-            }
-        )
-    return rows
+    return found
 
 
 def _methods() -> list[Row]:
@@ -162,7 +175,7 @@ CATALOG: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full, "recipes": _all_recipes}
+_IN_FULL: dict[str, Callable[[], list[Row]]] = {"columns": _columns_in_full, "recipes": _recipes_in_full}
 
 
 def listing(kind: str, *, full: bool = False) -> list[Row]:
