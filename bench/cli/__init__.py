@@ -7,9 +7,9 @@ import sys
 
 import typer
 
-from bench import __version__
 from bench.base.errors import BenchError
 from bench.base.registry import broken_plugins
+from bench.base.version import __version__
 from bench.cli import cache, catalog, compare, doctor, pivot, results, run, survey
 from bench.cli.terminal import replace_what_is_lacking
 

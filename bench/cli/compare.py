@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.board import put
-from bench.cli.results import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK
+from bench.cli.board import FORMAT, MACHINE, OUT, RESULTS, SETTING, TASK, put
 
 if TYPE_CHECKING:
-    from bench.analysis.compare import ComparedSide
     from bench.analysis.comparison import Comparison
-    from bench.analysis.paired import StoredRecord
-    from bench.spec.suite import Suite
 
 _CONDITIONS = ("worse", "missing", "undecided")
 
@@ -42,8 +38,7 @@ def compare(
     out: Path | None = OUT,
 ) -> None:
     """B against A: paired differences and ratios with their intervals, and a verdict for each column."""
-    from bench.analysis.compare import DEFAULT
-    from bench.analysis.compare import compare as find
+    import bench
     from bench.base.errors import RecordError, unknown
 
     for condition in fail_on:
@@ -51,23 +46,21 @@ def compare(
             raise unknown("condition", condition, _CONDITIONS, where="--fail-on")
     if allow_missing and "missing" in fail_on:
         raise RecordError("--fail-on missing and --allow-missing contradict each other: give one of them")
-    folders = [Path(name) for name in (a, b) if Path(name).is_dir()]
-    roots = folders if len(folders) == 2 else [results]
-    name, known = _suite(suite, roots)
-    keep = {"machine": machine, "setting": setting, "model": model}
-    found = [_chosen(each, keep, task) for each in _told_apart([_read(root, name) for root in roots])]
-    sides = _of_folders(folders, found) if len(folders) == 2 else _of_recipes(a, b, found[0])
-    done = find(
-        sides[0],
-        sides[1],
-        column or DEFAULT,
-        title=f"{known.title if known else name}: {b} against {a}",
-        excluded=known.macro_excludes if known else (),
-        ratio_threshold=threshold,
-        score_threshold=points,
+    view = bench.compare(
+        a,
+        b,
+        results=results,
+        suite=suite,
+        columns=column,
+        threshold=threshold,
+        points=points,
+        machine=machine,
+        setting=setting,
+        model=model,
+        tasks=task,
     )
-    put(done.table(), format_, out)
-    if _failed(done, {*fail_on, *(() if allow_missing else ("missing",))}, column):
+    put(view, format_, out)
+    if _failed(view.comparison, {*fail_on, *(() if allow_missing else ("missing",))}, column):
         raise typer.Exit(1)
 
 
@@ -88,70 +81,3 @@ def _failed(done: Comparison, conditions: set[str], asked: Collection[str]) -> b
             typer.echo(f"not judged: {line.place}: {why.reason}", err=True)
         failed = failed or ("undecided" in conditions and bool(done.undecided))
     return failed
-
-
-def _suite(named: str | None, roots: Sequence[Path]) -> tuple[str, Suite | None]:
-    """The suite's name and, where its file is known, the suite; found in the records where it is not named."""
-    from bench.base.errors import RecordError
-    from bench.records.record import read_records
-    from bench.spec.suite import load_suite, suite_names
-
-    if named is not None:
-        known = load_suite(named)
-        return known.name, known
-    found = sorted({record.suite for root in roots for record in read_records(root)})
-    if len(found) != 1:
-        where = ", ".join(map(str, roots))
-        raise RecordError(
-            f"{where}: records of {len(found)} suites ({', '.join(found) or 'none'}): name one with --suite, and the "
-            f"folder with --results. `bench run SUITE` makes records."
-        )
-    return found[0], load_suite(found[0]) if found[0] in suite_names() else None
-
-
-def _read(root: Path, suite: str) -> list[StoredRecord]:
-    from bench.analysis.paired import StoredRecord
-    from bench.records.record import read_record
-
-    paths = sorted(path for path in root.glob("**/*.json") if not path.name.endswith(".failed.json"))
-    records = [StoredRecord(record=read_record(path), path=path) for path in paths if not path.name.startswith(".")]
-    return [item for item in records if item.record.suite == suite]
-
-
-def _told_apart(found: list[list[StoredRecord]]) -> list[list[StoredRecord]]:
-    """The same records; a name that models share within one folder is told apart in every folder."""
-    from dataclasses import replace
-
-    from bench.analysis.names import renamed, shared_names
-
-    shared = {name for each in found for name in shared_names(item.record for item in each)}
-    return [[replace(item, record=renamed(item.record, shared)) for item in each] for each in found]
-
-
-def _chosen(found: list[StoredRecord], keep: dict[str, str | None], tasks: Sequence[str]) -> list[StoredRecord]:
-    from bench.analysis.names import is_called
-
-    def kept(item: StoredRecord) -> bool:
-        own = {"machine": item.record.machine_id, "setting": item.record.setting_id}
-        wanted = all(keep[key] in (None, value) for key, value in own.items())
-        called = keep["model"] is None or is_called(item.record.model, keep["model"])
-        return wanted and called and (not tasks or item.record.task in tasks)
-
-    return [item for item in found if kept(item)]
-
-
-def _of_recipes(a: str, b: str, found: list[StoredRecord]) -> list[ComparedSide]:
-    from bench.analysis.compare import side_of
-    from bench.base.errors import unknown
-
-    names = sorted({item.record.recipe for item in found})
-    for name in (a, b):
-        if name not in names:
-            raise unknown("recipe with records, or results folder,", name, names)
-    return [side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False) for name in (a, b)]
-
-
-def _of_folders(folders: Sequence[Path], found: Sequence[list[StoredRecord]]) -> list[ComparedSide]:
-    from bench.analysis.compare import side_of
-
-    return [side_of(str(folder), own, with_recipe=True) for folder, own in zip(folders, found, strict=True)]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bench.cli.board import put
+
 if TYPE_CHECKING:
     from bench.doctor.diagnosis import Diagnosis
 
@@ -22,25 +24,16 @@ def doctor(
     format_: str = typer.Option("table", "--format", help="table or json, or md or csv."),
 ) -> None:
     """Look at cores, clock, load, power meters and the noise floor; exit status 1 where numbers would not hold."""
-    from bench.doctor.examine import examine
+    import bench
 
-    found: list[Diagnosis] = []
-    for finding in examine(threads=threads, seconds=seconds, patience_s=patience):
-        found.append(finding)
-        if format_ == "table":
-            _print(finding)
+    found = bench.examine_machine(
+        threads=threads, seconds=seconds, patience_s=patience, each=_print if format_ == "table" else None
+    )
     if format_ == "json":
-        typer.echo(json.dumps([finding._asdict() for finding in found], indent=1))
+        typer.echo(json.dumps([finding._asdict() for finding in found.findings], indent=1))
     elif format_ != "table":
-        from bench.analysis.table import ResultTable
-        from bench.report.render import render
-
-        rows = tuple(dict(finding._asdict()) for finding in found)
-        table = ResultTable(
-            title="What this machine can measure", columns=("topic", "level", "found", "advice"), rows=rows
-        )
-        typer.echo(render(table, format_), nl=False)
-    if any(finding.level == "problem" for finding in found):
+        put(found, format_)
+    if found.problems:
         raise typer.Exit(1)
 
 

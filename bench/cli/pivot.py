@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.board import narrowed, of_one_setting, put, put_all
-from bench.cli.results import FORMAT, MACHINE, RESULTS, SETTING, TASK
-
-if TYPE_CHECKING:
-    from bench.records.record import Failure, Record
-    from bench.spec.suite import Suite
+from bench.cli.board import FORMAT, MACHINE, OUTS, RESULTS, SETTING, TASK, put
 
 
 def pivot(
@@ -27,52 +20,22 @@ def pivot(
     setting: str | None = SETTING,
     task: list[str] = TASK,
     format_: str = FORMAT,
-    out: list[Path] = typer.Option(
-        [], help="Write to this file (repeatable): .png or .svg draws curves over numbers, .md .csv .json list."
-    ),
+    out: list[Path] = OUTS,
 ) -> None:
     """A grid of recipes as a table or as curves: what a study finds, at a glance.
 
     Without --rows and --columns, the tables that the suite names itself.
     """
-    from bench.analysis.grid import Axes, grid_of
-    from bench.analysis.pivot import pivot as arrange
-    from bench.report.curves import draw_curves
-    from bench.spec.suite import load_suite
+    import bench
 
-    chosen = load_suite(suite)
-    found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
-    records, failures = of_one_setting(chosen, found)
-    if chosen.findings and not any((rows, columns, where, out, value != "quality")):
-        _put_findings(chosen, records, failures, format_)
+    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
+    if found.suite.findings and not any((rows, columns, where, out, value != "quality")):
+        for index, view in enumerate(found.findings()):
+            if index:
+                typer.echo()
+            put(view, format_)
         return
-    axes = Axes(rows=tuple(rows), columns=tuple(columns))
-    grid = grid_of(chosen, records, axes, value=value, where=_conditions(where), failures=failures)
-    put_all(arrange(grid), format_, out, draw=partial(draw_curves, grid))
-
-
-def _put_findings(suite: Suite, records: list[Record], failures: list[Failure], form: str) -> None:
-    """Every table that the suite names; those without a record are named, and raised where there is no other."""
-    from bench.analysis.grid import grid_of_finding
-    from bench.analysis.pivot import pivot as arrange
-    from bench.base.errors import RecordError, UnknownNameError
-
-    lacking: list[RecordError] = []
-    shown = 0
-    for finding in suite.findings:
-        try:
-            table = arrange(grid_of_finding(suite, records, finding, failures))
-        except (RecordError, UnknownNameError) as error:
-            lacking.append(RecordError(f"{finding.title}: {error}"))
-            continue
-        if shown:
-            typer.echo()
-        put(table, form, None)
-        shown += 1
-    if not shown:
-        raise lacking[0]
-    for reason in lacking:
-        typer.echo(f"not shown: {reason}", err=True)
+    put(found.pivot(rows, columns, value=value, where=_conditions(where)), format_, out)
 
 
 def _conditions(texts: list[str]) -> dict[str, str]:

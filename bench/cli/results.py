@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import typer
 
-from bench.cli.board import narrowed, of_one_setting, put, put_all, tasks_with_records
-
-RESULTS = typer.Option(Path("results"), help="The folder of records.")
-FORMAT = typer.Option("table", "--format", help="table, md, csv or json.")
-OUT = typer.Option(None, help="Write to this file instead; .md, .csv and .json choose the format.")
-MACHINE = typer.Option(None, help="Only records of this machine id.")
-SETTING = typer.Option(None, help="Only records of this setting id.")
-TASK = typer.Option([], help="Only this task (repeatable).")
+from bench.cli.board import FORMAT, MACHINE, OUT, OUTS, RESULTS, SETTING, TASK, put
 
 
 def table(
@@ -28,21 +20,16 @@ def table(
     out: Path | None = OUT,
 ) -> None:
     """Every record, a row each, with each missing value explained."""
-    from bench.analysis.table import table_of
-    from bench.base.errors import RecordError, unknown
+    import bench
+    from bench.base.errors import unknown
 
-    if not results.is_dir():
-        raise RecordError(
-            f"{results}: no such folder. Make records with `bench run SUITE`, or name one with --results."
-        )
-    suites = sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if suite is not None and suite not in suites:
-        raise unknown("suite with records", suite, suites, where=str(results))
-    chosen = [suite] if suite else suites
-    found = [narrowed(results, name, machine=machine, setting=setting, tasks=task) for name in chosen]
-    records = [record for part, _ in found for record in part]
-    failures = [failure for _, part in found for failure in part]
-    put(table_of(records, column or None, failures), format_, out)
+    if suite is not None and results.is_dir():
+        known = sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if suite not in known:
+            raise unknown("suite with records", suite, known, where=str(results))
+        results = results / suite
+    found = bench.load_results(results, machine=machine, setting=setting, tasks=task)
+    put(found.table(column), format_, out)
 
 
 def leaderboard(
@@ -56,14 +43,10 @@ def leaderboard(
     out: Path | None = OUT,
 ) -> None:
     """Recipes in order, over every task that was run; refuses to rank different machines or settings together."""
-    from bench.analysis.leaderboard import leaderboard as rank
-    from bench.spec.suite import load_suite
+    import bench
 
-    chosen = load_suite(suite)
-    found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
-    records, failures = of_one_setting(chosen, found)
-    board = rank(chosen, records, track, failures=failures, tasks=tasks_with_records(chosen, records, failures))
-    put(board.table(), format_, out)
+    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
+    put(found.leaderboard(track), format_, out)
 
 
 def pareto(
@@ -77,27 +60,14 @@ def pareto(
     setting: str | None = SETTING,
     task: list[str] = TASK,
     format_: str = FORMAT,
-    out: list[Path] = typer.Option(
-        [], help="Write to this file (repeatable): .png or .svg draws, .md .csv .json list."
-    ),
+    out: list[Path] = OUTS,
 ) -> None:
     """The recipes that no other recipe beats in every column, listed and drawn."""
-    from bench.analysis.pareto import pareto as find
-    from bench.report.plot import draw_front
-    from bench.spec.suite import load_suite
+    import bench
 
-    chosen = load_suite(suite)
-    found = narrowed(results, chosen.name, machine=machine, setting=setting, tasks=task)
-    records, failures = of_one_setting(chosen, found)
-    front = find(
-        chosen,
-        records,
-        [x, y, *also],
-        failures=failures,
-        tasks=tasks_with_records(chosen, records, failures),
-        reference=_point(reference) if reference is not None else None,
-    )
-    put_all(front.table(), format_, out, draw=partial(draw_front, front))
+    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
+    point = None if reference is None else _point(reference)
+    put(found.pareto(x, y, also=also, reference=point), format_, out)
 
 
 def _point(text: str) -> dict[str, float]:

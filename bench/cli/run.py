@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bench.base.errors import ModelError, SuiteError, unknown
+from bench.base.errors import SuiteError
+from bench.cli.board import put
 
 if TYPE_CHECKING:
-    from bench.artifacts.store import Store
     from bench.engine.events import Summary
-    from bench.plan.cell import Cell
-    from bench.spec.recipe import Recipe
-    from bench.spec.suite import Suite
+    from bench.library.running import PlannedRun
 
 
 def run(
@@ -38,108 +36,70 @@ def run(
     retry: bool = typer.Option(False, "--retry", help="Run cells again that failed before."),
 ) -> None:
     """Compress, measure and record every cell of SUITE; run again, it goes on where it stopped."""
-    from bench.artifacts.store import Store, default_root
-    from bench.cli.board import print_board
-    from bench.cli.progress import watch
-    from bench.engine.processes import start_server
-    from bench.engine.runner import Places, Run
-    from bench.plan.cell import Conditions, plan
+    from bench.library.progress import watch
+    from bench.library.running import plan_run
 
     started = time.perf_counter()
-    chosen, recipes = _choose(suite, recipe, assignments)
-    chosen_model = model or chosen.model
-    if chosen_model is None:
-        raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
-    start_server()
-    places = Places(results=results, store=Store(cache or default_root()))
-    cells = plan(
-        chosen,
-        tasks=[chosen.task(each, where="--task") for each in task] or list(chosen.tasks),
-        model=chosen_model,
+    planned = plan_run(
+        suite,
+        model,
+        recipes=recipe,
+        tasks=task,
+        set=_changes(assignments),
+        seeds=seed,
         name=name,
-        recipes=recipes,
-        seeds=seed or chosen.seeds,
-        conditions=Conditions(device=_device(device), data_dir=data_dir, outputs=_outputs(labels)),
-        store=places.store,
+        labels=() if labels is None else labels.split(","),
+        data_dir=data_dir,
+        device=device,
+        results=results,
+        cache=cache,
+        jobs=jobs,
+        retry=retry,
     )
-    for says in dict.fromkeys(says for cell in cells if cell.fit for _, says in cell.fit.warnings):
+    for says in planned.warnings:
         typer.echo(f"warning: {says}", err=True)
-    job = Run(chosen, cells, places=places, jobs=jobs, retry=retry)
     try:
-        watch(job)
+        watch(planned.work)
     except KeyboardInterrupt:
-        job.stop()
+        planned.work.stop()
         typer.echo("stopped; run the same command again to go on", err=True)
         raise typer.Exit(130) from None
     if artifacts is not None:
-        _copy_artifacts(cells, places.store, artifacts)
-    print_board(chosen, results, job.machine_id)
-    if job.summary.recorded or job.summary.failed:
-        _print_split(job.summary, time.perf_counter() - started)
-    if job.summary.failed:
-        typer.echo(f"{job.summary.failed} of {len(cells)} cells failed; their notes are *.failed.json below {results}")
+        planned.copy_artifacts(artifacts)
+    _print_board(planned, results)
+    summary = planned.work.summary
+    if summary.recorded or summary.failed:
+        _print_split(summary, time.perf_counter() - started)
+    if summary.failed:
+        typer.echo(
+            f"{summary.failed} of {len(planned.cells)} cells failed; their notes are *.failed.json below {results}"
+        )
         raise typer.Exit(1)
 
 
-def _choose(name: str, only: list[str], assignments: list[str]) -> tuple[Suite, list[Recipe]]:
-    """The suite and its recipes with every override applied."""
-    from bench.cli.overrides import split
-    from bench.plan.check import check_suite
-    from bench.plan.recipes import expand
-    from bench.spec.suite import Variants, load_suite
+def _changes(assignments: list[str]) -> dict[str, Any]:
+    """What `--set KEY=VALUE` gives, by key."""
+    from bench.base.schema import toml_value
 
-    plain = load_suite(name)
-    choices = [choice if isinstance(choice, Variants) else Variants(recipe=choice) for choice in plain.recipes]
-    if only:
-        in_suite = {each: [choice for choice in choices if choice.recipe == each] for each in only}
-        choices = [choice for each in only for choice in in_suite[each] or [Variants(recipe=each)]]
-    setting, by_recipe = split(
-        assignments,
-        recipes=[Path(choice.recipe).stem for choice in choices],
-        tasks=[task.name for task in plain.tasks],
-    )
-    suite = load_suite(name, overrides=setting) if setting else plain
-    check_suite(suite, where=name)
-    recipes = [
-        recipe
-        for choice in choices
-        for recipe in expand(choice, by_recipe.get(Path(choice.recipe).stem), where="--recipe")
-    ]
-    return suite, recipes
+    found = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise SuiteError(f"--set {assignment}: expected KEY=VALUE, for example --set training.epochs=1")
+        found[key.strip()] = toml_value(text.strip())
+    return found
 
 
-def _outputs(labels: str | None) -> tuple[str, ...]:
-    """The names that `--labels` gives, in their order."""
-    from bench.models.label_names import FRESH
+def _print_board(planned: PlannedRun, results: Path) -> None:
+    """The leaderboard of this machine and the suite's present setting; the records if no task of them counts."""
+    import bench
 
-    if labels is None:
-        return ()
-    names = tuple(name.strip() for name in labels.split(","))
-    if not all(names) or (len(names) < 2 and names != FRESH):
-        raise ModelError(
-            f"--labels: found {labels!r}, expected the names of two or more outputs with commas between them, such as "
-            f"negative,positive, or '{FRESH[0]}' for a new head"
-        )
-    return names
-
-
-def _device(name: str) -> str:
-    if name not in ("cpu", "cuda"):
-        raise unknown("device", name, ("cpu", "cuda"), where="--device")
-    if name == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise SuiteError("--device cuda: torch sees no CUDA device here; use --device cpu")
-    return name
-
-
-def _copy_artifacts(cells: list[Cell], store: Store, target: Path) -> None:
-    import shutil
-
-    for cell in cells:
-        if cell.stage_keys and store.has("artifacts", cell.stage_keys[-1]):
-            shutil.copytree(store.path("artifacts", cell.stage_keys[-1]), target / cell.slug, dirs_exist_ok=True)
+    suite = planned.suite
+    found = bench.load_results(results, suite, machine=planned.work.machine_id, setting=suite.setting_id)
+    if found.records and {*found.tasks(suite)} - {*suite.macro_excludes}:
+        put(found.leaderboard(), "table")
+    elif found.records:
+        put(found.table(), "table")
 
 
 def _print_split(summary: Summary, wall_s: float) -> None:

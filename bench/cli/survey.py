@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from bench.cli.results import RESULTS
+from bench.cli.board import RESULTS
 
 
 def survey(
@@ -16,15 +16,10 @@ def survey(
     out: Path | None = typer.Option(None, help="Write to this file instead; its links are relative to its folder."),
 ) -> None:
     """Every row of the survey with its recipes, tests and results, and published against measured figures."""
-    from bench.records.record import write_text
-    from bench.report.survey.page import page_of, written
-    from bench.spec.suite import load_suite
+    import bench
 
-    suites = {chosen.name: chosen for chosen in map(load_suite, suite)}
-    page = page_of(results, suites)
+    page = bench.survey(results, suites=suite)
     if out is None:
-        typer.echo(written(page, format_, beside=Path()), nl=False)
-        return
-    form = {".md": "md", ".csv": "csv", ".json": "json"}.get(out.suffix, format_)
-    write_text(out, written(page, form, beside=out.parent))
-    typer.echo(f"wrote {out}")
+        typer.echo(page.render(format_), nl=False)
+    else:
+        typer.echo(f"wrote {page.save(out, format_)}")

@@ -143,10 +143,10 @@ class ModelProvenance(Written):
 
 
 class ReferenceProvenance(Written):
-    """The content of the reference, and how it was trained."""
+    """The content of the reference, and how it was trained; None if it was given ready."""
 
     content_hash: str
-    training: TrainingSpent
+    training: TrainingSpent | None
 
 
 class ArtifactProvenance(Written):
@@ -168,7 +168,8 @@ class Provenance(Written):
         """As a record keeps it, without what there is not."""
         lacking = {name for name in ("held", "outputs") if not getattr(self.model, name)}
         data = self.model_dump(mode="json", exclude={"model": lacking})
-        data["reference"]["training"] = self.reference.training.model_dump(mode="json", exclude_none=True)
+        training = self.reference.training
+        data["reference"]["training"] = training.model_dump(mode="json", exclude_none=True) if training else {}
         return data
 
 

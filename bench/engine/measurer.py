@@ -12,7 +12,7 @@ import torch
 from bench.artifacts.artifact import load, size_bytes
 from bench.artifacts.manifest import NOTHING_MADE
 from bench.artifacts.store import Store
-from bench.base.errors import ArtifactError, UnavailableError
+from bench.base.errors import UnavailableError
 from bench.base.stopwatch import Stopwatch
 from bench.engine.jobs import (
     ArtifactProvenance,
@@ -145,8 +145,6 @@ def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
         known=job.known,
     )
     training = reference.manifest.training
-    if training is None:
-        raise ArtifactError(f"{reference_dir}: a reference whose manifest does not say how it was trained; remove it")
     pair = Pair(
         task=cell.task,
         setting=cell.suite.setting,
@@ -159,7 +157,7 @@ def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
         seed=cell.seed,
         is_reference=is_reference,
         made=NOTHING_MADE if is_reference else artifact.manifest,
-        epoch_cpu_s=training.epoch_cpu_s,
+        epoch_cpu_s=training.epoch_cpu_s if training else None,
         apart=_apart(job.cell, job.probed),
         widened_bytes=cell.held.widened_bytes if cell.held else 0,
     )

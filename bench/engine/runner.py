@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.artifacts.store import Store
-from bench.base.errors import RecordError
+from bench.base.errors import BenchError, RecordError
 from bench.base.stopwatch import Spans
 from bench.engine.child import perform
 from bench.engine.events import RunEvent, Summary
@@ -103,6 +103,17 @@ class Run:
             yield from self._work_through(steps_of(left, self._places.store, jobs=self._jobs))
         finally:
             self.stop()
+
+    def make(self) -> Iterator[RunEvent]:
+        """Train and compress what the cells need and measure nothing; raises `BenchError` if a step fails."""
+        self._check_writable()
+        steps = steps_of(self.cells, self._places.store, jobs=self._jobs)
+        try:
+            yield from self._work_through([step for step in steps if step.phase in ("reference", "compress")])
+        finally:
+            self.stop()
+        for phase, ending in self._broken.values():
+            raise BenchError(f"{phase} failed: {ending.cause}")
 
     def stop(self) -> None:
         """End every running child at once."""

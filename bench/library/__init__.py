@@ -1,1 +1,1 @@
-"""What bench offers: suites, recipes, methods, measures and columns, by name."""
+"""The library behind `import bench`: running, making and measuring models, reading results, and what there is."""

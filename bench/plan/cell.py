@@ -53,6 +53,7 @@ class Cell:
     defaults, so an argument or a field that is added later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
     files hold, None for a built-in model. `data_entry` and `train_data_entry` are where the store may have the data.
+    `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it.
     """
 
     suite: Suite
@@ -72,6 +73,7 @@ class Cell:
     held: Held | None = None
     data_entry: str = ""
     train_data_entry: str = ""
+    given_artifact: str | None = None
 
     @property
     def model_name(self) -> str:
@@ -104,6 +106,8 @@ class Cell:
     @property
     def artifact_place(self) -> tuple[EntryKind, str]:
         """Where the store keeps what is measured: for a recipe without stages, the reference itself."""
+        if self.given_artifact is not None:
+            return "artifacts", self.given_artifact
         return ("artifacts", self.stage_keys[-1]) if self.recipe.stages else self.reference_place
 
     def beginning(self, count: int) -> Cell:
@@ -121,6 +125,8 @@ class Cell:
             more.append(sorted(self.suite.setting.measuring.skip))
         if self.held is not None and self.held.widened_bytes:  # `compression` is against what the files held
             more.append(["widened", self.held.widened_bytes])
+        if self.given_artifact is not None:
+            more.append(["given", self.given_artifact])
         return fingerprint([*parts, self.recipe.name, self.stated_stages, *more], 16)
 
     @property

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bench import __version__
+from bench.base.version import __version__
 from bench.spec.suite import fingerprint
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "evaluate", "codecarbon", "fvcore", "numpy", "scipy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,9 +37,7 @@ def save_picture(path: Path, make: Callable[[], Figure]) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise RecordError(f"{path}: a plot is a {' or '.join(SUFFIXES)} file; give --out a name with such an ending")
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "bench", "font.family": "DejaVu Sans", "font.size": 9}):
+    with look():
         figure = make()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
         try:
@@ -46,6 +45,16 @@ def save_picture(path: Path, make: Callable[[], Figure]) -> None:
             figure.savefig(path, dpi=_DPI, metadata=metadata)
         except OSError as error:
             raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def look() -> AbstractContextManager[None]:
+    """The settings of matplotlib under which figures are made, whatever the user's own are."""
+    from matplotlib import rc_context
+
+    settings: AbstractContextManager[None] = rc_context(
+        {"svg.hashsalt": "bench", "font.family": "DejaVu Sans", "font.size": 9}
+    )
+    return settings
 
 
 def style(index: int) -> tuple[str, str]:

@@ -1,8 +1,9 @@
-"""A table as text for a terminal, Markdown, CSV or JSON."""
+"""A table as text for a terminal, Markdown, HTML, CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -26,8 +27,9 @@ def render(table: ResultTable, form: str = "table", *, width: int = 100) -> str:
     """The table in one of FORMATS, ending with a line break.
 
     `table` fits the columns into `width` characters and names those that found no room; `md` is GitHub Markdown with
-    all of them; `csv` and `json` hold values unrounded under the columns' own names, which say the unit (shares are
-    0 to 1), with the reason of every absent value. Raises `UnknownNameError` for another format.
+    all of them, `html` the same as an HTML fragment in which every text is escaped; `csv` and `json` hold values
+    unrounded under the columns' own names, which say the unit (shares are 0 to 1), with the reason of every absent
+    value. Raises `UnknownNameError` for another format.
     """
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
@@ -59,6 +61,33 @@ def _markdown(table: ResultTable, width: int) -> str:
     lines += [_markdown_row(list(map(_escaped, row))) for row in grid.rows]
     notes = [_escaped(note) for note in [*notes_of(table), *marks.lines()]]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
+
+
+def _html(table: ResultTable, width: int) -> str:
+    del width
+    marks = Footnotes()
+    names, constant = _shown(table)
+    grid = _grid(table, names, marks)
+    sides = ["right" if number else "left" for number in grid.numeric]
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        pairs = zip(sides, map(html.escape, cells), strict=True)
+        return "".join(f'<{tag} style="text-align:{side}">{text}</{tag}>' for side, text in pairs)
+
+    notes = [html.escape(note) for note in [*notes_of(table), *marks.lines()]]
+    return "\n".join(
+        [
+            "<table>",
+            f"<caption>{html.escape(plain(f'{table.title} {constant}'))}</caption>",
+            f"<thead><tr>{line('th', grid.headings)}</tr></thead>",
+            "<tbody>",
+            *(f"<tr>{line('td', row)}</tr>" for row in grid.rows),
+            "</tbody>",
+            "</table>",
+            *(["<ul>", *(f"<li>{note}</li>" for note in notes), "</ul>"] if notes else []),
+            "",
+        ]
+    )
 
 
 def _csv(table: ResultTable, width: int) -> str:
@@ -98,7 +127,13 @@ def _json(table: ResultTable, width: int) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-FORMATS: dict[str, Callable[[ResultTable, int], str]] = {"table": _text, "md": _markdown, "csv": _csv, "json": _json}
+FORMATS: dict[str, Callable[[ResultTable, int], str]] = {
+    "table": _text,
+    "md": _markdown,
+    "html": _html,
+    "csv": _csv,
+    "json": _json,
+}
 
 
 def _shown(table: ResultTable) -> tuple[list[str], str]:

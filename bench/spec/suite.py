@@ -205,6 +205,14 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
     return validated(Suite, data, where=where)
 
 
+def changed(suite: Suite, overrides: Iterable[tuple[str, Any]]) -> Suite:
+    """The suite with the `overrides` that `load_suite` takes; raises `SuiteError` for one that is not valid."""
+    data = suite.model_dump(exclude_unset=True)
+    for key, value in overrides:
+        _override(data, key, value)
+    return validated(Suite, data, where=f"suite {suite.name}")
+
+
 def _override(data: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = key.split(".")
     tasks = {task.get("name"): task for task in data.get("tasks", ())}

@@ -13,7 +13,7 @@ from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto
 from bench.analysis.table import table_of
 from bench.base.errors import RecordError
-from bench.cli.compare import _told_apart
+from bench.library.results import Results, _told_apart
 from bench.report.survey.sets import result_sets
 
 ONE, TWO = "1" * 64, "2" * 64
@@ -85,9 +85,9 @@ def measured(records):
 
 
 def test_a_comparison_pairs_each_model_with_itself(made):
-    (found,) = _told_apart([measured([*made(ONE), *made(TWO)])])
+    (found,) = _told_apart([Results(tuple(measured([*made(ONE), *made(TWO)])))])
     sides = [
-        side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False)
+        side_of(name, [item for item in found.found if item.record.recipe == name], with_recipe=False)
         for name in ("none", "svd")
     ]
     done = compare(*sides, ["quality"], title="t")

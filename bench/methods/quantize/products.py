@@ -32,7 +32,7 @@ _MOVES = frozenset(_MOVE_NAMES.split())
 _SHIFTS = frozenset({"add", "sub", "mul", "div", "rsub", "ldexp"})  # by side data: a scale, a zero point, a lower end
 
 
-class _OperandKind(Enum):
+class _Origin(Enum):
     """What is known of a tensor: stored side data, rounded numbers, or anything else."""
 
     SIDE = 1
@@ -70,7 +70,7 @@ class _Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.products: list[Product] = []
         self._path = path
         # Tensors are kept as long as the walk, so that no number of an object is given twice.
-        self._known: dict[int, tuple[Tensor, _OperandKind]] = {id(each): (each, _OperandKind.SIDE) for each in buffers}
+        self._known: dict[int, tuple[Tensor, _Origin]] = {id(each): (each, _Origin.SIDE) for each in buffers}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -79,12 +79,12 @@ class _Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [leaf for leaf in tree_leaves((args, kwargs or {})) if isinstance(leaf, Tensor)]
         kinds = [self._kind(tensor) for tensor in given]
         if name in _OPERANDS:
-            sides = tuple(self._kind(args[place]) is _OperandKind.ROUNDED for place in _OPERANDS[name])
+            sides = tuple(self._kind(args[place]) is _Origin.ROUNDED for place in _OPERANDS[name])
             self.products.append(Product(name, self._path[-1], sides))
         elif name.startswith(_FUSED):
             self.products.append(Product(name, self._path[-1], (False, False)))
-        elif name in ("div", "div_") and len(given) == 2 and all(map(_many, given)) and _OperandKind.SIDE not in kinds:
-            self.products.append(Product(name, self._path[-1], tuple(kind is _OperandKind.ROUNDED for kind in kinds)))
+        elif name in ("div", "div_") and len(given) == 2 and all(map(_many, given)) and _Origin.SIDE not in kinds:
+            self.products.append(Product(name, self._path[-1], tuple(kind is _Origin.ROUNDED for kind in kinds)))
         result = func(*args, **(kwargs or {}))
         kind = _result(name, given, kinds)
         for leaf in tree_leaves(result):
@@ -92,27 +92,25 @@ class _Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._known[id(leaf)] = (leaf, kind)
         return result
 
-    def _kind(self, tensor: Tensor) -> _OperandKind:
+    def _kind(self, tensor: Tensor) -> _Origin:
         if not tensor.is_floating_point():
-            return _OperandKind.SIDE
+            return _Origin.SIDE
         known = self._known.get(id(tensor))
-        return _OperandKind.RAW if known is None else known[1]
+        return _Origin.RAW if known is None else known[1]
 
 
-def _result(name: str, given: list[Tensor], kinds: list[_OperandKind]) -> _OperandKind:
+def _result(name: str, given: list[Tensor], kinds: list[_Origin]) -> _Origin:
     """What comes out of an operator that was given tensors of these kinds."""
     plain = name.removesuffix("_")
     if name == "_to_copy" and not given[0].is_floating_point():
-        return _OperandKind.ROUNDED  # codes that become numbers
-    if all(kind is _OperandKind.SIDE for kind in kinds):
-        return _OperandKind.SIDE
+        return _Origin.ROUNDED  # codes that become numbers
+    if all(kind is _Origin.SIDE for kind in kinds):
+        return _Origin.SIDE
     if plain.startswith(_ROUNDING):
-        return _OperandKind.ROUNDED
-    if _OperandKind.RAW not in kinds and (
-        plain in _MOVES or (plain in _SHIFTS and kinds.count(_OperandKind.ROUNDED) == 1)
-    ):
-        return _OperandKind.ROUNDED
-    return _OperandKind.RAW
+        return _Origin.ROUNDED
+    if _Origin.RAW not in kinds and (plain in _MOVES or (plain in _SHIFTS and kinds.count(_Origin.ROUNDED) == 1)):
+        return _Origin.ROUNDED
+    return _Origin.RAW
 
 
 def _many(tensor: Tensor) -> bool:

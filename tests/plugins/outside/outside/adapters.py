@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.adapter import ADAPTERS
-from bench.models.bert import BertAdapter
+from bench.models.architectures import BertAdapter
 
 
 @ADAPTERS.register("ernie")

@@ -13,8 +13,6 @@ class HalfLinear(StoredLayer):
     """A weight in 16-bit floats that is multiplied in 32-bit ones."""
 
     kind = "half-linear"
-    weight_bits = 32
-    activation_bits = 32
 
     def __init__(self, in_features, out_features):
         super().__init__()
@@ -33,8 +31,11 @@ class HalfLinear(StoredLayer):
     def arguments(self):
         return {"in_features": self.in_features, "out_features": self.out_features}
 
+    def dense(self):
+        return self.weight.float()
+
     def forward(self, inputs):
-        return functional.linear(inputs, self.weight.float(), self.bias)
+        return functional.linear(inputs, self.dense(), self.bias)
 
     def macs(self, rows):
         return rows * self.in_features * self.out_features

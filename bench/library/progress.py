@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,13 +21,22 @@ _VERBS = {
 }
 
 
-def watch(run: Run) -> None:
-    """Drive the run to its end and show what happens."""
+def is_interactive() -> bool:
+    """Whether a person watches standard error, on a terminal."""
+    return Console(stderr=True).is_terminal
+
+
+def watch(run: Run, *, quiet: bool = False, events: Iterable[RunEvent] | None = None) -> None:
+    """Drive the run to its end and show what happens, unless `quiet`; `events` are those of `run.go` by default."""
+    events = run.go() if events is None else events
+    if quiet:
+        deque(events, maxlen=0)
+        return
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(run.suite.name, total=len(run.cells))
-        for event in run.go():
+        for event in events:
             title = event.cell.title
             if event.kind in ("started", "progress"):
                 progress.update(bar, description=_describe(event, title))

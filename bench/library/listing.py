@@ -1,0 +1,269 @@
+"""What there is, and whether it is sound: lists, one thing in full, a suite's check, the machine and the survey."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.analysis.table import ResultTable
+from bench.base.registry import broken_plugins
+from bench.library.catalog import describe, listing
+from bench.library.views import TableView
+
+if TYPE_CHECKING:
+    from bench.doctor.diagnosis import Diagnosis
+    from bench.report.survey.page import Page
+    from bench.spec.suite import Suite
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Listing(TableView):
+    """Everything of one kind, a row each; it is iterated by name."""
+
+    names: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        rows = [list(self.table.columns), *([str(cell) for cell in row.values()] for row in self.table.rows)]
+        return "\n".join(_aligned(rows))
+
+
+class Description(dict[str, Any]):
+    """One thing in full: by what it is (`recipe`, `method`, ...), everything known of it; prints as indented lines."""
+
+    def __init__(self, name: str, found: Mapping[str, Any]) -> None:
+        super().__init__(found)
+        self.name = name
+
+    def __repr__(self) -> str:
+        parts = [[f"{self.name} ({kind})", *_lines(data, "  ")] for kind, data in self.items()]
+        return "\n".join(line for part in parts for line in part)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+class Sound(NamedTuple):
+    """A suite that was checked, with the counts of what a run of it would do."""
+
+    suite: Suite
+    recipes: int
+    measures: int
+
+    @property
+    def cells(self) -> int:
+        """Tasks by recipes by seeds."""
+        return len(self.suite.tasks) * self.recipes * len(self.suite.seeds)
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.suite.name} is sound: {len(self.suite.tasks)} tasks x {self.recipes} recipes x "
+            f"{len(self.suite.seeds)} seeds = {self.cells} cells, {self.measures} measures, setting "
+            f"{self.suite.setting_id}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MachineView(TableView):
+    """What this machine can measure; a finding is a problem if numbers made here now would not hold."""
+
+    findings: tuple[Diagnosis, ...]
+
+    @property
+    def problems(self) -> tuple[Diagnosis, ...]:
+        """The findings that make numbers of this machine wrong."""
+        return tuple(finding for finding in self.findings if finding.level == "problem")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SurveyView:
+    """The survey page; `page` holds its parts."""
+
+    page: Page
+
+    def render(self, form: str = "md", *, beside: str | Path = ".") -> str:
+        """The page as Markdown with links relative to the folder `beside`, or its tables as `table`, `csv`, `json`."""
+        from bench.report.survey.page import written
+
+        return written(self.page, form, beside=Path(beside))
+
+    def save(self, path: str | Path, form: str = "md") -> Path:
+        """Write the page to `path`, whose ending .md, .csv or .json names the form, and return the path."""
+        from bench.records.record import write_text
+
+        path = Path(path)
+        named = {".md": "md", ".csv": "csv", ".json": "json"}.get(path.suffix, form)
+        write_text(path, self.render(named, beside=path.parent))
+        return path
+
+    def __repr__(self) -> str:
+        return repr(TableView(table=self.page.counts))
+
+    def _repr_html_(self) -> str:
+        return TableView(table=self.page.counts)._repr_html_()
+
+
+def list_of(kind: str, *, full: bool = False) -> Listing:
+    """Everything of one kind, such as `recipes`, with every column if `full`; remarks name broken plug-ins.
+
+    Raises `UnknownNameError` for a kind that there is not.
+    """
+    rows = listing(kind, full=full)
+    table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
+    skipped = tuple(f"skipped: {broken}" for broken in broken_plugins())
+    return Listing(table=table, remarks=skipped, names=tuple(row["name"] for row in rows))
+
+
+def list_suites(*, full: bool = False) -> Listing:
+    """The suites."""
+    return list_of("suites", full=full)
+
+
+def list_tasks(*, full: bool = False) -> Listing:
+    """The tasks of every suite."""
+    return list_of("tasks", full=full)
+
+
+def list_models(*, full: bool = False) -> Listing:
+    """The built-in models, and what else can be given as a model."""
+    return list_of("models", full=full)
+
+
+def list_recipes(*, full: bool = False) -> Listing:
+    """The recipes, with what each saves and cites."""
+    return list_of("recipes", full=full)
+
+
+def list_methods(*, full: bool = False) -> Listing:
+    """The methods that recipes are made of."""
+    return list_of("methods", full=full)
+
+
+def list_choices(*, full: bool = False) -> Listing:
+    """The named arguments of methods, such as saliencies and grids."""
+    return list_of("choices", full=full)
+
+
+def list_measures(*, full: bool = False) -> Listing:
+    """The measures."""
+    return list_of("measures", full=full)
+
+
+def list_columns(*, full: bool = False) -> Listing:
+    """The result columns, with unit, direction and meaning."""
+    return list_of("columns", full=full)
+
+
+def show(name: str) -> Description:
+    """One thing in full, by its name in any of the lists; raises `UnknownNameError` that suggests the nearest."""
+    return Description(name, describe(name))
+
+
+def check(suite: str | Path | Suite) -> Sound:
+    """Validate a suite, its recipes and every argument without running anything.
+
+    Raises `SuiteError` or `UnknownNameError` that says where the problem is, what was found and what was expected.
+    """
+    from bench.analysis.arguments import check_finding
+    from bench.library.results import suite_of
+    from bench.measures.base.measure import MEASURES
+    from bench.plan.check import check_suite
+    from bench.plan.recipes import expand
+
+    chosen = suite_of(suite)
+    where = chosen.name if suite is chosen else str(suite)
+    check_suite(chosen, where=where)
+    recipes = [
+        recipe
+        for index, choice in enumerate(chosen.recipes)
+        for recipe in expand(choice, where=f"{where}: recipes[{index}]")
+    ]
+    for index, finding in enumerate(chosen.findings):
+        check_finding(finding, recipes, where=f"{where}: findings[{index}]")
+    return Sound(suite=chosen, recipes=len(recipes), measures=len(MEASURES.names()))
+
+
+def examine_machine(
+    *,
+    threads: int = 1,
+    seconds: float = 8.0,
+    patience_s: float = 30.0,
+    each: Callable[[Diagnosis], object] | None = None,
+) -> MachineView:
+    """Cores, clock, load, power meters, and the noise floor: the speed-up of a model beside itself.
+
+    Args:
+        threads: of the noise floor.
+        seconds: least duration of the noise floor; 0 leaves it out.
+        patience_s: most seconds of it while the machine does not settle.
+        each: is called with every finding as soon as it is there.
+    """
+    from bench.doctor.examine import examine
+
+    found = []
+    for finding in examine(threads=threads, seconds=seconds, patience_s=patience_s):
+        found.append(finding)
+        if each is not None:
+            each(finding)
+    table = ResultTable(
+        title="What this machine can measure",
+        columns=("topic", "level", "found", "advice"),
+        rows=tuple(dict(finding._asdict()) for finding in found),
+    )
+    return MachineView(table=table, findings=tuple(found))
+
+
+def survey(results: str | Path = "results", *, suites: Sequence[str | Path | Suite] = ()) -> SurveyView:
+    """Every row of the survey with its recipes, tests and results, and published beside measured figures.
+
+    `suites` are those that records are of and that the package lacks.
+    """
+    from bench.library.results import suite_of
+    from bench.report.survey.page import page_of
+
+    return SurveyView(page=page_of(Path(results), {suite.name: suite for suite in map(suite_of, suites)}))
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines whose columns start below each other; the last column, a sentence, runs on."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _lines(data: Any, indent: str) -> list[str]:
+    """Nested data as indented `key: value` lines."""
+    if isinstance(data, dict):
+        lines = []
+        for key, value in data.items():
+            if isinstance(value, (dict, list, tuple)) and value:
+                lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+            elif value not in ((), [], {}, None, ""):
+                lines.append(f"{indent}{key}: {_text(value, indent)}")
+        return lines
+    if isinstance(data, (list, tuple)):
+        if all(not isinstance(item, (dict, list, tuple)) for item in data):
+            sentences = any(", " in str(item) for item in data)
+            return [f"{indent}- {item}" for item in data] if sentences else [indent + ", ".join(map(str, data))]
+        lines = []
+        for item in data:
+            first, *rest = _lines(item, indent + "  ")
+            lines += [f"{indent}- {first.strip()}", *rest]
+        return lines
+    return [f"{indent}{data}"]
+
+
+def _text(value: Any, indent: str) -> str:
+    """A value on its line; further lines of a longer text are indented below it."""
+    lines = str(value).strip().splitlines()
+    return f"\n{indent}  ".join(line.strip() for line in lines) if len(lines) > 1 else str(value)

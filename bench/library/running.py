@@ -1,0 +1,238 @@
+"""Running a suite from Python: what is run is planned first, then every cell without a record is worked through."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from bench.analysis.paired import StoredRecord
+from bench.artifacts.store import Store, default_root
+from bench.base.errors import ModelError, SuiteError, unknown
+from bench.engine.processes import start_server
+from bench.engine.runner import Places, Run
+from bench.library.overrides import split
+from bench.library.progress import is_interactive, watch
+from bench.library.results import DEFAULT_RESULTS, Results, SuiteLike, suite_of
+from bench.models.label_names import FRESH
+from bench.plan.cell import Cell, Conditions, plan
+from bench.plan.check import check_suite
+from bench.plan.recipes import expand
+from bench.records.record import read_failure, read_record
+from bench.spec.recipe import Recipe
+from bench.spec.suite import Suite, Variants, changed, load_suite
+
+RecipeLike: TypeAlias = "str | Path | Recipe | Variants"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """The cells of a run and all that is needed to work through them; nothing has been started."""
+
+    suite: Suite
+    cells: list[Cell]
+    work: Run
+    store: Store
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was found of model and texts that the user should know before training."""
+        return tuple(dict.fromkeys(says for cell in self.cells if cell.fit for _, says in cell.fit.warnings))
+
+    def found(self) -> Results:
+        """The records and failures of the cells, as far as they are written."""
+        paths = [path for cell in self.cells if (path := self.work.record_path(cell)).exists()]
+        failed = [path for cell in self.cells if (path := self.work.failure_path(cell)).exists()]
+        return Results(
+            found=tuple(StoredRecord(record=read_record(path), path=path) for path in paths),
+            failures=tuple(map(read_failure, failed)),
+            known=self.suite,
+        )
+
+    def copy_artifacts(self, target: Path) -> None:
+        """Copy each compressed model below `target`, under a name that says what it is."""
+        for cell in self.cells:
+            if cell.recipe.stages and self.store.has(*cell.artifact_place):
+                shutil.copytree(self.store.path(*cell.artifact_place), target / cell.slug, dirs_exist_ok=True)
+
+
+def run(
+    suite: SuiteLike,
+    model: str | Path | None = None,
+    *,
+    recipes: Sequence[RecipeLike] | None = None,
+    tasks: Sequence[str] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 (the name of the command's option)
+    seeds: Sequence[int] | None = None,
+    name: str | None = None,
+    labels: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    device: str = "cpu",
+    results: str | Path = DEFAULT_RESULTS,
+    cache: str | Path | None = None,
+    artifacts: str | Path | None = None,
+    jobs: int = 1,
+    retry: bool = False,
+    progress: bool | None = None,
+) -> Results:
+    """Compress, measure and record every cell of a suite that has no record yet.
+
+    Children do the work, so a script needs no main guard, and a notebook stays responsive to an interrupt. Interrupt it
+    and call it again to resume. A cell that fails does not stop the others: see `Results.failures`.
+
+    Args:
+        suite: a name, the path of a TOML file, or a `Suite`.
+        model: a hub id, a directory or a built-in model; by default the suite's own.
+        recipes: names, paths, `Variants` or `Recipe` objects; by default the suite's own.
+        tasks: names of tasks; by default all of the suite.
+        set: changes by dotted key, as `--set` of the command: `{"training.epochs": 1, "svd.ratio": [0.25, 0.5]}`.
+        seeds: by default the suite's own.
+        name: the model's name in records; by default its folder's or its id.
+        labels: names of the outputs of the model's trained head in their order, or `["fresh"]` for a new head.
+        data_dir: a folder of data sets, used instead of the hub.
+        device: `cpu` or `cuda`.
+        results: the folder that records go to.
+        cache: the folder of references and artifacts; by default BENCH_CACHE or the user's cache directory.
+        artifacts: copy each compressed model into this folder as well.
+        jobs: trainings side by side; measuring always runs alone.
+        retry: run cells again that failed before.
+        progress: whether to show progress on standard error; by default only on a terminal.
+
+    Returns:
+        The records of these cells, new ones and earlier ones.
+
+    Raises:
+        BenchError: something is wrong with the suite, the model, the data or a folder, found before any training.
+    """
+    planned = plan_run(
+        suite,
+        model,
+        recipes=recipes,
+        tasks=tasks,
+        set=set,
+        seeds=seeds,
+        name=name,
+        labels=labels,
+        data_dir=data_dir,
+        device=device,
+        results=results,
+        cache=cache,
+        jobs=jobs,
+        retry=retry,
+    )
+    try:
+        watch(planned.work, quiet=not (is_interactive() if progress is None else progress))
+    finally:
+        planned.work.stop()
+    if artifacts is not None:
+        planned.copy_artifacts(Path(artifacts))
+    return planned.found()
+
+
+def plan_run(
+    suite: SuiteLike,
+    model: str | Path | None = None,
+    *,
+    recipes: Sequence[RecipeLike] | None = None,
+    tasks: Sequence[str] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 (as in `run`)
+    seeds: Sequence[int] | None = None,
+    name: str | None = None,
+    labels: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    device: str = "cpu",
+    results: str | Path = DEFAULT_RESULTS,
+    cache: str | Path | None = None,
+    jobs: int = 1,
+    retry: bool = False,
+) -> PlannedRun:
+    """What `run` would do with these arguments; reads model and data once, and raises what `run` raises."""
+    chosen, listed = choose(suite, recipes, set or {})
+    of = model or chosen.model
+    if of is None:
+        raise SuiteError(f"suite {chosen.name} has no model of its own: give one with --model")
+    wanted = [chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks)
+    conditions = conditions_of(device, data_dir, labels)
+    start_server()
+    store = Store(Path(cache) if cache else default_root())
+    cells = plan(
+        chosen,
+        tasks=wanted,
+        model=str(of),
+        name=name,
+        recipes=listed,
+        seeds=seeds or chosen.seeds,
+        conditions=conditions,
+        store=store,
+    )
+    work = Run(chosen, cells, places=Places(results=Path(results), store=store), jobs=jobs, retry=retry)
+    return PlannedRun(suite=chosen, cells=cells, work=work, store=store)
+
+
+def choose(
+    suite: SuiteLike, recipes: Sequence[RecipeLike] | None, changes: Mapping[str, Any]
+) -> tuple[Suite, list[Recipe]]:
+    """The suite and its recipes with every change applied."""
+    plain = suite_of(suite)
+    choices = _choices(plain, recipes)
+    named = [_stem(choice) for choice in choices if not isinstance(choice, Recipe)]
+    setting, by_recipe = split(changes, recipes=named, tasks=[task.name for task in plain.tasks])
+    own = plain
+    if setting:
+        own = changed(plain, setting) if isinstance(suite, Suite) else load_suite(str(suite), overrides=setting)
+    check_suite(own, where=own.name if isinstance(suite, Suite) else str(suite))
+    found: list[Recipe] = []
+    for choice in choices:
+        if isinstance(choice, Recipe):
+            found.append(choice)
+        else:
+            found += expand(choice, by_recipe.get(_stem(choice)), where="--recipe")
+    return own, found
+
+
+def conditions_of(device: str, data_dir: str | Path | None, labels: Sequence[str]) -> Conditions:
+    """The conditions of a run, checked; raises `BenchError` for a device or labels that there cannot be."""
+    return Conditions(
+        device=_device(device), data_dir=None if data_dir is None else Path(data_dir), outputs=_outputs(labels)
+    )
+
+
+def _choices(suite: Suite, recipes: Sequence[RecipeLike] | None) -> list[Variants | Recipe]:
+    """The recipes to run; one that the suite has is run with the suite's own arguments."""
+    own = [choice if isinstance(choice, Variants) else Variants(recipe=choice) for choice in suite.recipes]
+    if not recipes:
+        return list(own)
+    found: list[Variants | Recipe] = []
+    for each in recipes:
+        if isinstance(each, Variants | Recipe):
+            found.append(each)
+        else:
+            found += [choice for choice in own if choice.recipe == str(each)] or [Variants(recipe=str(each))]
+    return found
+
+
+def _stem(choice: Variants) -> str:
+    return Path(choice.recipe).stem
+
+
+def _outputs(labels: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in ([labels] if isinstance(labels, str) else labels))
+    if names and (not all(names) or (len(names) < 2 and names != FRESH)):
+        raise ModelError(
+            f"--labels: found {','.join(names)!r}, expected the names of two or more outputs with commas between them, "
+            f"such as negative,positive, or '{FRESH[0]}' for a new head"
+        )
+    return names
+
+
+def _device(name: str) -> str:
+    if name not in ("cpu", "cuda"):
+        raise unknown("device", name, ("cpu", "cuda"), where="--device")
+    if name == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise SuiteError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return name
