@@ -12,6 +12,8 @@ import torch  # noqa: F401
 import transformers.models.bert.modeling_bert  # noqa: F401
 
 import bench.artifacts.artifact
+import bench.engine.child
+import bench.engine.jobs
 import bench.engine.measurer
 import bench.engine.worker
 import bench.measures.base.measure
@@ -22,7 +24,9 @@ import bench.tasks.evaluate
 import bench.tasks.kinds.kind
 import bench.training.loop
 
-bench.measures.base.measure.MEASURES.names()
+for name, measure in bench.measures.base.measure.MEASURES.items():
+    if isinstance(measure, bench.measures.base.measure.ProbingMeasure):
+        bench.engine.jobs.form(name)
 bench.methods.base.method.METHODS.names()
 bench.models.adapter.ADAPTERS.names()
 bench.tasks.kinds.kind.KINDS.names()
