@@ -2,9 +2,9 @@
 
     python benchmarks/repeatability ARTIFACT REFERENCE [--runs 10] [--processes 5] [--json FILE]
 
-ARTIFACT and REFERENCE are artifact folders (`bench cache path KEY`). A run does what the measure does: it times the pair
-in several fresh processes. The true ratio is 1 if both folders hold the same model, else the geometric mean of all
-runs.
+ARTIFACT and REFERENCE are artifact folders (`bench cache path KEY`). A run does what the measure does: it times the
+pair in several fresh processes. The true ratio is 1 if both folders hold the same model, otherwise the geometric mean
+of all runs.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, measuring: Measuring, number: int) -> dict[str, Any]:
-    """One measurement: every process of it one after the other. Memory layouts and loading orders differ between runs."""
+    """One measurement: its processes, one after the other. Memory layouts and loading orders differ between runs."""
     done: list[Round] = []
     for index in range(measuring.processes):
         name = f"process-{number * measuring.processes + index + 1}"

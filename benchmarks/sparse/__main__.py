@@ -2,8 +2,9 @@
 
     python benchmarks/sparse [--threads 1] [--rows 1 128] [--block 1] [--json FILE]
 
-For each matrix shape of MiniLM and BERT-base, the same matrix is timed in both forms side by side, in the way of the column
-`speedup`. Six different matrices are called in turn, so that the caches are used as a model's layers use them.
+For each matrix shape of MiniLM and BERT-base, both forms of the same matrix are timed side by side, as for the column
+`speedup`. Six different matrices are called in turn, so that each has left the caches when it is called again, as a
+model's layers have.
 """
 
 from __future__ import annotations
