@@ -125,8 +125,8 @@ def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
         if source is not None:
             raise RecordError(
                 f"track {track.name} ranks by {track.rank}, but the energy of record {record.key} is estimated (power "
-                f"source: {source}), and estimates are not ranked. Run the suite on a machine with a wall meter, RAPL or "
-                f"NVML (see `bench doctor`), or read the column in `bench table`."
+                f"source: {source}), and estimates are not ranked. Run the suite on a machine with a wall meter, RAPL "
+                f"or NVML (see `bench doctor`), or read the column in `bench table`."
             )
 
 

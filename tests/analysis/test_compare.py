@@ -191,7 +191,8 @@ def test_the_table_is_exact(record):
         "Verdict: better or worse if the 95 % interval excludes no change and the change is above 3 % (times, energy, "
         "memory,\n"
         "  sizes) or of any size (scores).\n"
-        "There is one seed, so a difference of scores is over the examples of one trained model and holds for that model.\n"
+        "There is one seed, so a difference of scores is over the examples of one trained model and holds for that "
+        "model.\n"
         "Flag of svd: not-faster: 1.0x\n"
         "¹ macs on alpha: the record has no such column\n"
     )
