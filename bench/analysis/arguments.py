@@ -1,4 +1,4 @@
-"""What tells the recipes of a grid apart: the arguments of their stages, as they are written in tables."""
+"""What distinguishes the recipes of a grid: the arguments of their stages, as tables show them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def check_finding(finding: Finding, recipes: Sequence[Recipe], *, where: str) ->
 
 
 def no_argument(name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
-    """The error for an argument that none of `known` is; says to which choice it belongs, if to any."""
+    """The error for an argument that is not in `known`; names the choice that it belongs to, if any."""
     owners = sorted(each for each in known if each.endswith(f".{name}"))
     if not owners:
         return unknown("argument", name, known, where=where)

@@ -44,7 +44,7 @@ def same_conditions(records: Sequence[Record]) -> None:
 def differing(parts: Sequence[Mapping[str, Any]], *, between: str = "against") -> list[str]:
     """The keys whose values are not the same in all `parts`, nested keys with dots: "training.epochs: 3 against 2".
 
-    The values stand in the order of `parts`, with `between` between them; "not set" is a part without the key.
+    The values are in the order of `parts`, joined by `between`; "not set" is a part without the key.
     """
     flat = [_flat(part) for part in parts]
     keys = sorted({key for part in flat for key in part})

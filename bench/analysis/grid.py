@@ -1,4 +1,4 @@
-"""Records of a grid by the arguments of their recipes: which of them stand where, and a column's value there."""
+"""Records of a grid by the arguments of their recipes: the place of each record, and the column's value there."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RecipeGrid:
 
     The reference, which has no arguments, is the first row, or the first column if `task` is one of the rows: each
     of its label's words is `REFERENCE`. `seeds` is how many each value is a mean over; `notes` say what the values are
-    means over, what their intervals know, and what has no place.
+    means over, what their intervals cover, and what is left out.
     """
 
     title: str
@@ -66,7 +66,7 @@ class RecipeGrid:
     generated: bool
 
     def at(self, row: Label, label: Label) -> GridCell:
-        """What stands in a cell."""
+        """The content of a cell."""
         return self.body.get((row, label), GridCell(_EMPTY))
 
     def name(self, label: Label) -> str:
@@ -97,7 +97,7 @@ def grid_of(
         records: of one machine and one setting.
         axes: at least one row and one column, each once.
         value: the result column.
-        where: only records with these coordinates, written as they stand in the table.
+        where: only records with these coordinates, written as in the table.
         failures: cells that failed, which notes name.
         title: what the grid shows; by default the suite's title.
 
@@ -244,7 +244,7 @@ def _with_reference(
 
 
 def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes, shown: Column) -> list[str]:
-    """What the values are means over, what intervals of scores know, and which recipes have no place."""
+    """What the values are means over, what intervals of scores cover, and which recipes are left out."""
     sides = (*axes.rows, *axes.columns)
     over = [
         f"{name} {', '.join(dict.fromkeys(str(getattr(record, name)) for record in kept))}"

@@ -1,4 +1,4 @@
-"""How much of a space a front covers: its hypervolume against a reference point."""
+"""The hypervolume of a front with respect to a reference point."""
 
 from __future__ import annotations
 

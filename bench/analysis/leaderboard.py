@@ -101,7 +101,7 @@ def leaderboard(
 
 
 def estimate_source(record: Record, name: str) -> str | None:
-    """Where the record's power comes from if its column `name` is an energy that was estimated, else None."""
+    """The power source of the record if its column `name` is an estimated energy; otherwise None."""
     source = _power_source(record, column(name)) if column(name).power and name in record.values else None
     return None if source is None or _METERS.issuperset(source.split(" + ")) else source
 

@@ -107,7 +107,7 @@ def score_interval_of(score: Column, own: Own, tasks: Sequence[str], seeds: Sequ
 
 
 def by_seed(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> tuple[float, ...] | Absent:
-    """The column's value over `tasks` of each seed by itself."""
+    """The column's value over `tasks`, per seed."""
     found = [mean_of(name, own, tasks, [seed]) for seed in seeds]
     absent = [value for value in found if isinstance(value, Absent)]
     return absent[0] if absent else tuple(float(value) for value in found if not isinstance(value, Absent))

@@ -35,7 +35,7 @@ def on_front(rows: Sequence[Sequence[Interval]], signs: Sequence[float], *, seed
     """The share of `draws_for` draws of all values in which each row is dominated by no other.
 
     A value is drawn from two half normal distributions that meet at its middle, so that 2.5 % of the draws lie below
-    its low and 2.5 % above its high end; a value whose ends are its middle stays as it is. Values are drawn
+    its low and 2.5 % above its high end; a value whose ends equal its middle is not varied. Values are drawn
     independently, although rows that were evaluated on the same examples err together: a share near one half says
     that the front is open, not that paired tests could not close it.
 

@@ -14,7 +14,7 @@ Item = TypeVar("Item", Record, Failure)
 
 
 class Apart(NamedTuple):
-    """Records and failures whose models have names of their own, and a sentence for each name that was shared."""
+    """Records and failures whose models have unique names, and a sentence for each name that was shared."""
 
     records: list[Record]
     failures: list[Failure]

@@ -1,4 +1,4 @@
-"""Two records of one task compared example by example, from the predictions stored beside them."""
+"""Two records of one task compared example by example, from the predictions stored next to them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRecord:
-    """A record and the file it was read from, beside which its predictions lie."""
+    """A record and the file it was read from; its predictions are in the same folder."""
 
     record: Record
     path: Path

@@ -1,4 +1,4 @@
-"""Records as one row per recipe: quality and costs over every task and seed, or the reason why there is no such row."""
+"""Records as one row per recipe: quality and costs over every task and seed, or the reason why a row is missing."""
 
 from __future__ import annotations
 

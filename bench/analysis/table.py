@@ -45,7 +45,7 @@ _ALWAYS = ("suite", "machine", "setting", "model", "task", "recipe", "seed")
 
 
 class Absent(NamedTuple):
-    """A value that there is not, and why."""
+    """A missing value with its reason."""
 
     reason: str
 
@@ -73,7 +73,7 @@ class ResultTable:
 
     `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
     (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each means.
-    `hidden` are columns that only files show, beside the ends of intervals, which stand behind their value.
+    `hidden` are columns that only files show, in addition to the ends of intervals, which follow their value.
     `notes` are sentences for under the table; `generated` is True if any row rests on generated data.
     """
 
@@ -89,7 +89,7 @@ class ResultTable:
 def table_of(
     records: Sequence[Record], columns: Sequence[str] | None = None, failures: Sequence[Failure] = ()
 ) -> ResultTable:
-    """One row per record; records of several suites, machines or settings may stand together, in columns that say so.
+    """One row per record; records of several suites, machines or settings may be mixed, with columns that name them.
 
     Args:
         records: what to list, in any order.

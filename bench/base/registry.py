@@ -96,7 +96,7 @@ class Registry(Generic[T]):
         kind: what one plug-in is, in one or two words ("method"), for messages.
         modules: the built-in modules that register plug-ins when imported; they must not import torch at the top.
         group: the entry-point group through which other packages add plug-ins (`bench.methods`).
-        also: further groups whose modules may register plug-ins here beside their own.
+        also: further groups whose modules may register plug-ins here too.
     """
 
     def __init__(self, kind: str, *, modules: tuple[str, ...], group: str, also: tuple[str, ...] = ()) -> None:
@@ -130,7 +130,7 @@ class Registry(Generic[T]):
     def refuse_taken(self, name: str, *, origin: str) -> None:
         """Raise `PluginError` that names both modules if `name`, which the module `origin` wants, is taken."""
         if _package(origin) != _package(__name__):
-            self._load_built_in()  # so that a clash is found in the other package and not in bench
+            self._load_built_in()  # so that the other package gets the error, not bench
         if name in self._plugins:
             first = self._origins[name]
             problem = f"{self.kind} '{name}' is registered twice: by {first} and by {origin}"

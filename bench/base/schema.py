@@ -116,8 +116,10 @@ def _how_to_add(schema: type[BaseModel], location: tuple[str | int, ...]) -> str
     """How to add what is missing at `location`: a section if it has keys of its own, else a key."""
     names = [part for part in location if isinstance(part, str)]
     field = _field(schema, location)
-    if field is not None and hasattr(field.annotation, "model_fields"):
-        return f"Add a [{'.'.join(names)}] section; see docs/suites.md."
+    if field is not None and _model_in(field.annotation) is not None:
+        header = f"[{'.'.join(names)}]"
+        one = hasattr(field.annotation, "model_fields")
+        return f"Add a {header if one else f'[{header}]'} section; see docs/suites.md."
     meaning = f" ({field.description})" if field is not None and field.description else ""
     return f"Add {names[-1]} = …{meaning}."
 

@@ -1,4 +1,4 @@
-"""`bench survey`: what became of every row of the survey, and what was published beside what was measured."""
+"""`bench survey`: the status of every row of the survey, and published next to measured figures."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def replace_what_is_lacking() -> None:
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
-    """What stands for the characters at the error: a letter alike, else a question mark each."""
+    """The replacement of characters that cannot be encoded: a similar letter, otherwise a question mark each."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""The column of task performance; those of the metrics stand with the metrics in `bench.tasks.metrics`."""
+"""The column of task performance; those of the metrics are in `bench.tasks.metrics`."""
 
 from bench.columns.column import Column
 

@@ -25,7 +25,7 @@ class _Register(Registry[Column]):
         return self._plugins
 
     def of_others(self) -> tuple[str, ...]:
-        """The names that modules beside the built-in ones filed."""
+        """The names filed by modules other than the built-in ones."""
         known = self.known(all_packages=True)
         return tuple(name for name in known if self._origins[name] not in self._modules)
 

@@ -1,4 +1,4 @@
-"""Columns of task performance beside the reference's, and of calibration."""
+"""Columns of task performance relative to the reference, and of calibration."""
 
 from bench.columns.column import Column, PValue
 

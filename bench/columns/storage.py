@@ -69,7 +69,7 @@ COLUMNS = (
     ),
     Column(
         "memory_load_bytes",
-        says="peak host memory added by loading, in a process of its own",
+        says="peak host memory added by loading, in a separate process",
         kind="measurement",
         show="bytes",
         unit="B",
@@ -80,7 +80,7 @@ COLUMNS = (
     ),
     *Column(
         "memory_inference_bytes",
-        says="peak host memory of steady inference, resident weights included, in a process of its own",
+        says="peak host memory of steady inference, including resident weights, in a separate process",
         kind="measurement",
         show="bytes",
         unit="B",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Listing(TableView):
-    """Everything of one kind, a row each; it is iterated by name."""
+    """Everything of one kind, one row each; iterating gives the names."""
 
     names: tuple[str, ...]
 
@@ -93,7 +93,7 @@ class SurveyView:
     page: Page
 
     def render(self, form: str = "md", *, beside: str | Path = ".") -> str:
-        """The page as Markdown with links relative to the folder `beside`, or its tables as `table`, `csv`, `json`."""
+        """The page as Markdown with links relative to `beside`, or its tables as `table`, `csv` or `json`."""
         from bench.report.survey.page import written
 
         return written(self.page, form, beside=Path(beside))

@@ -122,7 +122,7 @@ def with_tokenizer(model: nn.Module, tokenizer: Any, made: Manifest) -> nn.Modul
 
 
 def tokenizer_of(model: nn.Module, given: Any) -> Any:
-    """The tokenizer that was given, else the model's own; raises `ModelError` if there is none."""
+    """The given tokenizer, or by default the model's own; raises `ModelError` if there is none."""
     found = getattr(model, "tokenizer", None) if given is None else given
     if found is None:
         raise ModelError(f"{type(model).__name__}: give its tokenizer with tokenizer=...")
@@ -141,7 +141,7 @@ def suite_with(task: str, suite: SuiteLike | None) -> SuiteLike:
 
 
 def file_model(model: nn.Module | Loaded, tokenizer: Any, directory: Path, *, title: str) -> None:
-    """Write a model that the user gave to the new `directory`, as it is."""
+    """Write a model from the user to the new `directory`, unchanged."""
     if isinstance(model, Loaded):
         link(model.directory, directory)
         return
@@ -152,7 +152,7 @@ def file_model(model: nn.Module | Loaded, tokenizer: Any, directory: Path, *, ti
 def file_reference(directory: Path, task: Task, target: Path, *, labels: Sequence[str]) -> None:
     """Put the artifact in `directory` at `target`, its outputs in the order of the task's labels.
 
-    Raises `ModelError` if the head is not the task's, or if its outputs cannot be told apart.
+    Raises `ModelError` if the head is not the task's, or if its outputs have no distinct labels.
     """
     if not reordered(directory, task, labels=labels):
         link(directory, target)
@@ -164,7 +164,7 @@ def file_reference(directory: Path, task: Task, target: Path, *, labels: Sequenc
 
 
 def reordered(directory: Path, task: Task, *, labels: Sequence[str]) -> bool:
-    """Whether the outputs of an artifact stand in another order than the task's labels; raises as `file_reference`."""
+    """Whether the outputs of an artifact are not in the order of the task's labels; raises as `file_reference`."""
     held = _source(directory, labels).held(head=KINDS.get(task.kind).head, labels=task.labels or None)
     return held is not None and bool(held.order)
 

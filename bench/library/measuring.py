@@ -1,4 +1,4 @@
-"""Measuring a model that is already there beside its reference: every measure, as in a run, in one record."""
+"""Measure an existing model next to its reference: every measure, as in a run, in one record."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure(
     device: str = "cpu",
     progress: bool | None = None,
 ) -> Record:
-    """Every measure of an artifact beside its reference, in fresh processes, as `run` measures.
+    """Measure an artifact next to its reference, in fresh processes, as `run` does.
 
     Nothing is trained, and nothing is kept: the record is returned, not written to a results folder.
 
@@ -91,7 +91,7 @@ def measure(
 
 
 def _directory(model: str | Path | nn.Module | Loaded, tokenizer: Any, target: Path) -> Path:
-    """Where the model is on disk; a module is written to `target` as it is."""
+    """The model's folder on disk; a module is first written to `target`, unchanged."""
     if isinstance(model, str | Path):
         return artifact_directory(Path(model))
     if isinstance(model, Loaded):

@@ -11,7 +11,7 @@ from bench.base.registry import Registry, calling_module
 
 T = TypeVar("T")
 
-# Looked up when asked for, so that naming one loads no other.
+# Imported on demand, so that using one loads no other.
 _REGISTRIES = {
     "method": "bench.methods.base.method:METHODS",
     "measure": "bench.measures.base.measure:MEASURES",
@@ -33,7 +33,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     Args:
         kind: `method`, `measure`, `metric`, `task kind`, `data source`, `generator`, `adapter`, `layer`, or the kind of
             a choice as `bench.list_choices()` gives it, such as `saliency`.
-        name: the name, which nothing else of the kind has.
+        name: a name that is not yet used for this kind.
 
     Raises:
         UnknownNameError: no such kind. PluginError: the name is taken.

@@ -49,7 +49,7 @@ class TableView:
         """One row per table row, unrounded, with the column names of CSV files.
 
         A missing value is `pandas.NA`; the column `absent` holds a dictionary per row from name to reason. Columns of
-        numbers are of the types Int64 and Float64, which know missing values.
+        numbers have the types Int64 and Float64, which allow missing values.
         """
         data = json.loads(render(self.table, "json"))
         rows = [{**row["values"], "absent": row["absent"]} for row in data["rows"]]

@@ -1,1 +1,1 @@
-"""Records of cells: their schema, their history, and what is stored beside them."""
+"""Records of cells: their schema, its history, and the tables stored with them."""

@@ -1,4 +1,4 @@
-"""Stages and recipe names of records before version 3: their choices had arguments flat beside the method's own."""
+"""Stages and recipe names of records before version 3: the arguments of choices were flat among those of the method."""
 
 from __future__ import annotations
 

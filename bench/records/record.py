@@ -41,7 +41,7 @@ class Flag(_Data):
 
 
 class StageLog(_Data):
-    """What one stage of the recipe did, what it cost, and what it is meant to save beside what it really did."""
+    """What one stage of the recipe did, what it cost, and what it is meant to save and really saved."""
 
     method: str
     arguments: dict[str, Any]

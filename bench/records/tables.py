@@ -1,4 +1,4 @@
-"""What was seen example by example: Parquet files beside a record, written before it and checked when read."""
+"""Per-example tables: Parquet files next to a record, written before it and checked when read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table_path(record_path: Path, name: str) -> Path:
 
 
 def write_tables(record_path: Path, readings: Iterable[Mapping[str, Table]]) -> dict[str, dict[str, Any]]:
-    """Write the tables of every reading, by name, beside the record that is about to be written to `record_path`.
+    """Write the tables of every reading, by name, next to the record that is about to be written to `record_path`.
 
     A file left by a run that died before its record is overwritten; one that belongs to a record never is. Numbers are
     kept in 32 bits if that loses nothing, as with what a model gives.

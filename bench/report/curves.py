@@ -103,7 +103,7 @@ def _curve(grid: RecipeGrid, numbers: dict[Label, float], label: Label) -> list[
 
 
 def _references(grid: RecipeGrid, labels: Sequence[Label]) -> dict[Label, float]:
-    """The reference's value beside each of these labels, as far as it has one."""
+    """The reference's value for each of these labels, if it has one."""
     row: Label = (REFERENCE,)
     entries: dict[Label, GridCell] = {label: grid.at(row, label) for label in labels if row in grid.rows}
     return {label: float(each.value) for label, each in entries.items() if not isinstance(each.value, Absent)}
@@ -127,7 +127,7 @@ def _set_across(axes: Axes, grid: RecipeGrid, numbers: Sequence[float]) -> None:
 
 
 def _draw(axes: Axes, points: Sequence[Point], colour: str, marker: str, shift: float, factor: float) -> Any:
-    """One curve with its bars, moved sideways by `shift` of the axis; returns what stands for it in the legend."""
+    """One curve with its bars, moved sideways by `shift` of the axis; returns its legend entry."""
     low, high = axes.get_xlim()
     places = [point.x + shift * (high - low) for point in points]
     for place, point in zip(places, points, strict=True):

@@ -1,4 +1,4 @@
-"""The names of points on a plot: beside them, readable, none on another, on a point or on the frame."""
+"""Place the names of points on a plot: next to them, without overlap with names, points or the frame."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Name(NamedTuple):
 def annotate(
     axes: Axes, names: Sequence[Name], points: Sequence[Point], bars: Sequence[Segment], steps: Sequence[Point]
 ) -> None:
-    """Write each name beside its point.
+    """Write each name next to its point.
 
     Args:
         axes: the axes, with their final scales and limits, on an Agg canvas.

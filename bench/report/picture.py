@@ -1,4 +1,4 @@
-"""What every picture has: one page with its axes, colours, a legend beside them, words above, and its file."""
+"""What all plots share: a page with axes, colours, legend, title and file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
-# Okabe and Ito's palette, told apart with every kind of colour vision; marks differ as well
+# Okabe and Ito's palette, distinguishable with every kind of colour vision; marks differ as well
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#6B6B6B")
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
 INK, PALE = "#1b1b1b", "#6a6a6a"
@@ -120,7 +120,7 @@ def bar() -> Any:
 
 
 def draw_legend(axes: Axes, entries: Sequence[tuple[Any, str]]) -> None:
-    """What marks and lines mean, beside the axes."""
+    """Draw the legend of marks and lines next to the axes."""
     legend = axes.legend(
         [handle for handle, _ in entries],
         [fill(plain(label), _LEGEND) for _, label in entries],

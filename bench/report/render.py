@@ -137,7 +137,7 @@ FORMATS: dict[str, Callable[[ResultTable, int], str]] = {
 
 
 def _shown(table: ResultTable) -> tuple[list[str], str]:
-    """The columns people see, and what is the same in every row and therefore said once, after the title."""
+    """The visible columns, and the values that all rows share, which are shown once after the title."""
     names = [name for name in table.columns if name != "flags" and not _behind(name, table)]
     same = {name: {str(row[name]) for row in table.rows} for name in names if name in _ONCE}
     constant = [name for name, values in same.items() if len(values) == 1]
@@ -206,7 +206,7 @@ def _bare(cell: Cell) -> str | int | float:
 
 
 def _behind(name: str, table: ResultTable) -> bool:
-    """Whether a column is not shown by itself: a part of an interval stands behind its value."""
+    """Whether a column is not shown separately, since parts of an interval are shown after their value."""
     part = COLUMNS[name].part if name in COLUMNS else None
     return name in table.hidden or (part is not None and part.of in table.columns)
 

@@ -17,7 +17,7 @@ from bench.columns import column
 from bench.spec.setting import Setting, Training
 
 _PACKAGE = Path(__file__).parent.parent
-# A wheel carries the suites inside the package; in a checkout they stand beside it.
+# A wheel carries the suites inside the package; in a checkout they are next to it.
 SUITES_DIR = next(path for path in (_PACKAGE / "suites", _PACKAGE.parent / "suites") if path.is_dir())
 SUITES = Shelf("suite", folder=SUITES_DIR, group="bench.suites")
 
@@ -88,7 +88,7 @@ class Track(Frozen):
 
 
 def flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Arguments with a dotted key per entry of a table; the name of a choice stands under the choice's own key."""
+    """Arguments with a dotted key per entry of a table; the name of a choice is under the choice's own key."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):

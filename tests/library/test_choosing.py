@@ -52,7 +52,7 @@ def test_lists_are_grids_and_a_recipe_object_stays_as_it_is(file):
 
 
 def test_a_key_that_could_mean_several_recipes_is_refused(file):
-    with pytest.raises(SuiteError, match=r"Write RECIPE\.bits with one of: int8, svd"):
+    with pytest.raises(SuiteError, match=r"write RECIPE\.bits with one of: int8, svd"):
         choose(file, ["int8", "svd"], {"bits": 4})
 
 

@@ -1,1 +1,1 @@
-"""The page that says what became of every row of the survey, and what was published beside what was measured."""
+"""The page with the status of every row of the survey, and published next to measured figures."""

@@ -28,9 +28,9 @@ class Relative(NamedTuple):
 
 
 def relative(found: ResultSet, row: Standing, name: str) -> Relative | Absent:
-    """The row's column `name` over the reference's, or the reason why there is no such number.
+    """The row's column `name` over the reference's, or the reason why there is none.
 
-    Quality is told by retention; speed-up, compression and retention are relative already and stay as they are.
+    Quality is expressed by retention; speed-up, compression and retention are already relative.
     """
     if row.missing is not None:
         return Absent(row.missing)

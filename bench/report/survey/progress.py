@@ -1,4 +1,4 @@
-"""What became of each row of the survey: its recipes, where they ran, and tables that say so."""
+"""The status of each row of the survey: its recipes, their result sets, and tables of both."""
 
 from __future__ import annotations
 

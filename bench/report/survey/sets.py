@@ -32,7 +32,7 @@ class _Key(NamedTuple):
 class ResultSet:
     """The records of one suite, model, setting and machine in one folder.
 
-    `label` names the set: its folder below the results, and what else tells it from the other sets there.
+    `label` names the set: its folder below the results, and what distinguishes it from other sets in that folder.
     """
 
     label: str
