@@ -9,7 +9,7 @@ import typer
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, locate or delete what is cached on this machine: references, artifacts and data.",
+    help="List, locate or delete what is cached on this machine.",
 )
 
 _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CACHE or the user's cache directory.")
@@ -17,7 +17,7 @@ _ROOT = typer.Option(None, "--cache", help="The cache folder; default: BENCH_CAC
 
 @app.command("list")
 def list_(root: Path | None = _ROOT) -> None:
-    """List every cached reference, artifact and data set with its key and size."""
+    """List cached references, artifacts and data sets."""
     from bench.artifacts.store import Store, default_root
 
     store = Store(root or default_root())
@@ -32,7 +32,10 @@ def clear(
     key: list[str] = typer.Argument(None, help="Remove only entries whose key starts with this; default: all."),
     root: Path | None = _ROOT,
 ) -> None:
-    """Delete cached references, artifacts and data; records are kept."""
+    """Delete cached references, artifacts and data sets.
+
+    Records are kept.
+    """
     from bench.artifacts.store import Store, default_root
 
     gone = Store(root or default_root()).clear(tuple(key or ()))
@@ -41,7 +44,10 @@ def clear(
 
 @app.command("path")
 def path(key: str = typer.Argument(help="The key of an entry, or the start of it.")) -> None:
-    """Print the folder of one entry, for example to load a compressed model elsewhere."""
+    """Print the folder of one entry.
+
+    Use it to load a compressed model elsewhere.
+    """
     from bench.artifacts.store import Store, default_root
     from bench.base.errors import unknown
 

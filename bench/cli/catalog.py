@@ -1,4 +1,4 @@
-"""`bench list`, `bench show` and `bench check`: what there is, one thing in full, and whether a suite is sound."""
+"""`bench list`, `bench show` and `bench check`: what there is, one thing in full, and whether a suite is valid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ def list_(
     kind: str = typer.Argument("suites", help="suites, tasks, models, recipes, methods, choices, measures or columns."),
     format_: str = FORMAT,
 ) -> None:
-    """List everything of one kind, one line each; formats other than table give every detail."""
+    """List everything of one kind, one line each.
+
+    Formats other than table give every detail.
+    """
     if format_ == "table":  # without what tables of results need, which takes longer to load
         from bench.library.catalog import aligned, listing
 
@@ -26,7 +29,10 @@ def list_(
 
 
 def show(name: str = typer.Argument(help="Any name from `bench list`."), format_: str = FORMAT) -> None:
-    """Show one thing in full: parts, arguments, citation, published numbers and whether they were verified."""
+    """Show one thing in full.
+
+    This includes parts, arguments, citation, published numbers and whether they were verified.
+    """
     import bench
 
     found = bench.show(name)
@@ -34,7 +40,7 @@ def show(name: str = typer.Argument(help="Any name from `bench list`."), format_
 
 
 def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML file.")) -> None:
-    """Validate a suite, its recipes and all arguments without running anything."""
+    """Validate a suite and its recipes without running anything."""
     import bench
 
     typer.echo(repr(bench.check(suite)))

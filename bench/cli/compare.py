@@ -39,7 +39,10 @@ def compare(
     format_: str = FORMAT,
     out: Path | None = OUT,
 ) -> None:
-    """Compare B with A: paired differences and ratios with their intervals, and a verdict per column."""
+    """Compare B with A, with a verdict per column.
+
+    Differences and ratios are shown with their intervals.
+    """
     import bench
     from bench.base.errors import RecordError, unknown
 

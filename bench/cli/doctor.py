@@ -20,10 +20,15 @@ _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 def doctor(
     threads: int = typer.Option(1, min=1, help="Threads used to time the noise floor."),
     seconds: float = typer.Option(8.0, min=0, help="Minimum seconds spent on the noise floor; 0 skips it."),
-    patience: float = typer.Option(30.0, min=0, help="Maximum seconds spent on it if the machine does not settle."),
+    patience: float = typer.Option(
+        30.0, min=0, help="Maximum seconds spent on the noise floor if the machine does not settle."
+    ),
     format_: str = typer.Option("table", "--format", help="table, md, csv or json."),
 ) -> None:
-    """Check cores, clock, load, power meters and noise; exit with status 1 if measurements would be unreliable."""
+    """Check whether this machine can measure reliably.
+
+    This looks at cores, clock, load, power meters and noise. The exit status is 1 if measurements would be unreliable.
+    """
     import bench
 
     found = bench.examine_machine(

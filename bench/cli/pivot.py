@@ -22,9 +22,9 @@ def pivot(
     format_: str = FORMAT,
     out: list[Path] = OUTS,
 ) -> None:
-    """A grid of recipes as a table or as curves: what a study finds, at a glance.
+    """Show a grid of recipes as a table or as curves.
 
-    Without --rows and --columns, the tables that the suite names itself.
+    Without --rows and --columns, this shows the tables that the suite defines.
     """
     import bench
 

@@ -19,7 +19,10 @@ def table(
     format_: str = FORMAT,
     out: Path | None = OUT,
 ) -> None:
-    """List every record, one row each, with a reason for each missing value."""
+    """List every record, one row each.
+
+    Each missing value has a reason.
+    """
     import bench
     from bench.base.errors import RecordError
 
@@ -43,7 +46,10 @@ def leaderboard(
     format_: str = FORMAT,
     out: Path | None = OUT,
 ) -> None:
-    """Rank the recipes over all tasks that were run; never mixes machines or settings."""
+    """Rank the recipes over all tasks that were run.
+
+    Different machines or settings are never ranked together.
+    """
     import bench
 
     found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
@@ -63,7 +69,10 @@ def pareto(
     format_: str = FORMAT,
     out: list[Path] = OUTS,
 ) -> None:
-    """List or plot the Pareto front: the recipes that no other recipe dominates."""
+    """List or plot the recipes that no other recipe dominates.
+
+    A recipe dominates another if it is at least as good in every column and better in one.
+    """
     import bench
 
     found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)

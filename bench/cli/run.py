@@ -39,7 +39,10 @@ def run(
     ),
     retry: bool = typer.Option(False, "--retry", help="Also run the cells that failed before."),
 ) -> None:
-    """Compress, measure and record every cell of SUITE; if stopped, run it again to resume."""
+    """Compress, measure and record every cell of SUITE.
+
+    If stopped, run it again to resume: cells that have a record are skipped.
+    """
     from bench.library.progress import watch
     from bench.library.running import plan_run
 

@@ -19,7 +19,10 @@ def survey(
     ),
     out: Path | None = typer.Option(None, help="Write to this file; links in it are relative to its folder."),
 ) -> None:
-    """List every row of the survey with its recipes, tests and results, and published next to measured figures."""
+    """List the survey's rows with recipes, tests and results.
+
+    Published figures are listed next to measured ones.
+    """
     import bench
 
     page = bench.survey(results, suites=suite)
