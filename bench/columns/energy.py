@@ -49,7 +49,7 @@ COLUMNS = (
     ),
     Column(
         "emissions_kgco2e",
-        says="CO2-equivalent of energy_kwh: times the setting's PUE and the stated country's grid intensity",
+        says="CO2-equivalent of energy_kwh: energy times the setting's PUE and the stated country's grid intensity",
         kind="measurement",
         show="number",
         unit="kg",
@@ -60,7 +60,7 @@ COLUMNS = (
     ),
     Column(
         "water_l",
-        says="water of energy_kwh: times the setting's PUE and its WUE; absent if the setting states no WUE",
+        says="water of energy_kwh: energy times the setting's PUE and WUE; absent if the setting states no WUE",
         kind="measurement",
         show="number",
         unit="L",

@@ -69,7 +69,7 @@ COLUMNS = (
     ),
     Column(
         "attack_success",
-        says="flipped examples among those that were right before",
+        says="share of the examples that were right before the attack which it flips",
         kind="score",
         show="percent",
         better="lower",
@@ -79,7 +79,7 @@ COLUMNS = (
     ),
     Column(
         "attack_word_success",
-        says="flipped examples among those that were right before, by word substitutions only",
+        says="share of the examples that were right before the attack which word substitutions alone flip",
         kind="score",
         show="percent",
         better="lower",
@@ -89,7 +89,7 @@ COLUMNS = (
     ),
     Column(
         "attack_typing_success",
-        says="flipped examples among those that were right before, by typing errors only",
+        says="share of the examples that were right before the attack which typing errors alone flip",
         kind="score",
         show="percent",
         better="lower",
@@ -99,7 +99,7 @@ COLUMNS = (
     ),
     Column(
         "attack_success_common",
-        says="flipped share among examples both models had right",
+        says="share of flipped examples among those that both models had right",
         kind="score",
         show="percent",
         better="lower",

@@ -110,7 +110,7 @@ COLUMNS = (
     ),
     Column(
         "memory_device_bytes",
-        says="peak of the CUDA allocator during steady inference, weights included; absent on a processor",
+        says="peak of the CUDA allocator during steady inference, weights included; absent on a CPU",
         kind="measurement",
         show="bytes",
         unit="B",

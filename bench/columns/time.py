@@ -55,7 +55,7 @@ COLUMNS = (
     ),
     Column(
         "latency_undisturbed_s",
-        says="seconds per batch without load from other programs: sum over laps of each lap's 3 % quantile",
+        says="seconds per batch without other load on the machine: sum over laps of each lap's 3 % quantile",
         kind="measurement",
         show="seconds",
         unit="s",
