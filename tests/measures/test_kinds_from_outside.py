@@ -208,7 +208,10 @@ def test_a_kind_and_a_metric_from_outside_have_quality_its_interval_and_agreemen
     assert agreement.values["label_loyalty"] == pytest.approx(np.mean(equal))
     assert agreement.absent["fidelity_kl"] == "tags are no probabilities over classes"
     assert missing(Agreement(), agreement) == []
-    assert Attack().read(pair).absent["attack_success"] == "an attack flips a label, and a tagging task has none"
+    assert (
+        Attack().read(pair).absent["attack_success"]
+        == "an attack changes the predicted label, and a tagging task has no labels"
+    )
 
 
 @pytest.mark.usefixtures("outside")

@@ -212,7 +212,7 @@ def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
         ):
             method(**wrong, targets=ROLES, granularity="row", embedding_granularity=None)
     factorized = Factorize(rank=8, budget=0).compress(tiny_bert(), make_lab())
-    with pytest.raises(MethodError, match="only whole matrices are split in two"):
+    with pytest.raises(MethodError, match="only whole matrices can be split in two"):
         method().compress(factorized, make_lab())
 
 

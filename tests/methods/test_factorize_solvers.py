@@ -188,4 +188,4 @@ def test_semi_nmf_says_of_each_matrix_whether_it_settled(make_lab, tiny_bert, mo
         object.__setattr__(lab, "progress", lambda text, share, told=told: told.append(text))
         monkeypatch.setattr(semi_nmf, "__kwdefaults__", {"iterations": rounds})
         Factorize(solver="semi-nmf", rank=rank, budget=0).compress(tiny_bert(), lab)
-        assert any("has not settled: its error fell by" in text for text in told) == unsettled
+        assert any("has not converged: its error still fell by" in text for text in told) == unsettled

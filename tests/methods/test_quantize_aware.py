@@ -339,7 +339,7 @@ def test_inputs_of_factorized_layers_are_refused_and_their_weights_train(make_la
     ("arguments", "says"),
     [
         ({"range": "moving-average"}, "follows batches of activations"),
-        ({"range": "learned", "budget": 0.0}, "is learned, and a budget of 0 trains nothing"),
+        ({"range": "learned", "budget": 0.0}, "is learned, but a budget of 0 trains nothing"),
         ({"range": "learned", "grid": "affine"}, "learns the step of a symmetric grid"),
         (
             {"activation_range": "learned", **FIXED, "scheme__activation_grid": "affine"},

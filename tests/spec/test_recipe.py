@@ -162,7 +162,7 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
         ("distillation", "layers", 0, "layers is 0; give 1 or more"),
         ("theseus", "start", 2, "expected a number of at most 1"),
         ("int8", "bits", 4, "which take bits = 8 only"),
-        ("svd", "rank", 8, "give exactly one of ratio, rank and energy"),
+        ("svd", "rank", 8, "give exactly one of ratio, rank, energy, parameters and loss"),
         ("albert-sharing", "unique", 2, "map 'all' stores one layer"),
     ],
 )

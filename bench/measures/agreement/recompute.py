@@ -23,7 +23,7 @@ def recompute(record_path: Path) -> dict[str, float]:
     conditions = record.conditions.get("agreement", {})
     evaluated = [splits[name] for name in conditions.get("splits", ()) if name in splits]
     if not evaluated:
-        raise RecordError(f"{record_path}: its predictions hold none of the evaluation splits it names")
+        raise RecordError(f"{record_path}: its predictions contain none of its evaluation splits")
     form = type(evaluated[0].reference)
     found = form.joined([part.reference for part in evaluated]).agreement(
         form.joined([part.artifact for part in evaluated])

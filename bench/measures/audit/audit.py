@@ -78,5 +78,5 @@ def _traced(model: nn.Module, tokenizer: Any, length: int, device: str) -> Ledge
     except ModelError as error:
         return str(error)
     if ledger.uncounted:
-        return f"no handle counts the operators {', '.join(sorted(ledger.uncounted))}"
+        return f"no counting formula for the operators {', '.join(sorted(ledger.uncounted))}"
     return ledger

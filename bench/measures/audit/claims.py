@@ -20,8 +20,8 @@ _SPEEDUP = column("speedup").ends
 LEAST_BYTES = 2**24  # savings below this drown in the noise of a process's resident memory
 
 _STAGE_FLAGS: dict[Saving, tuple[str, str, str]] = {
-    "bytes": ("claimed-not-stored", "bytes on disk", "Store fewer or narrower numbers, or do not call it smaller."),
-    "macs": ("claimed-not-executed", "multiply-adds", "Take rows, heads or layers out, or do not call it cheaper."),
+    "bytes": ("claimed-not-stored", "bytes on disk", "Store fewer or smaller numbers, or do not report it as smaller."),
+    "macs": ("claimed-not-executed", "multiply-adds", "Remove rows, heads or layers, or do not report it as cheaper."),
 }
 
 
@@ -125,8 +125,8 @@ def _judge_stages(reading: Reading, cell: CellValues, stages: Sequence[StageLog]
                 code, things, advice = _STAGE_FLAGS[saving]
                 reading.warn(
                     code,
-                    f"stage {number} ({stage.method}) is meant to save {things}: {drop.claimed:,.0f} by its zeros and "
-                    f"bit widths, {drop.real:,.0f} really. {advice}",
+                    f"stage {number} ({stage.method}) should save {things}: its zeros and bit widths suggest "
+                    f"{drop.claimed:,.0f}, but it saves {drop.real:,.0f}. {advice}",
                 )
     reading.conditions["stages"] = told
 
@@ -138,8 +138,8 @@ def _judge_storage(reading: Reading, size: Reading, pair: Pair) -> None:
     if claimed < MUCH_BELOW * stored and "claimed-not-stored" not in dict(reading.warnings):
         reading.warn(
             "claimed-not-stored",
-            f"zeros and bit widths promise {claimed:,} bytes, and the tensors on disk take {stored:,}: numbers are "
-            "stored wider than they claim to be, or places cost more than the values. Report size_bytes.",
+            f"zeros and bit widths suggest {claimed:,} bytes, but the tensors on disk take {stored:,}. Numbers are "
+            f"stored in more bits than needed, or the indices take more space than the values. Report size_bytes.",
         )
 
 
@@ -157,14 +157,14 @@ def _judge_memory(reading: Reading, cell: CellValues) -> None:
     if tensors < QUARTER * disk:
         reading.warn(
             "decompressed-at-load",
-            f"{disk:,.0f} bytes are saved on disk and {tensors:,} in memory: the weights are dense again once loaded. "
-            "Only storage and transfer are saved.",
+            f"{disk:,.0f} bytes are saved on disk, but only {tensors:,} in memory, because the weights are dense "
+            f"again once loaded. Only storage and transfer are saved.",
         )
     elif running is not None and disk >= LEAST_BYTES and running < QUARTER * disk:
         reading.warn(
             "not-smaller-in-memory",
-            f"{disk:,.0f} bytes are saved on disk and {running:,.0f} while the model runs: its kernels keep copies of "
-            "the weights beside the stored ones. Report memory_inference_bytes.",
+            f"{disk:,.0f} bytes are saved on disk, but only {running:,.0f} while the model runs, because its kernels "
+            f"keep copies of the weights. Report memory_inference_bytes.",
         )
 
 
@@ -181,7 +181,7 @@ def _judge_time(reading: Reading, cell: CellValues) -> None:
     if low <= 1:
         reading.warn(
             "not-faster",
-            f"executed multiply-adds and bit widths promise {promised:.1f}x, and the measured speed-up is "
-            f"{speedup:.2f}x with an interval from {low:.2f}x: no gain in time is shown. The kernels of this machine "
-            "may not use it; measure at another batch or length, or on other hardware.",
+            f"executed multiply-adds and bit widths suggest a speed-up of {promised:.1f}x, but the measured speed-up "
+            f"is {speedup:.2f}x (95 % interval from {low:.2f}x), so no gain in time is shown. The kernels of this "
+            f"machine may not exploit the compression; measure at another batch size or length, or on other hardware.",
         )

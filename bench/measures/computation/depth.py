@@ -91,6 +91,6 @@ def _rows(model: nn.Module, inputs: dict[str, Any]) -> list[int]:
     if len(layers) != batch or min(layers, default=0) < 1:
         raise ModelError(
             f"{type(model).__name__}.executed_layers() gave {layers[:8]} for a batch of {batch}: "
-            "expected one number for each row, at least 1."
+            "expected one number per row, each at least 1."
         )
     return layers

@@ -73,7 +73,7 @@ def break_even_inferences(compress_kwh: float, *, reference_kwh: float, artifact
     saved_kwh = reference_kwh - artifact_kwh
     if saved_kwh <= 0:
         raise ValueError(
-            f"the artifact saves no energy: {artifact_kwh:.3g} kWh against the reference's {reference_kwh:.3g} kWh "
-            f"for {inferences} inferences"
+            f"the artifact saves no energy: it uses {artifact_kwh:.3g} kWh for {inferences} inferences, the reference "
+            f"{reference_kwh:.3g} kWh"
         )
     return math.ceil(compress_kwh / saved_kwh * inferences)

@@ -60,7 +60,7 @@ class Carbon(ProbingMeasure):
         "compress_epochs",
         "break_even_inferences",
     )
-    says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
+    says = "energy, CO2-equivalent and water per 1,000 inferences; energy and seconds to make the artifact"
     budget_s = 1.0  # metering itself is done in the probes' processes
     optional = True
 
@@ -113,7 +113,7 @@ class Carbon(ProbingMeasure):
             _read_inference(reading, pair, joined(done))
             if reasons:
                 count = f"{len(reasons)} of {len(done) + len(reasons)}"
-                reading.warn("lost-process", f"{count} metering processes gave nothing: {reasons[0]}")
+                reading.warn("lost-process", f"{count} metering processes gave no result: {reasons[0]}")
         else:
             reading.leave(reasons[0], *_INFERENCE, "break_even_inferences")
         _read_making(reading, pair)
@@ -242,14 +242,14 @@ def _read_processor_time(reading: Reading, pair: Pair) -> None:
     seconds = pair.made.compress_cpu_s
     if seconds is None:
         counted = pair.made.compress_s is not None
-        reason = "the artifact was made before processor time was counted" if counted else _NOTHING
+        reason = "the artifact was made by a version that did not count processor time" if counted else _NOTHING
         reading.leave(reason, "compress_cpu_s", "compress_epochs")
         return
     reading.give("compress_cpu_s", seconds)
     if pair.epoch_cpu_s:
         reading.give("compress_epochs", seconds / pair.epoch_cpu_s)
     else:
-        reading.leave("the reference was trained before processor time was counted", "compress_epochs")
+        reading.leave("the reference was trained by a version that did not count processor time", "compress_epochs")
 
 
 def _warn(reading: Reading) -> None:
@@ -258,8 +258,8 @@ def _warn(reading: Reading) -> None:
     estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
     if estimates:
         sentence = (
-            f"energy is estimated ({', '.join(estimates)}), not metered. Compare it on this machine only, or run on a "
-            "machine whose RAPL (Linux, readable by you) or NVML can be read."
+            f"energy is estimated ({', '.join(estimates)}), not metered. Compare it only with results of this "
+            f"machine, or run on a machine with readable RAPL counters (Linux) or NVML."
         )
         reading.warn("energy-estimated", sentence)
 

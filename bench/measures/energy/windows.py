@@ -57,7 +57,7 @@ class Session(NamedTuple):
 
 def joined(sessions: Sequence[Session]) -> Session:
     """One session of those of several processes, each with rounds of its own; the first idle window counts."""
-    idle = next((each.idle for each in sessions if each.idle is not None), "the process that meters it gave nothing")
+    idle = next((each.idle for each in sessions if each.idle is not None), "the process that meters it gave no result")
     models = {
         name: Metered(
             {index: window for each in sessions for index, window in each.models[name].windows.items()},
@@ -116,11 +116,11 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
     if idle is None or isinstance(idle, str):
         return f"idle window: {idle or 'not metered'}"
     if idle.power_source != source:
-        return f"the power of the idle window is from {idle.power_source}, that of the inferences from {source}"
+        return f"the power of the idle window was read from {idle.power_source}, that of the inferences from {source}"
     if idle.load.busy_share > BUSY:
         return (
             f"the machine was not idle: other work used {idle.load.busy_share:.0%} of its processor time in the idle "
-            f"window, at most {BUSY:.0%} may be. Stop that work and measure again"
+            f"window; the limit is {BUSY:.0%}. Close other programs and measure again"
         )
     before = idle.load.other_s / idle.seconds
     beside = statistics.fmean(window.load.other_s / window.seconds for window in windows)
@@ -128,8 +128,9 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
     unsure = TICKS_S / idle.seconds + TICKS_S / min(window.seconds for window in windows)
     if abs(beside - before) > CHANGE * own + unsure:
         return (
-            f"other programs kept {before:.2g} processors busy in the idle window and {beside:.2g} beside the "
-            f"inferences, which used {own:.2g} themselves: the idle window is no baseline. Stop them and measure again"
+            f"other programs kept {before:.2g} processors busy in the idle window and {beside:.2g} during the "
+            f"inferences, which used {own:.2g} themselves, so the idle window is no baseline. Close them and measure "
+            f"again"
         )
     return idle.mean_w
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOAD = "load"
 _WARM_UP, _CALLS = 3, 3
 _ONE = "an interval needs two processes: raise measuring.processes"
-_NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"
+_NO_DEVICE = "the model ran on the CPU, which has no device memory of its own"
 
 
 class Peak(NamedTuple):
@@ -52,7 +52,7 @@ class Memory(ProbingMeasure):
     name = "memory"
     finds = Peak
     columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
-    says = "peak memory added by loading and held during steady inference, each in a process of its own"
+    says = "peak memory added by loading, and memory held during steady inference; each in its own process"
     budget_s = 5.0
     optional = True
 

@@ -20,14 +20,17 @@ class Robustness(Measure):
 
     name = "robustness"
     columns = ("ood_quality", "ood_gap", "ood_relative_bias")
-    says = "quality on the task's shifted splits and the gap to it, alone and beside the reference's"
+    says = (
+        "quality on the task's shifted splits, the gap to the quality on its own splits, and the ratio to the "
+        "reference's gap"
+    )
     budget_s = 5.0
 
     def read(self, pair: Pair) -> Reading:
         """Score both models on the shifted splits; absent if the task has none or hides its labels."""
         reading = Reading()
         if not pair.task.ood:
-            reading.leave("the task has no shifted split", *self.columns)
+            reading.leave("the task has no shifted splits", *self.columns)
             return reading
         shifted, reference_shifted = score_both(pair, pair.task.ood)
         reading.tables["shifted"] = prediction_table({split: pair.said(split) for split in pair.task.ood})
@@ -51,7 +54,7 @@ class Robustness(Measure):
         if isinstance(reference_gap, str):
             reading.leave(f"the reference has no gap: {reference_gap}", "ood_relative_bias")
         elif reference_gap <= SMALLEST_GAP:
-            reason = f"the reference's gap is {reference_gap:.4f}; a quotient of gaps needs more than {SMALLEST_GAP}"
+            reason = f"the reference's gap is {reference_gap:.4f}; a ratio of gaps needs more than {SMALLEST_GAP}"
             reading.leave(reason, "ood_relative_bias")
         else:
             reading.give("ood_relative_bias", gap / reference_gap, reference=1.0)

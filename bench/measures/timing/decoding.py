@@ -50,7 +50,7 @@ class Decoding(ProbingMeasure):
     finds = Round
     together = True
     columns = (*TIMES, *SPEEDUPS, *MACS)
-    says = "seconds to write a text and a token of it, the paired speed-up, multiply-adds of encoder and decoder apart"
+    says = "seconds per generated text and per token, the paired speed-up, multiply-adds of encoder and decoder"
     budget_s = 3.0  # the timing itself is done in the probes' processes
     optional = True
 
@@ -102,7 +102,7 @@ class Decoding(ProbingMeasure):
         """A reading of all rounds, each of them a reason if it could not be had."""
         reading = Reading()
         if not pair.kind.writes:
-            reading.leave(f"in a {pair.task.kind} task no text is written", *self.columns)
+            reading.leave(f"a {pair.task.kind} task generates no text", *self.columns)
             return reading
         length = pair.setting.measuring.length
         reading.conditions = {
@@ -112,8 +112,8 @@ class Decoding(ProbingMeasure):
             "processes": pair.setting.measuring.processes,
             "threads": pair.setting.measuring.threads,
             "device": pair.device,
-            "macs": "one pass over source and target; the decoder's share includes the softmax, and the keys and "
-            "values of the source once",
+            "macs": "one pass over source and target; the decoder includes the softmax, and the keys and values of "
+            "the source once",
         }
         _give_macs(reading, pair)
         done, reasons = rounds.told(found)
@@ -121,7 +121,9 @@ class Decoding(ProbingMeasure):
             reading.leave(reasons[0], *TIMES, *SPEEDUPS)
             return reading
         if reasons:
-            reading.warn("lost-process", f"{len(reasons)} of {len(found)} timing processes gave nothing: {reasons[0]}")
+            reading.warn(
+                "lost-process", f"{len(reasons)} of {len(found)} timing processes gave no result: {reasons[0]}"
+            )
         _give_times(reading, done)
         return reading
 
@@ -220,7 +222,7 @@ def _macs(pair: Pair, loaded: Loaded) -> _Macs | str:
     except ModelError as error:
         return str(error)
     if ledger.uncounted:
-        return f"no handle counts the operators {', '.join(sorted(ledger.uncounted))}"
+        return f"no counting formula for the operators {', '.join(sorted(ledger.uncounted))}"
     path = next(name for name, module in loaded.model.named_modules() if module is encoder)
     inside = sum(each.macs for each in ledger.operations if f"{each.module}.".startswith(f"{path}."))
     return _Macs(inside, ledger.macs - inside)

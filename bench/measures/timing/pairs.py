@@ -152,11 +152,11 @@ def speed_up(pairs: Pairs, *, generator: np.random.Generator) -> SpeedUp:
     low, high = np.quantile(ratios, [0.025, 0.975])
     invalid = None
     if used is pairs and dropped:
-        invalid = f"other load took the processor away in {dropped} of {len(pairs)} pairs"
+        invalid = f"other load interrupted {dropped} of {len(pairs)} pairs"
     elif flatness > FLAT:
         invalid = (
-            f"the machine never settled: the fastest tenth of the laps takes {flatness:.2f} times the fastest "
-            f"fiftieth, and {FLAT} is allowed. Other load shares its cores; measure again when it is quiet"
+            f"the timing never became stable: the fastest tenth of the laps takes {flatness:.2f} times as long as the "
+            f"fastest fiftieth; the limit is {FLAT}. Other programs use the same cores. Close them and measure again"
         )
     return SpeedUp(
         ratio=Interval(floors[1] / floors[0], float(low), float(high)),

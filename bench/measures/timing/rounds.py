@@ -117,7 +117,7 @@ def together(rounds: Sequence[SpeedUp]) -> SpeedUp:
     Raises `ValueError` for no round at all.
     """
     if not rounds:
-        raise ValueError("no round to put together")
+        raise ValueError("no round to join")
     if len(rounds) == 1:
         return rounds[0]
     reasons = _reasons(rounds)
@@ -157,9 +157,8 @@ def _reasons(rounds: Sequence[SpeedUp]) -> list[str | None]:
         if each.invalid is not None or slower <= SLOWER:
             return each.invalid
         return (
-            f"both models took at least {slower - 1:.0%} longer than in their fastest processes, "
-            f"{SLOWER - 1:.0%} is allowed. Other load shares the machine's cores or caches; measure again when it is "
-            "quiet"
+            f"both models took at least {slower - 1:.0%} longer than in their fastest processes; the limit is "
+            f"{SLOWER - 1:.0%}. Other programs use the same cores or caches. Close them and measure again"
         )
 
     return [reason(each) for each in rounds]

@@ -37,7 +37,7 @@ class Start(ProbingMeasure):
     name = "start"
     finds = Began
     columns = ("load_s", "first_call_s")
-    says = "seconds to load and to answer first, in a fresh process"
+    says = "seconds to load and to the first answer, in a fresh process"
     budget_s = 3.0
     optional = True
 
@@ -86,8 +86,8 @@ class Start(ProbingMeasure):
             reading.warn(
                 "slow-start",
                 f"the first call took {artifact.first_call_s:.3g} s, "
-                f"{artifact.first_call_s / artifact.later_call_s:.0f} times later ones. Where every process answers "
-                "only once, compare first_call_s instead of latency_p50_s.",
+                f"{artifact.first_call_s / artifact.later_call_s:.0f} times as long as later calls. If each of your "
+                f"processes answers only once, compare first_call_s instead of latency_p50_s.",
             )
         return reading
 

@@ -29,7 +29,7 @@ def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
 
     chosen = list(lab.features[skip : skip + examples])
     if not chosen:
-        raise MethodError("there are no training examples to calibrate with")
+        raise MethodError("there are no training examples for calibration")
 
     def lengths(feature: Any) -> list[int]:
         return [len(values) for values in feature.inputs.values()]

@@ -94,7 +94,7 @@ class Method(Frozen):
 
 
 def _nowhere(name: str) -> Lab:
-    raise MethodError(f"task '{name}': there is no suite here whose other tasks could be used")
+    raise MethodError(f"task '{name}': this call has no suite, so other tasks cannot be used")
 
 
 @dataclass(frozen=True, kw_only=True)

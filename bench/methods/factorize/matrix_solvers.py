@@ -99,7 +99,7 @@ class SemiNmf(MatrixSolver):
         if not found.settled:
             fall = 1 - found.errors[-1] / found.errors[-2]
             work.lab.progress(
-                f"semi-nmf of {site.name} has not settled: its error fell by {fall:.1e} in the last round", 0
+                f"semi-nmf of {site.name} has not converged: its error still fell by {fall:.1e} in the last round", 0
             )
         site.put(work.model, found.second.to(weight), found.first.to(weight))
 

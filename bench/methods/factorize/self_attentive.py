@@ -73,7 +73,7 @@ def _replace(work: Factorization, site: EmbeddingSite, rank: int) -> None:
         new += narrowing.numel()
     if new >= site.weight.numel():
         raise MethodError(
-            f"factorize: {site.name}: rank {rank} makes {new} weights of {site.weight.numel()}, which saves nothing. "
+            f"factorize: {site.name}: rank {rank} turns {site.weight.numel()} weights into {new}, which saves nothing. "
             f"Give a lower rank: a table [{site.weight.shape[0]}, rank] and a layer of its width must be smaller."
         )
 

@@ -62,7 +62,7 @@ class MatrixSite(ABC):
         """The two factors applied to inputs [rows, n], without a bias; raises `MethodError` if there are none."""
         layer = self._placed[0][1] if self._placed else None
         if not isinstance(layer, FactorizedLinear):
-            raise MethodError(f"factorize: {self.name} has no factors that apply to inputs")
+            raise MethodError(f"factorize: {self.name} has no factors that are applied to inputs")
         return functional.linear(functional.linear(inputs, layer.first.detach()), layer.second.detach())
 
 
@@ -105,7 +105,9 @@ class EmbeddingSite(MatrixSite):
     def restore(self, model: nn.Module) -> None:
         """Raises `MethodError` if several embeddings have become one, which cannot be undone."""
         if self._placed and len(self.embeddings) > 1:
-            raise MethodError(f"factorize: {self.name}: the tables have become one. Give rank, ratio or energy.")
+            raise MethodError(
+                f"factorize: {self.name}: the tables are already merged into one. Give rank, ratio or energy."
+            )
         super().restore(model)
 
 
@@ -156,6 +158,6 @@ def _refuse_a_tied_softmax(model: nn.Module, adapter: Adapter) -> None:
     tables = {module.weight.data_ptr() for module in adapter.embeddings(model).values()}
     if isinstance(softmax, nn.Linear) and softmax.weight.data_ptr() in tables:
         raise MethodError(
-            "factorize: the softmax is tied to the embedding, which would keep its table, so nothing would be saved. "
-            "Give the target 'embedding', which makes both narrow, or a model that is not tied."
+            "factorize: the softmax is tied to the embedding, whose table would stay, so nothing would be saved. Give "
+            "the target 'embedding', which factorizes both, or a model without tying."
         )

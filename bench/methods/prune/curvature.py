@@ -30,7 +30,7 @@ class Damage(DataAware, Elementwise):
     keep the least important weights.
     """
 
-    probes: int = Field(4, ge=1, description="random vectors for each batch of examples")
+    probes: int = Field(4, ge=1, description="random vectors per batch of examples")
 
     def seeded(self) -> bool:
         """The signs are drawn."""

@@ -195,13 +195,13 @@ def _refuse_overlaps(sites: Sequence[Site]) -> None:
     owners: dict[int, str] = {}
     for site in sites:
         if not site.acting:
-            raise MethodError(f"prune: {site.name} has no tensor at which a gate acts, so its units cannot be learned")
+            raise MethodError(f"prune: {site.name} has no tensor for a gate, so its gates cannot be learned")
         for piece in site.acting:
             owner = owners.setdefault(id(piece.parameter), site.name)
             if owner != site.name:
                 raise MethodError(
-                    f"prune: gates of '{owner}' and of '{site.name}' both act on {piece.name}. Learn units that do not "
-                    "overlap, or prune them one after the other."
+                    f"prune: gates of '{owner}' and of '{site.name}' both act on {piece.name}. Choose units that do "
+                    f"not overlap, or prune them in separate stages."
                 )
 
 

@@ -144,6 +144,6 @@ def _refuse_others(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> 
     for name, parameter in parameters.items():
         if id(parameter) not in inside:
             raise MethodError(
-                f"prune: saliency 'jacobian' scores the gates of recurrent layers, and {name} of "
-                f"{type(model).__name__} is none. Prune the gates of an LSTM, or give another saliency."
+                f"prune: saliency 'jacobian' scores the gates of recurrent layers, but {name} of "
+                f"{type(model).__name__} is not one. Prune the gates of an LSTM, or give another saliency."
             )

@@ -27,16 +27,18 @@ class Learned(Saliency):
     """A saliency whose scores train with the weights; only the schedule "gradual" can use it."""
 
     rate: float = Field(
-        1e-2, gt=0, description="learning rate of the scores or gates; without effect on movement's scores from 0"
+        1e-2, gt=0, description="learning rate of the scores or gates; no effect on movement scores that start at 0"
     )
 
     @override
     def fits(self, method: PruneArguments) -> None:
         name, schedule = self.called, method.schedule.called
         if schedule != "gradual":
-            raise ValueError(f"saliency '{name}' is learned: give schedule 'gradual', found '{schedule}'")
+            raise ValueError(
+                f"saliency '{name}' is learned while training, so it needs schedule 'gradual'; found '{schedule}'"
+            )
         if not method.budget:
-            raise ValueError(f"saliency '{name}' is learned, and a budget of 0 trains nothing")
+            raise ValueError(f"saliency '{name}' is learned while training, but a budget of 0 trains nothing")
         super().fits(method)
 
     @abstractmethod
@@ -51,7 +53,7 @@ class Learned(Saliency):
 
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
         """Raises `MethodError`: there are no scores before training."""
-        raise MethodError("prune: this saliency is learned while the model trains. Give schedule 'gradual'.")
+        raise MethodError("prune: this saliency is learned while training. Give schedule 'gradual'.")
 
 
 @SALIENCIES.register("movement")
@@ -68,7 +70,7 @@ class Movement(Learned):
     """
 
     start: Literal["zero", "magnitude"] = Field(
-        "zero", description="scores start at 0, where rate has no effect, or at |W| summed over a unit"
+        "zero", description="scores start at 0 (rate then has no effect) or at the sum of |W| over the unit"
     )
 
     @override
@@ -99,9 +101,9 @@ class SoftMovement(Learned):
 
     decides: ClassVar[bool] = True
 
-    threshold: float = Field(0.1, gt=0, lt=1, description="units stay whose sigmoid(score) is above this")
-    least: float = Field(0.005, ge=0, lt=1, description="share of each site that stays in any case")
-    penalty_weight: float = Field(0.0, ge=0, description="price of the scores")
+    threshold: float = Field(0.1, gt=0, lt=1, description="units with sigmoid(score) above this stay")
+    least: float = Field(0.005, ge=0, lt=1, description="minimum share of each matrix that stays")
+    penalty_weight: float = Field(0.0, ge=0, description="weight of the penalty on the scores")
 
     def gates(self, pruning: Pruning, curve: Curve) -> ThresholdScores:
         """The gates before training."""
@@ -125,7 +127,7 @@ class SoftMovement(Learned):
             pruning.keep(pruning.select(scores, sparsity))
             if settle:
                 pruning.train(settle)
-        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
+        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are removed", 1.0)
 
 
 @SALIENCIES.register("hard-concrete")
@@ -143,13 +145,13 @@ class HardConcreteGates(Learned):
 
     decides: ClassVar[bool] = True
 
-    penalty_weight: float = Field(0.0, ge=0, description="price of open gates")
+    penalty_weight: float = Field(0.0, ge=0, description="weight of the penalty on open gates")
     temperature: float = Field(2.0 / 3, gt=0, description="beta")
     stretch: Annotated[tuple[float, float], Listed] = Field(
-        (-0.1, 1.1), description="gamma, below 0, and zeta, above 1"
+        (-0.1, 1.1), description="ends of the stretched interval: gamma, below 0, and zeta, above 1"
     )
-    start: float = Field(2.197, description="log a before training")
-    groups: bool = Field(False, description="a further gate for each site")
+    start: float = Field(2.197, description="initial log alpha of the gates")
+    groups: bool = Field(False, description="add one gate per matrix")
 
     @field_validator("stretch")
     @classmethod
@@ -179,7 +181,7 @@ class HardConcreteGates(Learned):
         if sparsity is not None:
             chosen = pruning.select(_rank(pruning, gates), sparsity)
             pruning.keep({name: mask & (values[name] > 0) for name, mask in chosen.items()})
-        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
+        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are removed", 1.0)
         if settle:
             pruning.train(settle)
 

@@ -29,7 +29,9 @@ class Penalty(Choice):
     @override
     def fits(self, method: PruneArguments) -> None:
         if method.delta:
-            raise ValueError(f"penalty '{self.called}' shortens weights, not their change: leave out delta or penalty")
+            raise ValueError(
+                f"penalty '{self.called}' shrinks the weights, not their change. Leave out delta or penalty"
+            )
 
     @abstractmethod
     def hook(self, sites: Sequence[Site]) -> Hook:

@@ -32,7 +32,7 @@ class Ramp(Continuous):
     high (block pruning: Narang et al. 2017, arXiv:1711.02782, §3.1).
     """
 
-    ramp_share: float = Field(0.25, gt=0, lt=1, description="share of the steps before the threshold gets steeper")
+    ramp_share: float = Field(0.25, gt=0, lt=1, description="share of the steps before the threshold rises faster")
 
     @override
     def fits(self, method: PruneArguments) -> None:
@@ -40,14 +40,14 @@ class Ramp(Continuous):
         largest = isinstance(saliency, Magnitude) and (method.unit.called == "weight" or saliency.pooling == "max")
         if not largest or method.delta:
             raise ValueError(
-                "schedule 'ramp' compares |w| with a threshold: give saliency 'magnitude', pooling 'max' for units "
-                "larger than a weight, and no delta"
+                "schedule 'ramp' compares |w| with a threshold. It needs saliency 'magnitude', pooling 'max' for "
+                "units larger than a weight, and no delta"
             )
         if not method.budget:
-            raise ValueError("schedule 'ramp' prunes while it trains, and a budget of 0 trains nothing")
+            raise ValueError("schedule 'ramp' prunes while training, but a budget of 0 trains nothing")
         if not self.warmup_share <= self.ramp_share <= 1 - self.settle_share:
             raise ValueError(
-                "ramp_share lies between warmup_share, where the ramp starts, and 1 - settle_share, its end"
+                "ramp_share must be between warmup_share (start of the ramp) and 1 - settle_share (its end)"
             )
 
     @override

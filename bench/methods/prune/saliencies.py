@@ -28,7 +28,7 @@ class Saliency(Choice):
     @override
     def fits(self, method: PruneArguments) -> None:
         if method.sparsity is None and not self.decides:
-            raise ValueError(f"sparsity is missing: saliency '{self.called}' does not decide by itself how much goes")
+            raise ValueError(f"sparsity is missing: saliency '{self.called}' does not determine how much is removed")
 
     @abstractmethod
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ class Saliency(Choice):
 class Elementwise(Saliency):
     """A saliency with a number for each element, pooled over the elements of a unit."""
 
-    pooling: Pooling = Field("sum", description="how the scores of a unit's elements become one")
+    pooling: Pooling = Field("sum", description="how the scores of a unit's elements are combined")
 
     @abstractmethod
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
@@ -56,7 +56,7 @@ class Elementwise(Saliency):
 class DataAware(Saliency):
     """A saliency that looks at training examples."""
 
-    examples: int = Field(256, ge=1, description="training examples that are looked at")
+    examples: int = Field(256, ge=1, description="number of training examples")
 
 
 SALIENCIES: Choices[Saliency] = Choices(

@@ -37,13 +37,14 @@ class Stepwise(Schedule):
     """Cuts several times, between trainings or without any."""
 
     steps: Literal["geometric", "linear"] = Field(
-        "geometric", description="each cut takes a share of what is left, or of all units"
+        "geometric",
+        description="geometric: each round removes a share of the remaining units; linear: a share of all units",
     )
     rewind: Literal["none", "start", "shuffled"] = Field(
-        "none", description="put survivors back to the start, or to its values in another order (control)"
+        "none", description="rewind the remaining weights to their start values, or to shuffled start values (control)"
     )
     before: bool = Field(
-        True, description="train a model that does not start from the given weights before its first cut"
+        True, description="if the model does not start from the given weights, train it before the first round"
     )
 
     def seeded(self) -> bool:
@@ -54,14 +55,14 @@ class Stepwise(Schedule):
 class Continuous(Schedule):
     """Cuts while the model trains."""
 
-    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps before anything goes")
-    settle_share: float = Field(0.2, ge=0, lt=1, description="share of the steps after the last cut")
-    every: int = Field(10, ge=1, description="steps between two cuts")
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps before pruning starts")
+    settle_share: float = Field(0.2, ge=0, lt=1, description="share of the steps after pruning ends")
+    every: int = Field(10, ge=1, description="steps between two mask updates")
 
     @model_validator(mode="after")
     def _a_step_is_left(self) -> Continuous:
         if self.warmup_share + self.settle_share >= 1:
-            raise ValueError("warmup_share and settle_share leave no step to prune in; their sum must be below 1")
+            raise ValueError("warmup_share and settle_share leave no step for pruning; their sum must be below 1")
         return self
 
 
@@ -83,9 +84,9 @@ class Rounds(Stepwise):
     With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
     """
 
-    rounds: int = Field(1, ge=1, le=100, description="prune-retrain rounds")
+    rounds: int = Field(1, ge=1, le=100, description="number of prune-retrain rounds")
     masks_from: str | None = Field(
-        None, description="the task of the suite on which the masks are found; None is the task itself"
+        None, description="the task of the suite on which the masks are found; None means this task"
     )
 
     @override
@@ -94,7 +95,7 @@ class Rounds(Stepwise):
             return
         check_transfer("masks_from", method)
         if self.rewind == "none":
-            raise ValueError("masks_from puts the masks of another task on the start: give a rewind")
+            raise ValueError("masks_from applies the masks of another task to the start weights, so it needs rewind")
 
     @override
     def tasks(self) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ class Restore(Schedule):
     """
 
     masked_share: float = Field(
-        0.5, ge=0, lt=1, description="share of the training before the removed weights come back"
+        0.5, ge=0, lt=1, description="share of the training before the removed weights are restored"
     )
 
     @override
@@ -166,10 +167,13 @@ class Gradual(Continuous):
     """
 
     weights_from: str | None = Field(
-        None, description="the task of the suite on which the weights are pruned; None is the task itself"
+        None, description="the task of the suite on which the weights are pruned; None means this task"
     )
     afterwards: float = Field(
-        1.0, ge=0, le=100, description="with weights_from: training on this task, in budgets of that on the other"
+        1.0,
+        ge=0,
+        le=100,
+        description="with weights_from: training on this task, relative to the training on the other task",
     )
 
     @override
@@ -177,7 +181,7 @@ class Gradual(Continuous):
         if self.weights_from is not None:
             check_transfer("weights_from", method)
         elif self.afterwards != type(self).model_fields["afterwards"].default:
-            raise ValueError("afterwards is the training that follows weights_from: give that as well")
+            raise ValueError("afterwards needs weights_from; give both")
 
     @override
     def tasks(self) -> tuple[str, ...]:
@@ -227,9 +231,9 @@ def cubic(final: float, *, warmup: float, settle: float) -> Curve:
 def check_transfer(argument: str, method: PruneArguments) -> None:
     """Raise `ValueError` if something that `argument` asks of another task cannot be had or has no place here."""
     if method.start == "given":
-        raise ValueError(f"{argument} begins anew, on the other task and on this one: give start 'source' or 'fresh'")
+        raise ValueError(f"{argument} trains from the start on both tasks, so it needs start 'source' or 'fresh'")
     if method.alpha or method.delta:
-        raise ValueError(f"{argument} goes with neither alpha (the other task has no teacher) nor delta")
+        raise ValueError(f"{argument} cannot be combined with alpha (the other task has no teacher) or delta")
 
 
 def finder_of(pruning: Pruning, task: str) -> Pruning:
@@ -248,9 +252,9 @@ def finder_of(pruning: Pruning, task: str) -> Pruning:
     if found != own:
         differs = min(set(found.items()) ^ set(own.items()))[0]
         raise MethodError(
-            f"prune: nothing can come from '{task}': a model of that task ({lab.task.kind}) has not the same units "
-            f"as one of {pruning.lab.task.name} ({pruning.lab.task.kind}); they differ in {differs}. "
-            "Name a task whose models differ in the head only."
+            f"prune: masks and weights of '{task}' cannot be used: a model of that task ({lab.task.kind}) has other "
+            f"units than one of {pruning.lab.task.name} ({pruning.lab.task.kind}); they differ in {differs}. "
+            "Choose a task whose models differ in the head only."
         )
     return finder
 

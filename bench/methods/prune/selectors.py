@@ -146,7 +146,9 @@ def deviations(sites: Sequence[Site], scope: str) -> dict[str, float]:
     found = {group: float(torch.cat(parts).double().std(correction=0)) for group, parts in groups.items()}
     for group, sigma in found.items():
         if not sigma:
-            raise MethodError(f"prune: all weights of the {scope} '{group}' are alike, so they have no deviation")
+            raise MethodError(
+                f"prune: all weights of the {scope} '{group}' are equal, so their standard deviation is 0"
+            )
     return found
 
 
@@ -175,7 +177,8 @@ class TwoToFour(Selector):
             width = site.pieces[0].parameter.shape[-1]
             if len(site.pieces) > 1 or site.pieces[0].cell != (1, 1) or width % 4:
                 raise MethodError(
-                    f"prune: {site.name}: 2:4 is for single weights in rows of a multiple of four, found rows of "
+                    f"prune: {site.name}: 2:4 needs unit 'weight' and rows whose length is a multiple of four, found "
+                    f"rows of "
                     f"{width} with units of {site.pieces[0].cell}. Give unit 'weight' and other targets."
                 )
             fours = scores[site.name].view(-1, 4)

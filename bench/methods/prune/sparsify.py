@@ -42,22 +42,24 @@ class Sparsify(Method):
         None,
         gt=0,
         le=1,
-        description=f"csr: stored share above which a matrix stays dense; left out, {BREAK_EVEN}, about break-even",
+        description=f"csr: highest density that is stored sparse; default {BREAK_EVEN}, about break-even",
     )
-    block: int = Field(1, ge=1, description="csr: side of the square blocks that are stored whole")
+    block: int = Field(1, ge=1, description="csr: side length of the square blocks that are stored")
     dense_elsewhere: bool = Field(
-        False, description="2:4: store the form also on a device without sparse kernels, where it then runs dense"
+        False, description="2:4: also store this form on a device without sparse kernels, which then runs it dense"
     )
     targets: Annotated[tuple[Role, ...] | None, Listed] = Field(
-        None, min_length=1, description="which matrices, by role; left out, all inside the layers"
+        None, min_length=1, description="which matrices, by role; default: all matrices in the layers"
     )
 
     @model_validator(mode="after")
     def _arguments_belong_to_their_form(self) -> Sparsify:
         if self.form == "2:4" and (self.at_most is not None or self.block != 1):
-            raise ValueError("at_most and block belong to form 'csr': 2:4 asks for two weights in each four")
+            raise ValueError(
+                "at_most and block are arguments of form 'csr'. Form '2:4' always keeps two of four weights"
+            )
         if self.form == "csr" and self.dense_elsewhere:
-            raise ValueError("dense_elsewhere belongs to form '2:4': compressed sparse rows run on every device")
+            raise ValueError("dense_elsewhere is an argument of form '2:4'. Form 'csr' runs on every device")
         return self
 
     def seeded(self) -> bool:
@@ -101,8 +103,8 @@ class Sparsify(Method):
 
         if not isinstance(linear, nn.Linear):
             raise MethodError(
-                f"sparsify: {name} is a {type(linear).__name__}, which has no sparse form. Sparsify dense layers in "
-                "float, and only once."
+                f"sparsify: {name} is a {type(linear).__name__}, which has no sparse form. Sparsify dense float "
+                f"layers, and only once."
             )
         return self._csr(linear, name) if self.form == "csr" else _two_to_four(linear, name)
 
@@ -135,7 +137,7 @@ def _refuse_without_kernels(device: str) -> None:
     if missing:
         raise MethodError(
             f"sparsify: 2:4 kernels need {missing}. Run it on such a device, or set dense_elsewhere = true to store "
-            "the form and execute its zeros."
+            f"this form and run it dense."
         )
 
 

@@ -31,12 +31,16 @@ class Until(Stepwise):
     """
 
     step: float = Field(
-        0.1, gt=0, lt=1, description="share removed a step, of all units with steps 'linear', else of the rest"
+        0.1,
+        gt=0,
+        lt=1,
+        description="share removed per step: of all units (steps 'linear') or of the remaining units ('geometric')",
     )
-    floor: float = Field(0.9, gt=0, le=1, description="least quality, as a share of the unpruned model's")
-    hold_out: float = Field(0.1, gt=0, lt=1, description="share of the training examples that judge quality")
+    floor: float = Field(0.9, gt=0, le=1, description="minimum quality, as a share of the unpruned model's")
+    hold_out: float = Field(0.1, gt=0, lt=1, description="share of the training examples held out to measure quality")
     pick: Literal["good", "random", "bad"] = Field(
-        "good", description="keep what was found, or as many units by chance, or those of least worth"
+        "good",
+        description="keep the units that were found, as many random units, or the least important units (controls)",
     )
 
     def seeded(self) -> bool:
@@ -79,8 +83,8 @@ class Until(Stepwise):
         if full is None or full <= 0:
             said = "undefined" if full is None else f"{full:.4g}"
             raise MethodError(
-                f"prune: the unpruned model's quality on {len(held)} held-out examples is {said}; a share of it means "
-                "nothing. Train longer or hold out more."
+                f"prune: the unpruned model's quality on {len(held)} held-out examples is {said}; a share of it has "
+                f"no meaning. Train longer or hold out more examples."
             )
         worth = Worth(pruning.masks)
         for target in self._targets(pruning.method.target):
@@ -112,8 +116,8 @@ def divided(lab: Lab, share: float) -> tuple[Lab, list[Example]]:
     count = round(share * len(lab.examples))
     if not 1 <= count < len(lab.examples):
         raise MethodError(
-            f"prune: the schedule 'until' holds out {count} of {len(lab.examples)} training examples, and needs at "
-            "least one there and one to train on. Give another hold_out or more examples."
+            f"prune: the schedule 'until' holds out {count} of {len(lab.examples)} training examples; it needs at "
+            f"least one to hold out and one to train on. Change hold_out or give more examples."
         )
     order = torch.randperm(len(lab.examples), generator=torch.Generator().manual_seed(lab.seed)).tolist()
     held = set(order[:count])

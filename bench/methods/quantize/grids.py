@@ -135,7 +135,7 @@ def _signed(given: GridInput, scale: Tensor) -> Tensor:
 
 def _bounds(given: GridInput) -> CellBounds:
     if given.bounds is None:
-        raise MethodError("quantize: a grid of even steps needs the bounds of each cell")
+        raise MethodError("quantize: a uniform grid needs the bounds of each cell")
     return given.bounds
 
 
@@ -222,8 +222,8 @@ class LossAware(Kept):
     def _support(self, given: GridInput) -> tuple[Tensor, Tensor]:
         if given.moments is None:
             raise MethodError(
-                "quantize: grid 'loss-aware-ternary' needs the curvature of each weight, which training keeps. Give "
-                "grid 'ternary' for a model that is not trained."
+                "quantize: grid 'loss-aware-ternary' needs the curvature of each weight, which only training "
+                "provides. Without training, give grid 'ternary'."
             )
         cells, magnitude = given.cells, given.values.abs()
         curvature = _somewhere(given.moments, cells)

@@ -70,7 +70,7 @@ class Percentile(Range):
 
     searched: ClassVar[bool] = True
 
-    percent: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
+    percent: float = Field(99.9, gt=50, le=100, description="percentage of the values below the end of the range")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
@@ -129,7 +129,7 @@ class MovingAverage(Range):
     With training it follows the batches of training, and stays where it was at the end; without, those of calibration.
     """
 
-    momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches")
+    momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches in the moving average")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
@@ -164,6 +164,6 @@ def check_learned(argument: str, given: Range, *, grid: str, budget: float) -> N
     if not given.learned:
         return
     if grid != "symmetric":
-        raise ValueError(f"{argument} '{given.called}' learns the step of a symmetric grid, found grid '{grid}'")
+        raise ValueError(f"{argument} '{given.called}' learns the step of a symmetric grid; found grid '{grid}'")
     if not budget:
-        raise ValueError(f"{argument} '{given.called}' is learned, and a budget of 0 trains nothing")
+        raise ValueError(f"{argument} '{given.called}' is learned, but a budget of 0 trains nothing")

@@ -30,10 +30,12 @@ class Replace(TunedMethod):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    layers: int | None = Field(None, ge=1, description="successor layers, a divisor of the depth; None is half of it")
-    start: float = Field(0.3, ge=0, le=1, description="replace rate of the first step (b)")
+    layers: int | None = Field(
+        None, ge=1, description="number of successor layers, a divisor of the depth; None is half the depth"
+    )
+    start: float = Field(0.3, ge=0, le=1, description="replacement rate at the first step (b)")
     full_at: float = Field(
-        0.5, ge=0, le=1, description="share of the steps after which everything is replaced (sets k)"
+        0.5, ge=0, le=1, description="share of the steps after which every layer is replaced (sets k)"
     )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
@@ -50,7 +52,7 @@ class Replace(TunedMethod):
         count = student_depth(self.layers, len(predecessors), where="replace")
         if len(predecessors) % count:
             raise MethodError(
-                f"replace: {len(predecessors)} layers do not form {count} groups of equal size. Give layers as one of "
+                f"replace: {len(predecessors)} layers cannot form {count} groups of equal size. Set layers to one of "
                 + ", ".join(
                     str(number) for number in range(1, len(predecessors) + 1) if len(predecessors) % number == 0
                 )

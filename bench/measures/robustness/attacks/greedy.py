@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-SEARCH = "rounds of one replacement per word, largest drop so far first; after a flip, needless changes undone"
+SEARCH = (
+    "rounds of one replacement per word, in order of the largest drop so far; after a flip, unneeded changes are undone"
+)
 _LEAST = 2.0**-52  # probabilities are kept this far from 0 and 1, so that log-odds are finite
 
 
