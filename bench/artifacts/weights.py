@@ -63,4 +63,4 @@ def _open(path: Path, use: Any) -> Any:
         with safe_open(path, framework="pt") as stream:
             return use(stream)
     except SafetensorError as error:
-        raise ArtifactError(f"{path}: not a readable weights file: {error}") from error
+        raise ArtifactError(f"{path}: cannot be read as a weights file: {error}") from error

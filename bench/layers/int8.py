@@ -84,7 +84,7 @@ class Int8Linear(StoredLayer):
     @override
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
-            raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
+            raise MethodError("an int8 layer has no gradient. Train first and quantize in the last stage")
         values = inputs.detach().float()
         if self.kernel == DEQUANTIZED:
             return functional.linear(values, self.dense(), self.bias).to(inputs.dtype)

@@ -186,7 +186,7 @@ class StoredEmbedding(StoredModule):
         `inputs` rounds what it is given. Raises `MethodError` by default: the form has no such layer.
         """
         del bias, inputs
-        raise MethodError(f"an embedding stored as '{self.kind}' has no output layer that is tied to it")
+        raise MethodError(f"an embedding stored as '{self.kind}' has no tied output layer")
 
 
 LAYER_KINDS: Registry[type[StoredModule]] = Registry(
@@ -226,6 +226,6 @@ def rebuild(kind: str, arguments: dict[str, Any], *, where: str) -> nn.Module:
     try:
         return nn.Linear(**arguments) if kind == LINEAR else LAYER_KINDS.get(kind).from_arguments(**arguments)
     except UnknownNameError as error:
-        raise ArtifactError(f"{where}: {error} A newer bench or the plug-in that made it may be needed.") from error
+        raise ArtifactError(f"{where}: {error} It may need a newer bench, or the plug-in that made it.") from error
     except TypeError as error:
         raise ArtifactError(f"{where}: arguments {arguments} do not fit layer kind '{kind}': {error}") from error

@@ -50,7 +50,9 @@ class SafeEmbedding(StoredModule):
     ) -> None:
         super().__init__()
         if rank < 1 or rank % heads:
-            raise MethodError(f"rank {rank}: a self-attentive embedding needs a multiple of its {heads} heads")
+            raise MethodError(
+                f"rank {rank}: a self-attentive embedding needs a rank that is a multiple of its {heads} heads"
+            )
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.rank = rank

@@ -67,9 +67,9 @@ def told_order(settings: Mapping[str, Any], labels: Sequence[str], *, given: Seq
         source = "--labels" if given else "config.json"
         found = f"{source} calls them {', '.join(names)}" if names else "config.json does not name them"
         raise ModelError(
-            f"{where}: its head was trained with {len(labels)} outputs, and which of them stands for which label of "
-            f"the task ({', '.join(labels)}) cannot be told: {found}. Name them in their order and in the task's "
-            f"spelling, such as --labels {','.join(labels)}, or give --labels {FRESH[0]} for a new head."
+            f"{where}: its head has {len(labels)} trained outputs, but it is unknown which output is which label of "
+            f"the task ({', '.join(labels)}): {found}. Name them in the order of the outputs, for example --labels "
+            f"{','.join(labels)}, or give --labels {FRESH[0]} for a new head."
         )
     return order
 

@@ -97,7 +97,7 @@ def encoder_of(model: nn.Module) -> nn.Module:
     found = get() if callable(get) and getattr(getattr(model, "config", None), "is_encoder_decoder", False) else None
     if not isinstance(found, torch.nn.Module) or found is model:
         raise ModelError(
-            f"{type(model).__name__} has no encoder that can be run alone, so it writes no text from a source. "
+            f"{type(model).__name__} has no encoder that can be run alone, so it cannot generate text from a source. "
             "Use an encoder-decoder with a get_encoder method."
         )
     return found

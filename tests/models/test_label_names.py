@@ -222,7 +222,7 @@ def test_outputs_of_a_head_in_a_stored_form_stay_or_are_refused():
     model = make("bert", labels=2)
     replace_module(model, "classifier", Int8Linear.from_float(model.classifier.weight, model.classifier.bias))
     order_outputs(model, [0, 1], where="m")
-    with pytest.raises(ModelError, match="'classifier' is stored as Int8Linear, whose outputs cannot change places"):
+    with pytest.raises(ModelError, match="'classifier' is stored as Int8Linear, whose outputs cannot be reordered"):
         order_outputs(model, [1, 0], where="m")
 
 

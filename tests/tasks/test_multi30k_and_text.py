@@ -64,7 +64,7 @@ def test_sides_that_do_not_match_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"train.de:2: this line or its translation in train.en is empty"):
         load("translation", "multi30k", "de-en", tmp_path)
     (tmp_path / "multi30k" / "train.en").write_text("A dog runs.\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"has 3 lines and .* 1; line by line, one must translate the other"):
+    with pytest.raises(DataError, match=r"has 3 lines and .* 1; each line must be the translation"):
         load("translation", "multi30k", "de-en", tmp_path)
 
 

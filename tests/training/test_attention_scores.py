@@ -157,7 +157,7 @@ def test_models_without_attention_or_of_another_number_of_heads_are_refused(batc
     student, teacher = families.make("bert"), families.make("bert", hidden_size=16, num_attention_heads=4)
     with pytest.raises(MethodError, match="8 heads and 4 in the teacher"):
         errors(families.make("bert", num_attention_heads=8), teacher, batch.inputs)
-    with pytest.raises(MethodError, match="4 attentions and its teacher 2"):
+    with pytest.raises(MethodError, match="4 attention modules and its teacher 2"):
         errors(student, families.make("bert", num_hidden_layers=2), batch.inputs)
 
 

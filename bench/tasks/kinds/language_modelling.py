@@ -74,7 +74,7 @@ class LanguageModelling(TaskKind):
             "vocabulary": len(tokenizer),
             "predicted_tokens": len(predicted),
             "unknown_tokens": sum(token == tokenizer.unk_token_id for token in predicted),
-            "context": f"blocks of {max_length} tokens that overlap by one, no state between them",
+            "context": f"blocks of {max_length} tokens that overlap by one; no state is carried between them",
             "quality": "1 / perplexity, the geometric mean probability of a token",
         }
 

@@ -46,8 +46,8 @@ class MaskedLanguageModelling(TaskKind):
         """
         if tokenizer.mask_token_id is None:
             raise DataError(
-                f"{task.name}: the tokenizer has no mask token, so it belongs to no model of masked language "
-                "modelling. Choose an encoder such as BERT."
+                f"{task.name}: the tokenizer has no mask token, so the model cannot be trained on masked language "
+                f"modelling. Choose an encoder such as BERT."
             )
         if not examples:
             return []
@@ -62,7 +62,7 @@ class MaskedLanguageModelling(TaskKind):
     def anew(self, feature: Feature, draws: random.Random) -> Feature:
         """The same text with another choice of places."""
         if feature.text is None:
-            raise DataError("masked_language_modelling: a feature of another kind of task has no text to mask")
+            raise DataError("masked_language_modelling: a feature of another task kind has no text to mask")
         tokens, labels = masked(feature.text, draws)
         return dataclasses.replace(
             feature, inputs={**feature.inputs, "input_ids": tokens}, targets={"labels": [*labels]}

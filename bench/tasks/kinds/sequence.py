@@ -38,7 +38,9 @@ class SequenceKind(TaskKind):
             return []
         paired = {example.pair is not None for example in examples}
         if len(paired) > 1:
-            raise DataError(f"{task.name}: some examples have a second text and others do not; all must agree")
+            raise DataError(
+                f"{task.name}: some examples have a second text and others do not; either all or none must have one"
+            )
         labels = self.known_truths(examples) if training else []
         encoded = tokenizer(
             [example.text for example in examples],

@@ -112,13 +112,13 @@ class Translation(TaskKind):
     def says_hidden(self, hidden: int, total: int, first: str) -> str:
         return (
             f"the targets of {hidden} of {total} examples are hidden (first: {first}). "
-            "Train and score on splits whose translations are published."
+            "Train and evaluate on splits with published translations."
         )
 
     @override
     def check(self, example: Example, task: Task, *, where: str) -> None:
         if example.target is not None and not example.target.strip():
-            raise DataError(f"{where}: the target is empty; leave it out if it is hidden")
+            raise DataError(f"{where}: the target is empty; if it is hidden, leave it out")
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """Also BLEU of the artifact's texts with the reference's as targets."""

@@ -39,7 +39,7 @@ class ExactMatch(Metric):
     name = "exact_match"
     column = Column(
         "exact_match",
-        says="share of answers equal to a reference after SQuAD normalisation",
+        says="share of answers that equal a reference answer after SQuAD normalisation",
         kind="score",
         show="percent",
         better="higher",

@@ -48,12 +48,12 @@ class Perplexity(Metric):
     def compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         tokens = math.fsum(references)
         if tokens < 1:
-            raise DataError("perplexity: undefined, as no token was predicted")
+            raise DataError("perplexity: undefined, because no token was predicted")
         try:
             return math.exp(math.fsum(predictions) / tokens)
         except OverflowError as error:
             raise DataError(
-                "perplexity: too large for a number; the model gives its own text no probability"
+                "perplexity: too large for a float; the model gives the text almost no probability"
             ) from error
 
     @override

@@ -34,7 +34,7 @@ class Multi30kSource(DataSource):
         if task.data.subset not in DIRECTIONS:
             raise unknown("Multi30k direction", task.data.subset, DIRECTIONS, where=f"{where}.data.subset")
         if data_dir is None:
-            raise DataError(f"{where}: Multi30k is read from files only; none were given. {ADVICE}")
+            raise DataError(f"{where}: Multi30k is read from local files only, and none were given. {ADVICE}")
         splits, files = {}, []
         for split in needed_splits(task):
             if split not in FILES:
@@ -57,7 +57,7 @@ def _pairs(split: str, source: Path, target: Path) -> tuple[Example, ...]:
     if len(lines) != len(translated):
         raise DataError(
             f"{source} has {len(lines)} lines and {target} {len(translated)}; "
-            "line by line, one must translate the other"
+            "each line must be the translation of the same line in the other file"
         )
     for number, pair in enumerate(zip(lines, translated, strict=True), start=1):
         if not all(pair):

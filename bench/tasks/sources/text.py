@@ -37,8 +37,8 @@ class TextSource(DataSource):
         if data_dir is None:
             if subset not in WIKITEXT:
                 raise DataError(
-                    f"{where}: the corpus '{subset}' is read from files only. Pass --data-dir FOLDER, or choose one "
-                    f"that the hub has: {', '.join(WIKITEXT)}."
+                    f"{where}: the corpus '{subset}' is read from local files only. Pass --data-dir FOLDER, or choose "
+                    f"a corpus from the hub: {', '.join(WIKITEXT)}."
                 )
             splits = {split: _examples(split, _hub_lines(subset, split)) for split in wanted}
             origin, revision = f"{REPOSITORY}, {subset}, on the hub", REVISION
