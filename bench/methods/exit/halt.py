@@ -23,11 +23,11 @@ _START = 0.02  # standard deviation of the halting weights, BERT's own for new m
 
 @METHODS.register("halt")
 class Halt(GuidedMethod):
-    """Let every position of an encoder halt by itself (Universal Transformer: Dehghani et al. 2019, arXiv:1807.03819).
+    """Adaptive halting of every encoder position (Universal Transformer: Dehghani et al. 2019, arXiv:1807.03819).
 
     Over a stack of one shared layer this is the Universal Transformer, over any other stack adaptive computation time
-    (Graves 2016). See `HaltingStack` for the equations. Computation falls with the mean number of steps; a batch goes
-    on until its last position halts. Parameters grow by one vector.
+    (Graves 2016). See `HaltingStack` for the equations. Computation falls with the mean number of steps; a batch runs
+    until its last position halts. Parameters grow by one vector.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"macs", "time"})

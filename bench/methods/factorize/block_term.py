@@ -34,7 +34,7 @@ class _SelfAttention(NamedTuple):
 class BlockTerm(Solver):
     """Every self-attention becomes a `BlockTermAttention` of fresh weights (Ma et al. 2019, arXiv:1906.09777).
 
-    Query, key, value and output are replaced together. Fresh weights mean nothing yet: train the model.
+    Query, key, value and output are replaced together. The new weights are random, so train the model.
     """
 
     cores: int = Field(2, ge=1, description="number of cores that are averaged")

@@ -25,8 +25,8 @@ _POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
 class Factorize(RefinedMethod):
     """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs per token instead of m n.
 
-    What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
-    `energy`, `parameters` and `loss`. The plain form is the truncated SVD (Eckart & Young 1936).
+    `solver` computes the factors, `targets` are the matrices, and the rank is set by exactly one of `ratio`, `rank`,
+    `energy`, `parameters` and `loss`. The default is the truncated SVD (Eckart & Young 1936).
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})

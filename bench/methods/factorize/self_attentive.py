@@ -23,8 +23,8 @@ _OTHER_HEADS = 10
 class SelfAttentive(Solver):
     """Each table [V, d] becomes a `SafeEmbedding` of width r with fresh weights (Reid et al. 2021, §3.2).
 
-    Encoder and decoder have one narrow table where they had one, each with a layer of its own, the decoder's causal. A
-    tied softmax becomes d -> r and then that table, by identity. Fresh weights mean nothing yet: train the model.
+    If encoder and decoder share a table, they still do; each has its own layer, and the decoder's is causal. A
+    tied softmax becomes d -> r and then the same table. The new weights are random, so train the model.
     """
 
     @override

@@ -60,13 +60,13 @@ class Learned(Saliency):
 class Movement(Learned):
     """W' = W * Top(S) with the scores S learned straight through (Sanh et al. 2020, arXiv:2005.07683, §4).
 
-    S starts at 0 and gathers -dL/dW' W, summed over a unit, so that weights that move away from zero stay. At every
-    step the selector keeps as many as the curve says; what is masked stays in memory as it is and can come back.
+    S starts at 0 and accumulates -dL/dW' W, summed over a unit, so that weights that move away from zero stay. At every
+    step the selector keeps the share that the schedule sets; masked weights keep their values and can return.
 
     Only the order of the scores counts, and Adam's steps are in proportion to their rate. Scores that start at 0 are
     therefore in the same order at every `rate`, which then has no effect at all: the models are the same. It has
     one with `start` "magnitude", which is ours and not the paper's: the scores start at |W|, summed over a unit,
-    so that what goes at first is what magnitude pruning removes, and the rate says how fast movement takes over.
+    so that magnitude pruning decides at first, and the rate sets how fast movement takes over.
     """
 
     start: Literal["zero", "magnitude"] = Field(
@@ -93,10 +93,10 @@ class SoftMovement(Learned):
     """A unit stays if sigmoid(S) > tau (Sanh et al. 2020, arXiv:2005.07683, §4; Lagunas et al. 2021 for blocks).
 
     tau rises from 0 to `threshold` along the curve; to the loss is added lambda tau_t / tau times the mean over sites
-    of mean sigmoid(S), with `penalty_weight` as lambda. Of each site the share `least` stays in any case. How much goes
-    depends on lambda. If `sparsity` is given as well, scores cost nothing in steps in which so many are gone; they
-    train for all but `settle_share` of the budget; then exactly so many go, those of lowest score within `scope`,
-    and the rest of the budget trains with fixed masks.
+    of mean sigmoid(S), with `penalty_weight` as lambda. Of each site at least the share `least` stays. How much is
+    removed depends on lambda. If `sparsity` is given as well, scores cost nothing in steps in which so many are gone;
+    they train for all but `settle_share` of the budget; then exactly this share is removed, by lowest score within
+    `scope`, and the rest of the budget trains with fixed masks.
     """
 
     decides: ClassVar[bool] = True
@@ -136,10 +136,10 @@ class HardConcreteGates(Learned):
 
     To the loss is added lambda times the mean over all units of P(gate is not 0), with `penalty_weight` as lambda; the
     papers' sums are that times the number of units. At the end a unit's weights are multiplied by its gate without
-    noise, and units whose gate is then 0 are gone. If `sparsity` is given, only gates open beyond it are priced, and
-    at the end at least so many go: those closed and then those whose gates are nearest to it, or with `delta` the
+    noise, and units whose gate is then 0 are removed. If `sparsity` is given, only gates open beyond it cost, and
+    at the end at least this share is removed: closed gates first, then the nearest to closed, or with `delta` the
     smallest changes, which is diff pruning's projection (Guo et al. 2021, arXiv:2012.07463, §3.3). The last
-    `settle_share` of the budget trains with fixed masks. The price is there from the first step on: there is no
+    `settle_share` of the budget trains with fixed masks. The penalty applies from the first step: there is no
     warm-up.
     """
 

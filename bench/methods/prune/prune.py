@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @METHODS.register("prune")
 class Prune(GuidedMethod):
-    """Put units of the encoder's weights to zero and train the others (Han et al. 2015, arXiv:1506.02626).
+    """Set units of the encoder's weights to zero and train the others (Han et al. 2015, arXiv:1506.02626).
 
-    Five choices make one of the survey's systems: the unit, the saliency that scores it, the selector that decides by
-    the scores, the schedule that says when, and a penalty. The defaults are one-shot magnitude pruning of single
+    Five choices define a pruning method: the unit, the saliency that scores it, the selector that decides by
+    the scores, the schedule that sets when, and a penalty. The defaults are one-shot magnitude pruning of single
     weights. Zeros alone leave executed MACs as they were; `macs_effective`, `params_nonzero` and the artifact's size
-    change. The method `shrink` takes whole heads, neurons and layers out, `sparsify` executes sparse matrices.
+    change. The method `shrink` removes whole heads, neurons and layers; `sparsify` executes sparse matrices.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @SCHEDULES.register("ramp")
 class Ramp(Continuous):
-    """Every `every` steps the units whose largest |w| is below a threshold go, for good (Narang et al. 2017).
+    """Every `every` steps, permanently remove the units whose largest |w| is below a threshold (Narang et al. 2017).
 
     The threshold rises from `warmup_share` of the steps on, faster from `ramp_share` on, and stops `settle_share` of
     them before the end (arXiv:1704.05119, Alg. 1 and eq. 1). It ends at q, the quantile `sparsity` of |w| of the dense
-    trained model: the given one, or the reference if training starts from others. There is one q for everything,
-    for each class of matrices or for each matrix, as `scope` says. The sparsity reached is near the asked one as far as
-    the weights are then distributed as the dense model's. For units of n weights the threshold is n^(1/4) times as
+    trained model: the given one, or the reference if training starts from others. There is one q for all weights,
+    per class of matrices or per matrix, as set by `scope`. The final sparsity is near the requested one if
+    the weights are then distributed like the dense model's. For units of n weights the threshold is n^(1/4) times as
     high (block pruning: Narang et al. 2017, arXiv:1711.02782, §3.1).
     """
 

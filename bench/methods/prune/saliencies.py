@@ -82,7 +82,7 @@ class Magnitude(Elementwise):
 
 @SALIENCIES.register("random")
 class Chance(Saliency):
-    """A uniform number for each unit, the same for the same seed; which units go is then a random mask."""
+    """A uniform random number per unit, the same for the same seed, so that the mask is random."""
 
     @override
     def seeded(self) -> bool:
@@ -103,9 +103,9 @@ class GateGradient(DataAware):
     """E_x |dL(x)/dxi| at xi = 1, the gate of the unit (Michel et al. 2019, arXiv:1905.10650, §4.1).
 
     With the gate on the unit's contribution this is the mean over examples of |sum of w * dL/dw| over the pieces that
-    act, which equals |Att_h^T dL/dAtt_h| for a head. Scores are divided by the l2 norm of their site's (a layer, as
+    act, which equals |Att_h^T dL/dAtt_h| for a head. Scores are divided by the l2 norm over their site (a layer, as
     the paper does after Molchanov et al. 2017); sites of a single unit, such as a whole feed-forward part, by the norm
-    over all sites of their kind, since by themselves they would all score 1. One pass over the examples, one example
+    over all sites of their kind, because alone each would score 1. One pass over the examples, one example
     at a time.
     """
 

@@ -77,11 +77,11 @@ SCHEDULES: Choices[Schedule] = Choices(
 class Rounds(Stepwise):
     """`rounds` times prune, then train for an equal part of the budget; one round is one-shot pruning.
 
-    The share that stays falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin
-    2019), or the share that is gone rises by the same amount ("linear": Chen et al. 2020). A model that does not start
-    from the given weights is trained before its first cut, for one part more. `rewind` puts survivors back to the
-    start after each cut, bit for bit (the lottery ticket), or to the start's values in another order, its control.
-    With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
+    The remaining share falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin 2019),
+    or the removed share rises by the same amount ("linear": Chen et al. 2020). A model that does not start from the
+    given weights is first trained for one more part of the budget. `rewind` resets the remaining weights to the start
+    after each round, bit for bit (the lottery ticket), or to shuffled start values, its control. With `masks_from`, all
+    but the last training is done on another task, and its masks are applied to the start.
     """
 
     rounds: int = Field(1, ge=1, le=100, description="number of prune-retrain rounds")
@@ -136,10 +136,10 @@ def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float
 
 @SCHEDULES.register("restore")
 class Restore(Schedule):
-    """Cut once and train for `masked_share` of the budget, a half, then unmask and train everything for the rest.
+    """Prune once and train for `masked_share` of the budget (half), then unmask and train all weights for the rest.
 
     Restored weights start at zero (Wang et al. 2020, rejuvenation; Han et al. 2017, arXiv:1607.04381, dense-sparse-
-    dense). The result is as large as the model that was given.
+    dense). The result is as large as the given model.
     """
 
     masked_share: float = Field(
@@ -157,13 +157,13 @@ class Restore(Schedule):
 
 @SCHEDULES.register("gradual")
 class Gradual(Continuous):
-    """The share that stays falls from 1 to its final value by a cubic (Zhu and Gupta 2017, arXiv:1710.01878, eq. 1).
+    """The remaining share falls from 1 to its final value by a cubic (Zhu and Gupta 2017, arXiv:1710.01878, eq. 1).
 
-    Nothing goes during the first `warmup_share` of the steps and nothing more during the last `settle_share`. A
-    computed saliency scores again every `every` steps; one that is learned trains its scores all along.
+    Nothing is removed during the first `warmup_share` and the last `settle_share` of the steps. A
+    computed saliency is recomputed every `every` steps; a learned one trains its scores throughout.
 
-    With `weights_from` all of that is done on another task. What it ends with comes to this one, weights and masks but
-    not the head, and trains here with the masks as they are (Gordon et al. 2020, arXiv:2002.08307, §3).
+    With `weights_from`, all of this is done on another task. Its final weights and masks are then transferred, but
+    not the head, and trained on this task with fixed masks (Gordon et al. 2020, arXiv:2002.08307, §3).
     """
 
     weights_from: str | None = Field(

@@ -87,28 +87,28 @@ def largest(scores: Tensor, removed: int) -> Tensor:
 
 @SELECTORS.register("global")
 class GlobalLargest(Largest):
-    """The units of largest score stay, all ranked together (class-blind: See et al. 2016, arXiv:1606.09274, §3.2)."""
+    """Keep the units of largest score, ranked globally (class-blind: See et al. 2016, arXiv:1606.09274, §3.2)."""
 
     group: ClassVar[str] = "global"
 
 
 @SELECTORS.register("class")
 class ClassLargest(Largest):
-    """The same share of every class of matrices goes (class-uniform: See et al. 2016, arXiv:1606.09274, §3.2)."""
+    """Remove the same share of every class of matrices (class-uniform: See et al. 2016, arXiv:1606.09274, §3.2)."""
 
     group: ClassVar[str] = "class"
 
 
 @SELECTORS.register("layer")
 class LayerLargest(Largest):
-    """The same share of every matrix, or of every layer's heads or neurons, goes."""
+    """Remove the same share of every matrix, or of every layer's heads or neurons."""
 
     group: ClassVar[str] = "layer"
 
 
 @SELECTORS.register("smallest")
 class Smallest(Largest):
-    """The units of smallest score stay, all ranked together: the control of `global`."""
+    """Keep the units of smallest score, ranked globally: the control of `global`."""
 
     group: ClassVar[str] = "global"
     sign: ClassVar[int] = -1
@@ -116,10 +116,10 @@ class Smallest(Largest):
 
 @SELECTORS.register("deviation")
 class Deviation(Selector):
-    """A unit goes if its score is below L sigma, sigma the standard deviation of the weights of its group.
+    """Remove units with a score below L sigma, sigma the standard deviation of the weights of their group.
 
-    The one factor L is the quantile of score / sigma at which the asked share of all units goes, so that the thresholds
-    of two groups are as their deviations. Groups whose weights are all alike have no deviation, which is a
+    The one factor L is the quantile of score / sigma that removes the requested share of all units, so the thresholds
+    of groups are proportional to their deviations. A group of equal weights has deviation 0, which raises a
     `MethodError`. A group is all sites of a kind (class-distribution: See et al. 2016, arXiv:1606.09274, §3.2).
     """
 
@@ -154,14 +154,14 @@ def deviations(sites: Sequence[Site], scope: str) -> dict[str, float]:
 
 @SELECTORS.register("layer-deviation")
 class LayerDeviation(Deviation):
-    """As `deviation`, each site by itself (Han et al. 2015, arXiv:1506.02626, §4, one quality parameter for all)."""
+    """Like `deviation`, with each site as its own group (Han et al. 2015, arXiv:1506.02626, §4, one factor for all)."""
 
     group: ClassVar[str] = "layer"
 
 
 @SELECTORS.register("2:4")
 class TwoToFour(Selector):
-    """The two largest of each four neighbours along the input stay (Mishra et al. 2021, arXiv:2104.08378, §3).
+    """Keep the two largest of every four neighbours along the input (Mishra et al. 2021, arXiv:2104.08378, §3).
 
     The units must be single weights, the rows a multiple of four long and the sparsity a half.
     """

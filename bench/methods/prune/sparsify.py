@@ -26,13 +26,13 @@ BREAK_EVEN = 0.15
 
 @METHODS.register("sparsify")
 class Sparsify(Method):
-    """Multiply only what pruning left: matrices with enough zeros become compressed sparse rows, or 2:4 matrices.
+    """Store and multiply pruned matrices in a sparse form: compressed sparse rows (CSR) or 2:4.
 
-    Nothing is pruned or trained here. `csr` turns the multiply-adds that earlier stages made superfluous into ones that
-    are not executed; with `block` whole blocks are stored, for masks of blocks. An index takes 4 bytes, so that the
-    file is larger than the bitmask of the artifact's codec above a density of 1/32: what is saved beyond pruning is
+    Nothing is pruned or trained here. With `csr`, multiply-adds with zeros of earlier stages
+    are no longer executed; `block` stores whole blocks, for block masks. An index takes 4 bytes, so that the
+    file is larger than the bitmask of the artifact's codec above a density of 1/32: beyond pruning, it saves
     memory and computation. `2:4` is for sparse tensor cores (Mishra et al. 2021, arXiv:2104.08378) and rounds
-    weights to float16. Matrices that do not qualify stay dense, which the progress says.
+    weights to float16. Matrices that do not qualify stay dense, and a progress message names them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"macs", "time"})
