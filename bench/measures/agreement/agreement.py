@@ -22,8 +22,8 @@ ENDS = column("label_loyalty").ends
 class Agreement(Measure):
     """Means over the examples of all evaluation splits together; no labels are needed.
 
-    Which column is present depends on the predictions: classes, scores or answers. For language models labels are
-    next tokens, and both columns that there are come from a sample of them.
+    The columns depend on the kind of predictions: classes, scores or answers. For language models labels are
+    next tokens, and both columns are computed on a sample of them.
     """
 
     name = "agreement"

@@ -1,4 +1,4 @@
-"""Agreement of two language models on the next or a masked token: the same likeliest one, near distributions."""
+"""Agreement of two language models on the next or a masked token: the same most likely one, close distributions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLE = "next_tokens"
 
 
 class NextTokens(NamedTuple):
-    """By predicted token of the sampled blocks: KL(reference || artifact) in nats, and whether both like the same."""
+    """Per predicted token of the sampled blocks: KL(reference || artifact) in nats, and if the top tokens are equal."""
 
     nats: Array
     same: Array

@@ -26,8 +26,8 @@ class Reading:
     """What one measure found: for every column of the measure a value or the reason why it is absent.
 
     `values` are the artifact's, `reference` the reference's for the same columns if both were measured; `samples`
-    hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
-    `tables` hold what was seen example by example: table name -> column name -> one value per row, None if a row has
+    are raw repeats by name; `conditions` are what the numbers depend on; `warnings` are (code, sentence) pairs.
+    `tables` are per-example results: table name -> column name -> one value per row, None if a row has
     none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
     """
 
@@ -40,13 +40,13 @@ class Reading:
     tables: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
 
     def give(self, name: str, value: float | int, *, reference: float | int | None = None) -> None:
-        """File the artifact's value of a column and, where measured beside it, the reference's."""
+        """Store the artifact's value of a column and, if it was measured, the reference's."""
         self.values[column(name).name] = value
         if reference is not None:
             self.reference[name] = reference
 
     def leave(self, reason: str, *names: str) -> None:
-        """Mark columns as absent, with the one reason."""
+        """Mark columns as absent, all for the same reason."""
         for name in names:
             self.absent[column(name).name] = reason
 
@@ -94,7 +94,7 @@ class Pair:
         return self.task.max_length or self.setting.max_length
 
     def said(self, split: str, limit: int | None = None) -> SplitPredictions:
-        """What both models say of the examples of `split`, or of its first `limit`."""
+        """The predictions of both models on the examples of `split`, or on its first `limit`."""
         examples = self.evaluator.examples(split)[:limit]
         return SplitPredictions(
             uids=tuple(example.uid for example in examples),
@@ -107,8 +107,8 @@ class Pair:
 class Measure(ABC):
     """A plug-in that yields columns.
 
-    Measures follow each other in one process on a loaded `Pair`. One that needs a process in which no model has been
-    loaded is a `ProbingMeasure`.
+    Measures run one after the other in one process on a loaded `Pair`. One that needs a process in which no model has
+    been loaded is a `ProbingMeasure`.
     """
 
     name: ClassVar[str]
@@ -126,7 +126,7 @@ class Measure(ABC):
         """Measure the pair; every one of `columns` ends up in `values` or in `absent`."""
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
-        """Columns that cannot be had on this machine whatever is measured, by the reason with what to do about it."""
+        """Columns that cannot be measured on this machine, grouped by the reason, which says what to do."""
         del device
         return {}
 
@@ -147,7 +147,7 @@ class ProbingMeasure(Measure):
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
-        """What the probe called `name` finds out, as a value of the type `finds`.
+        """The result of the probe `name`, as a value of the type `finds`.
 
         Args:
             name: one of `probes`.

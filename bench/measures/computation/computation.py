@@ -26,7 +26,7 @@ MODULE_DEPTH = (
 class Computation(Measure):
     """Counts what one forward pass executes, by fvcore with the handles of `handles.py`; batch 1.
 
-    Counting costs one forward pass a model. A model of dynamic depth costs one for each depth at which an example of
+    Counting takes one forward pass per model. A model of dynamic depth takes one for each depth at which an example of
     the evaluation splits leaves it, and an evaluation that finds these.
     """
 

@@ -19,7 +19,7 @@ def emissions_kgco2e(kwh: float, *, pue: float, grid_kgco2e_per_kwh: float) -> f
 
 
 def water_l(kwh: float, *, pue: float, wue_l_per_kwh: float) -> float:
-    """Energy x PUE x WUE in litres, where WUE counts by kWh that the site drew, as in CodeCarbon.
+    """Energy x PUE x WUE in litres, with WUE per kWh that the site used, as in CodeCarbon.
 
     The Green Grid's WUE divides by the energy of the computers alone: give that figure divided by the PUE.
     """

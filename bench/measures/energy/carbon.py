@@ -40,13 +40,13 @@ _NOTHING = "nothing was compressed"
 class Carbon(ProbingMeasure):
     """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
-    One inference is one example of the stated length. An idle window comes first, then windows of artifact and
-    reference, each round in a fresh process and each window with a tracker of its own, so that the interval over
-    windows knows how processes differ; together a model's windows last `energy_seconds`. Energy is
-    gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
-    and water have. A window beside which other programs used more than a stated share of the processors does not count,
-    and if none counts all of this is absent with that reason; so is the energy of compressing. If the power is a model
-    of the load or a constant, the record says so in `power_source` and carries the warning `energy-estimated`.
+    One inference is one example of the given length. An idle window comes first, then windows of artifact and
+    reference, each round in a fresh process and each window with its own tracker, so that the interval over windows
+    includes the differences between processes; together a model's windows last `energy_seconds`. Energy is gross, the
+    machine's idle power included, and net of it in `energy_net_kwh`; neither includes the PUE; emissions and water do.
+    A window in which other programs used more than a fixed share of the processors does not count, and if none counts,
+    all of this is absent with that reason; the same holds for the energy of compressing. If the power is estimated from
+    CPU load or a constant, the record's `power_source` names it, and the warning `energy-estimated` is given.
     """
 
     name = "carbon"

@@ -39,14 +39,14 @@ class Peak(NamedTuple):
 
 
 class Memory(ProbingMeasure):
-    """Rise of the resident set's high-water mark over the process before loading, loading and inference each apart.
+    """Rise of the resident set's high-water mark over the process before loading, for loading and inference separately.
 
-    Inference is measured in several processes: where blocks of memory come to lie decides how many pages a kernel
-    touches, and that differs by some percent. Loading hardly does, and has one.
+    Inference is measured in several processes: the placement of memory blocks decides how many pages a kernel
+    touches, which differs by some percent. Loading hardly varies and is measured in one process.
 
-    The baseline has the libraries loaded and called once on a tiny model, so that their code and thread pools are not
-    counted as the model's. The tokenizer is loaded with the model and counts. On CUDA the host's peak is still that of
-    these columns, and the device's stands beside it.
+    In the baseline the libraries are loaded and called once on a tiny model, so that their code and thread pools are
+    not counted as the model's. The tokenizer is loaded with the model and counts. On CUDA these columns are still the
+    host's peak, and the device's peak has its own columns.
     """
 
     name = "memory"

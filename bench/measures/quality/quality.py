@@ -60,9 +60,9 @@ class Quality(Measure):
     """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
     Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
-    mean of these; a board reports the first. Calibration is over the examples of all splits together. Perplexity, where
-    less is better, counts as 1 / perplexity, so that quality grows, and retention is the reference's perplexity over
-    the artifact's.
+    mean of these; a board reports the first. Calibration is over the examples of all splits together. Perplexity, for
+    which lower is better, counts as 1 / perplexity, so that higher quality is better; retention is the reference's
+    perplexity over the artifact's.
     """
 
     name = "quality"

@@ -46,14 +46,14 @@ class Attack(Measure):
 
     Each round tries one candidate per word, the word that lowered the true class most so far first, until the label
     flips or the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Of a text
-    pair the second text is attacked. Every text scored is one query. Examples that the model had wrong count as wrong
+    pair the second text is attacked. Every text scored is one query. Examples that the model got wrong count as wrong
     under attack and cost no query.
 
-    There are two attacks, each with the whole budget: one puts in other words (synonyms, and embedding neighbours that
+    There are two attacks, each with the whole budget: one inserts other words (synonyms, and embedding neighbours that
     are no opposites), one typing errors. An example is flipped if either flips it. Only texts within `Bound` count.
 
-    Attacked again is not transferred: the `attack_transfer_*` columns replay on the artifact the texts that the
-    reference's attack left, which cost no query. Beside them stands the reference on its own texts, so that its
+    A new attack is not a transfer: for the `attack_transfer_*` columns the artifact is tested on the texts that the
+    attack on the reference found, which needs no query. The reference's values are for its own texts, so that its
     transfer accuracy is 1 - its attack success, and its transfer success 1.
     """
 

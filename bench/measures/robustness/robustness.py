@@ -10,12 +10,12 @@ SMALLEST_GAP = 0.001  # our decision: a reference gap below a tenth of a point m
 
 
 class Robustness(Measure):
-    """Trained in distribution, scored on a shifted split without further training (Du et al. 2021, arXiv:2110.08419).
+    """Quality on shifted splits of a model trained on the original data (Du et al. 2021, arXiv:2110.08419).
 
     gap = quality - quality on the shifted splits; relative bias = gap / the reference's gap, so that the reference
-    itself has 1. The survey leaves the paper's exact formula open; this reading of it is ours. Every shifted split
-    weighs the same; `conditions` hold each one's own scores, so that a split of its own for each heuristic of a
-    challenge set shows them apart.
+    itself has 1. The survey does not give the paper's exact formula; this interpretation is ours. Every shifted split
+    has the same weight; `conditions` contain the scores of each, so that separate splits for the heuristics of a
+    challenge set are reported separately.
     """
 
     name = "robustness"

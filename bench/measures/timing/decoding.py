@@ -37,11 +37,10 @@ _SLICE_S = 1.0
 
 @dataclass(frozen=True)
 class Decoding(ProbingMeasure):
-    """Greedy writing of one text, artifact and reference in turns; see `Latency` for processes and the ratio.
+    """Greedy decoding of one text, artifact and reference in turns; see `Latency` for processes and the ratio.
 
-    Source and text have the stated length: a token that would end the text does not, so that both models do equal
-    work. The clock is read after the encoder and after each token, at which the device is waited for. Tests replace
-    the clocks.
+    Source and text have the stated length: an end token does not end the text, so that both models do equal work. The
+    clock is read after the encoder and after each token, after synchronising the device. Tests replace the clocks.
     """
 
     clocks: Clocks = field(default_factory=Clocks)

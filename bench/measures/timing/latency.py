@@ -45,9 +45,9 @@ class LatencyRound(NamedTuple):
 
 @dataclass(frozen=True)
 class Latency(ProbingMeasure):
-    """Times the artifact beside its reference in several fresh processes, each with a memory layout of its own.
+    """Times artifact and reference in interleaved pairs, in several fresh processes with different memory layouts.
 
-    Inputs are made, without padding, and tokenisation is outside the clock; every call runs in `inference_mode`, on
+    Inputs are random tokens without padding, and tokenisation is not timed; every call runs in `inference_mode`, on
     pinned threads and processors, and ends when the device is idle. Tests replace the clocks.
     """
 

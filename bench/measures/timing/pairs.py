@@ -137,7 +137,7 @@ def interleave(
 def speed_up(pairs: Pairs, *, generator: np.random.Generator) -> SpeedUp:
     """The ratio of the floors over the undisturbed pairs, with its 95 % bootstrap interval over pairs.
 
-    Invalid, with the reason, where too few pairs are left or where a floor was hardly ever reached: then other load on
+    Invalid, with the reason, if too few pairs are left or a floor was hardly ever reached: then other load on
     the machine was there all the time, and no part of these times is the models' own.
     """
     import numpy as np
@@ -199,7 +199,7 @@ def _turn(timed: Timed, count: int, clock: Clock, cpu_clock: Clock) -> Turn:
 
 
 def _table(turns: Sequence[Turn]) -> Array:
-    """Laps as [turns, calls, laps]; one lap, the call, where calls do not have equally many."""
+    """Laps as [turns, calls, laps]; one lap, the whole call, if calls differ in their number of laps."""
     import numpy as np
 
     lengths = {len(laps) for turn in turns for laps in turn.laps}

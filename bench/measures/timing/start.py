@@ -30,8 +30,8 @@ class Began(NamedTuple):
 class Start(ProbingMeasure):
     """From files in the page cache to a model ready to be called, and its first call at the latency batch.
 
-    The libraries are imported before; what they set up at their first use falls on the model that is loaded, as it
-    does wherever a process answers only once.
+    The libraries are imported before; what they initialise at their first use counts for the loaded model, as it
+    does if a process answers only once.
     """
 
     name = "start"

@@ -21,7 +21,7 @@ def student_depth(layers: int | None, depth: int, *, where: str) -> int:
 
 
 def refuse_lost_work(model: nn.Module, reference: nn.Module, *, where: str) -> None:
-    """Raise `MethodError` if `model` is no longer the reference: starting afresh would discard what changed it."""
+    """Raise `MethodError` if `model` is no longer the reference: a fresh start would discard the earlier stages."""
     if model is reference:
         return
     import torch

@@ -1,4 +1,4 @@
-"""Running a model over training examples and hearing what its modules are given: calibration of every kind."""
+"""Running a model over training examples and observing the inputs of its modules: calibration of every kind."""
 
 from __future__ import annotations
 

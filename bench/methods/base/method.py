@@ -36,8 +36,8 @@ class Method(Frozen):
     """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
 
     A field that names a plug-in is a choice, see `bench.methods.base.choice`. `saves` is what the mechanism is meant to
-    save on the model it is given; each stage is held to it. Subclasses keep torch out of their module's top level, so
-    that listing and validating stay instant.
+    save on the model it is given; each stage is checked against it. Subclasses keep torch out of their module's top
+    level, so that listing and validating stay instant.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()
@@ -89,7 +89,7 @@ class Method(Frozen):
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.
 
-        Raises `MethodError` if the method makes no sense on this model.
+        Raises `MethodError` if the method cannot be applied to this model.
         """
 
 

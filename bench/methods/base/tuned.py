@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TunedMethod(Method):
-    """A method with a training budget of its own, given relative to the suite's so that recipes fit every suite."""
+    """A method with its own training budget, given relative to the suite's so that recipes fit every suite."""
 
     budget: float = Field(1.0, ge=0, le=100, description="epochs as a share of the suite's; 0 means no training")
     learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None takes the suite's")

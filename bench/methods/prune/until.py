@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @SCHEDULES.register("until")
 class Until(Stepwise):
-    """Remove `step` of the units at a time, scored anew each time, while quality stays at `floor` or above.
+    """Remove `step` of the units at a time, with new scores each time, as long as quality is at least `floor`.
 
     The stop rule of Prasanna et al. 2020 (arXiv:2005.00561, §3): the last masks that met it are kept, and nothing is
-    trained on the way. Quality is measured on `hold_out` of the training examples, which neither the training before
-    the first step nor the scores see, in place of the validation split, on which results are reported; a given model
-    has seen them. `sparsity` is the most that may go. Then `pick` keeps the good units, as many by chance or the worst.
-    With a `rewind` these are put back to the start and trained with all examples; without, they stay as they are. A
-    model that does not start from the given weights has half of the budget for each of the two trainings.
+    trained in between. Quality is measured on `hold_out` of the training examples, which neither the training before
+    the first step nor the scores use, not on the validation split, on which results are reported; a given model
+    has seen them. `sparsity` is the upper limit. Then `pick` keeps the good units, as many random units, or the worst.
+    With a `rewind`, these are reset to the start and trained with all examples; without, they stay unchanged. A
+    model that does not start from the given weights gets half of the budget for each of the two trainings.
     """
 
     step: float = Field(

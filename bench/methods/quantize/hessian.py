@@ -1,4 +1,4 @@
-"""More bits where the loss is curved more, under a budget (HAWQ), by the top eigenvalues of blocks of its Hessian."""
+"""More bits for layers with higher loss curvature, under a budget (HAWQ), by the top eigenvalues of Hessian blocks."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ DENSE = 32  # weights up to which the whole Hessian is made: Lanczos's iteration
 
 @ALLOCATIONS.register("hessian")
 class Hessian(Allocation):
-    """The layers with the largest |mean| + deviation of the top eigenvalue of the loss's Hessian get the more bits.
+    """Layers with a larger |mean| + deviation of the top eigenvalue of the loss's Hessian get more bits.
 
-    The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by Lanczos's iteration on
-    shards of the training data, which fails if it does not converge; mean and deviation are over shards (Q-BERT, Shen
-    et al. 2020, arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the
-    fewest bits of `widths`; then, width by width, those of the largest curvature are raised for as long as the budget
-    lasts, so that bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the
-    layers, and roles with bits of their own, are told.
+    The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by the Lanczos iteration on
+    shards of the training data, which must converge; mean and deviation are over shards (Q-BERT, Shen et al. 2020,
+    arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the fewest bits of
+    `widths`; then, width by width, those of the largest curvature are raised for as long as the budget lasts, so that
+    bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the layers, and
+    roles with `role_bits`, keep their given bits.
     """
 
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(

@@ -30,14 +30,14 @@ MOMENTUM = 0.95  # I-BERT's code: QuantAct, act_range_momentum
 
 @METHODS.register("integer")
 class Integer(RefinedMethod):
-    """Run the layers of an encoder on integers, products, GELU, softmax and norms included (Kim et al. 2021, I-BERT).
+    """Run encoder layers in integers only, including GELU, softmax and norms (Kim et al. 2021, I-BERT).
 
     Weights are symmetric with one scale per output channel; activations have one scale per tensor, found on training
-    examples (`activation_ranges`) and fixed. What a layer computes is said by `IntegerLayer`. Embeddings, pooler and
-    head stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`
-    the model is first trained on weights and inputs of its linear layers that are rounded to the same grids. It saves
-    no time on a CPU, where torch's integer product is slower than its float one and the functions between the products
-    are run one elementary operation at a time. arXiv:2101.01321.
+    examples (`activation_ranges`) and fixed. See `IntegerLayer` for what a layer computes. Embeddings, pooler and head
+    stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`, the
+    model is first trained with weights and linear inputs rounded to the same grids. It saves no time on a CPU, where
+    torch's integer product is slower than its float one and the functions between products run as single elementary
+    operations. arXiv:2101.01321.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @METHODS.register("quantize")
 class Quantize(RefinedMethod):
-    """Store weights in a few bits, and multiply 8-bit integers where there are kernels for them (Jacob et al. 2018).
+    """Store weights in few bits, and multiply 8-bit integers if the machine has kernels for them (Jacob et al. 2018).
 
-    Five choices make one of the survey's systems: the grid of numbers, the granularity of scales, the range, the bits
+    Five choices define a quantization method: the grid of values, the granularity of scales, the range, the bits
     of each matrix, and the scheme. The defaults are dynamic INT8: symmetric weights with one scale per output channel,
-    activations with a range of each call's own, nothing trained, embeddings, norms, pooler and head in float.
-    With a `budget` the model trains on rounded numbers before they are packed (quantization-aware training, §3 there).
-    MACs stay, their operands become narrower (`bops`) if integers are multiplied. arXiv:1712.05877.
+    activations with a new range per call, no training, embeddings, norms, pooler and head in float.
+    With a `budget`, the model is first trained with rounded weights (quantization-aware training, §3 there).
+    MACs do not change; their operands have fewer bits (`bops`) if integers are multiplied. arXiv:1712.05877.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})

@@ -30,9 +30,9 @@ _OPERANDS = {"activation_grid": "interval", "activation_span": "fixed", "activat
 
 @SCHEMES.register("dynamic")
 class DynamicInt8(Scheme):
-    """Integer products whose activations are quantized row by row at every call; no data are needed.
+    """Integer products with activations quantized per row at every call; needs no data.
 
-    With a budget the model trains on numbers rounded as the kernel rounds them.
+    With a budget, the model is trained with numbers rounded as the kernel rounds them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
@@ -65,10 +65,10 @@ class DynamicInt8(Scheme):
 
 @SCHEMES.register("static")
 class StaticInt8(Scheme):
-    """Integer products over one fixed range of activations per layer, found by `activation_range` (Jacob et al. §2.1).
+    """Integer products with one fixed activation range per layer, found by `activation_range` (Jacob et al. §2.1).
 
-    The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget the
-    model trains on numbers rounded as the kernel rounds them.
+    The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget, the
+    model is trained with numbers rounded as the kernel rounds them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})

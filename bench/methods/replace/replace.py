@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @METHODS.register("replace")
 class Replace(TunedMethod):
-    """Train successor layers inside the given model, which they replace more and more often (Xu et al. 2020).
+    """Train successor layers that replace layers of the given model with rising probability (Xu et al. 2020).
 
     Groups of N/M predecessor layers have one successor each, which starts as a copy of one of the first M layers. In
     every step each group runs its successor with probability p_t, see `ReplaceSchedule`; once p_t is 1 the successors
-    are fine-tuned together. Only successors are trained, on the task's loss alone: embeddings, pooler, head and
-    predecessors are frozen. What is left at the end is the successors. arXiv:2002.02925, §3.
+    are fine-tuned together. Only successors are trained, on the task's loss only: embeddings, pooler, head and
+    predecessors are frozen. The result keeps only the successors. arXiv:2002.02925, §3.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})

@@ -26,12 +26,12 @@ COUNTED: tuple[Map, ...] = ("sequence", "cycle", "cycle-rev")  # the maps that a
 
 @METHODS.register("share")
 class Share(GuidedMethod):
-    """Run few stored layers in many positions, then tune them (ALBERT: Lan et al. 2020, arXiv:1909.11942, §3.1).
+    """Share stored layers among positions, then fine-tune them (ALBERT: Lan et al. 2020, arXiv:1909.11942, §3.1).
 
-    The depth, and so the MACs, stay as they were; only stored parameters fall. What is shared may be whole layers or
-    parts of them, in each stack by itself or between encoder and decoder. The stored layers start from those of the
-    given model. For a system that is trained from scratch `init` "fresh" is the faithful start, for one that is made
-    from a checkpoint "source".
+    Depth and MACs do not change; only the number of stored parameters falls. Whole layers or parts of them can be
+    shared, within each stack or between encoder and decoder. The stored layers start from those of the given model. Use
+    `init` "fresh" for a published system that is trained from scratch, and "source" for one that starts from a
+    checkpoint.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})

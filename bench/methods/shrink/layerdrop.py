@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @METHODS.register("layerdrop")
 class LayerDrop(GuidedMethod):
-    """Train with every layer left out at random, so that layers can be removed afterwards (Fan et al. 2020).
+    """Train with layers skipped at random, so that layers can be removed afterwards (Fan et al. 2020).
 
     Each layer of every stack is skipped in a step with probability `rate`, independently of the others; the residual
-    stream carries on. The result has the structure it was given and runs all layers: it is the stage `shrink` with
-    `depth` that saves something, without any training after it. arXiv:1909.11556, §3.2.
+    connection stays. The result has the given structure and runs all layers: only the stage `shrink` with
+    `depth` saves something, without further training. arXiv:1909.11556, §3.2.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()

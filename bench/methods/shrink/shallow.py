@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @METHODS.register("shallow")
 class Shallow(TunedMethod):
-    """Train a model of fewer layers on the labels alone; nothing of the reference is used."""
+    """Train a model with fewer layers on the labels only, without the reference."""
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @METHODS.register("shrink")
 class Shrink(Method):
-    """Take out the heads and neurons whose weights are all zero, and layers on demand; nothing is trained.
+    """Remove heads and neurons whose weights are all zero, and layers if asked; nothing is trained.
 
-    A removed head takes its rows of query, key and value with their biases and its columns of the output map along, a
-    removed neuron its row, its bias and its column; an attention or MLP that loses all of them leaves its output bias.
-    Outputs stay those of the masked model up to rounding, unless layers are left out. A model without anything masked
-    comes back as it is. Which units count as masked: `bench.methods.shrink.removable.dead_units`.
+    With a head, its rows of query, key and value, their biases and its columns of the output map are removed; with a
+    neuron, its row, bias and column. If an attention or MLP loses all of them, only its output bias stays.
+    Outputs equal those of the masked model up to rounding, unless layers are removed. A model without masked units
+    is returned unchanged. Which units count as masked: `bench.methods.shrink.removable.dead_units`.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})

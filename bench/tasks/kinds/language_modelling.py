@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class LanguageModelling(TaskKind):
-    """A causal model over the texts of all examples joined, an end token before the first and after each.
+    """A causal language model over the joined texts of all examples, with an end token before the first and after each.
 
     The stream is cut into blocks of `max_length` tokens that overlap by one, so that every token but the first is
-    predicted exactly once, from at most `max_length` - 1 tokens before it. No state goes from one block to the next:
-    for a recurrent model that is a stricter rule than carrying it along, and the same for every architecture.
+    predicted exactly once, from at most `max_length` - 1 tokens before it. No state is carried from block to block:
+    for a recurrent model this is stricter than carrying it, but the same for every architecture.
     """
 
     name = "language_modelling"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SequenceKind(TaskKind):
-    """A task whose model reads `text`, or `text` and `pair`, and gives one vector for the whole of it."""
+    """A task whose model reads `text`, or `text` and `pair`, and gives one output vector for it."""
 
     head = "sequence-classification"
 

@@ -25,7 +25,7 @@ SMOOTHING = 0.1  # label smoothing in training only, Vaswani et al. 2017, arXiv:
 
 
 class Translation(TaskKind):
-    """An encoder-decoder trained on the true beginnings of the target and scored on what it writes itself.
+    """An encoder-decoder trained with teacher forcing and scored on the text that it generates.
 
     The decoder's first input and the tokens to predict are made here, so that a model is always called with
     `input_ids`, `attention_mask` and `decoder_input_ids` and never has to shift labels.

@@ -60,7 +60,7 @@ class Accuracy(Metric):
 class F1(Metric):
     """2TP / (2TP + FP + FN) of class 1, in [0, 1] (van Rijsbergen 1979), for two classes only.
 
-    Undefined, and so a `DataError`, if no example is of class 1 and none is predicted to be.
+    Undefined (raises `DataError`) if no example has or is predicted to have class 1.
     """
 
     name = "f1"

@@ -22,8 +22,8 @@ ADVICE = (
 class Multi30kSource(DataSource):
     """Multi30k, task 1 (Elliott et al. 2016, arXiv:1605.00459); `data.subset` is the direction, `de-en` or `en-de`.
 
-    29,000 sentence pairs to train on, 1,014 to validate, and 1,000 of the 2016 test set. Only from files: the copies on
-    the hub that we know are not by the authors, and none of their revisions could be verified.
+    29,000 sentence pairs for training, 1,014 for validation, and 1,000 of the 2016 test set. From files only: the
+    copies on the hub that we know are not by the authors, and none of their revisions could be verified.
     """
 
     name = "multi30k"
