@@ -102,9 +102,9 @@ def test_a_task_with_another_encoder_is_refused_before_anything_is_trained(tiny_
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"start": "given"}, "weights_from begins anew"),
-        ({"alpha": 0.5}, "neither alpha"),
-        ({"delta": True}, "nor delta"),
+        ({"start": "given"}, "weights_from trains from the start"),
+        ({"alpha": 0.5}, "cannot be combined with alpha"),
+        ({"delta": True}, "or delta"),
         (
             {"schedule__weights_from": None, "schedule__afterwards": 2.0},
             "afterwards needs weights_from",

@@ -333,7 +333,7 @@ def test_frozen_embeddings_stay_bit_equal_and_train_again_afterwards(make_lab, t
 
 
 def test_arguments_that_do_not_go_with_learning_are_refused():
-    with pytest.raises(ValidationError, match="give schedule 'gradual'"):
+    with pytest.raises(ValidationError, match="needs schedule 'gradual'"):
         Prune(saliency="movement", sparsity=0.5)
     with pytest.raises(ValidationError, match="budget of 0 trains nothing"):
         movement(budget=0)

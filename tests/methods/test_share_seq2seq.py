@@ -350,9 +350,9 @@ def test_what_makes_no_sense_is_refused_with_what_was_found(share, make_lab, tin
 
 def test_arguments_that_contradict_each_other_are_refused():
     for arguments, says in (
-        ({"map": "explicit"}, "has places"),
-        ({"map": "cycle", "places": (0, 1)}, "has places"),
-        ({"map": "explicit", "places": (0, 2)}, "without a gap"),
+        ({"map": "explicit"}, "map 'explicit' needs places"),
+        ({"map": "cycle", "places": (0, 1)}, "no other map has them"),
+        ({"map": "explicit", "places": (0, 2)}, "without gaps"),
         ({"map": "sandwich", "unique": 3}, "determines the number of stored layers"),
         ({"tie_cross": "self", "parts": ("ffn",)}, "needs attention and cross_attention"),
         ({"tie_stacks": True, "stacks": ("decoder",)}, "leave stacks empty"),

@@ -136,7 +136,7 @@ def test_a_halting_encoder_is_shrunk_inside_and_keeps_its_layers(shrink, make_la
     small = shrink(halting)
     assert parameters(small) < parameters(halting)
     assert distance(small, halting, "bert") < CLOSE
-    with pytest.raises(MethodError, match="cannot be exchanged"):
+    with pytest.raises(MethodError, match="cannot be replaced"):
         shrink(halting, depth=2)
 
 

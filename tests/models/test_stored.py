@@ -69,7 +69,7 @@ def test_a_quantized_checkpoint_is_refused_by_name_when_it_is_opened(settings, s
         ModelError, match=rf"quantization_config: the checkpoint is quantized by {said}, which"
     ) as caught:
         open_source(str(path))
-    assert "Give the float checkpoint" in str(caught.value)
+    assert "Give the original float checkpoint" in str(caught.value)
 
 
 @pytest.mark.parametrize(
