@@ -12,17 +12,17 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: setup  # trains, compresses and measures what has no record yet; run again, it only shows the results
+demo: setup  # train, compress and measure every cell that has no record yet, then show the results
 	$(BIN)/bench run demo --jobs 2
 	$(BIN)/bench pareto demo --x flops --y quality --out results/demo/front.png --out results/demo/front.svg
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: setup test-isa  # what `make test` leaves out: the slow tests, and arithmetic under another instruction set
+test-all: setup test-isa  # what `make test` leaves out: slow tests, and the arithmetic under another instruction set
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
-test-isa: setup  # arithmetic and kernels once more, as on a processor without AVX-512
+test-isa: setup  # test arithmetic and kernels again, as on a processor without AVX-512
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARITHMETIC)
 
 check: setup

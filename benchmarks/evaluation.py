@@ -1,6 +1,6 @@
 """Evaluation throughput: `bench.tasks.evaluate.predict` beside `transformers.Trainer.predict`, same predictions.
 
-Both turn the same texts into the same logits on the same machine, in turn, several times; tokenisation is included.
+Both turn the same texts into the same logits on the same machine, several times by turns; tokenisation is included.
 The Trainer runs once with every example padded to the full length and once padded to the longest of each batch.
 Needs `accelerate`, which the Trainer needs.
 
@@ -59,7 +59,7 @@ class Texts(torch.utils.data.Dataset[dict[str, list[int]]]):
 
 
 def main() -> int:
-    """Measure, print the two ratios, and answer 1 where predictions differ, 2 without accelerate."""
+    """Measure and print the two ratios; the exit status is 1 if predictions differ, 2 without accelerate."""
     options = parse()
     if not is_accelerate_available():
         print(
@@ -105,7 +105,7 @@ def parse() -> argparse.Namespace:
 def ours(
     model: Any, tokenizer: Any, examples: Sequence[Example], *, task: Task, options: argparse.Namespace
 ) -> Callable[[], Any]:
-    """A call that gives the logits by way of bench."""
+    """A call that computes the logits with bench."""
 
     def run() -> Any:
         return predict(
@@ -124,7 +124,7 @@ def ours(
 def trainers(
     model: Any, tokenizer: Any, examples: Sequence[Example], *, padded: bool, options: argparse.Namespace
 ) -> Callable[[], Any]:
-    """A call that gives the logits by way of the Trainer, which is made beforehand."""
+    """A call that computes the logits with the Trainer, which is constructed beforehand."""
     arguments = TrainingArguments(
         output_dir=str(Path(tempfile.gettempdir()) / "bench-evaluation"),
         per_device_eval_batch_size=options.batch,
@@ -142,7 +142,7 @@ def trainers(
 
 
 def measure(ways: dict[str, Callable[[], Any]], *, repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Seconds of each repeat and the logits of each way; the ways take turns, so that drift meets all alike."""
+    """Seconds of each repeat and the logits, per way; the ways take turns, so that drift affects all of them alike."""
     logits = {name: run() for name, run in ways.items()}  # warm-up
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
@@ -154,7 +154,7 @@ def measure(ways: dict[str, Callable[[], Any]], *, repeats: int) -> tuple[dict[s
 
 
 def report(seconds: dict[str, list[float]], *, count: int, options: argparse.Namespace) -> None:
-    """Print throughput of each way, and the median of the paired ratios to bench."""
+    """Print the throughput of each way, and the median of its paired ratios to bench."""
     conditions = f"{options.threads} threads, {options.device}, Trainer batch {options.batch}"
     print(f"{count} examples of {options.task}, {conditions}")
     for name, values in seconds.items():
@@ -166,7 +166,7 @@ def report(seconds: dict[str, list[float]], *, count: int, options: argparse.Nam
 
 
 def check(logits: dict[str, Any]) -> int:
-    """Print whether all ways agree; 1 where a logit differs by more than rounding or a label differs at all."""
+    """Print whether all ways agree; returns 1 if a label differs, or a logit by more than rounding."""
     own = logits["bench"]
     for name in AIMS:
         difference = float(np.abs(logits[name] - own).max())

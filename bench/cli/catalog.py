@@ -14,10 +14,15 @@ def list_(
     format_: str = FORMAT,
 ) -> None:
     """Everything of one kind, a line each; the other formats say all of it."""
+    if format_ == "table":  # without what tables of results need, which takes longer to load
+        from bench.library.catalog import aligned, listing
+
+        rows = listing(kind)
+        typer.echo("\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)])))
+        return
     from bench.library.listing import list_of
 
-    found = list_of(kind, full=format_ != "table")
-    typer.echo(repr(found) if format_ == "table" else found.render(format_))
+    typer.echo(list_of(kind, full=True).render(format_))
 
 
 def show(

@@ -6,6 +6,7 @@ place on disk, which both sides can read.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -89,11 +90,11 @@ class Probed(Written):
     @classmethod
     def of(cls, probe: Probe, found: object, spans: Spans) -> Probed:
         """The written form of what the probe gave."""
-        return cls(probe=probe, spans=spans, found=_form(probe).dump_python(found, mode="json", warnings=False))
+        return cls(probe=probe, spans=spans, found=form(probe.measure).dump_python(found, mode="json", warnings=False))
 
     def result(self) -> Any:
         """What the probe gave."""
-        return _form(self.probe).validate_python(self.found)
+        return form(self.probe.measure).validate_python(self.found)
 
 
 class Unprobed(Written):
@@ -193,9 +194,10 @@ def read_job(text: str) -> Job:
     return _JOB.validate_json(text)
 
 
-def _form(probe: Probe) -> TypeAdapter[Any]:
-    """How the measure's findings are written; raises `TypeError` if the measure has no probes."""
-    measure = MEASURES.get(probe.measure)
+@cache
+def form(name: str) -> TypeAdapter[Any]:
+    """How the findings of the measure called `name` are written; raises `TypeError` if it has no probes."""
+    measure = MEASURES.get(name)
     if not isinstance(measure, ProbingMeasure):
-        raise TypeError(f"measure '{probe.measure}' does not probe")
+        raise TypeError(f"measure '{name}' does not probe")
     return TypeAdapter(measure.finds)

@@ -44,6 +44,25 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
+@contextmanager
+def leaving_with_parent() -> Iterator[None]:
+    """End this process as soon as its parent is gone: until all is imported, a fork server does not look itself."""
+    parent, over = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            if os.getppid() != parent:
+                os._exit(0)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()  # a process with another thread must not fork
+
+
 def _context() -> Any:
     """How children are started here: by a fork server that has the heavy imports done, where the system has one."""
     if "forkserver" not in multiprocessing.get_all_start_methods():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from bench.base.stopwatch import Spans
@@ -64,8 +65,7 @@ def record_of(
             **result.provenance.stored(),
             "made_from": made_from(cell),
             "tables": tables,
-            "versions": versions(),
-            "source": source_commit(),
+            **_program(),
         },
         spans_s={**spans._asdict(), "other": other_s},
     )
@@ -89,6 +89,12 @@ def failure_of(cell: Cell, phase: Phase, ending: Ending) -> Failure:
         interrupted=ending.interrupted,
         detail=ending.detail,
     )
+
+
+@cache
+def _program() -> dict[str, Any]:
+    """What made the records of this process: versions and the commit of what was imported."""
+    return {"versions": versions(), "source": source_commit()}
 
 
 def _merged(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

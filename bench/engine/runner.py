@@ -191,7 +191,7 @@ class Run:
         )
 
     def _data_of(self, task: Task, entry: str) -> Path:
-        """The file of the task's data in the store, written if planning left it out."""
+        """The file of the task's data in the store, written if it is not there yet."""
         path = self._places.store.data_path(entry)
         if not path.exists():
             write_data(path, load_data(task, data_dir=self.cells[0].conditions.data_dir))

@@ -188,6 +188,12 @@ def listing(kind: str, *, full: bool = False) -> list[Row]:
     return (_IN_FULL if full and kind in _IN_FULL else CATALOG)[kind]()
 
 
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines whose columns start below each other; the last column, a sentence, runs on."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def describe(name: str) -> dict[str, Any]:
     """One thing in full, looked for among suites, recipes, tasks, methods, their choices, measures, models and columns.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.analysis.table import ResultTable
 from bench.base.registry import broken_plugins
-from bench.library.catalog import describe, listing
+from bench.library.catalog import aligned, describe, listing
 from bench.library.views import TableView
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Listing(TableView):
 
     def __repr__(self) -> str:
         rows = [list(self.table.columns), *([str(cell) for cell in row.values()] for row in self.table.rows)]
-        return "\n".join(_aligned(rows))
+        return "\n".join(aligned(rows))
 
 
 class Description(dict[str, Any]):
@@ -233,12 +233,6 @@ def survey(results: str | Path = "results", *, suites: Sequence[str | Path | Sui
     from bench.report.survey.page import page_of
 
     return SurveyView(page=page_of(Path(results), {suite.name: suite for suite in map(suite_of, suites)}))
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines whose columns start below each other; the last column, a sentence, runs on."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _lines(data: Any, indent: str) -> list[str]:

@@ -80,7 +80,7 @@ def compress(
         key, named = _filed(model, tokenizer, wanted, store, conditions)
         conditions = replace(conditions, outputs=())
     start_server()
-    cells = plan(chosen, tasks=[wanted], model=named, recipes=recipes, seeds=[seed], conditions=conditions, store=store)
+    cells = plan(chosen, tasks=[wanted], model=named, recipes=recipes, seeds=[seed], conditions=conditions)
     cell = cells[0] if key is None else replace(cells[0], reference_key=key)
     work = Run(chosen, [cell], places=Places(results=DEFAULT_RESULTS, store=store))
     watch(work, quiet=not (is_interactive() if progress is None else progress), events=work.make())

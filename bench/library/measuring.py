@@ -81,7 +81,6 @@ def measure(
             recipes=[_recipe(name)],
             seeds=[seed],
             conditions=replace(conditions, outputs=()),
-            store=store,
         )
         cell = replace(cells[0], reference_key=key, given_artifact=own)
         work = Run(chosen, [cell], places=Places(results=root / "results", store=store))

@@ -165,7 +165,6 @@ def plan_run(
         recipes=listed,
         seeds=seeds or chosen.seeds,
         conditions=conditions,
-        store=store,
     )
     work = Run(chosen, cells, places=Places(results=Path(results), store=store), jobs=jobs, retry=retry)
     return PlannedRun(suite=chosen, cells=cells, work=work, store=store)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.artifacts.source import open_source
-from bench.artifacts.store import EntryKind, Store
+from bench.artifacts.store import EntryKind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource
 from bench.models.stored import Held
@@ -21,7 +21,7 @@ from bench.plan.recipes import methods_of
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
-from bench.tasks.examples import TaskData, write_data
+from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS
 
 # Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
@@ -178,11 +178,9 @@ def plan(
     seeds: Iterable[int],
     conditions: Conditions,
     name: str | None = None,
-    store: Store | None = None,
 ) -> list[Cell]:
     """The cells of a run, tasks outermost; reads the data and the model once to fingerprint and check them.
 
-    With a `store` the data are kept in it, so that nothing need read them from their source again.
     `name` is the model's in records, file names and boards; None is its folder's or its id.
     Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
     before anything is trained.
@@ -202,7 +200,7 @@ def plan(
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
-        entries = [_kept(each, store) for each in ([data] if train_task is task else [data, train_data])]
+        entries = [each.entry() for each in ([data] if train_task is task else [data, train_data])]
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
         others = [suite.task(each) for recipe in recipes for method in methods_of(recipe) for each in method.tasks()]
@@ -243,14 +241,6 @@ def plan(
                 for recipe, uses in zip(recipes, elsewhere, strict=True)
             ]
     return cells
-
-
-def _kept(data: TaskData, store: Store | None) -> str:
-    """The name of the store's entry for the data, which is written if there is a store and it is not there."""
-    entry = data.entry()
-    if store is not None and not store.data_path(entry).exists():
-        write_data(store.data_path(entry), data)
-    return entry
 
 
 def _held(source: ModelSource) -> Callable[[Task], Held | None]:

@@ -1,6 +1,6 @@
-"""Break each measure on purpose and see that a test fails: `python benchmarks/mutations [NAME ...]`.
+"""Break each measure on purpose and check that a test fails: `python benchmarks/mutations [NAME ...]`.
 
-Every mutation is made in a copy of the package in a temporary folder; the checkout is not touched. Exit status 1 where
+Every mutation is made in a copy of the package in a temporary folder; the checkout is not touched. Exit status 1 if
 a broken measure passes its tests.
 """
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Mutation(NamedTuple):
-    """One way to be wrong: in `file`, `before` (once there) becomes `after`; the tests in `tests` should see it."""
+    """One way to be wrong: in `file`, `before` (there exactly once) becomes `after`; a test in `tests` should fail."""
 
     file: str
     before: str
@@ -35,13 +35,13 @@ MUTATIONS = {
         "tests/measures/test_timing_calls.py",
     ),
     "take-the-root-twice": Mutation(
-        "bench/measures/agreement/loyalty.py",
+        "bench/tasks/loyalty.py",
         "1 - np.sqrt(np.clip(bits, 0, 1))",
         "1 - np.sqrt(np.sqrt(np.clip(bits, 0, 1)))",
         "tests/measures/test_agreement.py",
     ),
     "swap-kl": Mutation(
-        "bench/measures/agreement/loyalty.py",
+        "bench/tasks/loyalty.py",
         "(np.exp(log_p) * (log_p - log_q))",
         "(np.exp(log_q) * (log_q - log_p))",
         "tests/measures/test_agreement.py",
@@ -53,7 +53,7 @@ MUTATIONS = {
         "tests/measures/test_parameters.py",
     ),
     "average-batch-means": Mutation(
-        "bench/measures/agreement/loyalty.py",
+        "bench/tasks/loyalty.py",
         "return float((1 - np.sqrt(np.clip(bits, 0, 1))).mean())",
         "return float(np.mean([part.mean() for part in np.array_split(1 - np.sqrt(np.clip(bits, 0, 1)), 3)]))",
         "tests/measures/test_agreement.py",
@@ -90,7 +90,7 @@ MUTATIONS = {
     ),
     "attack-what-is-wrong-already": Mutation(
         "bench/measures/robustness/attack.py",
-        "if clean[number].argmax() == example.label",
+        "if clean[number].argmax() == pair.kind.truth(example)",
         "if True",
         "tests/measures/test_attack.py",
     ),
@@ -98,7 +98,7 @@ MUTATIONS = {
 
 
 def main(names: list[str]) -> int:
-    """Run the chosen mutations, all without names; one line each."""
+    """Run the named mutations, or all if none is named; print one line per mutation."""
     survived = 0
     for name in names or MUTATIONS:
         mutation = MUTATIONS[name]
@@ -111,10 +111,10 @@ def main(names: list[str]) -> int:
 
 
 def mutated(mutation: Mutation) -> str:
-    """The text of the file with the mutation; `ValueError` where what it changes is not there exactly once."""
+    """The text of the file with the mutation; `ValueError` if the text that it changes is not there exactly once."""
     text = (ROOT / mutation.file).read_text(encoding="utf-8")
     if text.count(mutation.before) != 1:
-        raise ValueError(f"{mutation.file}: {mutation.before!r} stands there {text.count(mutation.before)} times")
+        raise ValueError(f"{mutation.file}: {mutation.before!r} is there {text.count(mutation.before)} times")
     return text.replace(mutation.before, mutation.after)
 
 

@@ -1,10 +1,10 @@
-"""How far several measurements of the same pair are apart, and how often their intervals contain the true ratio.
+"""How far apart several measurements of one pair are, and how often their intervals contain the true ratio.
 
     python benchmarks/repeatability ARTIFACT REFERENCE [--runs 10] [--processes 5] [--json FILE]
 
-ARTIFACT and REFERENCE are artifact folders (`bench cache path KEY`). A run is what the measure does: it times the pair
-in several fresh processes. The true ratio is 1 if both folders hold the same model, else the geometric mean of all
-runs.
+ARTIFACT and REFERENCE are artifact folders (`bench cache path KEY`). A run does what the measure does: it times the
+pair in several fresh processes. The true ratio is 1 if both folders hold the same model, otherwise the geometric mean
+of all runs.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, measuring: Measuring, number: int) -> dict[str, Any]:
-    """One measurement: every process of it one after the other. Layouts and orders differ from run to run."""
+    """One measurement: its processes, one after the other. Memory layouts and loading orders differ between runs."""
     done: list[Round] = []
     for index in range(measuring.processes):
         name = f"process-{number * measuring.processes + index + 1}"
@@ -126,7 +126,7 @@ def _verdicts(intervals: Sequence[Sequence[float] | None], which: str, truth: fl
 
 
 def _worse(one: Interval, other: Interval) -> bool:
-    """Whether `other` is significantly slower than `one`, and by more than what matters."""
+    """Whether `other` is significantly slower than `one`, and by more than `MATTERS`."""
     change = math.log(other.middle / one.middle)
     above = math.hypot(math.log(other.high / other.middle), math.log(one.middle / one.low))
     return change + above < 0 and change < math.log(1 - MATTERS)

@@ -1,4 +1,4 @@
-"""What one timing process does, in a module that it can import."""
+"""The work of one timing process, in a module that the process can import."""
 
 from __future__ import annotations
 

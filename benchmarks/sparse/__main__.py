@@ -2,8 +2,9 @@
 
     python benchmarks/sparse [--threads 1] [--rows 1 128] [--block 1] [--json FILE]
 
-For each matrix shape of MiniLM and BERT-base the same zeros are timed in both forms beside each other, as the column
-`speedup` is. Six different matrices are called in turn, so that they leave the caches as a model's layers do.
+For each matrix shape of MiniLM and BERT-base, both forms of the same matrix are timed side by side, as for the column
+`speedup`. Six different matrices are called in turn, so that each has left the caches when it is called again, as a
+model's layers have.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ MATRICES = 6
 class Point(NamedTuple):
     """Seconds of the dense product over those of the sparse one at a density.
 
-    Where the machine never settled, `speedup` is the plain median of the pairs and `settled` False.
+    If the machine never settled, `speedup` is the plain median of the pairs and `settled` is False.
     """
 
     density: float
@@ -43,7 +44,7 @@ class Point(NamedTuple):
 
 
 def main() -> None:
-    """Print the speed-up by density, and the break-even density, of every shape and number of rows."""
+    """Print the speed-up per density, and the break-even density, for every shape and number of rows."""
     options = _parse()
     found: list[dict[str, Any]] = []
     print(f"{'matrix':28s}{'rows':>5s}" + "".join(f"{density:>9.2f}" for density in DENSITIES) + "  break-even")
@@ -62,7 +63,7 @@ def break_even(points: Sequence[Point]) -> str:
     """The largest density at which the sparse product is as fast as the dense one.
 
     Between two densities the logarithm of the speed-up is taken to be linear in that of the density, which is exact
-    where the time is proportional to the stored weights.
+    if the time is proportional to the stored weights.
     """
     ordered = sorted(points, key=lambda point: point.density, reverse=True)
     if ordered[0].speedup >= 1:
@@ -76,7 +77,7 @@ def break_even(points: Sequence[Point]) -> str:
 
 
 def measured(shape: tuple[int, int], rows: int, density: float, options: argparse.Namespace) -> Point:
-    """Both forms of matrices [out, in] with random zeros, beside each other, for `rows` rows of input."""
+    """Time both forms of matrices [out, in] with random zeros side by side, for `rows` rows of input."""
     import torch
 
     from bench.measures.timing.calls import forward, pinned
@@ -103,7 +104,7 @@ def measured(shape: tuple[int, int], rows: int, density: float, options: argpars
 
 
 def made(shape: tuple[int, int], density: float, block: int, generator: Any) -> tuple[nn.Module, nn.Module]:
-    """The matrices in compressed sparse rows, and the same ones dense."""
+    """The same matrices in compressed sparse rows and dense."""
     import torch
     from torch import nn
 

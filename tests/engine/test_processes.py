@@ -129,3 +129,24 @@ def alive(pid):
             return stream.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_fork_server_ends_with_its_parent_even_while_it_imports(tmp_path):
+    """Whoever reads the output of a command would else wait for seconds of imports that nobody needs."""
+    (tmp_path / "long_imports.py").write_text(
+        "import pathlib, time\n"
+        "from bench.engine.processes import leaving_with_parent\n"
+        "with leaving_with_parent():\n"
+        "    pathlib.Path('begun').touch()\n"
+        "    time.sleep(100)\n"
+    )
+    script = (
+        "import pathlib, sys, time\n"
+        "sys.path.insert(0, '.')\n"
+        "from bench.engine import processes\n"
+        "processes.PRELOAD = ['long_imports']\n"
+        "processes.start_server()\n"
+        "while not pathlib.Path('begun').exists():\n"
+        "    time.sleep(0.05)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, check=True, timeout=60)

@@ -250,7 +250,7 @@ def test_nothing_is_rounded_before_the_delay_is_over_and_ranges_follow_from_the_
         seen.append((rounds, follows, len(weight.data[0].unique()) < weight.shape[1]))
 
     monkeypatch.setattr(OperandTraining, "before_step", spy)
-    quantized("marian", make_lab, budget=2.0, delay=0.5, bits=2)
+    quantized("marian", make_lab, budget=2.0, scheme__delay=0.5, bits=2)
     assert seen == [({False}, {True}, False)] * 3 + [({True}, {True}, True)] * 3
 
 

@@ -98,19 +98,11 @@ def test_shared_parts_are_stored_once_and_shared_after_loading(share, family, ar
     assert queries[0] == queries[1]
 
 
-def test_recipe_keys_of_albert_sharing_are_those_from_before_parts_could_be_shared():
-    (stage,) = load_recipe("albert-sharing").stages
-    assert stage.arguments == {
-        "map": "all",
-        "unique": 1,
-        "init": "first",
-        "budget": 2 / 3,
-        "learning_rate": None,
-        "alpha": 0.0,
-        "temperature": 2.0,
-    }
-    (varied,) = load_recipe("albert-sharing", {"parts": "ffn"}).stages
-    assert varied.arguments == {**stage.arguments, "parts": ("ffn",)}
+def test_keys_of_albert_sharing_state_parts_only_if_they_are_shared():
+    (whole,) = methods_of(load_recipe("albert-sharing"))
+    assert whole.stated() == {}
+    (varied,) = methods_of(load_recipe("albert-sharing", {"parts": "ffn"}))
+    assert varied.stated() == {"parts": ["ffn"]}
     assert methods_of(load_recipe("albert-sharing", {"parts": "attention"}))[0].parts == ("attention",)
 
 

@@ -1,4 +1,4 @@
-"""Scripts without a main guard, `python -c` and standard input: each runs once, and its cells finish."""
+"""The main module of whoever starts a child, such as a script without a main guard, never runs in the child."""
 
 import os
 import subprocess
@@ -7,47 +7,6 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.timeout(280)
-
-SUITE = """
-name = "tiny"
-title = "A tiny generated suite"
-generated = true
-model = "demo-bert"
-[setting]
-max_length = 16
-[setting.training]
-epochs = 0.1
-[setting.measuring]
-country = "USA"
-threads = 1
-length = 8
-skip = ["latency", "start", "memory", "carbon", "attack"]
-train_examples = 4
-[[tasks]]
-name = "sentiment"
-kind = "classification"
-labels = ["negative", "positive"]
-metrics = ["accuracy"]
-data = { source = "generated", subset = "sentiment" }
-train_examples = 16
-evaluate_examples = 8
-"""
-
-RUN = """
-from pathlib import Path
-from bench.artifacts.store import Store
-from bench.engine.runner import Places, Run
-from bench.plan.cell import Conditions, plan
-from bench.plan.recipes import load_recipe
-from bench.spec.suite import load_suite
-with open("times", "a") as times:
-    times.write("once")
-suite = load_suite("tiny.toml")
-recipes = [load_recipe("none")]
-cells = plan(suite, tasks=suite.tasks, model=suite.model, recipes=recipes, seeds=[0], conditions=Conditions())
-run = Run(suite, cells, places=Places(results=Path("results"), store=Store(Path("cache"))))
-print([event.text for event in run.go() if event.kind in ("recorded", "failed")])
-"""
 
 CHILD = """
 from pathlib import Path
@@ -84,14 +43,6 @@ def called(how, script, folder):
 @pytest.mark.parametrize("how", ["file", *(pytest.param(how, marks=pytest.mark.slow) for how in ("-c", "stdin"))])
 def test_a_child_never_runs_the_callers_main_module(how, tmp_path):
     assert called(how, CHILD, tmp_path) == "42 None"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["file", "-c", "stdin"])
-def test_a_suite_runs_from_a_script_without_a_main_guard(how, tmp_path):
-    (tmp_path / "tiny.toml").write_text(SUITE, encoding="utf-8")
-    assert called(how, RUN, tmp_path) == "['']"
-    assert len(list(tmp_path.glob("results/tiny/*/sentiment--*.json"))) == 1
 
 
 @pytest.mark.slow
