@@ -1,4 +1,4 @@
-"""What is left of a linear map, and of an attention, once all that was in it is gone."""
+"""What is left of a linear map, and of an attention, after all of its units were removed."""
 
 from __future__ import annotations
 

@@ -152,6 +152,6 @@ class FactorizedEmbedding(StoredEmbedding):
 
 
 def table_of(module: nn.Module) -> Tensor | None:
-    """The vocabulary's table of any form of embedding, [V, width]; None for a module that is no embedding."""
+    """The vocabulary's table of any form of embedding, [V, width]; None for a module that is not an embedding."""
     inner = module if isinstance(module, nn.Embedding) else getattr(module, "table", None)
     return inner.weight if isinstance(inner, nn.Embedding) and isinstance(inner.weight, torch.Tensor) else None

@@ -1,4 +1,4 @@
-"""Adaptive halting over a stack: each position of the input stops by itself after as many layers as it needs."""
+"""Adaptive halting over a stack: each position of the input stops after as many layers as it needs."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _state(given: Any) -> Tensor:
 
 
 def _real(mask: Any, hidden: Tensor) -> Tensor:
-    """Positions that are no padding, bool [batch, length]; a key that no query may attend to is padding."""
+    """Positions that are not padding, bool [batch, length]; a key that no query may attend to is padding."""
     if mask is None:
         return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
     if not isinstance(mask, Tensor) or mask.dim() not in (2, 4):

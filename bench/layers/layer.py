@@ -44,7 +44,7 @@ class TensorStorage(NamedTuple):
 
 
 def plain_storage(tensor: Tensor) -> TensorStorage:
-    """Of a tensor that holds its numbers as they are. An element is zero if all its bits are: -0.0 is stored."""
+    """The storage of a tensor without any coding. An element is zero if all its bits are: -0.0 is stored."""
     nonzero = tensor.numel()
     if not tensor.is_meta and not tensor.is_complex() and tensor.element_size() in _INTEGERS:
         flat = tensor.detach().contiguous().reshape(-1).view(_INTEGERS[tensor.element_size()])
@@ -121,7 +121,7 @@ class StoredLayer(StoredModule):
 
     @abstractmethod
     def dense(self) -> Tensor:
-        """The whole float weight [out_features, in_features] that the layer stands for."""
+        """The whole float weight [out_features, in_features] that the layer represents."""
 
     def rows(self, places: Tensor) -> Tensor:
         """The rows [n, in_features] of `dense()` at the places [n]; a packed form unpacks no others."""

@@ -123,7 +123,7 @@ class SafeEmbedding(StoredModule):
 
 
 def _positions(length: int, width: int, *, like: Tensor) -> Tensor:
-    """Sinusoidal positions [length, width] (Vaswani et al. 2017, §3.5), computed anew: they are no weights."""
+    """Sinusoidal positions [length, width] (Vaswani et al. 2017, §3.5), computed in each call: they are not weights."""
     half = (width + 1) // 2
     waves = torch.exp(torch.arange(half, device=like.device) * (-math.log(_LONGEST_WAVE) / max(1, half)))
     angles = torch.arange(length, device=like.device)[:, None] * waves

@@ -33,7 +33,7 @@ def pack(weight: Tensor, *, where: str = "matrix") -> Packed:
     """Two values of each four in the order of their places, zeros if fewer are not zero.
 
     `unpack` gives every bit back, but for a -0.0 that is left out and becomes +0.0. Raises `MethodError` if a row
-    is no multiple of four wide or a group has more than two weights that are not zero.
+    has a width that is not a multiple of four, or a group has more than two nonzero weights.
     """
     height, width = weight.shape
     if width % GROUP:

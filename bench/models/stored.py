@@ -100,7 +100,7 @@ def plain_name(name: str, prefixes: list[str]) -> str:
 
 
 def require_floats(directory: Path, *, where: str) -> None:
-    """Raise `ModelError`, by name, for a quantized checkpoint: read as it is, its integers would be taken for weights.
+    """Raise `ModelError`, with the name, for a quantized checkpoint, whose integers would otherwise be read as weights.
 
     Told by `config.json`, which says how a quantized checkpoint is to be read, and by the dtypes in the file.
     """

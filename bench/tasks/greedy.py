@@ -1,4 +1,4 @@
-"""Greedy decoding of an encoder-decoder: the likeliest next token, one after the other, until each text has ended."""
+"""Greedy decoding of an encoder-decoder: the most likely next token, one after the other, until each text has ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Greedy:
         self._encoded = encoder_of(model)(input_ids=inputs["input_ids"], attention_mask=self._mask, return_dict=True)
 
     def step(self) -> tuple[Tensor, Tensor]:
-        """The likeliest next token of each text and its logit, both [batch]; `write` must follow."""
+        """The most likely next token of each text and its logit, both [batch]; `write` must follow."""
         outputs = self._model(
             encoder_outputs=self._encoded,
             attention_mask=self._mask,

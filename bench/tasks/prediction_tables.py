@@ -1,4 +1,4 @@
-"""The predictions of both models as a table beside a record: what is in it, and how it is read back."""
+"""The predictions of both models as a table stored with a record: its columns, and how it is read."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class HeardAttention:
         self.runs: list[AttentionProjections] = []
 
     def open(self) -> None:
-        """Start listening, with nothing heard yet; raises `MethodError` for a model without attention."""
+        """Start recording, with nothing recorded yet; raises `MethodError` for a model without attention."""
         self.runs.clear()
         projections = _projections(self._model)
         if not projections:
@@ -66,7 +66,7 @@ class HeardAttention:
             self._handles.append(module.register_forward_hook(self._hears(side, width, seen)))
 
     def close(self) -> None:
-        """Stop listening, and forget what was heard."""
+        """Stop recording and discard what was recorded."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()

@@ -14,7 +14,7 @@ from bench.tasks.prediction_tables import SplitPredictions, read_predictions
 
 
 def recompute(record_path: Path) -> dict[str, float]:
-    """The record's metrics, quality and agreement columns, from the predictions stored beside it.
+    """The record's metrics, quality and agreement columns, from the predictions stored with it.
 
     Columns that cannot be computed (hidden labels, no probabilities) are left out; the record says why. Raises
     `RecordError` if the record or its predictions cannot be read, as `bench.records.tables.read_table` does.

@@ -1,4 +1,4 @@
-"""Claimed against real over a whole cell: flags for savings that are on paper only."""
+"""Claimed and real savings of a whole cell: flags for savings that exist on paper only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STAGE_FLAGS: dict[Saving, tuple[str, str, str]] = {
 
 
 class Drop(NamedTuple):
-    """How much one stage saved of something, in claim and in fact."""
+    """How much one stage saved of something, claimed and real."""
 
     claimed: float
     real: float
@@ -35,7 +35,7 @@ class Drop(NamedTuple):
     def delivered(self) -> bool:
         """Whether there is a real saving, of at least half of what is claimed.
 
-        A stage that claims nothing new may make real what an earlier one only promised: zeros that are now left out.
+        A stage without a new claim may realise the claim of an earlier one: zeros that are now removed.
         """
         return self.real > 0 and self.real >= HALF * self.claimed
 
@@ -56,7 +56,7 @@ class CellValues:
 
 
 def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
-    """What the recipe claims to save beside what all measures together found, with a flag for each difference.
+    """Compare what the recipe claims to save with what all measures found, with a flag for each difference.
 
     No column; the numbers are in the conditions. The reference claims nothing and is not judged.
     """
@@ -77,7 +77,7 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
 
 
 def stage_drops(stages: Iterable[StageLog], reference: dict[Saving, tuple[float, float]]) -> list[dict[Saving, Drop]]:
-    """What each stage saved of what its method claims to save, against the stage before it.
+    """What each stage saved of its method's claims, compared with the stage before it.
 
     `reference` is what the model claimed and really had before the first stage. A stage without an audit, or whose
     model could not be traced, has no drop, and neither has the one after it.

@@ -1,4 +1,4 @@
-"""What a measure is, what it is given, and what it gives back."""
+"""What a measure is, its input and its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reading:
     `values` are the artifact's, `reference` the reference's for the same columns if both were measured; `samples`
     are raw repeats by name; `conditions` are what the numbers depend on; `warnings` are (code, sentence) pairs.
     `tables` are per-example results: table name -> column name -> one value per row, None if a row has
-    none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
+    none. Every table is written to its own Parquet file next to the record (`bench.records.tables`).
     """
 
     values: dict[str, float | int] = field(default_factory=dict)
@@ -57,11 +57,11 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """An artifact beside its reference, both loaded from disk in this process, ready to be measured.
+    """An artifact and its reference, both loaded from disk in this process, ready to be measured.
 
     `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
-    `made` is what compressing cost; of the reference itself, nothing. `epoch_cpu_s` are the processor seconds of one
+    `made` is the cost of compressing (none for the reference itself). `epoch_cpu_s` are the processor seconds of one
     epoch of training the reference, None if they were not counted.
     `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
     reference, or a single one if it saw both together; the result of a probe that failed is its reason.

@@ -1,4 +1,4 @@
-"""Models whose number of executed layers depends on the example: what they offer, and where examples leave them."""
+"""Models whose number of executed layers depends on the example: their interface, and the layers at which they exit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def exits(pair: Pair, side: Loaded) -> Exits | None:
     An example that is several inputs (span QA's windows) counts once for each.
 
     Raises:
-        ModelError: the model does not say it for every row.
+        ModelError: the model does not report it for every row.
     """
     if dynamic_depth(side.model) is None:
         return None

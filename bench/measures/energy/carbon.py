@@ -238,7 +238,7 @@ def _read_making(reading: Reading, pair: Pair) -> None:
 
 
 def _read_processor_time(reading: Reading, pair: Pair) -> None:
-    """File the processor seconds of compressing, by themselves and in epochs of the reference's training."""
+    """Store the processor seconds of compressing, also in epochs of the reference's training."""
     seconds = pair.made.compress_cpu_s
     if seconds is None:
         counted = pair.made.compress_s is not None
@@ -253,7 +253,7 @@ def _read_processor_time(reading: Reading, pair: Pair) -> None:
 
 
 def _warn(reading: Reading) -> None:
-    """Say once that the energy is an estimate, be it of inference or of compressing."""
+    """Warn once that the energy is an estimate, of inference or of compressing."""
     found = [reading.conditions.get(key) for key in ("power_source", "compress_power_source")]
     estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
     if estimates:

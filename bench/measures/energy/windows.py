@@ -1,4 +1,4 @@
-"""Metered windows: one in which nothing runs, then several of each model in turn, their order drawn by lot."""
+"""Metered windows: one in which nothing runs, then several of each model in turn, in random order."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
     """Meter the idle machine, if the first round is among `rounds`, and then the models.
 
     Each round holds one window of every model, in an order drawn for the round, so that a drift of the machine's
-    temperature or load falls on all alike. A window beside too much other work has no reading but that reason.
+    temperature or load falls on all alike. A window with too much other load has this reason instead of a reading.
 
     Args:
         calls: by model, a function that runs one batch to its end and returns how many examples it had.
@@ -106,7 +106,7 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
 def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReading]) -> float | str:
     """Mean power of the idle machine, or why the idle window does not tell it.
 
-    What other programs do in the idle window cancels only if they do the same beside the inferences.
+    The load of other programs in the idle window cancels only if it is the same during the inferences.
 
     Args:
         idle: the window in which nothing ran.

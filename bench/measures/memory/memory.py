@@ -29,7 +29,7 @@ _NO_DEVICE = "the model ran on the CPU, which has no device memory of its own"
 class Peak(NamedTuple):
     """Bytes above the baseline at the highest point of one probe's work; `how` they were read.
 
-    `device_bytes` are those of the CUDA allocator, beside the host's; None if the model is on the host.
+    `device_bytes` are those of the CUDA allocator; None if the model is on the host.
     """
 
     host_bytes: int

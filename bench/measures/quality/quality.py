@@ -145,9 +145,9 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
-    """Flag a classifier that is not clearly better than always answering the commonest label.
+    """Flag a classifier that is not clearly better than always predicting the most frequent label.
 
-    "Clearly" is two standard deviations of the binomial above the commonest label's share: below that, retention,
+    "Clearly" is two standard deviations of the binomial above the most frequent label's share: below that, retention,
     loyalty and robustness compare with chance.
     """
     right = commonest = total = 0

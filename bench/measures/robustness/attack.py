@@ -50,7 +50,8 @@ class Attack(Measure):
     under attack and cost no query.
 
     There are two attacks, each with the whole budget: one inserts other words (synonyms, and embedding neighbours that
-    are no opposites), one typing errors. An example is flipped if either flips it. Only texts within `Bound` count.
+    are not opposites), the other typing errors. An example is flipped if either flips it. Only texts within `Bound`
+    count.
 
     A new attack is not a transfer: for the `attack_transfer_*` columns the artifact is tested on the texts that the
     attack on the reference found, which needs no query. The reference's values are for its own texts, so that its

@@ -1,4 +1,4 @@
-"""Out-of-distribution robustness: quality on shifted splits, the gap to it, and the gap beside the reference's."""
+"""Out-of-distribution robustness: quality on shifted splits, the gap to it, and its ratio to the reference's gap."""
 
 from __future__ import annotations
 

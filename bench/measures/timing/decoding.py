@@ -1,4 +1,4 @@
-"""Decoding: seconds to write a text and one token of it beside the reference, and what encoder and decoder compute."""
+"""Decoding: seconds per generated text and token, compared with the reference, and MACs of encoder and decoder."""
 
 from __future__ import annotations
 

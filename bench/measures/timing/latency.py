@@ -213,7 +213,7 @@ def _give_percentile(reading: Reading, name: str, share: float, pairs: Pairs) ->
 
 
 def _give_speedup(reading: Reading, result: SpeedUp, seen: float) -> None:
-    """File the ratio of floors, or why it is invalid; the raw ratio is always there beside it."""
+    """Store the ratio of floors, or why it is invalid; the raw ratio is always given too."""
     reading.give("speedup_observed", seen, reference=1.0)
     if result.invalid is not None:
         names = with_intervals("speedup", "latency_undisturbed_s")

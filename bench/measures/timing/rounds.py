@@ -110,7 +110,7 @@ def together(rounds: Sequence[SpeedUp]) -> SpeedUp:
     than their own pairs allow, it is that of the pairs. One round alone has the interval of its pairs. Both floors are
     geometric means too, so that their quotient is the ratio.
 
-    A round counts if it is valid by itself and not both models were slower in it than in their fastest rounds, beyond
+    A round counts if it is valid and if not both models were slower in it than in their fastest rounds, beyond
     `SLOWER`: else another load was there all the time that it lasted, which its own pairs cannot show. Invalid, with
     the reason, if fewer than `LEAST_VALID` of the rounds count.
 

@@ -97,7 +97,7 @@ class TaskKind(ABC):
         """
 
     def truth(self, example: Example) -> Any:
-        """What is true of an example, as it is stored: by default its answers, its target or its label.
+        """The true output of an example, as it is stored: by default its answers, its target or its label.
 
         A number, a string, a list of accepted strings, or None if it is hidden.
         """
