@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def student_depth(layers: int | None, depth: int, *, where: str) -> int:
-    """`layers`, or half of `depth` if it is None; raises `MethodError` if that is no smaller depth."""
+    """`layers`, or half of `depth` if it is None; raises `MethodError` if that is not a smaller depth."""
     chosen = depth // 2 if layers is None else layers
     if not 1 <= chosen <= depth:
         raise MethodError(

@@ -47,7 +47,7 @@ def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
 
 
 def run(model: nn.Module, batch: Batch) -> Any:
-    """The model's outputs for a batch, without gradients and in evaluation mode; its mode is put back."""
+    """The model's outputs for a batch, without gradients and in evaluation mode; its mode is restored."""
     before = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""What a compression method is, and what it is given to work with."""
+"""The interface of a compression method, and the lab that it works with."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Method(Frozen):
         return False
 
     def seeded(self) -> bool:
-        """Whether another seed may give another model of the same one: by training, a fresh start or draws of its own.
+        """Whether another seed may give another result for the same model: by training, a fresh start or random draws.
 
         True unless a method says otherwise: differences between recipes of which one is seeded are not called on one
         seed, see `bench.analysis.seeds`.

@@ -48,7 +48,7 @@ class Distill(GuidedMethod):
 
     @override
     def saving(self) -> frozenset[Saving]:
-        """A student with all layers saves nothing by itself."""
+        """A student with all layers saves nothing."""
         return frozenset() if self.layers == "all" else self.saves
 
     @override

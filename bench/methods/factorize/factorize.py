@@ -77,7 +77,7 @@ class Factorize(RefinedMethod):
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` for a rank that would save nothing, or for what the solver cannot replace.
 
-        Such are layers that are no plain matrix any more, targets without such a form, and a fresh start after another
+        These are layers that are no longer a plain matrix, targets without such a form, and a fresh start after another
         stage. Raises `ModelError` for a role that the architecture does not have.
         """
         smaller = self._begun(model, lab)

@@ -34,7 +34,7 @@ class SelfAttentive(Solver):
 
     @override
     def apply(self, work: Factorization) -> None:
-        """Raises `MethodError` if the embedding is no target, or the form has more weights."""
+        """Raises `MethodError` if the embedding is not a target, or if the new form has more weights."""
         import torch
 
         from bench.methods.factorize.sites import embedding_sites
@@ -105,7 +105,7 @@ def _heads(rank: int) -> int:
 
 
 def _in_decoder(model: nn.Module, embedding: nn.Embedding) -> bool:
-    """Whether the embedding is read by a decoder, which must not see what it is to predict."""
+    """Whether a decoder reads the embedding, which must then be causal."""
     from bench.models.adapter import adapter_for
 
     adapter = adapter_for(model)

@@ -78,7 +78,7 @@ class LinearSite(MatrixSite):
 class EmbeddingSite(MatrixSite):
     """A vocabulary's table [V, H] in every embedding that has it, and in the softmax that is tied to it.
 
-    The softmax gets a matrix [rank, H] of its own and the narrow table by identity: h becomes table (first h).
+    The softmax gets its own matrix [rank, H] and shares the narrow table: h becomes table (first h).
     """
 
     def __init__(self, name: str, embeddings: Sequence[nn.Embedding], tied: nn.Linear | None) -> None:
@@ -121,7 +121,7 @@ def tied_softmax(softmax: nn.Linear, table: nn.Embedding, narrowing: Tensor) -> 
 def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[MatrixSite]:
     """The dense matrices of `targets`, each stored one once.
 
-    Raises `MethodError` for a layer that is no dense matrix any more, or a softmax whose table an embedding needs.
+    Raises `MethodError` for a layer that is no longer a dense matrix, or a softmax whose table an embedding needs.
     """
     adapter = adapter_for(model)
     roles = [target for target in targets if target != "embedding"]
@@ -135,7 +135,7 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[MatrixSite]:
 def embedding_sites(model: nn.Module) -> list[EmbeddingSite]:
     """Each table of the vocabulary, the encoder's first, with all that shares it.
 
-    Raises `MethodError` if the model's embedding is no dense table any more.
+    Raises `MethodError` if the model's embedding is no longer a dense table.
     """
     main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding:

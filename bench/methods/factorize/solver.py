@@ -1,4 +1,4 @@
-"""What a solver and a rank policy of the factorizer are, and what they are given to work with."""
+"""The interfaces of solvers and rank policies, and the data that they work with."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class MatrixSolver(Solver):
 
     @override
     def apply(self, work: Factorization) -> None:
-        """Rank policy first, then each matrix by itself; raises `MethodError` if nothing is saved."""
+        """Apply the rank policy, then factorize each matrix; raises `MethodError` if nothing is saved."""
         from bench.methods.factorize.calibration import calibrate, held_out_errors
         from bench.methods.factorize.sites import find_sites
 

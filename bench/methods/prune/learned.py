@@ -46,7 +46,7 @@ class Learned(Saliency):
         """Train weights and scores together for the whole budget, then leave the final masks in `pruning`.
 
         Args:
-            pruning: what is pruned; afterwards its model has no gate left, and what is gone is at zero.
+            pruning: the pruning; afterwards its model has no gates, and removed weights are zero.
             curve: how far pruning has come at a step of so many, from 0 to 1.
             settle: share of the steps, at the end, in which the curve is at 1.
         """
@@ -94,9 +94,9 @@ class SoftMovement(Learned):
 
     tau rises from 0 to `threshold` along the curve; to the loss is added lambda tau_t / tau times the mean over sites
     of mean sigmoid(S), with `penalty_weight` as lambda. Of each site at least the share `least` stays. How much is
-    removed depends on lambda. If `sparsity` is given as well, scores cost nothing in steps in which so many are gone;
-    they train for all but `settle_share` of the budget; then exactly this share is removed, by lowest score within
-    `scope`, and the rest of the budget trains with fixed masks.
+    removed depends on lambda. If `sparsity` is given as well, scores have no penalty in steps in which this share is
+    removed; they train for all but `settle_share` of the budget; then exactly this share is removed, by lowest score
+    within `scope`, and the rest of the budget trains with fixed masks.
     """
 
     decides: ClassVar[bool] = True

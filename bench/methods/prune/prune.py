@@ -99,11 +99,11 @@ class Prune(GuidedMethod):
         return self.schedule.scores()
 
     def seeded(self) -> bool:
-        """A model that starts afresh has a new head at least."""
+        """A fresh start has at least a new head."""
         return super().seeded() or self.start != "given" or any(choice.seeded() for choice in self.choices())
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """Prune and train a copy of the model, or one that starts anew.
+        """Prune and train a copy of the model, or a fresh one.
 
         Raises:
             MethodError: weights that are no longer floating point, a model without such units, or choices that do not

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Saliency(Choice):
     """How much each unit is worth: the higher its score, the longer it is kept. Fields are its arguments.
 
-    `decides` is true if it can tell by itself how much goes, so that a sparsity need not be given.
+    `decides` is true if it determines how much is removed, so that no sparsity is needed.
     """
 
     decides: ClassVar[bool] = False
@@ -32,7 +32,7 @@ class Saliency(Choice):
 
     @abstractmethod
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
-        """One score a unit [count], by the site's name; the model is left as it was.
+        """One score per unit [count], by the site's name; the model is not changed.
 
         Raises `MethodError` if such sites or such a model cannot be scored.
         """

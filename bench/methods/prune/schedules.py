@@ -1,4 +1,4 @@
-"""What a schedule is, when units go and what is trained in between: in rounds, once and back, or along a curve."""
+"""Pruning schedules, when units are removed and what is trained in between: rounds, prune and restore, or a curve."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Rounds(Stepwise):
 
 
 def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float:
-    """The share that is gone after `done` of `rounds` rounds, which reach `final`."""
+    """The share removed after `done` of `rounds` rounds, which reach `final`."""
     if steps == "linear":
         return final * done / rounds
     return 1.0 - float((1.0 - final) ** (done / rounds))
@@ -212,7 +212,7 @@ class Gradual(Continuous):
 
 
 def cubic(final: float, *, warmup: float, settle: float) -> Curve:
-    """The share gone at `step` of `total`: final (1 - (1 - t)^3), t from 0 after the warm-up to 1 before settling.
+    """The share removed at `step` of `total`: final (1 - (1 - t)^3), t from 0 after the warm-up to 1 before settling.
 
     Movement pruning's schedule (Sanh et al. 2020, arXiv:2005.07683, appendix A): half way an eighth of the gap is left.
     """

@@ -23,7 +23,7 @@ class Selector(Choice):
     def select(self, sites: Sequence[Site], scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """Masks over units by site, bool [count], True if the unit stays.
 
-        Units with a score of -inf are gone already and never stay.
+        Units with a score of -inf are already removed and never stay.
 
         Args:
             sites: what is pruned together.

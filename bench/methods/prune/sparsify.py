@@ -70,7 +70,7 @@ class Sparsify(Method):
         """Store the matrices that qualify in their sparse form, in a copy of the model.
 
         Raises:
-            MethodError: no matrix qualifies, a layer is no plain matrix any more, or the device has no 2:4 kernels.
+            MethodError: no matrix qualifies, a layer is no longer a plain matrix, or the device has no 2:4 kernels.
             ModelError: a role that the architecture does not have.
         """
         from bench.layers.replacing import replace_everywhere

@@ -93,7 +93,7 @@ def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
 
 
 def _named(model: nn.Module, group: Group) -> list[Named]:
-    """The matrices of a group with their names; raises `MethodError` if one is no dense layer."""
+    """The matrices of a group with their names; raises `MethodError` if one is not a dense layer."""
     from torch import nn
 
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}

@@ -100,7 +100,7 @@ class Until(Stepwise):
         return worth
 
     def _targets(self, final: float) -> Iterator[float]:
-        """The share that is gone after each step, up to `final`."""
+        """The share removed after each step, up to `final`."""
         done, gone = 0, 0.0
         while gone < final:
             done += 1

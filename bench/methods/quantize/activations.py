@@ -108,7 +108,7 @@ def _ends(values: Tensor, work: Quantization, bits: int, grid: str) -> Ends:
 class MovingInputs(InputRounding):
     """r <- momentum r + (1 - momentum) of a batch's extremes, from the first batch's own (range 'moving-average').
 
-    Padding is among what is seen in training, as in the published codes.
+    In training, padding counts, as in the published codes.
     """
 
     def __init__(self, bits: int = 8, grid: InputGrid = "symmetric", *, momentum: float) -> None:

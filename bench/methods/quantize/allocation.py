@@ -20,7 +20,7 @@ class Allocation(Choice):
 
     @abstractmethod
     def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
-        """Bits of a weight by the site's name; the model is left as it was.
+        """Bits per weight, by the site's name; the model is not changed.
 
         Raises `MethodError` if no allocation keeps the budget that was asked for.
         """

@@ -222,9 +222,9 @@ def _largest(values: NDArray[np.floating[Any]]) -> float:
 def curvature(
     blocks: Mapping[str, Sequence[Tensor]], work: Quantization, *, shards: int, iterations: int
 ) -> dict[str, Curvature]:
-    """The curvature of each block of weights of `work.model`, which is left as it was.
+    """The curvature of each block of weights of `work.model`, which is not changed.
 
-    The first `examples` training examples are dealt to `shards`, each a batch of its own; the model runs in evaluation
+    The first `examples` training examples are split into `shards`, each one batch; the model runs in evaluation
     mode. Raises `MethodError` if there are fewer examples than shards, or if an eigenvalue does not converge.
     """
     import torch

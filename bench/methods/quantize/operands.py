@@ -141,7 +141,7 @@ class OperandTraining(AwareTraining):
 def pruned(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Of the matrices with single zeros among other weights, which weights stay, by the matrix's name.
 
-    Whole rows of zeros, such as the padding's, are no sign of pruning.
+    Whole rows of zeros, such as the padding's, do not indicate pruning.
     """
     found = {}
     for name, parameter in parameters.items():

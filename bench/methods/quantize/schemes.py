@@ -125,7 +125,7 @@ class StaticInt8(Scheme):
 
 
 class RoundedInputs(Scheme):
-    """A scheme whose products stay in float, and that rounds what is multiplied to `activation_bits` if given."""
+    """A scheme with float products that rounds their inputs to `activation_bits` if given."""
 
     activation_bits: int | None = Field(
         None, ge=2, le=8, description="bits of the rounded inputs; None leaves them in float"
@@ -147,7 +147,7 @@ class RoundedInputs(Scheme):
 class WeightOnly(RoundedInputs):
     """Packed weights that are turned into floats a tile at a time: bytes are saved on disk and in memory, not time.
 
-    With `activation_bits` what they multiply is rounded as well, and the products stay in float.
+    With `activation_bits` their inputs are rounded too, and the products stay in float.
     """
 
     rest: bool = Field(False, description="also quantize matrices and tables without a role: pooler, head, positions")

@@ -41,7 +41,7 @@ class Replace(TunedMethod):
 
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """Raises `MethodError` if the depth is no multiple of the successors."""
+        """Raises `MethodError` if the depth is not a multiple of the number of successors."""
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model
         from bench.training.paths import ReplaceSchedule, ReplacingHook

@@ -27,7 +27,7 @@ class ShareMap:
 
     Args:
         places: by stack, the stored layer of each position.
-        parts: what is shared of a layer; empty is all of it.
+        parts: the parts of a layer that are shared; empty means all.
         tie_stacks: whether position i of the encoder and of the decoder have the same stored layer i.
         tie_cross: whether cross-attention is also the self-attention of its layer.
         init: a stored module starts as the first it stands for, as the mean of all of them, or as the one of the

@@ -33,7 +33,7 @@ class Cut(NamedTuple):
 
 
 def cut(model: nn.Module, adapter: Adapter) -> Cut:
-    """Take every removable head and neuron out of `model`, in place; what is shared stays shared.
+    """Remove every removable head and neuron of `model`, in place; shared weights stay shared.
 
     An attention that loses its last head and an MLP that loses its last neuron are among `attentions` and `mlps` too.
 

@@ -1,4 +1,4 @@
-"""Physical removal of what is fully masked, and of layers."""
+"""Physical removal of fully masked units, and of layers."""
 
 from __future__ import annotations
 
