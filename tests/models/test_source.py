@@ -198,7 +198,7 @@ def break_nothing_named(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (break_pickle, r"only as a pickle \(pytorch_model\.bin\).*save_pretrained"),
+        (break_pickle, r"its weights are a pickle \(pytorch_model\.bin\).*save_pretrained"),
         (break_weights, r"no weights: expected model\.safetensors"),
         (break_tokenizer, r"no tokenizer: save tokenizer\.json"),
         (break_config, r"no config\.json"),
