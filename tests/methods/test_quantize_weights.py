@@ -207,7 +207,7 @@ def test_a_role_that_the_model_lacks_is_refused(make_lab, tiny_bert):
         ({"scheme": "weights", "grid": "ternary", "bits": 2, "range": "clip"}, "is for uniform grids"),
         ({"scheme": "weights", "role_bits": {"query": 1}}, "bits = 1: grid 'symmetric' needs 2 to 8"),
         ({"bits": 4}, "which need bits = 8"),
-        ({"scheme": "static", "granularity": "tensor"}, "take granularity = 'row' only"),
+        ({"scheme": "static", "granularity": "tensor"}, "need granularity = 'row'"),
         ({"targets": ("embedding",)}, "give scheme 'weights' for tables"),
         ({"scheme": "weights", "allocation": "hessian"}, "needs either average_bits or size_share"),
         ({"scheme": "weights", "allocation__average_bits": 2.5}, "It is an argument of bit allocation 'hessian'"),

@@ -36,7 +36,11 @@ class Share(GuidedMethod):
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
-    map: Map = Field("all", description="rule that says which stored layer each position runs (see docs/methods.md)")
+    map: Map = Field(
+        "all",
+        description="which stored layer each position runs: one for all; sequence 001122, cycle 012012, cycle-rev 012210; "
+        "sandwich: one between the first and the last; explicit: as in places; none: no sharing",
+    )
     unique: int = Field(1, ge=1, description="number of stored layers (maps sequence, cycle, cycle-rev)")
     init: Literal["first", "mean", "copy", "fresh", "source"] = Field(
         "first",
