@@ -38,7 +38,7 @@ _NOTHING_SAID = Manifest()
 # transformers reads the weights from the file that this key of config.json names, in every class, and refuses a name
 # that is none, with the text. Without it, it would take integers for weights and make up what it does not find.
 _REFUSE = "transformers_weights"
-_WHY = "none: the weights are in a compressed form of bench, which bench.load_artifact(DIRECTORY) reads"
+_WHY = "none: the weights are in a compressed form; read them with bench.load_artifact(DIRECTORY)"
 # They say where and with what a model was loaded, so equal models would differ in them.
 _NOT_ARCHITECTURE = ("_name_or_path", "transformers_version", _REFUSE)
 
@@ -74,7 +74,7 @@ def save(model: nn.Module, directory: Path, *, tokenizer: Any, made: Manifest = 
         ModelError: no supported head, or a tokenizer that is not fast.
     """
     if directory.exists():
-        raise ArtifactError(f"{directory}: exists already, and artifacts are never overwritten. Remove it first.")
+        raise ArtifactError(f"{directory}: already exists, and artifacts are never overwritten. Remove it first.")
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".writing-{directory.name}-"))
@@ -139,7 +139,10 @@ def verify(directory: Path) -> None:
         if name not in listed or name not in present:
             raise ArtifactError(f"{directory / name}: missing from the artifact; make it again")
         if _sha256(directory / name) != listed[name]:
-            raise ArtifactError(f"{directory / name}: altered or damaged: its SHA-256 is not the one in {MANIFEST}")
+            raise ArtifactError(
+                f"{directory / name}: altered or damaged: its SHA-256 differs from the one in "
+                f"{MANIFEST}; make the artifact again"
+            )
 
 
 def size_bytes(directory: Path) -> int:
@@ -194,7 +197,9 @@ def _read_layers(directory: Path) -> tuple[Structure, dict[str, Any]]:
     data = read_json(path)
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise ArtifactError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}. Use the bench that made it.")
+        raise ArtifactError(
+            f"{path}: schema version {version}, expected {SCHEMA_VERSION}. Use the version of bench that made it."
+        )
     try:
         return Structure.model_validate(data.get("structure")), dict(data["encodings"])
     except (ValidationError, KeyError, TypeError) as error:

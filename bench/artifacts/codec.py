@@ -78,7 +78,7 @@ def decode(form: dict[str, Any] | None, part: Callable[[str], Tensor], *, where:
     elif form["encoding"] == "indices":
         places = part("indices").long()
     else:
-        raise ArtifactError(f"{where}: encoding '{form['encoding']}' is not known. Update bench to read it.")
+        raise ArtifactError(f"{where}: unknown encoding '{form['encoding']}'. Update bench to read it.")
     if len(places) != len(values) or (len(places) and not 0 <= int(places.min()) <= int(places.max()) < count):
         raise ArtifactError(f"{where}: {len(values)} values do not fit {len(places)} places in {count} elements")
     dense = torch.zeros(count, dtype=dtype)

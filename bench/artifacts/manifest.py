@@ -28,8 +28,10 @@ class EnergySpent(Frozen):
     """Energy of making a model, gross; if it could not be metered, `absent` says why."""
 
     kwh: float | None = None
-    power_source: str | None = Field(None, description="what the power was read from; several are joined by ' + '")
-    samples: int | None = Field(None, description="power samples of the last stages that were metered together")
+    power_source: str | None = Field(None, description="sources of the power readings, joined by ' + '")
+    samples: int | None = Field(
+        None, description="number of power samples of the last stages that were metered together"
+    )
     absent: str | None = None
 
     def after(self, earlier: EnergySpent) -> EnergySpent:
@@ -47,7 +49,9 @@ class TrainingSpent(Training):
     """How a reference was trained and what that cost."""
 
     seconds: float
-    cpu_s: float | None = Field(None, description="processor seconds; None if made before they were counted")
+    cpu_s: float | None = Field(
+        None, description="processor seconds; None if made by a version that did not count them"
+    )
     steps: int
     final_loss: float
 
@@ -68,9 +72,9 @@ class Manifest(Frozen):
     stages: tuple[StageLog, ...] = ()
     compress_s: float | None = Field(None, description="seconds of all stages")
     compress_cpu_s: float | None = Field(None, description="processor seconds of all stages; None if one lacks them")
-    energy: EnergySpent = Field(EnergySpent(), description="of training the reference, or of all stages")
+    energy: EnergySpent = Field(EnergySpent(), description="training of the reference, or all stages")
     artifact_version: int = ARTIFACT_VERSION
-    files: dict[str, str] = Field({}, description="SHA-256 of every other file by its name")
+    files: dict[str, str] = Field({}, description="SHA-256 of every other file, by file name")
 
     @model_validator(mode="before")
     @classmethod
@@ -94,7 +98,7 @@ def read_manifest(directory: Path) -> Manifest:
     version = data.get("artifact_version")
     if version != ARTIFACT_VERSION:
         raise ArtifactError(
-            f"{path}: artifact version {version}, expected {ARTIFACT_VERSION}. Use the bench that made it."
+            f"{path}: artifact version {version}, expected {ARTIFACT_VERSION}. Use the version of bench that made it."
         )
     if not isinstance(data.get("files"), dict):
         raise ArtifactError(f"{path}: no hashes of the files; make the artifact again")

@@ -57,7 +57,7 @@ class ArtifactSource(CheckpointSource):
                 f"the task needs {head} with {config.num_labels}"
             )
         if self.outputs == FRESH:
-            raise ModelError(f"{self.name}: an artifact keeps its head: leave '--labels fresh' out")
+            raise ModelError(f"{self.name}: an artifact keeps its head; leave out '--labels fresh'")
         return model, self.match_outputs(model, labels)
 
     @override
@@ -78,10 +78,13 @@ def open_source(
             built-in model, which has no head yet; or `trust_remote_code`, which bench refuses.
     """
     if trust_remote_code:
-        raise ModelError(f"{name}: bench runs no code that comes with a model; use one of the supported architectures")
+        raise ModelError(
+            f"{name}: this model needs its own code, and bench runs no code from model files. Use one of "
+            f"the supported architectures"
+        )
     if name in BUILTINS:
         if outputs:
-            raise ModelError(f"{name}: a built-in model has a new head for each task: leave --labels out")
+            raise ModelError(f"{name}: a built-in model gets a new head for each task; leave out --labels")
         return BuiltinSource(name=name, kind="builtin")
     path = Path(name).expanduser()
     if path.is_dir():

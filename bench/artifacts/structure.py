@@ -68,8 +68,8 @@ def structure_of(model: nn.Module) -> Structure:
         described = describe(module)
         if described is None:
             raise ArtifactError(
-                f"{type(model).__name__}: module '{name}' ({type(module).__name__}) is neither stock nor of a "
-                "registered layer kind, so it cannot be saved as data. Register its class in bench.layers."
+                f"{type(model).__name__}: module '{name}' ({type(module).__name__}) is neither a standard module nor "
+                f"a registered layer kind, so it cannot be saved as data. Register its class in bench.layers."
             )
         kind, arguments = shortened(*described)
         replaced[name] = Replacement(kind=kind, arguments=arguments)
@@ -119,7 +119,7 @@ def fill(
         where: the weights file, for messages.
 
     Raises:
-        ArtifactError: a tensor is missing, unexpected, or of another shape or type than the model has room for.
+        ArtifactError: a tensor is missing, unexpected, or of another shape or type than the model expects.
     """
     places = slots(model)
     expected = [name for name in places if name not in structure.tied]
@@ -130,7 +130,7 @@ def fill(
         _assign(places[name].owner, places[name].leaf, read(name), where=f"{where}: tensor '{name}'")
     for alias, name in structure.tied.items():
         if alias not in places or name not in expected:
-            raise ArtifactError(f"{where}: '{alias}' is tied to '{name}', but the model does not have both")
+            raise ArtifactError(f"{where}: '{alias}' is tied to '{name}', but the model lacks one of them")
         owner, leaf = places[alias]
         setattr(owner, leaf, places[name].tensor)
 
@@ -157,7 +157,9 @@ def _skeleton(config: Any, head: str, attention: str) -> nn.Module:
 def _apply(model: nn.Module, structure: Structure, *, where: str) -> nn.Module:
     """The stock `model` with the modules of `structure` in place, changed in place."""
     if type(model).__name__ != structure.architecture:
-        raise ArtifactError(f"{where}: {structure.architecture} is stored, config.json makes {type(model).__name__}")
+        raise ArtifactError(
+            f"{where}: found architecture {structure.architecture}, but config.json makes {type(model).__name__}"
+        )
     try:
         for name, replacement in structure.replaced.items():
             module = replacement.empty(where=f"{where}: {name}")
@@ -168,7 +170,7 @@ def _apply(model: nn.Module, structure: Structure, *, where: str) -> nn.Module:
         for alias, name in structure.shared.items():
             replace_module(model, alias, model.get_submodule(name))
     except (AttributeError, ModelError) as error:
-        raise ArtifactError(f"{where}: a module is named that the architecture does not have: {error}") from error
+        raise ArtifactError(f"{where}: names a module that the architecture does not have: {error}") from error
     return model
 
 
@@ -206,8 +208,7 @@ def _assign(owner: nn.Module, leaf: str, tensor: Tensor, *, where: str) -> None:
     fits = before.dtype == tensor.dtype or (before.dtype.is_floating_point and tensor.dtype.is_floating_point)
     if before.shape != tensor.shape or not fits:
         raise ArtifactError(
-            f"{where} is {tensor.dtype} {list(tensor.shape)}, "
-            f"the model has room for {before.dtype} {list(before.shape)}"
+            f"{where} is {tensor.dtype} {list(tensor.shape)}, the model expects {before.dtype} {list(before.shape)}"
         )
     if leaf in owner._parameters:
         owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=before.requires_grad)

@@ -36,8 +36,8 @@ def reader(path: Path, encodings: dict[str, Any]) -> Callable[[str], Tensor]:
 def _copy(path: Path, key: str) -> Tensor:
     """A stored tensor in memory of its own, at no moment there twice.
 
-    A large one is copied block by block, and the file opened anew for each: what was read through a mapping counts as
-    memory until it is closed.
+    A large one is copied block by block, and the file is opened again for each: what was read through a mapping counts
+    as memory until it is closed.
     """
     import torch
 
@@ -63,4 +63,4 @@ def _open(path: Path, use: Any) -> Any:
         with safe_open(path, framework="pt") as stream:
             return use(stream)
     except SafetensorError as error:
-        raise ArtifactError(f"{path}: not a readable weights file: {error}") from error
+        raise ArtifactError(f"{path}: cannot be read as a weights file: {error}") from error

@@ -95,8 +95,8 @@ class BlockTermAttention(StoredModule):
         count, keys = query.shape[1], key.shape[1]
         if keys > self.length:
             raise MethodError(
-                f"block-term attention was built for {self.length} positions and met {keys}: its output has a column "
-                "for each pair. Give `length` as the longest sequence of the suite."
+                f"block-term attention was built for {self.length} positions, found {keys}; its width depends on the "
+                f"length. Set `length` to the longest sequence of the suite."
             )
         seen = self._seen(attention_mask, count, keys, hidden_states)
         tensor = block_term(query, key, value, self.core.mean(dim=0)) / math.sqrt(self.rank)

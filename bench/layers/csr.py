@@ -97,7 +97,7 @@ class CsrLinear(StoredLayer):
     @override
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
-            raise MethodError("a CSR layer passes no gradient on: train first, sparsify as the last stage")
+            raise MethodError("a CSR layer has no gradient. Train first and sparsify in the last stage")
         rows = inputs.detach().reshape(-1, self.in_features).to(self.weight.dtype)
         return self._product(rows).to(inputs.dtype).view(*inputs.shape[:-1], self.out_features)
 

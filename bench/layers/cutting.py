@@ -19,8 +19,8 @@ def factors(module: nn.Module, *, where: str) -> Factors:
     if found is not None:
         return found
     raise MethodError(
-        f"shrink: {where} is a {type(module).__name__}, of which no rows and columns can be taken out. Shrink before "
-        "layers are quantized or stored in another form."
+        f"shrink: {where} is a {type(module).__name__}, whose rows and columns cannot be removed. Shrink before "
+        f"layers are quantized or stored in another form."
     )
 
 

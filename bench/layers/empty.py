@@ -1,4 +1,4 @@
-"""What is left of a linear map, and of an attention, once all that was in it is gone."""
+"""What is left of a linear map, and of an attention, after all of its units were removed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EmptyLinear(StoredLayer):
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
         super().__init__()
         if in_features and out_features:
-            raise MethodError(f"a linear map of {in_features} to {out_features} has weights: use nn.Linear")
+            raise MethodError(f"a linear map from {in_features} to {out_features} is not empty; use nn.Linear")
         self.in_features = in_features
         self.out_features = out_features
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None

@@ -47,7 +47,7 @@ class FactorizedLinear(StoredLayer):
         Raises `MethodError` if the inner widths differ.
         """
         if first.shape[0] != second.shape[1]:
-            raise MethodError(f"factors {tuple(second.shape)} and {tuple(first.shape)} do not multiply")
+            raise MethodError(f"factors {tuple(second.shape)} and {tuple(first.shape)} cannot be multiplied")
         layer = cls(first.shape[1], second.shape[0], first.shape[0], bias is not None)
         layer.first = nn.Parameter(first.detach().clone().contiguous())
         layer.second = nn.Parameter(second.detach().clone().contiguous())
@@ -152,6 +152,6 @@ class FactorizedEmbedding(StoredEmbedding):
 
 
 def table_of(module: nn.Module) -> Tensor | None:
-    """The vocabulary's table of any form of embedding, [V, width]; None for a module that is no embedding."""
+    """The vocabulary's table of any form of embedding, [V, width]; None for a module that is not an embedding."""
     inner = module if isinstance(module, nn.Embedding) else getattr(module, "table", None)
     return inner.weight if isinstance(inner, nn.Embedding) and isinstance(inner.weight, torch.Tensor) else None

@@ -1,4 +1,4 @@
-"""Adaptive halting over a stack: each position of the input stops by itself after as many layers as it needs."""
+"""Adaptive halting over a stack: each position of the input stops after as many layers as it needs."""
 
 from __future__ import annotations
 
@@ -114,14 +114,16 @@ class HaltingStack(StoredStack):
         Only the remainder has a gradient: the number of steps is piecewise constant (Graves 2016, §2.2).
         """
         if self._ponder is None:
-            raise ModelError("a halting stack has no ponder cost: it did not run in training since it was last asked")
+            raise ModelError(
+                "the halting stack has no ponder cost, because it has not run in training mode since the last read"
+            )
         cost, self._ponder = self._ponder, None
         return cost
 
     def executed_layers(self) -> Tensor:
         """Layers that each row of the last call ran, int64 [batch]: the most steps of any of its positions."""
         if self._steps is None:
-            raise ModelError("a halting stack did not run yet, so its number of executed layers is not known")
+            raise ModelError("the halting stack has not run yet, so its number of executed layers is unknown")
         return self._steps
 
     @contextmanager
@@ -169,11 +171,11 @@ def _state(given: Any) -> Tensor:
 
 
 def _real(mask: Any, hidden: Tensor) -> Tensor:
-    """Positions that are no padding, bool [batch, length]; a key that no query may attend to is padding."""
+    """Positions that are not padding, bool [batch, length]; a key that no query may attend to is padding."""
     if mask is None:
         return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
     if not isinstance(mask, Tensor) or mask.dim() not in (2, 4):
-        raise ModelError(f"a halting stack reads masks of 2 or 4 dimensions, found {type(mask).__name__}")
+        raise ModelError(f"a halting stack needs masks of 2 or 4 dimensions, found {type(mask).__name__}")
     seen = mask if mask.dtype == torch.bool else (mask > -1.0 if mask.dim() == 4 else mask > 0)
     if mask.dim() == 4:
         seen = seen.any(dim=1).any(dim=1)

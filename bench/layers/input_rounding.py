@@ -37,9 +37,9 @@ class InputRounding(nn.Module):
     ) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
-            raise MethodError(f"inputs are rounded to 2 to 8 bits, found {bits}")
+            raise MethodError(f"inputs can be rounded to 2 to 8 bits, found {bits}")
         if span == "fixed" and clip is not None:
-            raise MethodError("a fixed range of inputs has ends of its own and takes no clip")
+            raise MethodError("a fixed input range already has ends, so clip must be left out")
         self.bits = bits
         self.grid: InputGrid = grid
         self.span: Span = span

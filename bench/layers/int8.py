@@ -28,7 +28,7 @@ class Int8Linear(StoredLayer):
     for all rows the error of a MiniLM encoder's output was three times as large.
 
     On a CPU it runs torch's `quantized::linear_dynamic` with the weights packed at the first call, on CUDA
-    `torch._int_mm`; elsewhere the weights are turned back to float for each call, and `kernel` says so. Packed weights
+    `torch._int_mm`; elsewhere the weights are converted to float for each call, and `kernel` says so. Packed weights
     take the place of the plain ones in memory: `weight` is on the meta device among `buffers()` meanwhile, and whoever
     reads, moves, copies or saves it gets the plain integers back, to the bit. CPUs without VNNI instructions add
     products in 16 bits, which overflow for 8-bit activations; there the activations use 7 bits (`reduce_range`).
@@ -84,7 +84,7 @@ class Int8Linear(StoredLayer):
     @override
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
-            raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
+            raise MethodError("an int8 layer has no gradient. Train first and quantize in the last stage")
         values = inputs.detach().float()
         if self.kernel == DEQUANTIZED:
             return functional.linear(values, self.dense(), self.bias).to(inputs.dtype)
@@ -130,7 +130,7 @@ class Int8Linear(StoredLayer):
         return torch.ops.quantized.linear_dynamic(values, packed, _reduce_range(engine))  # type: ignore[no-any-return]
 
     def _only_packed(self, engine: str, bias: Tensor | None) -> Any:
-        """The weights in the layout of `engine`, in place of the plain ones if these can be had back exactly."""
+        """The weights in the layout of `engine`, instead of the plain ones if these can be restored exactly."""
         if self._packed is None:
             weight = self.weight
             self._packed = _pack(engine, weight, self.scale, bias)
@@ -139,7 +139,7 @@ class Int8Linear(StoredLayer):
         return self._packed
 
     def _only_plain(self) -> None:
-        """Put the plain weights back in place of the packed ones."""
+        """Replace the packed weights by the plain ones."""
         packed = self.__dict__.get("_packed")
         held = self._buffers.get("weight")
         if packed is not None and held is not None and held.is_meta:

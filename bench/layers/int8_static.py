@@ -46,7 +46,7 @@ class StaticInt8Linear(Int8Linear):
         Raises `MethodError` for a range without 0 in it, or of no width.
         """
         if not low <= 0 <= high or low == high:
-            raise MethodError(f"a range of activations from {low} to {high} must hold 0 and have a width")
+            raise MethodError(f"a range of activations from {low} to {high} must contain 0 and must not be empty")
         layer = cls.from_float(weight, bias)
         assigned = {"low": low, "high": high}
         for name, value in assigned.items():
@@ -56,7 +56,7 @@ class StaticInt8Linear(Int8Linear):
     @override
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
-            raise MethodError("an int8 layer passes no gradient on: train first, quantize as the last stage")
+            raise MethodError("an int8 layer has no gradient. Train first and quantize in the last stage")
         scale, zero, low, high = self._input_steps()
         values = inputs.detach().float().clamp(low, high)
         if self.kernel == DEQUANTIZED:

@@ -44,7 +44,7 @@ class TensorStorage(NamedTuple):
 
 
 def plain_storage(tensor: Tensor) -> TensorStorage:
-    """Of a tensor that holds its numbers as they are. An element is zero if all its bits are: -0.0 is stored."""
+    """The storage of a tensor without any coding. An element is zero if all its bits are: -0.0 is stored."""
     nonzero = tensor.numel()
     if not tensor.is_meta and not tensor.is_complex() and tensor.element_size() in _INTEGERS:
         flat = tensor.detach().contiguous().reshape(-1).view(_INTEGERS[tensor.element_size()])
@@ -121,7 +121,7 @@ class StoredLayer(StoredModule):
 
     @abstractmethod
     def dense(self) -> Tensor:
-        """The whole float weight [out_features, in_features] that the layer stands for."""
+        """The whole float weight [out_features, in_features] that the layer represents."""
 
     def rows(self, places: Tensor) -> Tensor:
         """The rows [n, in_features] of `dense()` at the places [n]; a packed form unpacks no others."""
@@ -186,7 +186,7 @@ class StoredEmbedding(StoredModule):
         `inputs` rounds what it is given. Raises `MethodError` by default: the form has no such layer.
         """
         del bias, inputs
-        raise MethodError(f"an embedding stored as '{self.kind}' has no output layer that is tied to it")
+        raise MethodError(f"an embedding stored as '{self.kind}' has no tied output layer")
 
 
 LAYER_KINDS: Registry[type[StoredModule]] = Registry(
@@ -226,6 +226,6 @@ def rebuild(kind: str, arguments: dict[str, Any], *, where: str) -> nn.Module:
     try:
         return nn.Linear(**arguments) if kind == LINEAR else LAYER_KINDS.get(kind).from_arguments(**arguments)
     except UnknownNameError as error:
-        raise ArtifactError(f"{where}: {error} A newer bench or the plug-in that made it may be needed.") from error
+        raise ArtifactError(f"{where}: {error} It may need a newer bench, or the plug-in that made it.") from error
     except TypeError as error:
         raise ArtifactError(f"{where}: arguments {arguments} do not fit layer kind '{kind}': {error}") from error

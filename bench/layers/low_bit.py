@@ -61,7 +61,7 @@ def tiled_product(
 class LowBitLinear(StoredLayer):
     """y = W x + bias with W packed in 1 to 8 bits per weight; a block of output rows is in float at a time.
 
-    The product is in float, so no time is saved: bytes on disk and in memory are. What the codes stand for is said by
+    The product is in float, so no time is saved: bytes on disk and in memory are. For the meaning of the codes see
     `bench.layers.coding.Coding`. With `inputs` it first rounds what it is given, as `InputRounding` says, which costs
     time and says what a kernel of these widths would compute.
 

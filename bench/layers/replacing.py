@@ -14,6 +14,6 @@ def replace_everywhere(model: nn.Module, old: nn.Module, new: nn.Module) -> None
     """
     places = [(parent, leaf) for parent in model.modules() for leaf, child in parent._modules.items() if child is old]
     if not places:
-        raise ModelError(f"{type(model).__name__}: holds no such {type(old).__name__} below itself")
+        raise ModelError(f"{type(model).__name__}: does not contain this {type(old).__name__}")
     for parent, leaf in places:
         parent._modules[leaf] = new

@@ -50,7 +50,9 @@ class SafeEmbedding(StoredModule):
     ) -> None:
         super().__init__()
         if rank < 1 or rank % heads:
-            raise MethodError(f"rank {rank}: a self-attentive embedding needs a multiple of its {heads} heads")
+            raise MethodError(
+                f"rank {rank}: a self-attentive embedding needs a rank that is a multiple of its {heads} heads"
+            )
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.rank = rank
@@ -121,7 +123,7 @@ class SafeEmbedding(StoredModule):
 
 
 def _positions(length: int, width: int, *, like: Tensor) -> Tensor:
-    """Sinusoidal positions [length, width] (Vaswani et al. 2017, §3.5), computed anew: they are no weights."""
+    """Sinusoidal positions [length, width] (Vaswani et al. 2017, §3.5), computed in each call: they are not weights."""
     half = (width + 1) // 2
     waves = torch.exp(torch.arange(half, device=like.device) * (-math.log(_LONGEST_WAVE) / max(1, half)))
     angles = torch.arange(length, device=like.device)[:, None] * waves

@@ -33,17 +33,17 @@ def pack(weight: Tensor, *, where: str = "matrix") -> Packed:
     """Two values of each four in the order of their places, zeros if fewer are not zero.
 
     `unpack` gives every bit back, but for a -0.0 that is left out and becomes +0.0. Raises `MethodError` if a row
-    is no multiple of four wide or a group has more than two weights that are not zero.
+    has a width that is not a multiple of four, or a group has more than two nonzero weights.
     """
     height, width = weight.shape
     if width % GROUP:
-        raise MethodError(f"{where}: rows of {width} weights are not made of groups of {GROUP}")
+        raise MethodError(f"{where}: rows of {width} weights cannot be split into groups of {GROUP}")
     groups = weight.detach().reshape(height, width // GROUP, GROUP)
     over = crowded(weight)
     if over:
         raise MethodError(
-            f"{where}: {over} of {height * width // GROUP} groups of {GROUP} have more than {KEPT} weights that are "
-            "not zero. Prune to 2:4 first."
+            f"{where}: {over} of {height * width // GROUP} groups of {GROUP} have more than {KEPT} nonzero weights. "
+            f"Prune to 2:4 first."
         )
     places = torch.argsort((groups == 0).to(torch.uint8), dim=-1, stable=True)[..., :KEPT].sort(dim=-1).values
     codes = (places[..., 0] | places[..., 1] << 2).to(torch.uint8).flatten()  # 4 bits per group
@@ -136,7 +136,7 @@ class SemiStructuredLinear(StoredLayer):
     @override
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and inputs.requires_grad and torch.is_grad_enabled():
-            raise MethodError("a 2:4 layer passes no gradient on: train first, sparsify as the last stage")
+            raise MethodError("a 2:4 layer has no gradient. Train first and sparsify in the last stage")
         values = inputs.detach()
         if self._runs_dense():
             bias = None if self.bias is None else self.bias.to(values.dtype)

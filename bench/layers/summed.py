@@ -1,4 +1,4 @@
-"""Linear layers and embeddings whose weight is the sum of two matrices, each of which trains by itself."""
+"""Linear layers and embeddings whose weight is the sum of two matrices, each of which is trained."""
 
 from __future__ import annotations
 

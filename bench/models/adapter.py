@@ -71,8 +71,8 @@ class Adapter(ABC):
             raise MethodError(f"{type(model).__name__}: the {name} needs at least one layer, found none")
         if isinstance(model.get_submodule(self.stack_name(model, name)), StoredStack):
             raise MethodError(
-                f"{type(model).__name__}: the layers of a halting {name} cannot be exchanged. Share, replace or leave "
-                "out layers first, and halt after that."
+                f"{type(model).__name__}: the layers of a halting {name} cannot be replaced. Share, replace or remove "
+                f"layers first, then halt."
             )
         self._place(model, layers, name)
         self._set_depth(model, len(layers), name)
@@ -209,7 +209,7 @@ def adapter_for(model: nn.Module) -> Adapter:
     """The adapter of `model`, by `model.config.model_type`; raises `ModelError` that names the supported ones."""
     model_type = getattr(getattr(model, "config", None), "model_type", None)
     if model_type is None:
-        raise ModelError(f"{type(model).__name__}: no config.model_type, so its architecture cannot be told")
+        raise ModelError(f"{type(model).__name__}: no config.model_type, so its architecture is unknown")
     return adapter_of_type(str(model_type), where=type(model).__name__)
 
 

@@ -130,7 +130,10 @@ class CheckpointSource(ModelSource):
         config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
         config.update({**label_settings(head, labels), "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
-            raise ModelError(f"{self.name}: tokenizer has {len(tokenizer)} tokens, embedding {config.vocab_size} rows")
+            raise ModelError(
+                f"{self.name}: the tokenizer has {len(tokenizer)} tokens, but the embedding has only "
+                f"{config.vocab_size} rows"
+            )
         use = HeadUse()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -205,7 +208,7 @@ class CheckpointSource(ModelSource):
         elif trained and head == "sequence-classification":
             use = self.match_outputs(model, labels)
         elif self.outputs not in ((), FRESH) and labels and not self._has_head(model):
-            raise ModelError(f"{self.name}: it has no trained head, whose outputs --labels could name: leave it out")
+            raise ModelError(f"{self.name}: the model has no trained head for --labels; leave it out")
         return without_second_bias(model), use
 
     def _has_head(self, model: nn.Module) -> bool:
@@ -278,7 +281,7 @@ def open_hub(name: str, *, revision: str | None, outputs: Sequence[str] = ()) ->
     except (OSError, ValueError, HfHubHTTPError) as error:
         wanted = f" at revision '{revision}'" if revision else ""
         raise ModelError(
-            f"{name}: neither a built-in model nor a directory, and the hub did not give it{wanted} "
+            f"{name}: neither a built-in model nor a directory, and it could not be loaded from the hub{wanted} "
             f"({type(error).__name__}). Check the name, go online, or give a local directory."
         ) from error
     check_directory(path, name)
@@ -301,19 +304,19 @@ def check_directory(path: Path, name: str, *, plain: bool = True) -> None:
         pickled = [file for file in files if file.endswith(_PICKLES) and file != "training_args.bin"]
         if pickled:
             raise ModelError(
-                f"{name}: weights only as a pickle ({pickled[0]}), which can run code when read. If you trust it, "
-                "convert it once: load it with transformers' from_pretrained and call save_pretrained, which writes "
-                "model.safetensors."
+                f"{name}: its weights are a pickle ({pickled[0]}), which can run code when it is loaded. If you trust "
+                f"it, convert it once: load it with transformers' from_pretrained and call save_pretrained, which "
+                f"writes model.safetensors."
             )
     if "adapter_config.json" in files:
         raise ModelError(
-            f"{name}: holds an adapter (adapter_config.json), which transformers leaves out without a word if peft is "
-            "not installed. Merge it into the model with merge_and_unload, and save that."
+            f"{name}: contains an adapter (adapter_config.json), which transformers ignores silently if peft is not "
+            f"installed. Merge it with merge_and_unload and save the merged model."
         )
     if plain:
         weight_files(path, where=name)
     if not any(file in TOKENIZERS for file in files):
-        raise ModelError(f"{name}: no tokenizer: expected tokenizer.json beside the weights; save it there")
+        raise ModelError(f"{name}: no tokenizer: save tokenizer.json in the directory of the weights")
     check_tokenizer_files(path, where=name)
     if plain:
         require_floats(path, where=name)

@@ -15,7 +15,7 @@ def numbered_layers(model: nn.Module) -> Iterator[None]:
     """While it lasts, each run of a decoder layer of `model` has a slot of its own in the cache of keys and values.
 
     transformers numbers a layer's slot when the layer is made. One that runs in several positions would write several
-    times into one slot and attend to all of it, so its number is set anew before each run.
+    times into one slot and attend to all of it, so its number is set again before each run.
     """
     from bench.models.adapter import adapter_for
 

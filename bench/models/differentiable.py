@@ -14,7 +14,7 @@ def differentiable(model: nn.Module) -> Iterator[None]:
     """While it lasts the model is in evaluation mode and can be differentiated as often as one likes.
 
     Fused attention and LSTM kernels have no second derivative, and cuDNN's LSTM has none at all outside training:
-    attention runs torch's plain products, and an LSTM with a hook on its gates steps through time by itself.
+    attention runs torch's plain products, and an LSTM with a hook on its gates computes its time steps one by one.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 

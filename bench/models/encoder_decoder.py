@@ -63,8 +63,8 @@ class EncoderDecoderAdapter(Adapter):
         family = str(model.config.encoder.model_type)  # type: ignore[union-attr]
         if family not in FAMILIES or model.config.decoder.model_type != family:  # type: ignore[union-attr]
             raise ModelError(
-                f"{type(model).__name__}: halves of '{family}' and '{model.config.decoder.model_type}' "  # type: ignore[union-attr]
-                f"are not supported: both must be of one family among {', '.join(FAMILIES)}."
+                f"{type(model).__name__}: encoder '{family}' with decoder '{model.config.decoder.model_type}' "  # type: ignore[union-attr]
+                f"is not supported: both must be of the same family among {', '.join(FAMILIES)}."
             )
         return adapter_of_type(family, where=type(model).__name__)
 

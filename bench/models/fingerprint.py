@@ -110,8 +110,9 @@ def _safetensors(names: Sequence[str], directory: Path, where: str) -> list[Path
         _inside(name, where=where)
         if not name.endswith(".safetensors"):
             raise ModelError(
-                f"{where}: names '{name}', expected only *.safetensors: another file may be a pickle, which can run "
-                "code when read. If you trust it, load the model with transformers and call save_pretrained."
+                f"{where}: names '{name}', expected only *.safetensors. Other files may be pickles, which can run "
+                f"code when they are loaded. If you trust it, load the model with transformers and call "
+                f"save_pretrained."
             )
         if not (directory / name).is_file():
             raise ModelError(f"{where}: names '{name}', which is not in the directory. Copy it there.")
@@ -123,8 +124,8 @@ def _inside(name: str, *, where: str) -> None:
     for path in (PurePosixPath(name), PureWindowsPath(name)):
         if path.is_absolute() or path.drive or path.root or ".." in path.parts:
             raise ModelError(
-                f"{where}: names '{name}', which is outside the model's directory. Copy the file into it and name it "
-                "by its place there."
+                f"{where}: names '{name}', which is outside the model's directory. Copy the file into the directory "
+                f"and use its path there."
             )
 
 

@@ -72,8 +72,8 @@ def order_outputs(model: nn.Module, order: Sequence[int], *, where: str) -> None
     last = None if name is None else model.get_submodule(name)
     if type(last) is not nn.Linear:
         raise ModelError(
-            f"{where}: its head '{name}' is stored as {type(last).__name__}, whose outputs cannot change places. Give "
-            "the model that it was made from."
+            f"{where}: its head '{name}' is stored as {type(last).__name__}, whose outputs cannot be reordered. Give "
+            f"the original model."
         )
     with torch.no_grad():
         for parameter in (last.weight, last.bias):

@@ -50,12 +50,12 @@ def order_of(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
 
 
 def told_order(settings: Mapping[str, Any], labels: Sequence[str], *, given: Sequence[str], where: str) -> list[int]:
-    """For each label of the task the output of a trained head that stands for it.
+    """For each label of the task, the matching output of a trained head.
 
     Args:
         settings: the checkpoint's `config.json`.
         labels: the task's, as many as the head has outputs.
-        given: what the user calls the outputs; it counts in place of `config.json`.
+        given: the user's names of the outputs; they replace those of `config.json`.
         where: the model's name, for messages.
 
     Raises:
@@ -67,9 +67,9 @@ def told_order(settings: Mapping[str, Any], labels: Sequence[str], *, given: Seq
         source = "--labels" if given else "config.json"
         found = f"{source} calls them {', '.join(names)}" if names else "config.json does not name them"
         raise ModelError(
-            f"{where}: its head was trained with {len(labels)} outputs, and which of them stands for which label of "
-            f"the task ({', '.join(labels)}) cannot be told: {found}. Name them in their order and in the task's "
-            f"spelling, such as --labels {','.join(labels)}, or give --labels {FRESH[0]} for a new head."
+            f"{where}: its head has {len(labels)} trained outputs, but it is unknown which output is which label of "
+            f"the task ({', '.join(labels)}): {found}. Name them in the order of the outputs, for example --labels "
+            f"{','.join(labels)}, or give --labels {FRESH[0]} for a new head."
         )
     return order
 
@@ -90,7 +90,7 @@ def _plain(name: str) -> str:
 
 
 def _ordered(names: Any) -> tuple[str, ...] | None:
-    """The values of a table from 0, 1, ... to names, in that order; None if it is no such table."""
+    """The values of a table from 0, 1, ... to names, in that order; None if it is not such a table."""
     found = {str(index): str(name) for index, name in _items(names)}
     wanted = [str(index) for index in range(len(found))]
     return tuple(found[index] for index in wanted) if found and set(wanted) == set(found) else None

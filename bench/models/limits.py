@@ -76,8 +76,8 @@ def require_words(tokenizer: Any, limits: Limits, *, where: str) -> None:
         tokenizer("\N{SYMBOL FOR NULL}")  # which hardly a vocabulary has
     except Exception as error:  # tokenizers raises nothing narrower
         raise ModelError(
-            f"{where}: a check before training failed: the tokenizer breaks down at a word that it does not know: "
-            f"{error}. Add the unknown token that its settings name to its vocabulary."
+            f"{where}: a check before training failed: the tokenizer fails on unknown words: {error}. Add the unknown "
+            f"token of its settings to its vocabulary."
         ) from error
 
 

@@ -22,7 +22,7 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     except AttributeError as error:
         raise ModelError(f"{type(model).__name__}: no module named '{name}': {error}") from error
     if not leaf:
-        raise ModelError(f"{type(model).__name__}: the model itself cannot be replaced by name")
+        raise ModelError(f"{type(model).__name__}: the model itself has no name, so it cannot be replaced by name")
     parent._modules[leaf] = module
 
 

@@ -37,10 +37,10 @@ def train_text_tokenizer(texts: Iterable[str], *, size: int, max_length: int) ->
 
     words = _words(texts)
     if not words:
-        raise ModelError("a tokenizer cannot be trained: the texts hold no word")
+        raise ModelError("a tokenizer cannot be trained: the texts contain no words")
     room = size - len(SPECIAL)
     if room < 1:
-        raise ModelError(f"a vocabulary of {size} has no room beside {len(SPECIAL)} special tokens; make it larger")
+        raise ModelError(f"a vocabulary of {size} has no room besides {len(SPECIAL)} special tokens; make it larger")
     inner = Tokenizer(_unigram(_pieces(words, room)))
     inner.normalizer, inner.pre_tokenizer = _splitters()
     inner.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")

@@ -82,7 +82,7 @@ def spread(depth: int, layers: int) -> list[int]:
     Raises `ModelError` if `depth` is not from 1 to `layers`.
     """
     if not 1 <= depth <= layers:
-        raise ModelError(f"depth {depth}: the model has {layers} layers; choose 1 to {layers}")
+        raise ModelError(f"depth {depth}: the model has {layers} layers; give 1 to {layers}")
     return [round((index + 1) * layers / depth) - 1 for index in range(depth)]
 
 

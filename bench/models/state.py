@@ -92,14 +92,14 @@ def check_state(
         for name in _body_first(mismatched.keys() - resized, layout)
     ]
     faults += [
-        f"'{name}'{_shape(name, tensors, layout)} is in the file, and the model has no place for it"
+        f"'{name}'{_shape(name, tensors, layout)} is in the file, but the model has no such tensor"
         for name in _left_over(model, layout, report["unexpected_keys"])
     ]
     if faults:
         more = f" ({len(faults) - _SHOWN} more such)" if len(faults) > _SHOWN else ""
         raise ModelError(
             f"{where}: the weights do not fit config.json: {'; '.join(faults[:_SHOWN])}{more}. Only the head of the "
-            f"task may be new, and no other weight random or left out. {_advice(model.config)}"
+            f"task may be new; all other weights must be in the file. {_advice(model.config)}"
         )
     return bool(layout.output) and not layout.output & (fresh | resized)
 
@@ -190,7 +190,7 @@ def _shape(name: str, tensors: Mapping[str, FileTensor], layout: HeadLayout) -> 
 def _advice(config: Any) -> str:
     if getattr(config, "pruned_heads", None):
         return (
-            "config.json has pruned_heads, which this version of transformers does not apply: give the model before "
-            "its heads were pruned, and prune it by a recipe."
+            "config.json has pruned_heads, which this version of transformers ignores. Give the model before its "
+            "heads were pruned, and prune it with a recipe."
         )
     return "Correct config.json, or save the model again with its own architecture."

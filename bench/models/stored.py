@@ -22,8 +22,8 @@ FLOAT32_BYTES = 4
 BUFFERS = ("position_ids", "token_type_ids")
 _CONFIGS = ("quantization_config", "compression_config")
 _INSTEAD = (
-    "Supported are weights in float32, float16, bfloat16 or float64. Give the float checkpoint that it was made from, "
-    "and quantize it by a recipe (`bench list recipes`)."
+    "Supported weights are float32, float16, bfloat16 and float64. Give the original float checkpoint, and quantize "
+    "it with a recipe (`bench list recipes`)."
 )
 
 
@@ -100,7 +100,7 @@ def plain_name(name: str, prefixes: list[str]) -> str:
 
 
 def require_floats(directory: Path, *, where: str) -> None:
-    """Raise `ModelError`, by name, for a quantized checkpoint: read as it is, its integers would be taken for weights.
+    """Raise `ModelError`, with the name, for a quantized checkpoint, whose integers would otherwise be read as weights.
 
     Told by `config.json`, which says how a quantized checkpoint is to be read, and by the dtypes in the file.
     """
@@ -110,8 +110,9 @@ def require_floats(directory: Path, *, where: str) -> None:
         for key in _CONFIGS:
             if part.get(key):
                 raise ModelError(
-                    f"{where}: config.json: {place}{key}: found a checkpoint quantized by {_method(part[key])}, which "
-                    f"bench does not read. {_INSTEAD} If its weights are plain floats, remove {key} from config.json."
+                    f"{where}: config.json: {place}{key}: the checkpoint is quantized by {_method(part[key])}, which "
+                    f"bench does not support. {_INSTEAD} If its weights are plain floats, remove {key} from "
+                    f"config.json."
                 )
     odd = {
         name: tensor
@@ -121,8 +122,8 @@ def require_floats(directory: Path, *, where: str) -> None:
     if odd:
         name, tensor = next(iter(sorted(odd.items())))
         raise ModelError(
-            f"{where}: '{name}' {list(tensor.shape)} is stored as {tensor.dtype} ({len(odd)} such): quantized weights, "
-            f"and config.json does not say how to read them. {_INSTEAD}"
+            f"{where}: '{name}' {list(tensor.shape)} is stored as {tensor.dtype} ({len(odd)} such): the weights are "
+            f"quantized, but config.json does not say how. {_INSTEAD}"
         )
 
 
@@ -142,7 +143,7 @@ def _method(found: Any) -> str:
     """How a checkpoint was quantized, in words: `gptq, 4 bits`."""
     if not isinstance(found, dict):
         return str(found)
-    named = found.get("quant_method") or found.get("format") or "a method that it does not name"
+    named = found.get("quant_method") or found.get("format") or "an unnamed method"
     bits = found.get("bits") or (8 if found.get("load_in_8bit") else 4 if found.get("load_in_4bit") else None)
     return f"{named}, {bits} bits" if bits else str(named)
 

@@ -38,7 +38,7 @@ def train_tokenizer(texts: Iterable[str], *, size: int, max_length: int) -> Any:
     for text in texts:
         words.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     if not words:
-        raise ModelError("a tokenizer cannot be trained: the texts hold no word")
+        raise ModelError("a tokenizer cannot be trained: the texts contain no words")
     vocabulary = {piece: index for index, piece in enumerate(_pieces(words, size))}
     inner = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     inner.normalizer, inner.pre_tokenizer = normalizer, splitter

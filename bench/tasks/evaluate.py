@@ -68,7 +68,7 @@ def predict(
             positions, or an output that is not a finite number.
     """
     if not examples:
-        raise DataError(f"{task.name}: there are no examples to predict")
+        raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
     lengths = [len(feature.inputs["input_ids"]) for feature in features]
@@ -132,7 +132,7 @@ class Evaluator:
         """The examples of `split`; raises `DataError` if the data have no such split."""
         if split not in self.data.splits:
             found = ", ".join(self.data.splits)
-            raise DataError(f"{self.task.name}: the data have no split '{split}'. Found: {found}.")
+            raise DataError(f"{self.task.name}: the data has no split '{split}'. Found: {found}.")
         return self.data.splits[split]
 
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
@@ -227,5 +227,5 @@ def _check_finite(outputs: Sequence[tuple[Any, ...]], *, task: Task) -> None:
     if bad:
         raise ModelError(
             f"{task.name}: the model's output is not a finite number for {bad} of {len(outputs)} inputs, "
-            "so nothing can be read from it. Its weights are probably not finite either: train or compress it again."
+            "so it cannot be evaluated. Its weights are probably not finite either; train or compress it again."
         )

@@ -14,7 +14,7 @@ IGNORED = -100  # the target of a token that is not predicted, as torch's cross-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Maskable:
-    """A text before any of it is masked, from which places can be chosen anew.
+    """A text before masking, for which masked tokens can be drawn again.
 
     `tokens` are all its ids, `places` where those stand that may be predicted, `mask` is the mask token, and `words`
     are the ids that a random token is drawn from.

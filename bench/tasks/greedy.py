@@ -1,4 +1,4 @@
-"""Greedy decoding of an encoder-decoder: the likeliest next token, one after the other, until each text has ended."""
+"""Greedy decoding of an encoder-decoder: the most likely next token, one after the other, until each text has ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Greedy:
         self._encoded = encoder_of(model)(input_ids=inputs["input_ids"], attention_mask=self._mask, return_dict=True)
 
     def step(self) -> tuple[Tensor, Tensor]:
-        """The likeliest next token of each text and its logit, both [batch]; `write` must follow."""
+        """The most likely next token of each text and its logit, both [batch]; `write` must follow."""
         outputs = self._model(
             encoder_outputs=self._encoded,
             attention_mask=self._mask,
@@ -97,7 +97,7 @@ def encoder_of(model: nn.Module) -> nn.Module:
     found = get() if callable(get) and getattr(getattr(model, "config", None), "is_encoder_decoder", False) else None
     if not isinstance(found, torch.nn.Module) or found is model:
         raise ModelError(
-            f"{type(model).__name__} has no encoder that can be run alone, so it writes no text from a source. "
+            f"{type(model).__name__} has no encoder that can be run alone, so it cannot generate text from a source. "
             "Use an encoder-decoder with a get_encoder method."
         )
     return found

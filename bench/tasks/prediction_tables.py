@@ -1,4 +1,4 @@
-"""The predictions of both models as a table beside a record: what is in it, and how it is read back."""
+"""The predictions of both models as a table stored with a record: its columns, and how it is read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_predictions(record_path: Path, name: str = TABLE) -> dict[str, SplitPre
     table, path = read_table(record_path, name), table_path(record_path, name)
     absent = [column for column in COLUMNS if column not in table]
     if absent:
-        raise RecordError(f"{path}: holds no predictions: no column {', '.join(absent)}")
+        raise RecordError(f"{path}: not a table of predictions: no column {', '.join(absent)}")
     places: dict[str, list[int]] = {}
     for row, split in enumerate(table["split"]):
         places.setdefault(split, []).append(row)

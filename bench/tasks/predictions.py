@@ -77,9 +77,9 @@ class Predictions(ABC):
         """Every column of `OF_ITSELF` with the reference's predictions being these, or why it does not exist."""
         same = self.same(artifact)
         return {
-            "label_loyalty": f"{self.called} are no labels" if same is None else float(same.mean()),
-            **dict.fromkeys(PROBABILITY, f"{self.called} are no probabilities over classes"),
-            "output_correlation": f"{self.called} are no scores",
+            "label_loyalty": f"{self.called} are not labels" if same is None else float(same.mean()),
+            **dict.fromkeys(PROBABILITY, f"{self.called} are not probabilities over classes"),
+            "output_correlation": f"{self.called} are not scores",
         }
 
     def details(self, artifact: Predictions, labels: Sequence[str]) -> dict[str, Any]:
@@ -230,13 +230,13 @@ class WrittenAnswers(Predictions):
     def agreement(self, artifact: Predictions) -> dict[str, float | str]:
         return {
             **super().agreement(artifact),
-            **dict.fromkeys(PROBABILITY, "an answer or a written text has no probabilities over classes"),
+            **dict.fromkeys(PROBABILITY, "an answer or a generated text has no class probabilities"),
             "output_correlation": "the task predicts answers, not scores",
         }
 
     @override
     def details(self, artifact: Predictions, labels: Sequence[str]) -> dict[str, Any]:
-        return {"label_loyalty": "share of equal answer strings"}
+        return {"label_loyalty": "share of identical answers"}
 
 
 @dataclass(frozen=True)
@@ -272,4 +272,4 @@ class TextLosses(Predictions):
 
     @override
     def agreement(self, artifact: Predictions) -> dict[str, float | str]:
-        return dict.fromkeys(OF_ITSELF, "a language model's losses are no labels; see the next tokens")
+        return dict.fromkeys(OF_ITSELF, "a language model's losses are not labels; see the next tokens")

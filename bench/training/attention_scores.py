@@ -57,16 +57,16 @@ class HeardAttention:
         self.runs: list[AttentionProjections] = []
 
     def open(self) -> None:
-        """Start listening, with nothing heard yet; raises `MethodError` for a model without attention."""
+        """Start recording, with nothing recorded yet; raises `MethodError` for a model without attention."""
         self.runs.clear()
         projections = _projections(self._model)
         if not projections:
-            raise MethodError(f"{type(self._model).__name__} has no attention whose scores could be matched")
+            raise MethodError(f"{type(self._model).__name__} has no attention whose scores could be distilled")
         for module, (side, width, seen) in projections.items():
             self._handles.append(module.register_forward_hook(self._hears(side, width, seen)))
 
     def close(self) -> None:
-        """Stop listening, and forget what was heard."""
+        """Stop recording and discard what was recorded."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -100,8 +100,8 @@ def score_errors(student: HeardAttention, teacher: HeardAttention, inputs: Mappi
     """
     if len(student.runs) != len(teacher.runs):
         raise MethodError(
-            f"the student runs {len(student.runs)} attentions and its teacher {len(teacher.runs)}, so their scores "
-            "cannot be matched one by one"
+            f"the student runs {len(student.runs)} attention modules and its teacher {len(teacher.runs)}, so their "
+            f"scores cannot be paired"
         )
     return [_squared(mine, its, inputs) for mine, its in zip(student.runs, teacher.runs, strict=True)]
 
@@ -109,8 +109,8 @@ def score_errors(student: HeardAttention, teacher: HeardAttention, inputs: Mappi
 def _squared(student: AttentionProjections, teacher: AttentionProjections, inputs: Mapping[str, Tensor]) -> Tensor:
     if student.heads != teacher.heads:
         raise MethodError(
-            f"an attention has {student.heads} heads and {teacher.heads} in the teacher, so their scores cannot be "
-            "matched. Let the given model be the teacher, or leave out attention."
+            f"an attention module has {student.heads} heads in the student and {teacher.heads} in the teacher, so "
+            f"their scores cannot be paired. Use the given model as teacher, or leave out attention."
         )
     squares = (student.dot_products() - teacher.dot_products().detach()).square()
     real = _real(teacher.seen, inputs, squares)

@@ -33,7 +33,7 @@ class Heard:
         self.states: list[tuple[str, Tensor]] = []
 
     def open(self) -> None:
-        """Start listening, with nothing heard yet."""
+        """Start recording, with nothing recorded yet."""
         self.states.clear()
         adapter = adapter_for(self._model)
         stacks = adapter.stacks(self._model)
@@ -45,7 +45,7 @@ class Heard:
                 self._handles.append(layer.register_forward_hook(self._each(mask)))
 
     def close(self) -> None:
-        """Stop listening, and forget what was heard."""
+        """Stop recording and discard what was recorded."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -72,7 +72,7 @@ class Heard:
 
 
 class _Ears:
-    """All that is heard of one model: its states, and with `attention` what its scores are made of."""
+    """All that is recorded of one model: its states and, with `attention`, the operands of its scores."""
 
     def __init__(self, model: nn.Module, *, attention: bool) -> None:
         self.layers = Heard(model)

@@ -31,4 +31,4 @@ class Hook:
         """The optimizer has changed the parameters."""
 
     def on_evaluate(self, state: TrainState) -> None:
-        """Training is over and the model is in evaluation mode: leave it as it is to be used."""
+        """Called when training has ended and the model is in evaluation mode: bring it into its final state."""

@@ -11,7 +11,7 @@ from torch import nn
 class DroppingList(nn.ModuleList):
     """A stack whose architecture loops over it once per forward pass, and meets each layer with probability 1 - rate.
 
-    Layers are left out independently of each other, the hidden state goes on to the next one as it is, and nothing is
+    Layers are skipped independently of each other, the hidden state passes to the next layer unchanged, and nothing is
     scaled (Fan et al. 2020, arXiv:1909.11556, §3.2; fairseq's `LayerDropModuleList` does the same). Outside training
     the loop meets all. What asks for the layers in training mode by iterating gets a draw as well.
 

@@ -137,7 +137,7 @@ def _batches(
 ) -> Iterator[Batch]:
     """Exactly `steps` batches on `device`, epoch after epoch; their `rows` are positions in `features`.
 
-    What a kind leaves to chance (masked tokens) is drawn from `seed`, anew each time that a feature is seen.
+    Random choices of a kind (masked tokens) are drawn from `seed`, again each time that a feature is used.
     """
     lengths, draws = _lengths(features), random.Random(seed)
     epoch = 0
@@ -157,7 +157,7 @@ def _moved(tensors: dict[str, Tensor], device: str) -> dict[str, Tensor]:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Torch's global random state starts at `seed` inside and is put back outside."""
+    """Torch's global random state starts at `seed` inside the context and is restored afterwards."""
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

@@ -43,8 +43,8 @@ class LossLog:
         for loss in torch.stack(self._waiting).tolist():
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"training broke down: the loss of step {len(self.values) + 1} of {self._total} is {loss}. "
-                    "Lower learning_rate, or look for broken weights or targets."
+                    f"training diverged: the loss of step {len(self.values) + 1} of {self._total} is {loss}. Lower "
+                    f"learning_rate, or check weights and targets."
                 )
             self.values.append(loss)
         self._waiting.clear()

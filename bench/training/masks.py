@@ -1,4 +1,4 @@
-"""Masks over weights: which survive, and the hook that keeps the others where they are while the survivors train."""
+"""Masks over weights: which remain, and the hook that keeps the others fixed while the remaining ones are trained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def apply_masks(
     Args:
         parameters: name to weight.
         masks: name to a boolean tensor of the weight's shape, True if it stays.
-        anchors: name to what removed weights become in place of zero.
+        anchors: name to the values that removed weights get instead of zero.
     """
     with torch.no_grad():
         for name, mask in masks.items():
@@ -37,7 +37,7 @@ class MaskHook(Hook):
     Args:
         parameters: name to the weight that trains.
         masks: name to its mask, True if the weight stays.
-        anchors: name to what removed weights are in place of zero.
+        anchors: name to the values that removed weights have instead of zero.
     """
 
     def __init__(
@@ -59,5 +59,5 @@ class MaskHook(Hook):
                 gradient.mul_(mask)
 
     def after_step(self, state: TrainState) -> None:
-        """Put removed weights back to where they were."""
+        """Restore the removed weights."""
         apply_masks(self._parameters, self._masks, anchors=self._anchors)

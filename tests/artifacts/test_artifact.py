@@ -278,7 +278,7 @@ def test_transformers_refuses_a_compressed_form_and_says_what_reads_it(family, f
     model = form(make(family))
     artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     for auto in classes_of(model):
-        with pytest.raises(ValueError, match=r"compressed form of bench, which bench\.load_artifact\(DIRECTORY\)"):
+        with pytest.raises(ValueError, match=r"compressed form; read them with bench\.load_artifact\(DIRECTORY\)"):
             auto.from_pretrained(tmp_path / "a", local_files_only=True)
     assert same_outputs(artifact.load(tmp_path / "a").model, model)
 

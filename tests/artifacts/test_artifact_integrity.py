@@ -57,14 +57,14 @@ def forge(directory, name, change):
     [
         ("layers.json", lambda d: d.update(schema_version=2), "schema version 2, expected 1"),
         ("layers.json", lambda d: d.pop("structure"), "not a valid structure"),
-        ("layers.json", lambda d: d["structure"].update(architecture="BertModel"), "BertModel is stored"),
+        ("layers.json", lambda d: d["structure"].update(architecture="BertModel"), "found architecture BertModel"),
         ("layers.json", lambda d: d["structure"].update(head="chat"), "no head named 'chat'"),
         ("layers.json", lambda d: d["structure"]["replaced"].update(x={"kind": "y", "arguments": {}}), "layer kind"),
         ("layers.json", lambda d: d["structure"]["shared"].update({"bert.x": "bert.pooler"}), "no module named"),
-        ("layers.json", lambda d: d["structure"]["tied"].update(a="b"), "does not have both"),
+        ("layers.json", lambda d: d["structure"]["tied"].update(a="b"), "the model lacks one of them"),
         ("config.json", lambda d: d.update(num_hidden_layers=5), "is missing"),
         ("config.json", lambda d: d.update(num_hidden_layers=3), "not expected"),
-        ("config.json", lambda d: d.update(vocab_size=41), r"the model has room for torch\.float32 \[41, 32\]"),
+        ("config.json", lambda d: d.update(vocab_size=41), r"the model expects torch\.float32 \[41, 32\]"),
         ("config.json", lambda d: d.update(model_type="nothing"), "cannot be rebuilt"),
         ("config.json", lambda d: d.pop("model_type"), "cannot be rebuilt"),
     ],
@@ -89,7 +89,7 @@ class Odd(nn.Linear):
 def test_a_module_that_is_not_data_is_refused_and_nothing_is_left_behind(tmp_path, tokenizer):
     model = make("bert")
     model.bert.pooler.dense = Odd(32, 32)
-    with pytest.raises(ArtifactError, match=r"'bert\.pooler\.dense' \(Odd\) is neither stock"):
+    with pytest.raises(ArtifactError, match=r"'bert\.pooler\.dense' \(Odd\) is neither a standard module"):
         artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     assert list(tmp_path.iterdir()) == []
 

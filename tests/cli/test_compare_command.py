@@ -100,12 +100,14 @@ def test_a_recipe_that_the_candidates_folder_lacks_is_missing(results, tmp_path)
 
 
 def test_an_invalid_speedup_does_not_pass_silently(results):
-    file(results, "bad", absent={"speedup": "the machine never settled"})
+    file(results, "bad", absent={"speedup": "the timing never became stable"})
     file(results, "fine", values={"speedup": 2.0, "speedup_low": 1.9, "speedup_high": 2.1})
     common = ("--results", results, "--column", "speedup", "--fail-on", "worse")
     one = call("compare", "fine", "bad", *common)
     assert one.exit_code == 1
-    assert "missing: tiny: speedup on sst2: no value of B: speedup on sst2: the machine never settled" in one.stderr
+    assert (
+        "missing: tiny: speedup on sst2: no value of B: speedup on sst2: the timing never became stable" in one.stderr
+    )
     both = call("compare", "svd", "bad", *common)
     assert both.exit_code == 1
     assert "no value of A and B" in both.stderr

@@ -29,8 +29,8 @@ def test_a_floor_that_misses_one_is_a_problem(monkeypatch, ratio):
 
 
 def test_a_machine_that_never_settles_is_a_problem(monkeypatch):
-    found = judged(monkeypatch, (1.0, 0.9, 1.1), invalid="the machine never settled")
-    assert (found.level, "never settled" in found.found) == ("problem", True)
+    found = judged(monkeypatch, (1.0, 0.9, 1.1), invalid="the timing never became stable")
+    assert (found.level, "never became stable" in found.found) == ("problem", True)
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def test_it_has_fewer_weights_than_multi_head_attention_of_the_same_width():
 
 
 def test_more_positions_than_it_was_built_for_are_refused():
-    with pytest.raises(MethodError, match="built for 6 positions and met 7"):
+    with pytest.raises(MethodError, match="built for 6 positions, found 7"):
         made()(states(7))
 
 

@@ -102,7 +102,7 @@ def test_indices_out_of_range_are_found_before_a_kernel_reads_them():
 def test_training_through_the_layer_is_refused():
     layer, inputs = CsrLinear.from_dense(sparse(8, 16, density=0.5), None), normal(2, 16).requires_grad_()
     assert not layer.eval()(inputs).requires_grad
-    with pytest.raises(MethodError, match="sparsify as the last stage"):
+    with pytest.raises(MethodError, match="sparsify in the last stage"):
         layer.train()(inputs)
 
 

@@ -186,16 +186,16 @@ def test_the_ponder_cost_is_steps_plus_remainder_and_falls_along_its_gradient(ma
 def test_the_ponder_cost_is_taken_once_and_only_after_training_steps(make, hidden):
     stack = make()
     stack(hidden)
-    with pytest.raises(ModelError, match="did not run in training"):
+    with pytest.raises(ModelError, match="has not run in training"):
         stack.ponder()
     stack.train()(hidden)
     stack.ponder()
-    with pytest.raises(ModelError, match="did not run in training"):
+    with pytest.raises(ModelError, match="has not run in training"):
         stack.ponder()
 
 
 def test_a_stack_that_never_ran_does_not_say_how_deep_it_runs(make):
-    with pytest.raises(ModelError, match="did not run yet"):
+    with pytest.raises(ModelError, match="has not run yet"):
         make().executed_layers()
 
 

@@ -212,7 +212,7 @@ def test_other_masks_are_refused():
 
 def test_training_through_it_is_refused():
     stack, _ = stack_of()
-    with pytest.raises(MethodError, match="turn to integers as the last stage"):
+    with pytest.raises(MethodError, match="use integer in the last stage"):
         stack.train()(states_of().requires_grad_())
 
 

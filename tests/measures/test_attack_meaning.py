@@ -180,7 +180,7 @@ def check_made(made):
 def test_what_a_folder_lacks_is_said_with_what_to_do(folder, monkeypatch):
     (folder / "verb.exc").unlink()
     monkeypatch.setenv("BENCH_WORDNET", str(folder))
-    with pytest.raises(SourceMissingError, match=r"it lacks verb\.exc\. Install Debian's package wordnet-base"):
+    with pytest.raises(SourceMissingError, match=r"verb\.exc missing\. Install Debian's package wordnet-base"):
         find_dictionary()
 
 

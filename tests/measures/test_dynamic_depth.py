@@ -195,8 +195,8 @@ def test_a_model_that_keeps_silent_about_some_rows_has_a_reason_and_no_counts(pa
     model.executed_layers = lambda: model.ran[:1]
     reading = Computation().read(pair_of(model, tiny_bert()))
     assert reading.values == {}
-    assert "expected one number for each row" in reading.absent["macs"]
-    assert "expected one number for each row" in reading.absent["speedup_layers"]
+    assert "expected one number per row" in reading.absent["macs"]
+    assert "expected one number per row" in reading.absent["speedup_layers"]
 
 
 def test_a_model_that_does_not_leave_where_it_is_told_is_an_error():

@@ -102,7 +102,7 @@ def test_the_impact_tracker_counts_this_processs_part_of_the_sensors_and_no_memo
     ],
 )
 def test_the_impact_tracker_takes_no_estimate(sources):
-    assert "RAPL and NVML alone" in read(100.0, reading={"sources": sources}).absent["energy_eit_kwh"]
+    assert "RAPL and NVML only" in read(100.0, reading={"sources": sources}).absent["energy_eit_kwh"]
 
 
 def test_break_even_is_the_energy_of_compressing_over_the_saving_of_one_inference():

@@ -146,7 +146,7 @@ def test_a_failed_block_has_no_reading():
     meter = EnergyMeter(country="DEU", sample_s=0.05)
     with pytest.raises(ZeroDivisionError), meter:
         _ = 1 / 0
-    assert meter.reading == "the block failed"
+    assert meter.reading == "the metered code failed"
 
 
 def test_codecarbons_own_configuration_changes_nothing(monkeypatch):

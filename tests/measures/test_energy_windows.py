@@ -86,7 +86,7 @@ def test_sessions_of_several_processes_are_one(metered):
     windows_ = [set(model.windows) for model in session.models.values()]
     assert sorted(map(len, windows_)) == [1, 2]
     assert sorted(len(model.reasons) for model in session.models.values()) == [0, 1]
-    assert "nothing" in idle_power_w(joined([second]).idle, [make_reading()])
+    assert "no result" in idle_power_w(joined([second]).idle, [make_reading()])
 
 
 def test_a_window_counts_the_examples_of_its_own_calls(metered):
@@ -134,7 +134,7 @@ def test_other_work_that_stays_cancels_and_other_work_that_changes_makes_the_idl
     idle = make_idle(load=Load(0.0, 0.3 * 36, 64 * 36))  # 0.3 of 64 processors, all the time
     same, more = (make_reading(load=Load(36.0, (1 + other) * 36, 64 * 36)) for other in (0.35, 0.5))
     assert idle_power_w(idle, [same]) == pytest.approx(40.0)
-    assert "0.3 processors busy in the idle window and 0.5 beside the inferences" in idle_power_w(idle, [more])
+    assert "0.3 processors busy in the idle window and 0.5 during the inferences" in idle_power_w(idle, [more])
     assert "no baseline" in idle_power_w(make_idle(load=Load(0.0, 3.0 * 36, 64 * 36)), [same])  # gone since
 
 

@@ -206,9 +206,12 @@ def test_a_kind_and_a_metric_from_outside_have_quality_its_interval_and_agreemen
     pairs = [zip(said["artifact", split].tags, said["reference", split].tags, strict=True) for split in ("a", "b")]
     equal = [one == other for both in pairs for one, other in both]
     assert agreement.values["label_loyalty"] == pytest.approx(np.mean(equal))
-    assert agreement.absent["fidelity_kl"] == "tags are no probabilities over classes"
+    assert agreement.absent["fidelity_kl"] == "tags are not probabilities over classes"
     assert missing(Agreement(), agreement) == []
-    assert Attack().read(pair).absent["attack_success"] == "an attack flips a label, and a tagging task has none"
+    assert (
+        Attack().read(pair).absent["attack_success"]
+        == "an attack changes the predicted label, and a tagging task has no labels"
+    )
 
 
 @pytest.mark.usefixtures("outside")
@@ -229,7 +232,7 @@ def test_a_metric_counts_in_quality_as_it_says_and_without_a_fast_form_has_no_in
     counted = np.mean([1 / (1 + mean) for mean in words])
     assert reading.values["quality"] == pytest.approx((reading.values["jaccard"] + counted) / 2)
     low = column("quality").interval.low
-    assert reading.absent[low] == "metric 'few_tags' has no form that is fast enough to resample"
+    assert reading.absent[low] == "metric 'few_tags' has no vectorized form for resampling"
 
 
 @pytest.mark.usefixtures("outside")
@@ -254,6 +257,6 @@ def test_a_metric_whose_column_does_not_say_how_it_counts_is_refused():
 
 
 def test_a_value_that_no_form_holds_is_refused():
-    with pytest.raises(BenchError, match="a prediction of no known task kind"):
+    with pytest.raises(BenchError, match="is not a prediction of a known task kind"):
         form_of({"unheard": 1})
     assert form_of([0.5, 1.0]) is ClassLogits

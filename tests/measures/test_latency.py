@@ -132,7 +132,7 @@ def test_a_process_that_was_lost_is_named_and_the_others_count():
     assert reading.values["speedup"] == 1.0
     assert "throughput_eps" not in reading.values
     assert "process 0 was killed" in reading.absent["throughput_eps"]
-    assert dict(reading.warnings)["lost-process"].startswith("2 of 4 timing processes gave nothing")
+    assert dict(reading.warnings)["lost-process"].startswith("2 of 4 timing processes gave no result")
     nothing = read_sides(sides, measure, measuring(processes=2), lost={0, 1})
     assert set(nothing.absent) == set(Latency.columns)
     assert set(nothing.absent.values()) == {"process 0 was killed"}
@@ -141,8 +141,8 @@ def test_a_process_that_was_lost_is_named_and_the_others_count():
 def test_percentiles_with_too_few_samples_are_absent_with_both_numbers_in_the_reason():
     reading = read_fakes(lambda _: 0.25, lambda _: 0.25, pairs=63, seconds=1)
     assert {name: why for name, why in reading.absent.items() if "p50" not in name} == {
-        "latency_p90_s": "63 samples; p90 needs 64",
-        "latency_p99_s": "63 samples; p99 needs 662",
+        "latency_p90_s": "63 samples, but p90 needs 64",
+        "latency_p99_s": "63 samples, but p99 needs 662",
     }
 
 
@@ -159,7 +159,7 @@ def test_a_ratio_on_a_machine_that_never_settles_is_absent_and_the_observed_one_
     reading = read_fakes(
         lambda call: 0.25 * (1.2 ** (call * 7 % 11)), lambda call: 0.5 * (1.2 ** (call * 5 % 7)), patience_seconds=30.0
     )
-    assert reading.absent["speedup"].startswith("invalid: the machine never settled")
+    assert reading.absent["speedup"].startswith("invalid: the timing never became stable")
     assert {"speedup_low", "speedup_high", "latency_undisturbed_s"} <= reading.absent.keys()
     assert reading.values["speedup_observed"] > 0
     assert "not-settled" in codes(reading)

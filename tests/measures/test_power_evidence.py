@@ -39,12 +39,12 @@ def test_a_counter_for_root_only_is_named_with_what_to_do(powercap, monkeypatch)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     found = access(powercap)
     assert not found.readable
-    assert "intel-rapl:0/energy_uj may be read by root only" in found.why
+    assert "intel-rapl:0/energy_uj is readable by root only" in found.why
     assert "chmod" in found.advice
 
 
 def test_a_counter_that_stands_still_is_not_readable(powercap):
-    assert "stands still" in access(powercap).why
+    assert "does not change" in access(powercap).why
 
 
 def test_a_counter_that_moves_is_readable(powercap):
@@ -91,7 +91,7 @@ def test_the_evidence_is_what_the_meter_then_uses():
         ({"processor": "rapl", "memory": "constant"}, "processor", False, "no RAPL counter"),
         ({"processor": "rapl", "gpu": "nvml"}, "gpu", True, ""),
         ({"processor": "rapl", "gpu": "unknown"}, "gpu", False, "neither energy nor power"),
-        ({"processor": "rapl"}, "memory", False, "constant from its size"),
+        ({"processor": "rapl"}, "memory", False, "assumes a constant power"),
     ],
 )
 def test_a_source_is_taken_as_measured_only_where_it_can_be(sources, part, measured, words, monkeypatch, tmp_path):
@@ -114,4 +114,4 @@ def test_a_machine_without_a_driver_has_no_gpu_to_measure(tmp_path, monkeypatch)
     driver = tmp_path / "version"
     assert "no NVIDIA driver" in evidence.nvidia_access(driver).why
     driver.write_text("NVRM version")
-    assert "NVML does not answer" in evidence.nvidia_access(driver).why
+    assert "NVML cannot be used" in evidence.nvidia_access(driver).why

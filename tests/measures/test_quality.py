@@ -69,7 +69,7 @@ def test_a_reference_without_a_score_leaves_the_artifact_its_own():
     reading = QUALITY.read(one_split(task, [1.0, 2.0, 4.0], varied, constant))
     assert reading.values["pearson"] == pytest.approx(1.0)
     assert reading.reference == {}
-    assert "the reference has no quality" in reading.absent["retention"]
+    assert "the reference has no quality value" in reading.absent["retention"]
     assert missing(QUALITY, reading) == []
 
 

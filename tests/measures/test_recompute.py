@@ -102,5 +102,5 @@ def test_a_record_whose_splits_are_not_in_its_predictions_is_refused(tmp_path):
     path, record = written(tmp_path, task, examples, lambda split: ClassLogits(np.zeros((SIZES[split], 2))))
     path.unlink()
     write_record(path, record.model_copy(update={"conditions": {"agreement": {"splits": ["z"]}}}))
-    with pytest.raises(RecordError, match="none of the evaluation splits"):
+    with pytest.raises(RecordError, match="none of its evaluation splits"):
         recompute(path)

@@ -62,7 +62,7 @@ def test_a_reference_that_gains_by_the_shift_has_no_relative_bias():
 def test_a_task_without_a_shifted_split_says_so():
     said = {"validation": RIGHT}
     reading = ROBUSTNESS.read(given_pair(make_task(), EXAMPLES, said, said))
-    assert set(reading.absent.values()) == {"the task has no shifted split"}
+    assert set(reading.absent.values()) == {"the task has no shifted splits"}
     assert missing(ROBUSTNESS, reading) == []
 
 

@@ -162,8 +162,8 @@ def test_masked_places_are_stored_and_give_every_number_again(tmp_path, tokenize
     places = sum(read_predictions(path)[split].artifact.losses[:, 1].sum() for split in ("a", "b"))
     assert len(read_table(path, "next_tokens")["same"]) == places
     conditions = readings["agreement"].conditions
-    assert conditions["label_loyalty"] == "share of chosen tokens with the same likeliest one"
-    assert conditions["next_tokens"].endswith("of the first 128 blocks of each split")
+    assert conditions["label_loyalty"] == "share of chosen tokens for which both models have the same most likely token"
+    assert conditions["next_tokens"].endswith("from the first 128 blocks of each split")
     scored = readings["quality"].conditions["scored"]["a"]
     assert (scored["vocabulary"], scored["predicted_tokens"]) == (26, seen.artifact.losses[:, 1].sum())
     assert record.values["drop_low"] < record.values["drop"] < record.values["drop_high"]

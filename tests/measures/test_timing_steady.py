@@ -38,8 +38,8 @@ def test_timing_gives_up_when_patience_ends_and_says_why():
 
     found, clock = timed(busy, busy, patience_s=6.0)
     assert 6 <= clock.now < 20
-    assert "never settled" in found.result.invalid
-    assert summary(found.result)["verdict"].startswith("invalid: the machine never settled")
+    assert "never became stable" in found.result.invalid
+    assert summary(found.result)["verdict"].startswith("invalid: the timing never became stable")
 
 
 def test_a_short_look_takes_a_few_single_calls():

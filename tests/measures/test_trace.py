@@ -221,7 +221,7 @@ def test_an_operator_of_another_library_is_heavy_until_it_has_a_handle(custom_op
 @pytest.mark.parametrize(
     ("body", "name"),
     [
-        (lambda self, x: self.sparse @ x, "aten::matmul of a tensor that has no dense shape"),
+        (lambda self, x: self.sparse @ x, "aten::matmul of a tensor without a dense shape"),
         (lambda self, x: x.to(torch.complex64) @ x.to(torch.complex64), "aten::matmul of complex numbers"),
         (lambda self, x: torch.bilinear(x, x, self.cube), "aten::bilinear"),
         (lambda self, x: functional.cosine_similarity(x, x), "aten::cosine_similarity"),

@@ -208,11 +208,11 @@ def test_shared_layers_stay_shared(make_lab, tiny_bert):
 def test_what_cannot_be_split_is_refused(make_lab, tiny_bert):
     for wrong in ({"grid": "symmetric", "bits": 4}, {"scheme": "dynamic", "bits": 8, "grid": "symmetric"}):
         with pytest.raises(
-            ValidationError, match=r"split is for .* with grid 'ternary'|argument of quantization scheme 'weights'"
+            ValidationError, match=r"split needs .* grid 'ternary'|argument of quantization scheme 'weights'"
         ):
             method(**wrong, targets=ROLES, granularity="row", embedding_granularity=None)
     factorized = Factorize(rank=8, budget=0).compress(tiny_bert(), make_lab())
-    with pytest.raises(MethodError, match="only whole matrices are split in two"):
+    with pytest.raises(MethodError, match="only whole matrices can be split in two"):
         method().compress(factorized, make_lab())
 
 

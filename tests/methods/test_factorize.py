@@ -108,7 +108,7 @@ def test_factorizing_twice_is_refused(make_lab, tiny_bert):
 
 @pytest.mark.parametrize("arguments", [{}, {"ratio": 0.5, "rank": 3}, {"rank": 2, "energy": 0.9}])
 def test_exactly_one_way_to_set_the_rank(arguments):
-    with pytest.raises(ValidationError, match="exactly one of ratio, rank and energy"):
+    with pytest.raises(ValidationError, match="exactly one of ratio, rank, energy, parameters and loss"):
         Factorize(**arguments)
 
 

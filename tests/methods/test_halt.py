@@ -210,7 +210,7 @@ def test_orders_that_make_no_sense_are_refused(universal, make_lab):
     with pytest.raises(MethodError, match="share all layers first"):
         Halt(budget=0, steps=6).compress(make("bert"), lab)
     for method in (Share(budget=0), Replace(), Distill(budget=0.1)):
-        with pytest.raises(MethodError, match=r"Share, replace or leave out layers first"):
+        with pytest.raises(MethodError, match=r"Share, replace or remove layers first"):
             method.compress(universal(), make_lab(universal()))
 
 

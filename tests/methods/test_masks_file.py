@@ -48,5 +48,5 @@ def test_another_file_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="the format is 'pt', expected 'bench masks 1'"):
         load_masks(tmp_path / "weights")
     for name in ("text", "nothing"):
-        with pytest.raises(ArtifactError, match="not a readable file of masks"):
+        with pytest.raises(ArtifactError, match="cannot be read as a mask file"):
             load_masks(tmp_path / name)

@@ -171,11 +171,16 @@ def test_two_choices_may_have_arguments_of_one_name():
 
 def test_what_is_shown_of_pruning_names_each_argument_below_its_choice():
     shown = describe("prune")["method"]
-    assert shown["arguments"]["saliency"] == "name or table of a saliency, default 'magnitude': what a unit is worth"
+    assert (
+        shown["arguments"]["saliency"]
+        == "name or table of a saliency, default 'magnitude': pruning saliency: how the importance of a unit is scored"
+    )
     assert not {"probes", "size", "rounds"} & set(shown["arguments"])
     assert set(shown["arguments of saliency 'obd'"]) == {"pooling", "examples", "probes"}
     assert describe("obd")["saliency of prune"]["arguments"] == shown["arguments of saliency 'obd'"]
-    assert shown["arguments of unit 'block'"]["size"].endswith("default (4, 4): rows and columns of a block, 4+4")
+    assert shown["arguments of unit 'block'"]["size"].endswith(
+        "default (4, 4): rows and columns of a block; on a command line: 4+4"
+    )
     listed = {(row["choice"], row["name"]): row["arguments"] for row in listing("choices")}
     assert listed["saliency", "obd"] == "pooling, examples, probes"
     assert listed["saliency", "random"] == "-"

@@ -92,7 +92,9 @@ def test_frozen_embeddings_are_frozen_on_both_tasks(lab):
 
 def test_a_task_with_another_encoder_is_refused_before_anything_is_trained(tiny_bert, two_tasks, begins):
     shallow = dataclasses.replace(two_tasks(kind_of_other="shallow"), reference=tiny_bert())
-    with pytest.raises(MethodError, match=r"nothing can come from 'others': .* they differ in .*layer\.2"):
+    with pytest.raises(
+        MethodError, match=r"masks and weights of 'others' cannot be used: .* they differ in .*layer\.2"
+    ):
         prune(**CARRIED).compress(shallow.reference, shallow)
     assert not begins
 
@@ -100,12 +102,12 @@ def test_a_task_with_another_encoder_is_refused_before_anything_is_trained(tiny_
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"start": "given"}, "weights_from begins anew"),
-        ({"alpha": 0.5}, "neither alpha"),
-        ({"delta": True}, "nor delta"),
+        ({"start": "given"}, "weights_from trains from the start"),
+        ({"alpha": 0.5}, "cannot be combined with alpha"),
+        ({"delta": True}, "or delta"),
         (
             {"schedule__weights_from": None, "schedule__afterwards": 2.0},
-            "afterwards is the training that follows weights_from",
+            "afterwards needs weights_from",
         ),
         ({"schedule": "rounds"}, "weights_from"),
     ],

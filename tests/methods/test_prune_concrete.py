@@ -118,7 +118,7 @@ def test_without_a_price_all_gates_stay_open_and_a_large_one_closes_all(make_lab
         gated(unit=unit, saliency__penalty_weight=weight, budget=8, saliency__rate=0.4).compress(
             tiny_bert(layers=1), lab
         )
-        assert f"{expected:.1%} of the units are gone" in told
+        assert f"{expected:.1%} of the units are removed" in told
 
 
 def test_the_gates_without_noise_are_folded_into_what_stays(make_lab, tiny_bert):
@@ -176,7 +176,7 @@ def test_with_a_sparsity_a_large_price_closes_no_more_than_was_asked(make_lab, t
     gated(unit="weight", saliency__penalty_weight=1e4, sparsity=0.5, budget=8, saliency__rate=0.1).compress(
         tiny_bert(layers=1), lab
     )
-    gone = float(next(text for text in told if "of the units are gone" in text).split("%")[0])
+    gone = float(next(text for text in told if "of the units are removed" in text).split("%")[0])
     assert 50.0 <= gone < 60.0
 
 

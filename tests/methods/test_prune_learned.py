@@ -224,7 +224,7 @@ def test_a_larger_penalty_leaves_fewer_weights_and_the_lab_is_told(make_lab, tin
         pruned = soft(saliency__penalty_weight=weight, budget=6, saliency__rate=0.5).compress(tiny_bert(layers=2), lab)
         weights = torch.cat([weight.flatten() for weight in weights_of(pruned).values()])
         left.append(float((weights != 0).float().mean()))
-        assert any(text == f"{1 - left[-1]:.1%} of the units are gone" for text in told)
+        assert any(text == f"{1 - left[-1]:.1%} of the units are removed" for text in told)
     assert 0 < left[1] < left[0] - 0.2
 
 
@@ -333,13 +333,13 @@ def test_frozen_embeddings_stay_bit_equal_and_train_again_afterwards(make_lab, t
 
 
 def test_arguments_that_do_not_go_with_learning_are_refused():
-    with pytest.raises(ValidationError, match="give schedule 'gradual'"):
+    with pytest.raises(ValidationError, match="needs schedule 'gradual'"):
         Prune(saliency="movement", sparsity=0.5)
     with pytest.raises(ValidationError, match="budget of 0 trains nothing"):
         movement(budget=0)
-    with pytest.raises(ValidationError, match="does not decide by itself"):
+    with pytest.raises(ValidationError, match="does not determine how much is removed"):
         Prune(saliency="movement", schedule="gradual")
-    with pytest.raises(ValidationError, match="does not decide by itself"):
+    with pytest.raises(ValidationError, match="does not determine how much is removed"):
         Prune()
     with pytest.raises(ValidationError, match="must reach below 0 and above 1"):
         prune(saliency="hard-concrete", schedule="gradual", saliency__stretch=(0.0, 1.0))

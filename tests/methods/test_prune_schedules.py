@@ -196,9 +196,9 @@ def test_the_ramp_from_fresh_weights_takes_its_end_from_the_reference(make_lab):
     ("arguments", "says"),
     [
         ({"unit": "block"}, "pooling 'max' for units larger"),
-        ({"saliency": "random"}, "give saliency 'magnitude'"),
+        ({"saliency": "random"}, "needs saliency 'magnitude'"),
         ({"budget": 0.0}, "a budget of 0 trains nothing"),
-        ({"schedule__ramp_share": 0.05}, "ramp_share lies between"),
+        ({"schedule__ramp_share": 0.05}, "ramp_share must be between"),
     ],
 )
 def test_a_ramp_that_makes_no_sense_is_refused(arguments, says):

@@ -120,7 +120,7 @@ def test_retraining_keeps_the_pattern(make_lab):
     ("arguments", "says"),
     [
         ({"sparsity": 0.6}, "found sparsity 0.6"),
-        ({"unit": "row"}, "2:4 is for single weights"),
+        ({"unit": "row"}, "2:4 needs unit 'weight'"),
         ({"schedule__rounds": 2}, "found sparsity"),
     ],
 )

@@ -338,15 +338,15 @@ def test_inputs_of_factorized_layers_are_refused_and_their_weights_train(make_la
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"range": "moving-average"}, "follows batches of activations"),
-        ({"range": "learned", "budget": 0.0}, "is learned, and a budget of 0 trains nothing"),
+        ({"range": "moving-average"}, "averages over batches of activations"),
+        ({"range": "learned", "budget": 0.0}, "is learned, but a budget of 0 trains nothing"),
         ({"range": "learned", "grid": "affine"}, "learns the step of a symmetric grid"),
         (
             {"activation_range": "learned", **FIXED, "scheme__activation_grid": "affine"},
             "learns the step of a symmetric grid",
         ),
-        ({"activation_range": "moving-average"}, "how many bits have they"),
-        ({"activation_range": "percentile", "scheme__activation_bits": 8}, "give activation_span 'fixed'"),
+        ({"activation_range": "moving-average"}, "without activation_bits"),
+        ({"activation_range": "percentile", "scheme__activation_bits": 8}, "needs activation_span 'fixed'"),
         (
             {"scheme": "static", "targets": ROLES, "scheme__activation_bits": 8},
             "no argument of quantization scheme 'static' named 'activation_bits'.*argument of .* and 'weights'",

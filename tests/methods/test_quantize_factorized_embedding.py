@@ -186,14 +186,14 @@ def test_the_rest_of_a_model_holds_its_factorized_embedding_too(make_lab, tiny_b
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"bits": 4, "scheme__activation_bits": 8}, "is factorized, and its inner activations cannot be rounded"),
-        ({"bits": 2, "grid": "ternary", "scheme__split": True}, "is factorized, and only whole matrices are split"),
+        ({"bits": 4, "scheme__activation_bits": 8}, "is factorized, so its inner activations cannot be rounded"),
+        ({"bits": 2, "grid": "ternary", "scheme__split": True}, "is factorized, but only whole matrices can be split"),
         (
             {
                 "scheme": "operands", "targets": ROLES, "activation_range": "moving-average",
                 "scheme__activation_bits": 8, "scheme__activation_grid": "interval", "scheme__activation_span": "fixed",
             },
-            "is factorized, and its inner activations have no range",
+            "is factorized, so its inner activations have no range",
         ),
     ],
 )  # fmt: skip
@@ -207,5 +207,5 @@ def test_what_does_not_go_with_two_factors_is_refused(changes, says, make_lab, t
 def test_packing_it_twice_is_refused(make_lab, tiny_bert):
     lab = make_lab()
     packed = low(bits=4).compress(narrow().compress(tiny_bert(), lab), lab)
-    with pytest.raises(MethodError, match="ProductEmbedding, not a dense table"):
+    with pytest.raises(MethodError, match="ProductEmbedding, which has no low-bit form"):
         low(bits=4).compress(packed, lab)

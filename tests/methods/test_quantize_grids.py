@@ -244,7 +244,7 @@ def test_every_name_is_there():
 
 
 def test_a_width_that_the_grid_lacks_is_refused():
-    with pytest.raises(MethodError, match="grid Ternary has codes of 2 to 2 bits, found bits = 3"):
+    with pytest.raises(MethodError, match="grid Ternary needs 2 to 2 bits, found bits = 3"):
         coded(normal(4, 4), 3, grid="ternary")
 
 

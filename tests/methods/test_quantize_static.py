@@ -51,7 +51,7 @@ def test_without_an_engine_static_int8_is_labelled_and_multiplies_the_rounded_in
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, 1.0), (-1.0, -0.5), (0.0, 0.0)])
 def test_a_range_without_zero_or_width_is_refused(low, high):
-    with pytest.raises(MethodError, match="must hold 0 and have a width"):
+    with pytest.raises(MethodError, match="must contain 0 and must not be empty"):
         StaticInt8Linear.from_ranges(normal(4, 4), None, low, high)
 
 

@@ -103,7 +103,7 @@ def test_all_stores_one_layer_only():
 
 
 def test_more_stored_layers_than_positions_are_refused(make_lab, tiny_bert):
-    with pytest.raises(MethodError, match="unique is 5, and the given model has 4 layers"):
+    with pytest.raises(MethodError, match="unique is 5, but the given model has 4 layers"):
         Share(map="cycle", unique=5).compress(tiny_bert(), make_lab())
 
 

@@ -333,10 +333,10 @@ def test_the_gradient_of_a_tied_weight_is_the_sum_over_both_stacks(share):
 
 
 def test_what_makes_no_sense_is_refused_with_what_was_found(share, make_lab, tiny_bert):
-    with pytest.raises(MethodError, match=r"tied stacks need one depth, found .*'encoder': 4, 'decoder': 2"):
+    with pytest.raises(MethodError, match=r"tied stacks need the same depth, found .*'encoder': 4, 'decoder': 2"):
         share(made_marian(encoder=4, decoder=2), **TIED)
     uneven = made_marian(encoder=4, decoder=2)
-    with pytest.raises(MethodError, match=r"builds stacks of one depth, .*'encoder': 4, 'decoder': 2"):
+    with pytest.raises(MethodError, match=r"builds stacks of the same depth, .*'encoder': 4, 'decoder': 2"):
         Share(init="fresh", budget=0).compress(uneven, make_lab(uneven))
     with pytest.raises(MethodError, match="has no encoder and decoder to share; it has encoder"):
         share(tiny_bert(), map="none", tie_stacks=True)
@@ -344,16 +344,16 @@ def test_what_makes_no_sense_is_refused_with_what_was_found(share, make_lab, tin
         share(tiny_bert(), stacks="decoder")
     with pytest.raises(MethodError, match="has cross_attention"):
         share(tiny_bert(), parts="cross_attention")
-    with pytest.raises(MethodError, match="places has 3 numbers, and the given model has 4 layers"):
+    with pytest.raises(MethodError, match="places has 3 numbers, but the given model has 4 layers"):
         share(made_marian(), map="explicit", places="0+0+1")
 
 
 def test_arguments_that_contradict_each_other_are_refused():
     for arguments, says in (
-        ({"map": "explicit"}, "has places"),
-        ({"map": "cycle", "places": (0, 1)}, "has places"),
-        ({"map": "explicit", "places": (0, 2)}, "without a gap"),
-        ({"map": "sandwich", "unique": 3}, "says itself how many"),
+        ({"map": "explicit"}, "map 'explicit' needs places"),
+        ({"map": "cycle", "places": (0, 1)}, "no other map has them"),
+        ({"map": "explicit", "places": (0, 2)}, "without gaps"),
+        ({"map": "sandwich", "unique": 3}, "determines the number of stored layers"),
         ({"tie_cross": "self", "parts": ("ffn",)}, "needs attention and cross_attention"),
         ({"tie_stacks": True, "stacks": ("decoder",)}, "leave stacks empty"),
     ):

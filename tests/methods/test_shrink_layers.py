@@ -96,8 +96,8 @@ def test_the_layers_that_stay_end_with_the_last(layers, depth, kept):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 5}, "depth is 5, and the encoder of the given model has 4 layers"),
-        ({"layers": (1, 4)}, "layers has 4, and the encoder of the given model has layers 0 to 3"),
+        ({"depth": 5}, "depth is 5, but the encoder of the given model has 4 layers"),
+        ({"layers": (1, 4)}, "layers contains 4, but the encoder of the given model has layers 0 to 3"),
         ({"depth": 2, "stacks": ("decoder",)}, "has no decoder; it has encoder"),
     ],
 )
@@ -110,9 +110,9 @@ def test_layers_that_the_model_lacks_are_refused(arguments, message, shrink):
     ("arguments", "message"),
     [
         ({"depth": 2, "layers": (0,)}, "not both"),
-        ({"layers": (2, 1)}, "in the order in which they run"),
+        ({"layers": (2, 1)}, "in the order of execution"),
         ({"layers": (1, 1)}, "each layer once"),
-        ({"stacks": ("encoder",)}, "give layers or depth as well"),
+        ({"stacks": ("encoder",)}, "stacks needs layers or depth"),
         ({"layers": (-1,)}, "greater than or equal to 0"),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_halting_encoder_is_shrunk_inside_and_keeps_its_layers(shrink, make_la
     small = shrink(halting)
     assert parameters(small) < parameters(halting)
     assert distance(small, halting, "bert") < CLOSE
-    with pytest.raises(MethodError, match="cannot be exchanged"):
+    with pytest.raises(MethodError, match="cannot be replaced"):
         shrink(halting, depth=2)
 
 
@@ -149,7 +149,7 @@ def test_unstructured_zeros_leave_the_model_bit_equal_and_it_says_so(make_lab):
     lab, said = make_lab(model), []
     object.__setattr__(lab, "progress", lambda text, share: said.append(text))
     small = Shrink().compress(model, lab)
-    assert said == ["removed nothing that is fully masked"]
+    assert said == ["removed nothing (no unit is fully masked)"]
     assert all(
         torch.equal(*pair) for pair in zip(small.state_dict().values(), model.state_dict().values(), strict=True)
     )

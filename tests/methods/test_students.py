@@ -34,7 +34,7 @@ def test_the_depth_of_a_student_is_half_unless_given(layers, depth, expected):
 
 @pytest.mark.parametrize(("layers", "depth"), [(5, 4), (None, 1)])
 def test_a_student_that_is_not_smaller_is_refused(layers, depth):
-    with pytest.raises(MethodError, match=f"x: layers is {layers or 0}, and the given model has {depth}"):
+    with pytest.raises(MethodError, match=f"x: layers is {layers or 0}, but the given model has {depth}"):
         student_depth(layers, depth, where="x")
 
 
@@ -123,6 +123,6 @@ def test_replacing_trains_the_successors_alone(make_lab, tiny_bert, state_of):
 
 def test_a_depth_that_does_not_divide_is_refused_with_those_that_do(make_lab, tiny_bert):
     with pytest.raises(
-        MethodError, match=r"4 layers do not form 3 groups of equal size\. Give layers as one of 1, 2, 4\."
+        MethodError, match=r"4 layers cannot form 3 groups of equal size\. Set layers to one of 1, 2, 4\."
     ):
         Replace(layers=3).compress(tiny_bert(), make_lab())

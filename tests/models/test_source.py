@@ -198,9 +198,9 @@ def break_nothing_named(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (break_pickle, r"only as a pickle \(pytorch_model\.bin\).*save_pretrained"),
+        (break_pickle, r"its weights are a pickle \(pytorch_model\.bin\).*save_pretrained"),
         (break_weights, r"no weights: expected model\.safetensors"),
-        (break_tokenizer, r"no tokenizer: expected tokenizer\.json"),
+        (break_tokenizer, r"no tokenizer: save tokenizer\.json"),
         (break_config, r"no config\.json"),
         (break_json, r"config\.json cannot be read"),
         (break_type, r"'gpt2' is not supported\. Supported: albert, .*, bert, .*, roberta"),
@@ -236,7 +236,7 @@ def test_encoder_weights_that_are_missing_are_never_made_up(checkpoint, tmp_path
 
 def test_a_vocabulary_larger_than_the_embedding_is_refused(checkpoint):
     source = open_source(checkpoint(make("bert", vocab_size=20)))
-    with pytest.raises(ModelError, match="tokenizer has 26 tokens, embedding 20 rows"):
+    with pytest.raises(ModelError, match="tokenizer has 26 tokens, but the embedding has only 20 rows"):
         build(source)
 
 

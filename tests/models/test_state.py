@@ -100,12 +100,12 @@ def test_heads_that_an_older_transformers_pruned_are_said_to_be_that(folder):
             tensors[f"bert.encoder.layer.0.attention.self.{name}.weight"] = whole[:24]
 
     edit(path, prune)
-    with pytest.raises(ModelError, match="pruned_heads, which this version of transformers does not apply"):
+    with pytest.raises(ModelError, match="pruned_heads, which this version of transformers ignores"):
         build(path, labels=OTHER)
 
 
 @pytest.mark.parametrize("labels", [SAME, OTHER])
-@pytest.mark.parametrize(("said", "message"), [(3, "has no place for it"), (5, "is missing from the file")])
+@pytest.mark.parametrize(("said", "message"), [(3, "has no such tensor"), (5, "is missing from the file")])
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "albert"])
 def test_more_or_fewer_layers_than_the_configuration_says_are_refused(family, said, message, labels, folder):
     path = folder(make(family, labels=2))
@@ -117,7 +117,7 @@ def test_more_or_fewer_layers_than_the_configuration_says_are_refused(family, sa
 def test_so_are_more_groups_of_an_albert(folder):
     path = folder(make("albert", labels=2, num_hidden_groups=2))
     change(path, num_hidden_groups=1)
-    with pytest.raises(ModelError, match=r"albert_layer_groups\.1.* has no place for it"):
+    with pytest.raises(ModelError, match=r"albert_layer_groups\.1.* has no such tensor"):
         build(path, labels=OTHER)
 
 
@@ -140,7 +140,7 @@ def test_a_tensor_that_the_model_has_no_place_for_is_refused_with_its_shape(fami
 def test_so_is_one_that_is_part_of_no_head_of_the_architecture(name, folder):
     path = folder(make("bert", labels=2))
     edit(path, lambda tensors: tensors.update({name: torch.ones(2, 32)}))
-    with pytest.raises(ModelError, match="has no place for it"):
+    with pytest.raises(ModelError, match="has no such tensor"):
         build(path)
 
 
@@ -270,7 +270,7 @@ def test_the_other_architectures_are_held_to_it_too(name, damage, folder):
             tensors[f"{inside}.weight"] = whole[:-1]
 
     edit(path, spoil)
-    says = {"lost": "is missing from the file", "added": "has no place for it", "narrowed": "by config.json"}[damage]
+    says = {"lost": "is missing from the file", "added": "has no such tensor", "narrowed": "by config.json"}[damage]
     with pytest.raises(ModelError, match=says):
         build(path, head=head, labels=labels)
 

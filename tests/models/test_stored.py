@@ -58,7 +58,7 @@ def held(path, labels=("a", "b", "c"), head="sequence-classification"):
         ({"quant_method": "torchao", "quant_type": {}}, "torchao"),
         ({"quant_method": "fp8"}, "fp8"),
         ({"quant_method": "of-tomorrow"}, "of-tomorrow"),
-        ({"bits": 2}, "a method that it does not name, 2 bits"),
+        ({"bits": 2}, "an unnamed method, 2 bits"),
         ("int8", "int8"),
     ],
 )
@@ -66,10 +66,10 @@ def test_a_quantized_checkpoint_is_refused_by_name_when_it_is_opened(settings, s
     path = folder(make("bert"))
     configure(path, quantization_config=settings)
     with pytest.raises(
-        ModelError, match=rf"quantization_config: found a checkpoint quantized by {said}, which"
+        ModelError, match=rf"quantization_config: the checkpoint is quantized by {said}, which"
     ) as caught:
         open_source(str(path))
-    assert "Give the float checkpoint" in str(caught.value)
+    assert "Give the original float checkpoint" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_quantized_checkpoint_is_refused_by_name_when_it_is_opened(settings, s
 def test_wherever_the_configuration_says_so(settings, place, folder):
     path = folder(make("bert"))
     configure(path, **settings)
-    with pytest.raises(ModelError, match=f"config.json: {place}: found a checkpoint quantized by"):
+    with pytest.raises(ModelError, match=f"config.json: {place}: the checkpoint is quantized by"):
         open_source(str(path))
 
 

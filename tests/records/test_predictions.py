@@ -90,7 +90,7 @@ def test_a_record_older_than_tables_says_that_it_has_none(tmp_path):
 
 
 def test_a_table_of_something_else_is_not_read_as_predictions(record):
-    with pytest.raises(RecordError, match="holds no predictions: no column split"):
+    with pytest.raises(RecordError, match="not a table of predictions: no column split"):
         read_predictions(record, "attack")
 
 

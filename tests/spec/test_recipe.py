@@ -161,8 +161,8 @@ def test_a_value_out_of_range_is_refused_with_file_key_and_finding():
         ("distillation", "alpha", 1.01, "expected a number of at most 1"),
         ("distillation", "layers", 0, "layers is 0; give 1 or more"),
         ("theseus", "start", 2, "expected a number of at most 1"),
-        ("int8", "bits", 4, "which take bits = 8 only"),
-        ("svd", "rank", 8, "give exactly one of ratio, rank and energy"),
+        ("int8", "bits", 4, "which need bits = 8"),
+        ("svd", "rank", 8, "give exactly one of ratio, rank, energy, parameters and loss"),
         ("albert-sharing", "unique", 2, "map 'all' stores one layer"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_recipe_file_of_ones_own_may_be_named_by_path(write):
             "stage 1: method: no method named 'prun'. Did you mean 'prune'?",
         ),
         ("[[stages]]\nsparsity = 0.25\n", "stage 1: missing key 'method'"),
-        ('[[stages]]\nmethod = "prune"\n', "sparsity is missing: saliency 'magnitude' does not decide"),
+        ('[[stages]]\nmethod = "prune"\n', "sparsity is missing: saliency 'magnitude' does not determine"),
         (
             '[[stages]]\nmethod = "prune"\nsparsity = 0.5\nscop = "layer"\n',
             "no key named 'scop'. Did you mean 'scope'?",

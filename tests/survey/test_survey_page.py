@@ -74,7 +74,7 @@ def test_a_published_figure_stands_beside_the_measured_one_with_its_mark_and_the
     (root / "notes.toml").write_text('[notes]\nnoach-goldberg = "a small model"\n', encoding="utf-8")
     (line,) = lines(pages(root).published, "noach-goldberg")
     assert line["published"] == (
-        "40% fewer parameters of BERT-base; 1.45 times as fast; minimal loss on GLUE (abstract; verified)."
+        "40% fewer parameters than BERT-base; 1.45 times as fast; minimal loss on GLUE (abstract; verified)."
     )
     assert line["direction and size"] == (
         "params: 0.60x published, 0.70x measured, direction as published; "

@@ -165,7 +165,7 @@ def test_the_broken_lines_of_qqp_are_left_out_and_counted(tmp_path):
     write(tmp_path, "QQP/train.tsv", head + good * 1500 + "7\t8\tcut off\n" + good)
     data = load(tmp_path, "qqp", splits=("train",))
     assert len(data.splits["train"]) == 1501
-    assert data.notes == ("1 malformed lines of QQP/train.tsv left out, as the hub does",)
+    assert data.notes == ("1 malformed lines of QQP/train.tsv left out, as in the hub's version",)
 
 
 def test_a_qqp_file_that_is_broken_throughout_is_refused(tmp_path):

@@ -63,7 +63,7 @@ def test_gold_answers_score_one():
 
 @pytest.mark.parametrize("name", ["pearson", "spearman"])
 def test_a_correlation_with_a_constant_is_refused_with_the_constant_named(name):
-    with pytest.raises(DataError, match=rf"{name}: undefined, as all 3 predictions are 0\.25"):
+    with pytest.raises(DataError, match=rf"{name}: undefined, because all 3 predictions are 0\.25"):
         score_metrics([name], [0.25] * 3, [1.0, 2.0, 3.0])
 
 

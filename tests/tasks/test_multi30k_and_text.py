@@ -52,7 +52,7 @@ def test_missing_files_are_named_with_where_to_get_them(tmp_path):
     for name in ("multi30k/train.de", "multi30k/train.de.gz", "data/task1/raw/train.de"):
         assert str(tmp_path / name) in str(error.value)
     assert "github.com/multi30k/dataset" in str(error.value)
-    with pytest.raises(DataError, match="from files only"):
+    with pytest.raises(DataError, match="from local files only"):
         load("translation", "multi30k", "de-en", None)
     with pytest.raises(UnknownNameError, match="Did you mean 'de-en'"):
         load("translation", "multi30k", "de_en", tmp_path)
@@ -64,7 +64,7 @@ def test_sides_that_do_not_match_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"train.de:2: this line or its translation in train.en is empty"):
         load("translation", "multi30k", "de-en", tmp_path)
     (tmp_path / "multi30k" / "train.en").write_text("A dog runs.\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"has 3 lines and .* 1; line by line, one must translate the other"):
+    with pytest.raises(DataError, match=r"has 3 lines and .* 1; each line must be the translation"):
         load("translation", "multi30k", "de-en", tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_every_path_tried_for_a_corpus_is_named(tmp_path):
 
 
 def test_a_corpus_that_the_hub_lacks_is_refused_without_files():
-    with pytest.raises(DataError, match="'ptb' is read from files only"):
+    with pytest.raises(DataError, match="'ptb' is read from local files only"):
         load("language_modelling", "text", "ptb", None)
 
 

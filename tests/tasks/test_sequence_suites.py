@@ -69,4 +69,4 @@ def test_a_generated_suite_runs_from_end_to_end(name, tmp_path):
         assert record["values"]["label_loyalty"] == 1.0
     else:
         assert record["values"]["fidelity_kl"] == 0.0
-        assert "no text is written" in record["absent"]["decoding_sentence_s"]
+        assert "generates no text" in record["absent"]["decoding_sentence_s"]

@@ -157,13 +157,13 @@ def test_models_without_attention_or_of_another_number_of_heads_are_refused(batc
     student, teacher = families.make("bert"), families.make("bert", hidden_size=16, num_attention_heads=4)
     with pytest.raises(MethodError, match="8 heads and 4 in the teacher"):
         errors(families.make("bert", num_attention_heads=8), teacher, batch.inputs)
-    with pytest.raises(MethodError, match="4 attentions and its teacher 2"):
+    with pytest.raises(MethodError, match="4 attention modules and its teacher 2"):
         errors(student, families.make("bert", num_hidden_layers=2), batch.inputs)
 
 
 def test_how_features_are_matched_is_only_stated_if_they_are():
     for arguments in ({"attention": 1.0}, {"feature_terms": "sum"}):
-        with pytest.raises(ValueError, match="give features above 0"):
+        with pytest.raises(ValueError, match="Give features above 0"):
             Factorize(rank=4, **arguments)
         assert Factorize(rank=4, features=0.5, **arguments).stated() == {"rank": 4, "features": 0.5, **arguments}
         assert Factorize(rank=4).stated() == {"rank": 4}

@@ -42,7 +42,9 @@ def dyadic(ratios: Tensor, *, most_shift: int = MOST_SHIFT) -> Dyadic:
     """
     largest = float(ratios.abs().max())
     if not largest < 2.0 ** (MULTIPLIER_BITS - 1):
-        raise MethodError(f"integer: two scales differ by a factor of {largest:g}, which no integer multiplier holds")
+        raise MethodError(
+            f"integer: two scales differ by a factor of {largest:g}, which does not fit an integer multiplier"
+        )
     exponent = math.frexp(largest)[1]  # largest = m * 2^exponent with m in [1/2, 1)
     shift = max(1, min(most_shift, MULTIPLIER_BITS - exponent))
     limit = 2**MULTIPLIER_BITS - 1

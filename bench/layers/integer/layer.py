@@ -104,7 +104,7 @@ class IntegerNorm(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         if width > WIDEST:
-            raise MethodError(f"integer: a layer norm of width {width}; its sums have room for at most {WIDEST}")
+            raise MethodError(f"integer: a layer norm of width {width}; its 32-bit sums allow at most {WIDEST}")
         self.register_buffer("weight", torch.zeros(width, dtype=torch.int32))
         self.register_buffer("bias", torch.zeros(width, dtype=torch.int64))
         self.register_buffer("shift", torch.ones((), dtype=torch.int64))
@@ -263,9 +263,7 @@ class IntegerStack(StoredStack):
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Run the stack; the mask is the first of the further arguments, as in every supported encoder."""
         if self.training and hidden.requires_grad and torch.is_grad_enabled():
-            raise MethodError(
-                "an integer encoder passes no gradient on: train first, turn to integers as the last stage"
-            )
+            raise MethodError("an integer encoder has no gradient. Train first and use integer in the last stage")
         seen = seen_of(args[0] if args else kwargs.get("attention_mask"))
         states = quantized(hidden.detach(), self.first_scale)
         return dequantized(self.in_integers(states, seen), self.last_scale).to(hidden.dtype)
@@ -301,7 +299,7 @@ def seen_of(mask: Any) -> Tensor | None:
     if mask is None:
         return None
     if not isinstance(mask, Tensor) or mask.dim() not in (2, 4):
-        raise ModelError(f"an integer encoder reads masks of 2 or 4 dimensions, found {type(mask).__name__}")
+        raise ModelError(f"an integer encoder needs masks of 2 or 4 dimensions, found {type(mask).__name__}")
     if mask.dim() == 2:
         return (mask > 0)[:, None, None, :]
     return mask if mask.dtype == torch.bool else mask > -1.0

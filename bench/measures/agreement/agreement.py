@@ -22,13 +22,13 @@ ENDS = column("label_loyalty").ends
 class Agreement(Measure):
     """Means over the examples of all evaluation splits together; no labels are needed.
 
-    Which column is present depends on the predictions: classes, scores or answers. For language models labels are
-    next tokens, and both columns that there are come from a sample of them.
+    The columns depend on the kind of predictions: classes, scores or answers. For language models labels are
+    next tokens, and both columns are computed on a sample of them.
     """
 
     name = "agreement"
     columns = ("label_loyalty", *ENDS.names(), *PROBABILITY, "fidelity_kl_train", "output_correlation")
-    says = "how far the artifact says what the reference says: labels, probabilities, regression outputs, answers"
+    says = "agreement of the artifact with the reference: labels, probabilities, regression outputs, answers"
     budget_s = 2.0
 
     def read(self, pair: Pair) -> Reading:
@@ -58,14 +58,14 @@ def _bound(reading: Reading, pair: Pair, same: Array | None) -> None:
     import numpy as np
 
     if same is None:
-        correlated = "the next tokens of one text depend on each other, so they give no interval"
+        correlated = "the next tokens of one text are not independent, so no interval is computed"
         reading.leave(reading.absent.get("label_loyalty", correlated), *ENDS.names())
         return
     interval = score_interval(
         lambda chosen: float(same[chosen].mean()), len(same), generator=np.random.default_rng(pair.seed)
     )
     if interval is None:
-        reading.leave("one example has no interval", *ENDS.names())
+        reading.leave("an interval needs at least two examples", *ENDS.names())
         return
     reading.give(ENDS.low, interval.low)
     reading.give(ENDS.high, interval.high)
@@ -76,7 +76,7 @@ def _compare_on_training_data(reading: Reading, pair: Pair) -> None:
         reading.leave(reading.absent["fidelity_kl"], "fidelity_kl_train")
         return
     if pair.kind.tokens_compared:
-        reading.leave("next tokens are compared on the evaluation splits only", "fidelity_kl_train")
+        reading.leave("next-token agreement is computed on the evaluation splits only", "fidelity_kl_train")
         return
     if pair.task.trained_on is not None:
         reason = f"the model was trained on task '{pair.task.trained_on}', not on this one"

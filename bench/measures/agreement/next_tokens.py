@@ -1,4 +1,4 @@
-"""Agreement of two language models on the next or a masked token: the same likeliest one, near distributions."""
+"""Agreement of two language models on the next or a masked token: the same most likely one, close distributions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLE = "next_tokens"
 
 
 class NextTokens(NamedTuple):
-    """By predicted token of the sampled blocks: KL(reference || artifact) in nats, and whether both like the same."""
+    """Per predicted token of the sampled blocks: KL(reference || artifact) in nats, and if the top tokens are equal."""
 
     nats: Array
     same: Array
@@ -50,13 +50,13 @@ def compare_next_tokens(reading: Reading, pair: Pair) -> dict[str, float | str]:
         return dict.fromkeys(names, found)
     reading.tables[TABLE] = found.table()
     reading.conditions |= {
-        "label_loyalty": f"share of {pair.kind.asked} tokens with the same likeliest one",
-        "next_tokens": f"{len(found.same)}, of the first {pair.kind.tokens_compared} blocks of each split",
+        "label_loyalty": f"share of {pair.kind.asked} tokens for which both models have the same most likely token",
+        "next_tokens": f"{len(found.same)}, from the first {pair.kind.tokens_compared} blocks of each split",
     }
     return {
         **found.values(),
-        "probability_loyalty": "not computed over a vocabulary; fidelity_kl compares the same distributions",
-        "output_correlation": "a language model gives a token probabilities, no score",
+        "probability_loyalty": "not computed over a vocabulary; see fidelity_kl, which compares the same distributions",
+        "output_correlation": "a language model predicts token probabilities, not a score",
     }
 
 
@@ -65,7 +65,7 @@ def next_tokens(pair: Pair) -> NextTokens | str:
     import numpy as np
 
     if len(pair.artifact.tokenizer) != len(pair.reference.tokenizer):
-        return "the two models have different vocabularies, so their next tokens do not compare"
+        return "the two models have different vocabularies, so their next tokens cannot be compared"
     kind = pair.kind
     nats, same = [], []
     for split in pair.task.evaluate:

@@ -14,7 +14,7 @@ from bench.tasks.prediction_tables import SplitPredictions, read_predictions
 
 
 def recompute(record_path: Path) -> dict[str, float]:
-    """The record's metrics, quality and agreement columns, from the predictions stored beside it.
+    """The record's metrics, quality and agreement columns, from the predictions stored with it.
 
     Columns that cannot be computed (hidden labels, no probabilities) are left out; the record says why. Raises
     `RecordError` if the record or its predictions cannot be read, as `bench.records.tables.read_table` does.
@@ -23,7 +23,7 @@ def recompute(record_path: Path) -> dict[str, float]:
     conditions = record.conditions.get("agreement", {})
     evaluated = [splits[name] for name in conditions.get("splits", ()) if name in splits]
     if not evaluated:
-        raise RecordError(f"{record_path}: its predictions hold none of the evaluation splits it names")
+        raise RecordError(f"{record_path}: its predictions contain none of its evaluation splits")
     form = type(evaluated[0].reference)
     found = form.joined([part.reference for part in evaluated]).agreement(
         form.joined([part.artifact for part in evaluated])

@@ -1,1 +1,1 @@
-"""What each stage claimed to save beside what it really did."""
+"""Claimed savings of each stage compared with its real savings."""

@@ -1,4 +1,4 @@
-"""The audit of one stage: what its model claims to save beside what it stores and executes."""
+"""The audit of one stage: what its model claims to save, compared with what it stores and executes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Audit(NamedTuple):
 def audit(
     model: nn.Module, *, saves: Collection[Saving], tokenizer: Any, scratch: Path, length: int, device: str
 ) -> Audit:
-    """Save and trace `model`, which is left as it was, and hold what it gives against what it claims.
+    """Save and trace `model`, which is not changed, and compare what it saves with what it claims.
 
     Args:
         model: what a stage gave.
-        saves: what the stage's method is meant to save.
+        saves: what the stage's method should save.
         tokenizer: of the model.
-        scratch: an existing directory below which the model is saved for a moment.
+        scratch: an existing directory in which the model is saved temporarily.
         length: tokens of the one example that is traced.
         device: where the model is.
 
-    A model that cannot be saved or traced has its reason in `real.absent`.
+    If a model cannot be saved or traced, `real.absent` has the reason.
     """
     size, by_dtype, unsaved = _saved(model, tokenizer, scratch)
     ledger = _traced(model, tokenizer, length, device)
@@ -78,5 +78,5 @@ def _traced(model: nn.Module, tokenizer: Any, length: int, device: str) -> Ledge
     except ModelError as error:
         return str(error)
     if ledger.uncounted:
-        return f"no handle counts the operators {', '.join(sorted(ledger.uncounted))}"
+        return f"no counting formula for the operators {', '.join(sorted(ledger.uncounted))}"
     return ledger

@@ -1,4 +1,4 @@
-"""Claimed against real over a whole cell: flags for savings that are on paper only."""
+"""Claimed and real savings of a whole cell: flags for savings that exist on paper only."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SPEEDUP = column("speedup").ends
 LEAST_BYTES = 2**24  # savings below this drown in the noise of a process's resident memory
 
 _STAGE_FLAGS: dict[Saving, tuple[str, str, str]] = {
-    "bytes": ("claimed-not-stored", "bytes on disk", "Store fewer or narrower numbers, or do not call it smaller."),
-    "macs": ("claimed-not-executed", "multiply-adds", "Take rows, heads or layers out, or do not call it cheaper."),
+    "bytes": ("claimed-not-stored", "bytes on disk", "Store fewer or smaller numbers, or do not report it as smaller."),
+    "macs": ("claimed-not-executed", "multiply-adds", "Remove rows, heads or layers, or do not report it as cheaper."),
 }
 
 
 class Drop(NamedTuple):
-    """How much one stage saved of something, in claim and in fact."""
+    """How much one stage saved of something, claimed and real."""
 
     claimed: float
     real: float
@@ -35,7 +35,7 @@ class Drop(NamedTuple):
     def delivered(self) -> bool:
         """Whether there is a real saving, of at least half of what is claimed.
 
-        A stage that claims nothing new may make real what an earlier one only promised: zeros that are now left out.
+        A stage without a new claim may realise the claim of an earlier one: zeros that are now removed.
         """
         return self.real > 0 and self.real >= HALF * self.claimed
 
@@ -56,7 +56,7 @@ class CellValues:
 
 
 def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
-    """What the recipe claims to save beside what all measures together found, with a flag for each difference.
+    """Compare what the recipe claims to save with what all measures found, with a flag for each difference.
 
     No column; the numbers are in the conditions. The reference claims nothing and is not judged.
     """
@@ -77,7 +77,7 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
 
 
 def stage_drops(stages: Iterable[StageLog], reference: dict[Saving, tuple[float, float]]) -> list[dict[Saving, Drop]]:
-    """What each stage saved of what its method claims to save, against the stage before it.
+    """What each stage saved of its method's claims, compared with the stage before it.
 
     `reference` is what the model claimed and really had before the first stage. A stage without an audit, or whose
     model could not be traced, has no drop, and neither has the one after it.
@@ -125,8 +125,8 @@ def _judge_stages(reading: Reading, cell: CellValues, stages: Sequence[StageLog]
                 code, things, advice = _STAGE_FLAGS[saving]
                 reading.warn(
                     code,
-                    f"stage {number} ({stage.method}) is meant to save {things}: {drop.claimed:,.0f} by its zeros and "
-                    f"bit widths, {drop.real:,.0f} really. {advice}",
+                    f"stage {number} ({stage.method}) should save {things}: its zeros and bit widths suggest "
+                    f"{drop.claimed:,.0f}, but it saves {drop.real:,.0f}. {advice}",
                 )
     reading.conditions["stages"] = told
 
@@ -138,8 +138,8 @@ def _judge_storage(reading: Reading, size: Reading, pair: Pair) -> None:
     if claimed < MUCH_BELOW * stored and "claimed-not-stored" not in dict(reading.warnings):
         reading.warn(
             "claimed-not-stored",
-            f"zeros and bit widths promise {claimed:,} bytes, and the tensors on disk take {stored:,}: numbers are "
-            "stored wider than they claim to be, or places cost more than the values. Report size_bytes.",
+            f"zeros and bit widths suggest {claimed:,} bytes, but the tensors on disk take {stored:,}. Numbers are "
+            f"stored in more bits than needed, or the indices take more space than the values. Report size_bytes.",
         )
 
 
@@ -157,14 +157,14 @@ def _judge_memory(reading: Reading, cell: CellValues) -> None:
     if tensors < QUARTER * disk:
         reading.warn(
             "decompressed-at-load",
-            f"{disk:,.0f} bytes are saved on disk and {tensors:,} in memory: the weights are dense again once loaded. "
-            "Only storage and transfer are saved.",
+            f"{disk:,.0f} bytes are saved on disk, but only {tensors:,} in memory, because the weights are dense "
+            f"again once loaded. Only storage and transfer are saved.",
         )
     elif running is not None and disk >= LEAST_BYTES and running < QUARTER * disk:
         reading.warn(
             "not-smaller-in-memory",
-            f"{disk:,.0f} bytes are saved on disk and {running:,.0f} while the model runs: its kernels keep copies of "
-            "the weights beside the stored ones. Report memory_inference_bytes.",
+            f"{disk:,.0f} bytes are saved on disk, but only {running:,.0f} while the model runs, because its kernels "
+            f"keep copies of the weights. Report memory_inference_bytes.",
         )
 
 
@@ -181,7 +181,7 @@ def _judge_time(reading: Reading, cell: CellValues) -> None:
     if low <= 1:
         reading.warn(
             "not-faster",
-            f"executed multiply-adds and bit widths promise {promised:.1f}x, and the measured speed-up is "
-            f"{speedup:.2f}x with an interval from {low:.2f}x: no gain in time is shown. The kernels of this machine "
-            "may not use it; measure at another batch or length, or on other hardware.",
+            f"executed multiply-adds and bit widths suggest a speed-up of {promised:.1f}x, but the measured speed-up "
+            f"is {speedup:.2f}x (95 % interval from {low:.2f}x), so no gain in time is shown. The kernels of this "
+            f"machine may not exploit the compression; measure at another batch size or length, or on other hardware.",
         )

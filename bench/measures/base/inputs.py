@@ -49,8 +49,8 @@ def made_inputs(
     longest = max(length, target) if _translates(model) else length
     if longest > limit:
         raise ModelError(
-            f"setting.measuring.length: {longest} tokens were asked for, but {type(model).__name__} takes at most "
-            f"{limit}. Lower measuring.length, or choose a model with more positions."
+            f"setting.measuring.length: found {longest} tokens, but {type(model).__name__} takes at most {limit}. "
+            f"Lower measuring.length, or choose a model with more positions."
         )
     allowed = torch.tensor(_token_ids(model, tokenizer_or_vocab))
     generator = torch.Generator().manual_seed(seed)

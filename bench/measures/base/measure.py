@@ -1,4 +1,4 @@
-"""What a measure is, what it is given, and what it gives back."""
+"""What a measure is, its input and its result."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Reading:
     """What one measure found: for every column of the measure a value or the reason why it is absent.
 
     `values` are the artifact's, `reference` the reference's for the same columns if both were measured; `samples`
-    hold raw repeats by name; `conditions` what the numbers depend on; `warnings` are (code, sentence) pairs.
-    `tables` hold what was seen example by example: table name -> column name -> one value per row, None if a row has
-    none. Every table is written to a Parquet file of its own beside the record (`bench.records.tables`).
+    are raw repeats by name; `conditions` are what the numbers depend on; `warnings` are (code, sentence) pairs.
+    `tables` are per-example results: table name -> column name -> one value per row, None if a row has
+    none. Every table is written to its own Parquet file next to the record (`bench.records.tables`).
     """
 
     values: dict[str, float | int] = field(default_factory=dict)
@@ -40,13 +40,13 @@ class Reading:
     tables: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
 
     def give(self, name: str, value: float | int, *, reference: float | int | None = None) -> None:
-        """File the artifact's value of a column and, where measured beside it, the reference's."""
+        """Store the artifact's value of a column and, if it was measured, the reference's."""
         self.values[column(name).name] = value
         if reference is not None:
             self.reference[name] = reference
 
     def leave(self, reason: str, *names: str) -> None:
-        """Mark columns as absent, with the one reason."""
+        """Mark columns as absent, all for the same reason."""
         for name in names:
             self.absent[column(name).name] = reason
 
@@ -57,11 +57,11 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """An artifact beside its reference, both loaded from disk in this process, ready to be measured.
+    """An artifact and its reference, both loaded from disk in this process, ready to be measured.
 
     `evaluator` predicts each split once per model and remembers it. `artifact_dir` and `reference_dir` are the
     directories on disk. `is_reference` is True for the recipe `none`, whose artifact is the reference itself.
-    `made` is what compressing cost; of the reference itself, nothing. `epoch_cpu_s` are the processor seconds of one
+    `made` is the cost of compressing (none for the reference itself). `epoch_cpu_s` are the processor seconds of one
     epoch of training the reference, None if they were not counted.
     `apart` holds, by measure and by the probe's name, what the probe gave: one result for the artifact and one for the
     reference, or a single one if it saw both together; the result of a probe that failed is its reason.
@@ -94,7 +94,7 @@ class Pair:
         return self.task.max_length or self.setting.max_length
 
     def said(self, split: str, limit: int | None = None) -> SplitPredictions:
-        """What both models say of the examples of `split`, or of its first `limit`."""
+        """The predictions of both models on the examples of `split`, or on its first `limit`."""
         examples = self.evaluator.examples(split)[:limit]
         return SplitPredictions(
             uids=tuple(example.uid for example in examples),
@@ -107,8 +107,8 @@ class Pair:
 class Measure(ABC):
     """A plug-in that yields columns.
 
-    Measures follow each other in one process on a loaded `Pair`. One that needs a process in which no model has been
-    loaded is a `ProbingMeasure`.
+    Measures run one after the other in one process on a loaded `Pair`. One that needs a process in which no model has
+    been loaded is a `ProbingMeasure`.
     """
 
     name: ClassVar[str]
@@ -126,7 +126,7 @@ class Measure(ABC):
         """Measure the pair; every one of `columns` ends up in `values` or in `absent`."""
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
-        """Columns that cannot be had on this machine whatever is measured, by the reason with what to do about it."""
+        """Columns that cannot be measured on this machine, grouped by the reason, which says what to do."""
         del device
         return {}
 
@@ -147,7 +147,7 @@ class ProbingMeasure(Measure):
 
     @abstractmethod
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
-        """What the probe called `name` finds out, as a value of the type `finds`.
+        """The result of the probe `name`, as a value of the type `finds`.
 
         Args:
             name: one of `probes`.

@@ -26,7 +26,7 @@ MODULE_DEPTH = (
 class Computation(Measure):
     """Counts what one forward pass executes, by fvcore with the handles of `handles.py`; batch 1.
 
-    Counting costs one forward pass a model. A model of dynamic depth costs one for each depth at which an example of
+    Counting takes one forward pass per model. A model of dynamic depth takes one for each depth at which an example of
     the evaluation splits leaves it, and an evaluation that finds these.
     """
 
@@ -41,7 +41,8 @@ class Computation(Measure):
             conditions={
                 "batch_size": 1,
                 "length": pair.setting.measuring.length,
-                "convention": "1 multiply-add = 1 MAC = 2 FLOPs; only products that are summed count",
+                "convention": "1 multiply-add = 1 MAC = 2 FLOPs; only multiplications whose products are summed are "
+                "counted",
             }
         )
         mine, theirs = _count(pair, pair.artifact), _count(pair, pair.reference)
@@ -134,14 +135,14 @@ def _give_kernels(reading: Reading, model: nn.Module) -> None:
     if any(layer.has_integer_kernel and layer.runs_as_float for layer in layers):
         reading.warn(
             "int8-executes-float",
-            "this machine has no integer kernel for some int8 layers: their weights are turned back to float at every "
+            "this machine has no integer kernel for some int8 layers. Their weights are converted to float at every "
             "call, so only storage is saved. Measure on a CPU with fbgemm or qnnpack, or on CUDA.",
         )
 
 
 def _uncounted(cost: Executions) -> str:
     named = ", ".join(f"{name} ({count} calls)" for name, count in sorted(cost.uncounted.items()))
-    return f"no handle counts the operators {named}"
+    return f"no counting formula for the operators {named}"
 
 
 def _give_depth(reading: Reading, mine: _Counted, theirs: _Counted) -> None:
@@ -167,8 +168,8 @@ def _warn_of_zeros(reading: Reading) -> None:
     if effective < (1 - SPARSE) * macs:
         reading.warn(
             "sparse-executes-dense",
-            f"{1 - effective / macs:.0%} of the multiply-adds have a zero weight and are executed all the same: the "
-            "zeros save storage at most. Prune whole heads, neurons or layers to save time.",
+            f"{1 - effective / macs:.0%} of the multiply-adds have a zero weight but are still executed, so the zeros "
+            f"save at most storage. To save time, prune whole heads, neurons or layers.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Models whose number of executed layers depends on the example: what they offer, and where examples leave them."""
+"""Models whose number of executed layers depends on the example: their interface, and the layers at which they exit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def exits(pair: Pair, side: Loaded) -> Exits | None:
     An example that is several inputs (span QA's windows) counts once for each.
 
     Raises:
-        ModelError: the model does not say it for every row.
+        ModelError: the model does not report it for every row.
     """
     if dynamic_depth(side.model) is None:
         return None
@@ -91,6 +91,6 @@ def _rows(model: nn.Module, inputs: dict[str, Any]) -> list[int]:
     if len(layers) != batch or min(layers, default=0) < 1:
         raise ModelError(
             f"{type(model).__name__}.executed_layers() gave {layers[:8]} for a batch of {batch}: "
-            "expected one number for each row, at least 1."
+            "expected one number per row, each at least 1."
         )
     return layers

@@ -36,7 +36,7 @@ class Executions:
 
     @property
     def uncounted(self) -> dict[str, int]:
-        """Calls of operators that nobody knows how to count, the most of any way."""
+        """Calls of operators without a counting formula, the maximum over all ways."""
         most: Counter[str] = Counter()
         for way in self.ways:
             most |= Counter(way.ledger.uncounted)
@@ -72,7 +72,7 @@ def executions(model: nn.Module, inputs: dict[str, Tensor], exits: Exits | None)
             so that the mean is over the real exits at the stated length, comparable with models of fixed depth.
 
     Raises:
-        ModelError: the model cannot be traced, or does not leave where it is told to.
+        ModelError: the model cannot be traced, or does not exit at the requested layer.
     """
     if exits is None:
         return Executions(ways=(Way(trace(model, inputs), 1),))

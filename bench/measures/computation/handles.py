@@ -174,7 +174,7 @@ def _shape(value: Any) -> list[int]:
     kind = value.type()
     sizes = kind.sizes() if kind.kind() == "TensorType" else None
     if sizes is None:
-        raise UncountableError("a tensor that has no dense shape")
+        raise UncountableError("a tensor without a dense shape")
     return list(sizes)
 
 
@@ -187,5 +187,5 @@ def _bits(value: Any) -> int:
     _shape(value)
     dtype = value.type().dtype()
     if dtype.is_complex:
-        raise UncountableError("complex numbers, whose products are several real ones")
+        raise UncountableError("complex numbers, whose products consist of several real products")
     return int(dtype.itemsize) * 8

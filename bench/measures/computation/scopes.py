@@ -19,7 +19,7 @@ def scoped(model: nn.Module) -> Iterator[list[str]]:
 
     A module that is shared has several names. Under one call of its parent, its first call has the first name that it
     has there, its second call the second, and so on from the start again: the layers of a stack that share their
-    weights are told apart, a layer that is called in a loop is not.
+    weights are distinguished, a layer that is called in a loop is not.
 
     Yields:
         The paths of the calls so far, for `path_of`.

@@ -19,7 +19,7 @@ def emissions_kgco2e(kwh: float, *, pue: float, grid_kgco2e_per_kwh: float) -> f
 
 
 def water_l(kwh: float, *, pue: float, wue_l_per_kwh: float) -> float:
-    """Energy x PUE x WUE in litres, where WUE counts by kWh that the site drew, as in CodeCarbon.
+    """Energy x PUE x WUE in litres, with WUE per kWh that the site used, as in CodeCarbon.
 
     The Green Grid's WUE divides by the energy of the computers alone: give that figure divided by the PUE.
     """
@@ -73,7 +73,7 @@ def break_even_inferences(compress_kwh: float, *, reference_kwh: float, artifact
     saved_kwh = reference_kwh - artifact_kwh
     if saved_kwh <= 0:
         raise ValueError(
-            f"the artifact saves no energy: {artifact_kwh:.3g} kWh against the reference's {reference_kwh:.3g} kWh "
-            f"for {inferences} inferences"
+            f"the artifact saves no energy: it uses {artifact_kwh:.3g} kWh for {inferences} inferences, the reference "
+            f"{reference_kwh:.3g} kWh"
         )
     return math.ceil(compress_kwh / saved_kwh * inferences)

@@ -40,13 +40,13 @@ _NOTHING = "nothing was compressed"
 class Carbon(ProbingMeasure):
     """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
-    One inference is one example of the stated length. An idle window comes first, then windows of artifact and
-    reference, each round in a fresh process and each window with a tracker of its own, so that the interval over
-    windows knows how processes differ; together a model's windows last `energy_seconds`. Energy is
-    gross, the machine's idle power included, and net of it in `energy_net_kwh`; neither has the PUE in it, emissions
-    and water have. A window beside which other programs used more than a stated share of the processors does not count,
-    and if none counts all of this is absent with that reason; so is the energy of compressing. If the power is a model
-    of the load or a constant, the record says so in `power_source` and carries the warning `energy-estimated`.
+    One inference is one example of the given length. An idle window comes first, then windows of artifact and
+    reference, each round in a fresh process and each window with its own tracker, so that the interval over windows
+    includes the differences between processes; together a model's windows last `energy_seconds`. Energy is gross, the
+    machine's idle power included, and net of it in `energy_net_kwh`; neither includes the PUE; emissions and water do.
+    A window in which other programs used more than a fixed share of the processors does not count, and if none counts,
+    all of this is absent with that reason; the same holds for the energy of compressing. If the power is estimated from
+    CPU load or a constant, the record's `power_source` names it, and the warning `energy-estimated` is given.
     """
 
     name = "carbon"
@@ -60,7 +60,7 @@ class Carbon(ProbingMeasure):
         "compress_epochs",
         "break_even_inferences",
     )
-    says = "energy, CO2-equivalent and water of 1,000 inferences, and energy and seconds of making the artifact"
+    says = "energy, CO2-equivalent and water per 1,000 inferences; energy and seconds to make the artifact"
     budget_s = 1.0  # metering itself is done in the probes' processes
     optional = True
 
@@ -113,7 +113,7 @@ class Carbon(ProbingMeasure):
             _read_inference(reading, pair, joined(done))
             if reasons:
                 count = f"{len(reasons)} of {len(done) + len(reasons)}"
-                reading.warn("lost-process", f"{count} metering processes gave nothing: {reasons[0]}")
+                reading.warn("lost-process", f"{count} metering processes gave no result: {reasons[0]}")
         else:
             reading.leave(reasons[0], *_INFERENCE, "break_even_inferences")
         _read_making(reading, pair)
@@ -238,28 +238,28 @@ def _read_making(reading: Reading, pair: Pair) -> None:
 
 
 def _read_processor_time(reading: Reading, pair: Pair) -> None:
-    """File the processor seconds of compressing, by themselves and in epochs of the reference's training."""
+    """Store the processor seconds of compressing, also in epochs of the reference's training."""
     seconds = pair.made.compress_cpu_s
     if seconds is None:
         counted = pair.made.compress_s is not None
-        reason = "the artifact was made before processor time was counted" if counted else _NOTHING
+        reason = "the artifact was made by a version that did not count processor time" if counted else _NOTHING
         reading.leave(reason, "compress_cpu_s", "compress_epochs")
         return
     reading.give("compress_cpu_s", seconds)
     if pair.epoch_cpu_s:
         reading.give("compress_epochs", seconds / pair.epoch_cpu_s)
     else:
-        reading.leave("the reference was trained before processor time was counted", "compress_epochs")
+        reading.leave("the reference was trained by a version that did not count processor time", "compress_epochs")
 
 
 def _warn(reading: Reading) -> None:
-    """Say once that the energy is an estimate, be it of inference or of compressing."""
+    """Warn once that the energy is an estimate, of inference or of compressing."""
     found = [reading.conditions.get(key) for key in ("power_source", "compress_power_source")]
     estimates = dict.fromkeys(source for source in found if source and is_estimate(source))
     if estimates:
         sentence = (
-            f"energy is estimated ({', '.join(estimates)}), not metered. Compare it on this machine only, or run on a "
-            "machine whose RAPL (Linux, readable by you) or NVML can be read."
+            f"energy is estimated ({', '.join(estimates)}), not metered. Compare it only with results of this "
+            f"machine, or run on a machine with readable RAPL counters (Linux) or NVML."
         )
         reading.warn("energy-estimated", sentence)
 

@@ -54,7 +54,10 @@ def power_evidence(
     else:
         access = nvidia_access(nvidia_driver)
         found.append(PowerEvidence("gpu", "none", False, access.why, access.advice))
-    memory = "CodeCarbon reads no sensor of the memory: it takes a constant from its size, which cancels in net energy"
+    memory = (
+        "CodeCarbon reads no memory sensor. It assumes a constant power for the memory's size, which cancels in "
+        "net energy"
+    )
     found.append(PowerEvidence("memory", sources.get("memory", "unknown"), False, memory, "nothing can be done"))
     return tuple(found)
 
@@ -72,7 +75,7 @@ def hardware_sources() -> dict[str, str]:
 def rapl_access(powercap: Path = POWERCAP, *, cpuinfo: Path = _CPUINFO) -> Access:
     """Whether the energy counters of the processor packages exist, may be read, and move."""
     if platform.system() != "Linux":
-        return Access(False, f"RAPL is read on Linux only, this is {platform.system()}", "run on Linux")
+        return Access(False, f"RAPL can be read on Linux only; this is {platform.system()}", "run on Linux")
     counters = [path / "energy_uj" for path in sorted(powercap.glob("intel-rapl*:*")) if path.name.count(":") == 1]
     counters = [path for path in counters if path.exists()]
     if not counters:
@@ -87,13 +90,13 @@ def rapl_access(powercap: Path = POWERCAP, *, cpuinfo: Path = _CPUINFO) -> Acces
     if closed:
         return Access(
             False,
-            f"{closed[0]} may be read by root only",
-            f"`sudo chmod a+r {powercap}/*/energy_uj`, until the next start of the machine",
+            f"{closed[0]} is readable by root only",
+            f"run `sudo chmod a+r {powercap}/*/energy_uj` (lasts until the next reboot)",
         )
     before = [_text(path) for path in counters]
     time.sleep(_COUNTER_S)
     if [_text(path) for path in counters] == before:
-        return Access(False, f"{counters[0]} stands still", "run on bare metal, where the counter moves")
+        return Access(False, f"{counters[0]} does not change", "run on bare metal")
     return Access(True)
 
 
@@ -105,10 +108,16 @@ def nvidia_access(driver: Path = _NVIDIA_DRIVER) -> Access:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         if not driver.exists():
-            return Access(False, "no NVIDIA driver on this machine", "nothing, unless it has a GPU to measure on")
-        return Access(False, f"NVML does not answer: {error}", "install the libraries of the loaded driver's version")
+            return Access(
+                False, "no NVIDIA driver on this machine", "install the driver if the machine has an NVIDIA GPU"
+            )
+        return Access(
+            False,
+            f"NVML cannot be used: {error}",
+            "install the NVIDIA libraries of the same version as the loaded driver",
+        )
     pynvml.nvmlShutdown()
-    return Access(True, "NVML answers but CodeCarbon found no `nvidia-smi`", "put `nvidia-smi` on the PATH")
+    return Access(True, "NVML works, but CodeCarbon found no `nvidia-smi`", "put `nvidia-smi` on the PATH")
 
 
 def _part(name: str, source: str, better: Access) -> PowerEvidence:

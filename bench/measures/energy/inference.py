@@ -49,7 +49,9 @@ def inference(windows: Mapping[int, Window], *, idle_w: float | str, measuring: 
     found.values["power_w"] = statistics.fmean(window.energy.mean_w for window in windows.values())
     found.values["emissions_kgco2e"] = calculators.emissions_kgco2e(gross, pue=measuring.pue, grid_kgco2e_per_kwh=grid)
     if measuring.wue_l_per_kwh is None:
-        found.absent["water_l"] = "the setting states no wue_l_per_kwh: litres of water by kWh depend on the site"
+        found.absent["water_l"] = (
+            "the setting has no wue_l_per_kwh (litres of water per kWh), which depends on the site"
+        )
     else:
         found.values["water_l"] = calculators.water_l(gross, pue=measuring.pue, wue_l_per_kwh=measuring.wue_l_per_kwh)
     found.conditions.update(
@@ -72,7 +74,7 @@ def break_even(compress_kwh: float, artifact: Inference, reference: Inference) -
     savings = over_seeds([reference.by_round[index] - artifact.by_round[index] for index in rounds])
     if savings is not None and savings.middle > 0 >= savings.low:
         return (
-            f"the saving of {savings.middle:.3g} kWh in {INFERENCES} inferences is not significant: its interval "
+            f"the saving of {savings.middle:.3g} kWh per {INFERENCES} inferences is not significant: its interval "
             f"over {len(rounds)} windows begins at {savings.low:.3g}. Raise measuring.energy_seconds"
         )
     try:
@@ -101,7 +103,9 @@ def _interval(found: Inference) -> None:
             "measuring.energy_sample_s, until each window has ten samples"
         )
     elif interval.low <= 0:
-        reason = f"the {len(found.by_round)} windows differ too much: their interval reaches {interval.low:.3g} kWh"
+        reason = (
+            f"the {len(found.by_round)} windows differ too much: their interval extends down to {interval.low:.3g} kWh"
+        )
     else:
         found.values.update(zip(ends, interval[1:], strict=True))
         return
@@ -119,7 +123,7 @@ def _net(found: Inference, windows: Mapping[int, Window], idle_w: float | str) -
         found.values["energy_net_kwh"] = net
     else:
         found.absent["energy_net_kwh"] = (
-            f"running drew no more power than idling: {found.values['power_w']:.4g} W against {idle_w:.4g} W"
+            f"running took no more power than idling: {found.values['power_w']:.4g} W against {idle_w:.4g} W"
         )
 
 
@@ -139,12 +143,12 @@ def _lacoste(found: Inference, windows: Mapping[int, Window], grid: float, measu
 def _hardware_power_w(measuring: Measuring, device: str) -> tuple[float | None, str]:
     """Thermal design power of what the model ran on, with its source; None with the reason."""
     if measuring.hardware_power_w is not None:
-        return measuring.hardware_power_w, "thermal design power, stated in the setting"
+        return measuring.hardware_power_w, "thermal design power, given in the setting"
     if device != "cpu":
-        return None, "CodeCarbon has no table of thermal design powers of GPUs: state measuring.hardware_power_w"
+        return None, "CodeCarbon has no thermal design powers of GPUs: set measuring.hardware_power_w"
     tdp = processor_tdp()
     if tdp.watts is None:
-        return None, f"CodeCarbon's table has no processor '{tdp.model}': state its TDP as measuring.hardware_power_w"
+        return None, f"CodeCarbon's table has no processor '{tdp.model}': set measuring.hardware_power_w to its TDP"
     return tdp.watts, f"thermal design power of {tdp.model} in CodeCarbon's table"
 
 
@@ -154,7 +158,7 @@ def _impact_tracker(found: Inference, windows: Mapping[int, Window]) -> None:
     used = {part: sources[part] for part in ("processor", "gpu") if part in sources}
     if any(source != {"processor": "rapl", "gpu": "nvml"}[part] for part, source in used.items()):
         named = ", ".join(f"{part}: {source}" for part, source in used.items())
-        found.absent["energy_eit_kwh"] = f"it is defined on RAPL and NVML alone; power here comes from {named}"
+        found.absent["energy_eit_kwh"] = f"it is defined for RAPL and NVML only; power here is from {named}"
         return
     found.values["energy_eit_kwh"] = statistics.fmean(_attributed_kwh(window) for window in windows.values())
     found.conditions["eit_pue"] = calculators.EIT_PUE

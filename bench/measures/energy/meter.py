@@ -55,8 +55,8 @@ class Load(NamedTuple):
             return None
         return (
             f"the machine was busy: other programs used {self.other_share:.0%} of its processor time while the energy "
-            f"was metered, at most {OTHER:.0%} may be. The meter sees the whole machine, so their energy is in it. "
-            f"Stop them and measure again"
+            f"was metered; the limit is {OTHER:.0%}. The meter covers the whole machine, so their energy is included. "
+            f"Close them and measure again"
         )
 
 
@@ -127,7 +127,7 @@ class EnergyMeter:
     """
 
     def __init__(self, *, country: str, sample_s: float, hasty: bool = False) -> None:
-        self.reading: EnergyReading | str = "the block has not ended"
+        self.reading: EnergyReading | str = "the metering has not ended"
         self._country = country.upper()
         self._sample_s = sample_s
         self._first_s = min(sample_s, LEAST_SAMPLE_S) if hasty else sample_s
@@ -169,7 +169,7 @@ class EnergyMeter:
             self._tracker.stop()
         finally:
             self._log.detach()
-        self.reading = "the block failed" if kind is not None else self._result(seconds, load)
+        self.reading = "the metered code failed" if kind is not None else self._result(seconds, load)
 
     @property
     def samples(self) -> int:
@@ -184,7 +184,7 @@ class EnergyMeter:
         data = getattr(self._tracker, "final_emissions_data", None)
         points = self._samples.points
         if data is None or len(points) < 2:
-            return f"CodeCarbon gave no reading: {self._log.last or 'no cause in its log'}"
+            return f"CodeCarbon gave no reading: {self._log.last or 'its log gives no cause'}"
         if self.samples < LEAST_SAMPLES:
             return (
                 f"{self.samples} samples in {seconds:.2f} s, one every {self._first_s:g} s; "
@@ -194,8 +194,8 @@ class EnergyMeter:
         for part in ("processor", "gpu"):
             if part in sources and self._samples.parts_kwh[part] <= 0:
                 return (
-                    f"{sources[part]} counted no energy of the {part} in {seconds:.2f} s. A counter that stands still "
-                    "is common in virtual machines: `bench doctor` says what this machine has."
+                    f"{sources[part]} counted no energy of the {part} in {seconds:.2f} s. In virtual machines such "
+                    f"counters often do not change. Run `bench doctor` to see what this machine has."
                 )
         covered_s, counted_kwh = points[-1]
         scale = seconds / covered_s

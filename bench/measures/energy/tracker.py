@@ -138,7 +138,7 @@ def grid_year(country: str) -> int | None:
     grids = DataSource().get_global_energy_mix_data()
     if country not in grids:
         raise UnavailableError(
-            f"measuring.country: CodeCarbon has no grid data for '{country}' and would take the world's average. "
+            f"measuring.country: CodeCarbon has no grid data for '{country}' and would use the world average. "
             "Give an ISO 3166 alpha-3 code, for example DEU."
         )
     year = grids[country].get("year")

@@ -1,4 +1,4 @@
-"""Metered windows: one in which nothing runs, then several of each model in turn, their order drawn by lot."""
+"""Metered windows: one in which nothing runs, then several of each model in turn, in random order."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Session(NamedTuple):
 
 def joined(sessions: Sequence[Session]) -> Session:
     """One session of those of several processes, each with rounds of its own; the first idle window counts."""
-    idle = next((each.idle for each in sessions if each.idle is not None), "the process that meters it gave nothing")
+    idle = next((each.idle for each in sessions if each.idle is not None), "the process that meters it gave no result")
     models = {
         name: Metered(
             {index: window for each in sessions for index, window in each.models[name].windows.items()},
@@ -78,7 +78,7 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
     """Meter the idle machine, if the first round is among `rounds`, and then the models.
 
     Each round holds one window of every model, in an order drawn for the round, so that a drift of the machine's
-    temperature or load falls on all alike. A window beside too much other work has no reading but that reason.
+    temperature or load falls on all alike. A window with too much other load has this reason instead of a reading.
 
     Args:
         calls: by model, a function that runs one batch to its end and returns how many examples it had.
@@ -106,7 +106,7 @@ def meter_models(calls: Mapping[str, Callable[[], int]], *, measuring: Measuring
 def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReading]) -> float | str:
     """Mean power of the idle machine, or why the idle window does not tell it.
 
-    What other programs do in the idle window cancels only if they do the same beside the inferences.
+    The load of other programs in the idle window cancels only if it is the same during the inferences.
 
     Args:
         idle: the window in which nothing ran.
@@ -116,11 +116,11 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
     if idle is None or isinstance(idle, str):
         return f"idle window: {idle or 'not metered'}"
     if idle.power_source != source:
-        return f"the power of the idle window is from {idle.power_source}, that of the inferences from {source}"
+        return f"the power of the idle window was read from {idle.power_source}, that of the inferences from {source}"
     if idle.load.busy_share > BUSY:
         return (
             f"the machine was not idle: other work used {idle.load.busy_share:.0%} of its processor time in the idle "
-            f"window, at most {BUSY:.0%} may be. Stop that work and measure again"
+            f"window; the limit is {BUSY:.0%}. Close other programs and measure again"
         )
     before = idle.load.other_s / idle.seconds
     beside = statistics.fmean(window.load.other_s / window.seconds for window in windows)
@@ -128,8 +128,9 @@ def idle_power_w(idle: EnergyReading | str | None, windows: Sequence[EnergyReadi
     unsure = TICKS_S / idle.seconds + TICKS_S / min(window.seconds for window in windows)
     if abs(beside - before) > CHANGE * own + unsure:
         return (
-            f"other programs kept {before:.2g} processors busy in the idle window and {beside:.2g} beside the "
-            f"inferences, which used {own:.2g} themselves: the idle window is no baseline. Stop them and measure again"
+            f"other programs kept {before:.2g} processors busy in the idle window and {beside:.2g} during the "
+            f"inferences, which used {own:.2g} themselves, so the idle window is no baseline. Close them and measure "
+            f"again"
         )
     return idle.mean_w
 

@@ -19,12 +19,12 @@ class ResidentMark:
 
     def __init__(self) -> None:
         if _STATUS.exists():
-            self.how = "VmHWM" if _set_back() else "VmHWM, not set back: an upper bound"
+            self.how = "VmHWM" if _set_back() else "VmHWM, not reset: an upper bound"
             self.baseline = _status_bytes("VmRSS")
         else:
             import psutil
 
-            self.how = "ru_maxrss, not set back: an upper bound"
+            self.how = "ru_maxrss, not reset: an upper bound"
             self.baseline = int(psutil.Process().memory_info().rss)
 
     def set_back(self) -> None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 LOAD = "load"
 _WARM_UP, _CALLS = 3, 3
 _ONE = "an interval needs two processes: raise measuring.processes"
-_NO_DEVICE = "the model ran on the processor, which has no memory beside the host's"
+_NO_DEVICE = "the model ran on the CPU, which has no device memory of its own"
 
 
 class Peak(NamedTuple):
     """Bytes above the baseline at the highest point of one probe's work; `how` they were read.
 
-    `device_bytes` are those of the CUDA allocator, beside the host's; None if the model is on the host.
+    `device_bytes` are those of the CUDA allocator; None if the model is on the host.
     """
 
     host_bytes: int
@@ -39,20 +39,20 @@ class Peak(NamedTuple):
 
 
 class Memory(ProbingMeasure):
-    """Rise of the resident set's high-water mark over the process before loading, loading and inference each apart.
+    """Rise of the resident set's high-water mark over the process before loading, for loading and inference separately.
 
-    Inference is measured in several processes: where blocks of memory come to lie decides how many pages a kernel
-    touches, and that differs by some percent. Loading hardly does, and has one.
+    Inference is measured in several processes: the placement of memory blocks decides how many pages a kernel
+    touches, which differs by some percent. Loading hardly varies and is measured in one process.
 
-    The baseline has the libraries loaded and called once on a tiny model, so that their code and thread pools are not
-    counted as the model's. The tokenizer is loaded with the model and counts. On CUDA the host's peak is still that of
-    these columns, and the device's stands beside it.
+    In the baseline the libraries are loaded and called once on a tiny model, so that their code and thread pools are
+    not counted as the model's. The tokenizer is loaded with the model and counts. On CUDA these columns are still the
+    host's peak, and the device's peak has its own columns.
     """
 
     name = "memory"
     finds = Peak
     columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
-    says = "peak memory added by loading and held during steady inference, each in a process of its own"
+    says = "peak memory added by loading, and memory held during steady inference; each in its own process"
     budget_s = 5.0
     optional = True
 

@@ -60,13 +60,13 @@ class Quality(Measure):
     """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
     Retention as DistilBERT and TinyBERT report it ("97 %"), for one task. Retention of a mean over tasks is not the
-    mean of these; a board reports the first. Calibration is over the examples of all splits together. Perplexity, where
-    less is better, counts as 1 / perplexity, so that quality grows, and retention is the reference's perplexity over
-    the artifact's.
+    mean of these; a board reports the first. Calibration is over the examples of all splits together. Perplexity, for
+    which lower is better, counts as 1 / perplexity, so that higher quality is better; retention is the reference's
+    perplexity over the artifact's.
     """
 
     name = "quality"
-    says = "official metrics on the evaluation splits, their mean, and how it compares with the reference's"
+    says = "official metrics on the evaluation splits, their mean, and the difference from the reference"
     budget_s = 5.0
 
     @property
@@ -113,11 +113,13 @@ def _conditions(pair: Pair) -> dict[str, Any]:
 def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:
     """Give the drop against the reference and the share of it that is kept."""
     if isinstance(reference, str):
-        reading.leave(f"the reference has no quality: {reference}", "drop", "retention")
+        reading.leave(f"the reference has no quality value: {reference}", "drop", "retention")
         return
     reading.give("drop", reference.quality - artifact.quality, reference=0.0)
     if reference.quality <= 0:
-        reason = f"the reference's quality is {reference.quality:.4g}; a share of it means nothing at or below 0"
+        reason = (
+            f"the reference's quality is {reference.quality:.4g}; a ratio to a quality at or below 0 has no meaning"
+        )
         reading.leave(reason, "retention")
     else:
         reading.give("retention", artifact.quality / reference.quality, reference=1.0)
@@ -139,13 +141,13 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
     ]
     errors = [expected_calibration_error(each.logits, known) for each in said]
     reading.give("calibration_ece", errors[0], reference=errors[1])
-    reading.conditions["calibration"] = f"{BINS} bins of equal width, probability of the predicted class"
+    reading.conditions["calibration"] = f"{BINS} bins of equal width over the probability of the predicted class"
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
-    """Flag a classifier that is not clearly better than always answering the commonest label.
+    """Flag a classifier that is not clearly better than always predicting the most frequent label.
 
-    "Clearly" is two standard deviations of the binomial above the commonest label's share: below that, retention,
+    "Clearly" is two standard deviations of the binomial above the most frequent label's share: below that, retention,
     loyalty and robustness compare with chance.
     """
     right = commonest = total = 0
@@ -161,8 +163,8 @@ def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
     if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
         reading.warn(
             "weak-reference",
-            f"the reference gets {right / total:.1%} right where always answering the commonest label gets {share:.1%}:"
-            " ratios to it say little. Train it longer, or on more data.",
+            f"the reference gets {right / total:.1%} right, and always predicting the most frequent label gets "
+            f"{share:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
         )
 
 

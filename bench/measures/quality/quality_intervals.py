@@ -21,7 +21,7 @@ INTERVALS = (*QUALITY.names(), *DROP.names(), *RETENTION.names())
 
 _RESAMPLES = 1000
 _UNDEFINED = f"fewer than two examples, or more than {UNDEFINED:.0%} of the resamples have no score"
-_ITSELF = "the recipe leaves the reference as it is, and a model does not differ from itself"
+_ITSELF = "the recipe leaves the reference unchanged, and a model does not differ from itself"
 
 
 def give_intervals(reading: Reading, pair: Pair) -> None:
@@ -62,7 +62,7 @@ def _test_drop(reading: Reading, pair: Pair, ours: Score, theirs: Score, count: 
     counts = _discordant(pair)
     if counts is not None:
         reading.give(DROP.p, mcnemar(*counts))
-        reading.conditions["drop_test"] = "exact McNemar over the examples of all splits together"
+        reading.conditions["drop_test"] = "exact McNemar test over the examples of all splits together"
         reading.conditions["right_by_one"] = dict(zip(("reference", "artifact"), counts, strict=True))
     elif found is None:
         reading.leave(_UNDEFINED, DROP.p)

@@ -34,8 +34,8 @@ _ABSENT = {
     "attack_word_success": "no sampled example was right before the attack",
     "attack_typing_success": "no sampled example was right before the attack",
     "attack_success_common": "no sampled example was right with both models",
-    "attack_transfer_accuracy": "the reference had no sampled example right, so it was not attacked",
-    "attack_transfer_success": "the reference was flipped on no example that the artifact had right",
+    "attack_transfer_accuracy": "the reference had no sampled example right before the attack, so it was not attacked",
+    "attack_transfer_success": "no example that the artifact had right was flipped for the reference",
     "attack_queries": "no sampled example was right before the attack",
     "attack_words": "no example was flipped",
 }
@@ -46,14 +46,15 @@ class Attack(Measure):
 
     Each round tries one candidate per word, the word that lowered the true class most so far first, until the label
     flips or the budget is spent; TextFooler ranks words by leaving each out, which costs a query per word. Of a text
-    pair the second text is attacked. Every text scored is one query. Examples that the model had wrong count as wrong
+    pair the second text is attacked. Every text scored is one query. Examples that the model got wrong count as wrong
     under attack and cost no query.
 
-    There are two attacks, each with the whole budget: one puts in other words (synonyms, and embedding neighbours that
-    are no opposites), one typing errors. An example is flipped if either flips it. Only texts within `Bound` count.
+    There are two attacks, each with the whole budget: one inserts other words (synonyms, and embedding neighbours that
+    are not opposites), the other typing errors. An example is flipped if either flips it. Only texts within `Bound`
+    count.
 
-    Attacked again is not transferred: the `attack_transfer_*` columns replay on the artifact the texts that the
-    reference's attack left, which cost no query. Beside them stands the reference on its own texts, so that its
+    A new attack is not a transfer: for the `attack_transfer_*` columns the artifact is tested on the texts that the
+    attack on the reference found, which needs no query. The reference's values are for its own texts, so that its
     transfer accuracy is 1 - its attack success, and its transfer success 1.
     """
 
@@ -70,7 +71,7 @@ class Attack(Measure):
         "attack_queries",
         "attack_words",
     )
-    says = "accuracy under word replacements, each model attacked by itself, and on texts made to flip the reference"
+    says = "accuracy under word replacements found for each model, and on texts found for the reference (transfer)"
     budget_s = 20.0
     optional = True
 
@@ -78,7 +79,9 @@ class Attack(Measure):
         """Attack both models on one sample; absent for tasks that do not classify, and if labels are hidden."""
         reading = Reading()
         if not pair.kind.classifies:
-            reading.leave(f"an attack flips a label, and a {pair.task.kind} task has none", *self.columns)
+            reading.leave(
+                f"an attack changes the predicted label, and a {pair.task.kind} task has no labels", *self.columns
+            )
             return reading
         sample = _sample(pair)
         examples = [example for _, example in sample]
@@ -179,14 +182,16 @@ def _leave_kinds(reading: Reading, attacked: Attacked) -> None:
     for kind in KINDS:
         if kind not in attacked.kinds:
             reasons = dict.fromkeys(attacked.missing.values())
-            reading.leave("; ".join(reasons) or f"no source of {kind} edits is registered", f"attack_{kind}_success")
+            reading.leave(
+                "; ".join(reasons) or f"no attack source for {kind} edits is registered", f"attack_{kind}_success"
+            )
     if attacked.missing:
         names = ", ".join(attacked.missing)
         why = "; ".join(dict.fromkeys(attacked.missing.values()))
         reading.warn(
             "attack-lacks-sources",
-            f"the attack lacks {names}, so it flips fewer labels than with them and compares only with attacks that "
-            f"lack them too: {why}.",
+            f"the attack ran without {names} and flips fewer labels than with them. Compare it only with attacks that "
+            f"ran without them too. Cause: {why}.",
         )
 
 
@@ -196,8 +201,10 @@ def _warn_of_few(reading: Reading, accuracy: Rate) -> None:
     if interval.high - interval.low > WIDEST:
         reading.warn(
             "few-attacked",
-            f"attack_accuracy comes from {accuracy.total} sampled examples: its 95 % interval is {interval.low:.2f} to "
-            f"{interval.high:.2f}, too wide to tell models apart. Raise measuring.attack_examples (100 always do).",
+            f"attack_accuracy was measured on {accuracy.total} sampled examples: its 95 % interval is "
+            f"{interval.low:.2f} to "
+            f"{interval.high:.2f}, too wide to compare models. Raise measuring.attack_examples (100 are always "
+            f"enough).",
         )
 
 

@@ -1,4 +1,4 @@
-"""Out-of-distribution robustness: quality on shifted splits, the gap to it, and the gap beside the reference's."""
+"""Out-of-distribution robustness: quality on shifted splits, the gap to it, and its ratio to the reference's gap."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ SMALLEST_GAP = 0.001  # our decision: a reference gap below a tenth of a point m
 
 
 class Robustness(Measure):
-    """Trained in distribution, scored on a shifted split without further training (Du et al. 2021, arXiv:2110.08419).
+    """Quality on shifted splits of a model trained on the original data (Du et al. 2021, arXiv:2110.08419).
 
     gap = quality - quality on the shifted splits; relative bias = gap / the reference's gap, so that the reference
-    itself has 1. The survey leaves the paper's exact formula open; this reading of it is ours. Every shifted split
-    weighs the same; `conditions` hold each one's own scores, so that a split of its own for each heuristic of a
-    challenge set shows them apart.
+    itself has 1. The survey does not give the paper's exact formula; this interpretation is ours. Every shifted split
+    has the same weight; `conditions` contain the scores of each, so that separate splits for the heuristics of a
+    challenge set are reported separately.
     """
 
     name = "robustness"
     columns = ("ood_quality", "ood_gap", "ood_relative_bias")
-    says = "quality on the task's shifted splits and the gap to it, alone and beside the reference's"
+    says = (
+        "quality on the task's shifted splits, the gap to the quality on its own splits, and the ratio to the "
+        "reference's gap"
+    )
     budget_s = 5.0
 
     def read(self, pair: Pair) -> Reading:
         """Score both models on the shifted splits; absent if the task has none or hides its labels."""
         reading = Reading()
         if not pair.task.ood:
-            reading.leave("the task has no shifted split", *self.columns)
+            reading.leave("the task has no shifted splits", *self.columns)
             return reading
         shifted, reference_shifted = score_both(pair, pair.task.ood)
         reading.tables["shifted"] = prediction_table({split: pair.said(split) for split in pair.task.ood})
@@ -51,7 +54,7 @@ class Robustness(Measure):
         if isinstance(reference_gap, str):
             reading.leave(f"the reference has no gap: {reference_gap}", "ood_relative_bias")
         elif reference_gap <= SMALLEST_GAP:
-            reason = f"the reference's gap is {reference_gap:.4f}; a quotient of gaps needs more than {SMALLEST_GAP}"
+            reason = f"the reference's gap is {reference_gap:.4f}; a ratio of gaps needs more than {SMALLEST_GAP}"
             reading.leave(reason, "ood_relative_bias")
         else:
             reading.give("ood_relative_bias", gap / reference_gap, reference=1.0)

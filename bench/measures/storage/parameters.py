@@ -74,12 +74,12 @@ class Parameters(Measure):
 
     name = "parameters"
     columns = ("params", "params_nonzero", "params_embedding")
-    says = "stored parameters: all, those that are not zero, and those of embedding tables"
+    says = "stored parameters: all, the nonzero ones, and those of embedding tables"
     budget_s = 1.0
 
     def read(self, pair: Pair) -> Reading:
         """Count both models; nothing can be absent."""
-        reading = Reading(conditions={"counted": "weights and biases, each once; without quantization scales"})
+        reading = Reading(conditions={"counted": "weights and biases, each counted once; without quantization scales"})
         mine, theirs = stored_parameters(pair.artifact.model), stored_parameters(pair.reference.model)
         reading.give("params", elements(mine), reference=elements(theirs))
         reading.give("params_nonzero", nonzero(mine), reference=nonzero(theirs))

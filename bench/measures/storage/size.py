@@ -105,7 +105,9 @@ class Size(Measure):
 
     name = "size"
     columns = ("size_bytes", "size_bytes_theoretical", "compression")
-    says = "weights and side data on disk, what they should take, and the given model's bytes over them"
+    says = (
+        "bytes on disk of weights and side data, their theoretical size, and the compression ratio to the given model"
+    )
     budget_s = 1.0
 
     def read(self, pair: Pair) -> Reading:
@@ -135,15 +137,15 @@ class Size(Measure):
         if pair.widened_bytes:
             reading.warn(
                 "given-in-half-precision",
-                f"the model's files hold it in half precision, {given:,} bytes; the reference is float32, {theirs:,} "
-                "bytes. `compression` is against the former, `size_bytes` of the reference the latter.",
+                f"the model's files store half precision ({given:,} bytes), and the reference is float32 ({theirs:,} "
+                f"bytes). `compression` is relative to the files; `size_bytes` of the reference is the float32 size.",
             )
         if not pair.is_reference and mine >= given:
-            what = "the model it was given as" if pair.widened_bytes else "its reference"
+            what = "the given model" if pair.widened_bytes else "its reference"
             reading.warn(
                 "not-smaller",
-                f"the artifact takes {mine:,} bytes and {what} {given:,}: the recipe saved no storage. Add a "
-                "stage that stores fewer or smaller numbers, or do not report it as smaller.",
+                f"the artifact takes {mine:,} bytes and {what} {given:,}, so the recipe saved no storage. Add a stage "
+                f"that stores fewer or smaller numbers, or do not report it as smaller.",
             )
         return reading
 

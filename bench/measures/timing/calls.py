@@ -68,7 +68,9 @@ def forward(model: nn.Module, inputs: dict[str, Tensor], device: str) -> Call:
         "cpu": _nothing,
     }
     if target.type not in waits:
-        raise UnavailableError(f"device '{device}': cannot be waited for, so not timed. Use one of {', '.join(waits)}.")
+        raise UnavailableError(
+            f"device '{device}': cannot be synchronised, so calls cannot be timed. Use one of {', '.join(waits)}."
+        )
     wait = waits[target.type]
     wait()  # what came before must not end inside the first call
 

@@ -1,4 +1,4 @@
-"""Decoding: seconds to write a text and one token of it beside the reference, and what encoder and decoder compute."""
+"""Decoding: seconds per generated text and token, compared with the reference, and MACs of encoder and decoder."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ _SLICE_S = 1.0
 
 @dataclass(frozen=True)
 class Decoding(ProbingMeasure):
-    """Greedy writing of one text, artifact and reference in turns; see `Latency` for processes and the ratio.
+    """Greedy decoding of one text, artifact and reference in turns; see `Latency` for processes and the ratio.
 
-    Source and text have the stated length: a token that would end the text does not, so that both models do equal
-    work. The clock is read after the encoder and after each token, at which the device is waited for. Tests replace
-    the clocks.
+    Source and text have the stated length: an end token does not end the text, so that both models do equal work. The
+    clock is read after the encoder and after each token, after synchronising the device. Tests replace the clocks.
     """
 
     clocks: Clocks = field(default_factory=Clocks)
@@ -50,7 +49,7 @@ class Decoding(ProbingMeasure):
     finds = Round
     together = True
     columns = (*TIMES, *SPEEDUPS, *MACS)
-    says = "seconds to write a text and a token of it, the paired speed-up, multiply-adds of encoder and decoder apart"
+    says = "seconds per generated text and per token, the paired speed-up, multiply-adds of encoder and decoder"
     budget_s = 3.0  # the timing itself is done in the probes' processes
     optional = True
 
@@ -102,7 +101,7 @@ class Decoding(ProbingMeasure):
         """A reading of all rounds, each of them a reason if it could not be had."""
         reading = Reading()
         if not pair.kind.writes:
-            reading.leave(f"in a {pair.task.kind} task no text is written", *self.columns)
+            reading.leave(f"a {pair.task.kind} task generates no text", *self.columns)
             return reading
         length = pair.setting.measuring.length
         reading.conditions = {
@@ -112,8 +111,8 @@ class Decoding(ProbingMeasure):
             "processes": pair.setting.measuring.processes,
             "threads": pair.setting.measuring.threads,
             "device": pair.device,
-            "macs": "one pass over source and target; the decoder's share includes the softmax, and the keys and "
-            "values of the source once",
+            "macs": "one pass over source and target; the decoder includes the softmax, and the keys and values of "
+            "the source once",
         }
         _give_macs(reading, pair)
         done, reasons = rounds.told(found)
@@ -121,7 +120,9 @@ class Decoding(ProbingMeasure):
             reading.leave(reasons[0], *TIMES, *SPEEDUPS)
             return reading
         if reasons:
-            reading.warn("lost-process", f"{len(reasons)} of {len(found)} timing processes gave nothing: {reasons[0]}")
+            reading.warn(
+                "lost-process", f"{len(reasons)} of {len(found)} timing processes gave no result: {reasons[0]}"
+            )
         _give_times(reading, done)
         return reading
 
@@ -220,7 +221,7 @@ def _macs(pair: Pair, loaded: Loaded) -> _Macs | str:
     except ModelError as error:
         return str(error)
     if ledger.uncounted:
-        return f"no handle counts the operators {', '.join(sorted(ledger.uncounted))}"
+        return f"no counting formula for the operators {', '.join(sorted(ledger.uncounted))}"
     path = next(name for name, module in loaded.model.named_modules() if module is encoder)
     inside = sum(each.macs for each in ledger.operations if f"{each.module}.".startswith(f"{path}."))
     return _Macs(inside, ledger.macs - inside)

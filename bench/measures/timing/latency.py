@@ -45,9 +45,9 @@ class LatencyRound(NamedTuple):
 
 @dataclass(frozen=True)
 class Latency(ProbingMeasure):
-    """Times the artifact beside its reference in several fresh processes, each with a memory layout of its own.
+    """Times artifact and reference in interleaved pairs, in several fresh processes with different memory layouts.
 
-    Inputs are made, without padding, and tokenisation is outside the clock; every call runs in `inference_mode`, on
+    Inputs are random tokens without padding, and tokenisation is not timed; every call runs in `inference_mode`, on
     pinned threads and processors, and ends when the device is idle. Tests replace the clocks.
     """
 
@@ -66,7 +66,7 @@ class Latency(ProbingMeasure):
         "speedup",
         "speedup_observed",
     )
-    says = "seconds to answer steadily, at other lengths and batches too; throughput; the paired speed-up"
+    says = "seconds per call after warm-up, also at other lengths and batch sizes; throughput; the paired speed-up"
     budget_s = 2.0  # the timing itself is done in the probes' processes
     optional = True
 
@@ -137,7 +137,9 @@ class Latency(ProbingMeasure):
             reading.leave(reasons[0], *self.columns)
             return reading
         if reasons:
-            reading.warn("lost-process", f"{len(reasons)} of {len(found)} timing processes gave nothing: {reasons[0]}")
+            reading.warn(
+                "lost-process", f"{len(reasons)} of {len(found)} timing processes gave no result: {reasons[0]}"
+            )
         seen = joined([each.seen for each in done])
         first = done[0]
         reading.conditions |= {"processors": list(first.processors), "machine": seen.conditions()}
@@ -146,7 +148,7 @@ class Latency(ProbingMeasure):
         _give_steady(reading, done)
         points = next((each.sweep for each in done if each.sweep is not None), None)
         if points is None:
-            reading.leave(f"the first timing process gave nothing: {reasons[0]}", "throughput_eps")
+            reading.leave(f"the first timing process gave no result: {reasons[0]}", "throughput_eps")
         else:
             _give_sweep(reading, points, pair.setting.measuring.throughput_batch, pair.setting.measuring.length)
         return reading
@@ -158,7 +160,7 @@ def _conditions(pair: Pair) -> dict[str, Any]:
     return {
         **{key: getattr(plan, key) for key in keys},
         "device": pair.device,
-        "inputs": "random token ids without padding; tokenisation outside the clock",
+        "inputs": "random token ids without padding; tokenisation is not timed",
     }
 
 
@@ -183,8 +185,9 @@ def _give_steady(reading: Reading, done: Sequence[LatencyRound]) -> None:
     if abs(moved) > DRIFT:
         reading.warn(
             "drift",
-            f"both models' calls became {abs(moved):.0%} {'slower' if moved > 0 else 'faster'} while they were timed: "
-            "a clock rate that changed, or a neighbour on the same core. Absolute times are less sure than the ratio.",
+            f"the calls of both models became {abs(moved):.0%} {'slower' if moved > 0 else 'faster'} during timing. "
+            f"The clock rate changed, or another program used the same core. Absolute times are less reliable than "
+            f"the ratio.",
         )
 
 
@@ -204,18 +207,18 @@ def _give_middle_interval(reading: Reading, done: Sequence[LatencyRound]) -> Non
 def _give_percentile(reading: Reading, name: str, share: float, pairs: Pairs) -> None:
     value = percentile(pairs.artifact_s, share)
     if value is None:
-        reading.leave(f"{len(pairs.artifact_s)} samples; p{round(100 * share)} needs {samples_needed(share)}", name)
+        reading.leave(f"{len(pairs.artifact_s)} samples, but p{round(100 * share)} needs {samples_needed(share)}", name)
     else:
         reading.give(name, value, reference=percentile(pairs.reference_s, share))
 
 
 def _give_speedup(reading: Reading, result: SpeedUp, seen: float) -> None:
-    """File the ratio of floors, or why it is invalid; the raw ratio is always there beside it."""
+    """Store the ratio of floors, or why it is invalid; the raw ratio is always given too."""
     reading.give("speedup_observed", seen, reference=1.0)
     if result.invalid is not None:
         names = with_intervals("speedup", "latency_undisturbed_s")
         reading.leave(f"invalid: {result.invalid}", *names)
-        reading.warn("not-settled", f"no speed-up is given: {result.invalid}.")
+        reading.warn("not-settled", f"the speed-up is invalid: {result.invalid}.")
         return
     reading.give("latency_undisturbed_s", result.artifact_s, reference=result.reference_s)
     reading.give("speedup", result.ratio.middle, reference=1.0)
@@ -248,7 +251,7 @@ def _warn_unsteady(reading: Reading, side: str, warm: Sequence[WarmUp], times: l
     if restless:
         reading.warn(
             "not-steady",
-            f"calls of the {side} still became faster after {restless[0].calls} calls of warm-up in "
+            f"calls of the {side} were still becoming faster after {restless[0].calls} warm-up calls in "
             f"{len(restless)} of {len(warm)} processes. Close other programs on the machine.",
         )
     limit = median(times) + OUTLIER_MADS * 1.4826 * mad(times)
@@ -256,8 +259,8 @@ def _warn_unsteady(reading: Reading, side: str, warm: Sequence[WarmUp], times: l
     if outliers > OUTLIERS_TOLERATED * len(times):
         reading.warn(
             "outliers",
-            f"{outliers} of {len(times)} calls of the {side} took more than {OUTLIER_MADS:.0f} normalised MADs above "
-            "the median. Close other programs on the machine.",
+            f"{outliers} of {len(times)} calls of the {side} were more than {OUTLIER_MADS:.0f} normalised MADs above "
+            f"the median. Close other programs on the machine.",
         )
 
 

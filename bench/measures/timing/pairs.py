@@ -137,7 +137,7 @@ def interleave(
 def speed_up(pairs: Pairs, *, generator: np.random.Generator) -> SpeedUp:
     """The ratio of the floors over the undisturbed pairs, with its 95 % bootstrap interval over pairs.
 
-    Invalid, with the reason, where too few pairs are left or where a floor was hardly ever reached: then other load on
+    Invalid, with the reason, if too few pairs are left or a floor was hardly ever reached: then other load on
     the machine was there all the time, and no part of these times is the models' own.
     """
     import numpy as np
@@ -152,11 +152,11 @@ def speed_up(pairs: Pairs, *, generator: np.random.Generator) -> SpeedUp:
     low, high = np.quantile(ratios, [0.025, 0.975])
     invalid = None
     if used is pairs and dropped:
-        invalid = f"other load took the processor away in {dropped} of {len(pairs)} pairs"
+        invalid = f"other load interrupted {dropped} of {len(pairs)} pairs"
     elif flatness > FLAT:
         invalid = (
-            f"the machine never settled: the fastest tenth of the laps takes {flatness:.2f} times the fastest "
-            f"fiftieth, and {FLAT} is allowed. Other load shares its cores; measure again when it is quiet"
+            f"the timing never became stable: the fastest tenth of the laps takes {flatness:.2f} times as long as the "
+            f"fastest fiftieth; the limit is {FLAT}. Other programs use the same cores. Close them and measure again"
         )
     return SpeedUp(
         ratio=Interval(floors[1] / floors[0], float(low), float(high)),
@@ -199,7 +199,7 @@ def _turn(timed: Timed, count: int, clock: Clock, cpu_clock: Clock) -> Turn:
 
 
 def _table(turns: Sequence[Turn]) -> Array:
-    """Laps as [turns, calls, laps]; one lap, the call, where calls do not have equally many."""
+    """Laps as [turns, calls, laps]; one lap, the whole call, if calls differ in their number of laps."""
     import numpy as np
 
     lengths = {len(laps) for turn in turns for laps in turn.laps}

@@ -110,14 +110,14 @@ def together(rounds: Sequence[SpeedUp]) -> SpeedUp:
     than their own pairs allow, it is that of the pairs. One round alone has the interval of its pairs. Both floors are
     geometric means too, so that their quotient is the ratio.
 
-    A round counts if it is valid by itself and not both models were slower in it than in their fastest rounds, beyond
+    A round counts if it is valid and if not both models were slower in it than in their fastest rounds, beyond
     `SLOWER`: else another load was there all the time that it lasted, which its own pairs cannot show. Invalid, with
     the reason, if fewer than `LEAST_VALID` of the rounds count.
 
     Raises `ValueError` for no round at all.
     """
     if not rounds:
-        raise ValueError("no round to put together")
+        raise ValueError("no round to join")
     if len(rounds) == 1:
         return rounds[0]
     reasons = _reasons(rounds)
@@ -157,9 +157,8 @@ def _reasons(rounds: Sequence[SpeedUp]) -> list[str | None]:
         if each.invalid is not None or slower <= SLOWER:
             return each.invalid
         return (
-            f"both models took at least {slower - 1:.0%} longer than in their fastest processes, "
-            f"{SLOWER - 1:.0%} is allowed. Other load shares the machine's cores or caches; measure again when it is "
-            "quiet"
+            f"both models took at least {slower - 1:.0%} longer than in their fastest processes; the limit is "
+            f"{SLOWER - 1:.0%}. Other programs use the same cores or caches. Close them and measure again"
         )
 
     return [reason(each) for each in rounds]

@@ -30,14 +30,14 @@ class Began(NamedTuple):
 class Start(ProbingMeasure):
     """From files in the page cache to a model ready to be called, and its first call at the latency batch.
 
-    The libraries are imported before; what they set up at their first use falls on the model that is loaded, as it
-    does wherever a process answers only once.
+    The libraries are imported before; what they initialise at their first use counts for the loaded model, as it
+    does if a process answers only once.
     """
 
     name = "start"
     finds = Began
     columns = ("load_s", "first_call_s")
-    says = "seconds to load and to answer first, in a fresh process"
+    says = "seconds to load and to the first answer, in a fresh process"
     budget_s = 3.0
     optional = True
 
@@ -86,8 +86,8 @@ class Start(ProbingMeasure):
             reading.warn(
                 "slow-start",
                 f"the first call took {artifact.first_call_s:.3g} s, "
-                f"{artifact.first_call_s / artifact.later_call_s:.0f} times later ones. Where every process answers "
-                "only once, compare first_call_s instead of latency_p50_s.",
+                f"{artifact.first_call_s / artifact.later_call_s:.0f} times as long as later calls. If each of your "
+                f"processes answers only once, compare first_call_s instead of latency_p50_s.",
             )
         return reading
 

@@ -1,4 +1,4 @@
-"""Two models beside each other: warmed up, timed in pairs until the machine has settled or patience ends."""
+"""Two models timed together: warmed up, then timed in pairs until the timing is stable or patience ends."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def time_steadily(
     clocks: Clocks,
     width: float = UNCERTAIN,
 ) -> Steady:
-    """Time two models beside each other.
+    """Time two models in interleaved pairs.
 
     After `pairs` pairs and `seconds` seconds it ends as soon as the speed-up counts and its interval is at most
     `width` of it wide; else pairs are added until `patience_s` seconds have been spent in all.

@@ -53,12 +53,13 @@ class Seen:
             )
             found.append(("interrupted", says))
         if self.frequency_change is not None and abs(self.frequency_change) > FREQUENCY:
-            says = (
-                f"the clock rate changed by {self.frequency_change:+.0%} while timing. Fix it (performance governor)."
-            )
+            says = f"the clock rate changed by {self.frequency_change:+.0%} while timing. Set the performance governor."
             found.append(("frequency-drift", says))
         if self.throttled:
-            says = f"heat slowed the processor {self.throttled} times while timing. Let it cool, or cool it better."
+            says = (
+                f"the processor was throttled by heat {self.throttled} times while timing. Let it cool down, or "
+                f"improve its cooling."
+            )
             found.append(("thermal-throttle", says))
         return found
 

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def student_depth(layers: int | None, depth: int, *, where: str) -> int:
-    """`layers`, or half of `depth` if it is None; raises `MethodError` if that is no smaller depth."""
+    """`layers`, or half of `depth` if it is None; raises `MethodError` if that is not a smaller depth."""
     chosen = depth // 2 if layers is None else layers
     if not 1 <= chosen <= depth:
         raise MethodError(
-            f"{where}: layers is {chosen}, and the given model has {depth}. Give layers from 1 to {depth}."
+            f"{where}: layers is {chosen}, but the given model has {depth}. Give layers from 1 to {depth}."
         )
     return chosen
 
 
 def refuse_lost_work(model: nn.Module, reference: nn.Module, *, where: str) -> None:
-    """Raise `MethodError` if `model` is no longer the reference: starting afresh would discard what changed it."""
+    """Raise `MethodError` if `model` is no longer the reference: a fresh start would discard the earlier stages."""
     if model is reference:
         return
     import torch
@@ -32,6 +32,6 @@ def refuse_lost_work(model: nn.Module, reference: nn.Module, *, where: str) -> N
     )
     if not same:
         raise MethodError(
-            f"{where}: starts from other weights than the given model's, so the stages before it would be lost. "
-            "Make it the first stage."
+            f"{where}: does not start from the given model's weights, so earlier stages would have no effect. Make it "
+            f"the first stage."
         )

@@ -1,4 +1,4 @@
-"""Running a model over training examples and hearing what its modules are given: calibration of every kind."""
+"""Running a model over training examples and observing the inputs of its modules: calibration of every kind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
 
     chosen = list(lab.features[skip : skip + examples])
     if not chosen:
-        raise MethodError("there are no training examples to calibrate with")
+        raise MethodError("there are no training examples for calibration")
 
     def lengths(feature: Any) -> list[int]:
         return [len(values) for values in feature.inputs.values()]
@@ -47,7 +47,7 @@ def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
 
 
 def run(model: nn.Module, batch: Batch) -> Any:
-    """The model's outputs for a batch, without gradients and in evaluation mode; its mode is put back."""
+    """The model's outputs for a batch, without gradients and in evaluation mode; its mode is restored."""
     before = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""What a compression method is, and what it is given to work with."""
+"""The interface of a compression method, and the lab that it works with."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Method(Frozen):
     """One compression mechanism: the fields are its typed arguments, `compress` its one verb.
 
     A field that names a plug-in is a choice, see `bench.methods.base.choice`. `saves` is what the mechanism is meant to
-    save on the model it is given; each stage is held to it. Subclasses keep torch out of their module's top level, so
-    that listing and validating stay instant.
+    save on the model it is given; each stage is checked against it. Subclasses keep torch out of their module's top
+    level, so that listing and validating stay instant.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()
@@ -78,7 +78,7 @@ class Method(Frozen):
         return False
 
     def seeded(self) -> bool:
-        """Whether another seed may give another model of the same one: by training, a fresh start or draws of its own.
+        """Whether another seed may give another result for the same model: by training, a fresh start or random draws.
 
         True unless a method says otherwise: differences between recipes of which one is seeded are not called on one
         seed, see `bench.analysis.seeds`.
@@ -89,12 +89,12 @@ class Method(Frozen):
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.
 
-        Raises `MethodError` if the method makes no sense on this model.
+        Raises `MethodError` if the method cannot be applied to this model.
         """
 
 
 def _nowhere(name: str) -> Lab:
-    raise MethodError(f"task '{name}': there is no suite here whose other tasks could be used")
+    raise MethodError(f"task '{name}': this call has no suite, so other tasks cannot be used")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The matrices that a method may be pointed at, by what they do in a layer; see `bench.models.roles`."""
+"""The matrices that can be targets of a method, by their role in a layer; see `bench.models.roles`."""
 
 from __future__ import annotations
 

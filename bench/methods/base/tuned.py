@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class TunedMethod(Method):
-    """A method with a training budget of its own, given relative to the suite's so that recipes fit every suite."""
+    """A method with its own training budget, given relative to the suite's so that recipes fit every suite."""
 
     budget: float = Field(1.0, ge=0, le=100, description="epochs as a share of the suite's; 0 means no training")
-    learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None is the suite's")
+    learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None takes the suite's")
 
     def seeded(self) -> bool:
         """Without a budget nothing is trained."""
@@ -59,8 +59,10 @@ class TunedMethod(Method):
 class GuidedMethod(TunedMethod):
     """A method that may train towards the reference's outputs as well as towards the labels."""
 
-    alpha: float = Field(0.0, ge=0, le=1, description="weight of the distillation loss; the task's loss has 1 - alpha")
-    temperature: float = Field(2.0, gt=0, le=1000, description="of the distillation loss")
+    alpha: float = Field(
+        0.0, ge=0, le=1, description="weight of the distillation loss; the task's loss has weight 1 - alpha"
+    )
+    temperature: float = Field(2.0, gt=0, le=1000, description="softmax temperature of the distillation loss")
 
     def objective(self, lab: Lab) -> Objective | None:
         """The task's loss, and with `alpha` above 0 the divergence from the frozen reference."""
@@ -84,10 +86,14 @@ class RefinedMethod(GuidedMethod):
         0.0,
         ge=0,
         le=1,
-        description="weight of matching the reference's hidden states and logits; the other terms share 1 - features",
+        description="weight of the loss to the reference's hidden states and logits; the other terms share 1 - "
+        "features",
     )
     attention: float = Field(
-        0.0, ge=0, le=100, description="weight of matching attention scores, beside hidden states of weight 1"
+        0.0,
+        ge=0,
+        le=100,
+        description="weight of the loss to the reference's attention scores; hidden states have weight 1",
     )
     feature_terms: Literal["mean", "sum"] = Field(
         "mean",
@@ -97,7 +103,7 @@ class RefinedMethod(GuidedMethod):
     @model_validator(mode="after")
     def _feature_arguments_have_features(self) -> RefinedMethod:
         if not self.features and (self.attention or self.feature_terms != "mean"):
-            raise ValueError("attention and feature_terms say how features are matched: give features above 0")
+            raise ValueError("attention and feature_terms have no effect if features is 0. Give features above 0")
         return self
 
     def tune(

@@ -27,14 +27,16 @@ class Distill(GuidedMethod):
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     layers: int | Literal["all"] | None = Field(
-        None, description="layers of the student; None is half of the given model's, 'all' trains it as it is"
+        None, description="layers of the student; None is half of the given model's, 'all' keeps all layers"
     )
     init: Literal["reference", "source", "fresh"] = Field(
         "reference",
-        description="what the student starts from: the given model's layers, spread evenly (the reference's, if "
-        "this is the first stage), the model source's pretrained weights, or random ones",
+        description="start weights of the student: evenly spaced layers of the given model (the reference, if this is "
+        "the first stage), the model source's pretrained weights, or random weights",
     )
-    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation loss; the task's loss has 1 - alpha")
+    alpha: float = Field(
+        0.5, ge=0, le=1, description="weight of the distillation loss; the task's loss has weight 1 - alpha"
+    )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
     @field_validator("layers")
@@ -46,7 +48,7 @@ class Distill(GuidedMethod):
 
     @override
     def saving(self) -> frozenset[Saving]:
-        """A student with all layers saves nothing by itself."""
+        """A student with all layers saves nothing."""
         return frozenset() if self.layers == "all" else self.saves
 
     @override

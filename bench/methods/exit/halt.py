@@ -23,22 +23,22 @@ _START = 0.02  # standard deviation of the halting weights, BERT's own for new m
 
 @METHODS.register("halt")
 class Halt(GuidedMethod):
-    """Let every position of an encoder halt by itself (Universal Transformer: Dehghani et al. 2019, arXiv:1807.03819).
+    """Adaptive halting of every encoder position (Universal Transformer: Dehghani et al. 2019, arXiv:1807.03819).
 
     Over a stack of one shared layer this is the Universal Transformer, over any other stack adaptive computation time
-    (Graves 2016). See `HaltingStack` for the equations. Computation falls with the mean number of steps; a batch goes
-    on until its last position halts. Parameters grow by one vector.
+    (Graves 2016). See `HaltingStack` for the equations. Computation falls with the mean number of steps; a batch runs
+    until its last position halts. Parameters grow by one vector.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"macs", "time"})
 
     steps: int | None = Field(
-        None, ge=1, le=1000, description="at most this many; None is the depth, another number needs one shared layer"
+        None, ge=1, le=1000, description="most steps; None is the depth; another number needs one shared layer"
     )
-    adaptive: bool = Field(True, description="False runs every step for every position")
+    adaptive: bool = Field(True, description="if false, every position runs every step")
     epsilon: float = Field(0.01, gt=0, lt=1, description="a position halts when its probabilities exceed 1 - epsilon")
-    ponder: float = Field(0.01, ge=0, le=100, description="weight of the ponder cost in the objective")
-    bias: float = Field(1.0, ge=-20, le=20, description="start of the halting unit's bias; higher halts sooner")
+    ponder: float = Field(0.01, ge=0, le=100, description="weight of the ponder cost in the training objective")
+    bias: float = Field(1.0, ge=-20, le=20, description="initial bias of the halting unit; a higher bias halts sooner")
     coordinates: bool = Field(True, description="add sinusoids of position and step before each step")
 
     @override
@@ -92,7 +92,8 @@ class Halt(GuidedMethod):
         if adapter.stacks(model) != ("encoder",) or not adapter.iterates:
             raise MethodError(
                 f"halt: {name} cannot halt: only an encoder that loops over a list of layers can. A decoder's "
-                "key-value cache holds every step of every position, and ALBERT and LSTMs have loops of their own."
+                f"key-value cache needs every step of every position, and ALBERT and LSTMs run their layers in their "
+                f"own loops."
             )
         if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
             raise MethodError(f"halt: the layers of this {name} already halt; halt once")
@@ -101,7 +102,7 @@ class Halt(GuidedMethod):
             return
         if any(layer is not layers[0] for layer in layers):
             raise MethodError(
-                f"halt: steps is {self.steps}, and the given model has {len(layers)} layers that are not one. "
-                "Leave steps out, or share all layers first (method share, map all)."
+                f"halt: steps is {self.steps}, but the given model has {len(layers)} different layers. Leave steps "
+                f"out, or share all layers first (method share, map all)."
             )
         adapter.set_layers(model, [layers[0]] * self.steps)

@@ -1,1 +1,1 @@
-"""How matrices become two thin ones: what is replaced, who finds the factors, and who sets their rank."""
+"""Low-rank factorization: which matrices are replaced, how the factors are computed, and how their rank is set."""

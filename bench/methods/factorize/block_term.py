@@ -34,11 +34,13 @@ class _SelfAttention(NamedTuple):
 class BlockTerm(Solver):
     """Every self-attention becomes a `BlockTermAttention` of fresh weights (Ma et al. 2019, arXiv:1906.09777).
 
-    Query, key, value and output are replaced together. Fresh weights mean nothing yet: train the model.
+    Query, key, value and output are replaced together. The new weights are random, so train the model.
     """
 
-    cores: int = Field(2, ge=1, description="how many cores are averaged")
-    length: int | None = Field(None, ge=1, description="the most positions; None is the longest training input")
+    cores: int = Field(2, ge=1, description="number of cores that are averaged")
+    length: int | None = Field(
+        None, ge=1, description="maximum number of positions; None is the longest training input"
+    )
 
     @override
     def seeded(self) -> bool:
@@ -96,8 +98,8 @@ def _attentions(model: nn.Module) -> list[_SelfAttention]:
         held = {id(tensor) for tensor in module.parameters()}
         if held != {id(tensor) for linear in linears for tensor in linear.parameters()}:
             raise MethodError(
-                f"{WHERE}: {parent} ({type(module).__name__}) holds more than its linear maps, or shares them, so it "
-                "cannot be replaced whole. Use an architecture whose attention is a module of its own, unshared."
+                f"{WHERE}: {parent} ({type(module).__name__}) has more parts than its linear maps, or shares them, so "
+                f"it cannot be replaced as a whole. Use an architecture whose attention is a separate, unshared module."
             )
         first = linears[0]
         if not isinstance(first, nn.Linear):
@@ -120,6 +122,6 @@ def _refuse_what_saves_nothing(place: _SelfAttention, rank: int, cores: int, len
         room = 4 * place.width - 3 * rank - cores * rank / place.width
         even = f"fewer than {room**0.5:.1f} positions" if room > 0 else f"a rank below {4 * place.width / 3:.1f}"
         raise MethodError(
-            f"{WHERE}: {place.name}: rank {rank} and {length} positions make {new} weights of {old}, which saves "
+            f"{WHERE}: {place.name}: rank {rank} and {length} positions turn {old} weights into {new}, which saves "
             f"nothing: expected {even}. Shorten the suite's inputs, or give a lower rank or a wider model."
         )

@@ -81,7 +81,7 @@ def held_out_errors(given: nn.Module, sites: Sequence[MatrixSite], lab: Lab, *, 
     try:
         batches = alike(lab, examples=skip, skip=skip)
     except MethodError:
-        return "no examples were left to tell the error on others than those of the calibration"
+        return "no examples were left to measure the error outside the calibration set"
     with listening({given.get_submodule(site.name): listener(site) for site in sites}):
         for batch in batches:
             run(given, batch)

@@ -25,31 +25,33 @@ _POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
 class Factorize(RefinedMethod):
     """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs per token instead of m n.
 
-    What finds the factors is `solver`, what is replaced `targets`, and how narrow exactly one of `ratio`, `rank`,
-    `energy`, `parameters` and `loss`. The plain form is the truncated SVD (Eckart & Young 1936).
+    `solver` computes the factors, `targets` are the matrices, and the rank is set by exactly one of `ratio`, `rank`,
+    `energy`, `parameters` and `loss`. The default is the truncated SVD (Eckart & Young 1936).
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     solver: Annotated[Solver, Chosen(SOLVERS)] = Field(
-        default_factory=SOLVERS.default("svd"), description="how the two factors are found"
+        default_factory=SOLVERS.default("svd"), description="the algorithm that computes the factors"
     )
-    ratio: float | None = Field(None, gt=0, le=1, description="r as a share of the full rank min(m, n)")
-    rank: int | None = Field(None, ge=1, description="r itself, the same for every matrix")
+    ratio: float | None = Field(None, gt=0, le=1, description="rank r as a share of the full rank min(m, n)")
+    rank: int | None = Field(None, ge=1, description="rank r, the same for every matrix")
     energy: float | None = Field(None, gt=0, le=1, description="least share of the squared singular values to keep")
     targets: Annotated[tuple[Target, ...], Listed] = Field(
-        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
+        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; on a command line: query+key"
     )
-    budget: float = Field(1.0 / 3, ge=0, le=100, description="fine-tuning epochs as a share of the suite's; 0 is none")
+    budget: float = Field(
+        1.0 / 3, ge=0, le=100, description="fine-tuning epochs as a share of the suite's; 0 means none"
+    )
     parameters: float | None = Field(
-        None, gt=0, lt=1, description="most weights of all factors, as a share of the matrices that they replace"
+        None, gt=0, lt=1, description="maximum number of weights of all factors, as a share of the replaced matrices"
     )
     loss: float | None = Field(
-        None, gt=0, le=10, description="most that the training loss may rise on the calibration examples, as a share"
+        None, gt=0, le=10, description="maximum relative increase of the training loss on the calibration examples"
     )
-    calibration: int = Field(256, ge=1, description="training examples that drone and loss look at")
+    calibration: int = Field(256, ge=1, description="number of training examples for solver drone and argument loss")
     start: Literal["given", "fresh"] = Field(
-        "given", description="'fresh' factorizes a model of random weights, to train it from scratch in that form"
+        "given", description="'fresh' factorizes a model with random weights, which is then trained from scratch"
     )
 
     @model_validator(mode="after")
@@ -57,8 +59,7 @@ class Factorize(RefinedMethod):
         given = [name for name in _POLICIES if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                "give exactly one of ratio, rank and energy, or else of parameters and loss "
-                f"(found {', '.join(given) or 'none'})"
+                f"give exactly one of ratio, rank, energy, parameters and loss (found {', '.join(given) or 'none'})"
             )
         return self
 
@@ -76,7 +77,7 @@ class Factorize(RefinedMethod):
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` for a rank that would save nothing, or for what the solver cannot replace.
 
-        Such are layers that are no plain matrix any more, targets without such a form, and a fresh start after another
+        These are layers that are no longer a plain matrix, targets without such a form, and a fresh start after another
         stage. Raises `ModelError` for a role that the architecture does not have.
         """
         smaller = self._begun(model, lab)

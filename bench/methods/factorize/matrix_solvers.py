@@ -99,7 +99,7 @@ class SemiNmf(MatrixSolver):
         if not found.settled:
             fall = 1 - found.errors[-1] / found.errors[-2]
             work.lab.progress(
-                f"semi-nmf of {site.name} has not settled: its error fell by {fall:.1e} in the last round", 0
+                f"semi-nmf of {site.name} has not converged: its error still fell by {fall:.1e} in the last round", 0
             )
         site.put(work.model, found.second.to(weight), found.first.to(weight))
 
@@ -153,10 +153,10 @@ def _error(weight: Tensor, left: Tensor, basis: Tensor) -> float:
 
 @SOLVERS.register("random")
 class Bottleneck(MatrixSolver):
-    """Two factors of random weights, nothing between (Sainath et al. 2013, doi:10.1109/ICASSP.2013.6638949).
+    """Two factors of random weights without a nonlinearity (Sainath et al. 2013, doi:10.1109/ICASSP.2013.6638949).
 
-    Entries are drawn from N(0, s / sqrt(rank)), s the standard deviation of the matrix that is replaced, so that the
-    product starts at its scale (ours: the paper's initialisation is not in what could be read).
+    Entries are drawn from N(0, s / sqrt(rank)), s the standard deviation of the replaced matrix, so that the
+    product has its scale (our choice: the paper's initialisation could not be read).
     """
 
     @override

@@ -64,7 +64,7 @@ class EnergyRank(RankPolicy):
 
     @override
     def nothing_saved(self) -> str:
-        return f"factorize: keeping {self.energy} of the energy saves nothing in any matrix. Lower energy."
+        return f"factorize: energy = {self.energy} saves nothing in any matrix. Lower energy."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class ParameterBudget(RankPolicy):
         spent = sum(site.per_rank for site in sites)
         if spent > budget:
             raise MethodError(
-                f"factorize: rank 1 everywhere needs {spent} weights, and parameters = {self.parameters} allows "
+                f"factorize: rank 1 everywhere needs {spent} weights, but parameters = {self.parameters} allows "
                 f"{budget}. Raise parameters."
             )
         offers = []
@@ -131,7 +131,7 @@ class LossBudget(RankPolicy):
 
     @override
     def nothing_saved(self) -> str:
-        return f"factorize: no rank keeps the loss within {self.loss} of the given model's. Raise loss."
+        return f"factorize: no rank keeps the loss within {self.loss} of the given model's loss. Raise loss."
 
     def _smallest(
         self, work: Factorization, site: MatrixSite, solver: MatrixSolver, batches: Sequence[Batch], allowed: float

@@ -23,8 +23,8 @@ _OTHER_HEADS = 10
 class SelfAttentive(Solver):
     """Each table [V, d] becomes a `SafeEmbedding` of width r with fresh weights (Reid et al. 2021, §3.2).
 
-    Encoder and decoder have one narrow table where they had one, each with a layer of its own, the decoder's causal. A
-    tied softmax becomes d -> r and then that table, by identity. Fresh weights mean nothing yet: train the model.
+    If encoder and decoder share a table, they still do; each has its own layer, and the decoder's is causal. A
+    tied softmax becomes d -> r and then the same table. The new weights are random, so train the model.
     """
 
     @override
@@ -34,7 +34,7 @@ class SelfAttentive(Solver):
 
     @override
     def apply(self, work: Factorization) -> None:
-        """Raises `MethodError` if the embedding is no target, or the form has more weights."""
+        """Raises `MethodError` if the embedding is not a target, or if the new form has more weights."""
         import torch
 
         from bench.methods.factorize.sites import embedding_sites
@@ -73,7 +73,7 @@ def _replace(work: Factorization, site: EmbeddingSite, rank: int) -> None:
         new += narrowing.numel()
     if new >= site.weight.numel():
         raise MethodError(
-            f"factorize: {site.name}: rank {rank} makes {new} weights of {site.weight.numel()}, which saves nothing. "
+            f"factorize: {site.name}: rank {rank} turns {site.weight.numel()} weights into {new}, which saves nothing. "
             f"Give a lower rank: a table [{site.weight.shape[0]}, rank] and a layer of its width must be smaller."
         )
 
@@ -105,7 +105,7 @@ def _heads(rank: int) -> int:
 
 
 def _in_decoder(model: nn.Module, embedding: nn.Embedding) -> bool:
-    """Whether the embedding is read by a decoder, which must not see what it is to predict."""
+    """Whether a decoder reads the embedding, which must then be causal."""
     from bench.models.adapter import adapter_for
 
     adapter = adapter_for(model)

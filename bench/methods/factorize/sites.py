@@ -62,7 +62,7 @@ class MatrixSite(ABC):
         """The two factors applied to inputs [rows, n], without a bias; raises `MethodError` if there are none."""
         layer = self._placed[0][1] if self._placed else None
         if not isinstance(layer, FactorizedLinear):
-            raise MethodError(f"factorize: {self.name} has no factors that apply to inputs")
+            raise MethodError(f"factorize: {self.name} has no factors that are applied to inputs")
         return functional.linear(functional.linear(inputs, layer.first.detach()), layer.second.detach())
 
 
@@ -78,7 +78,7 @@ class LinearSite(MatrixSite):
 class EmbeddingSite(MatrixSite):
     """A vocabulary's table [V, H] in every embedding that has it, and in the softmax that is tied to it.
 
-    The softmax gets a matrix [rank, H] of its own and the narrow table by identity: h becomes table (first h).
+    The softmax gets its own matrix [rank, H] and shares the narrow table: h becomes table (first h).
     """
 
     def __init__(self, name: str, embeddings: Sequence[nn.Embedding], tied: nn.Linear | None) -> None:
@@ -105,7 +105,9 @@ class EmbeddingSite(MatrixSite):
     def restore(self, model: nn.Module) -> None:
         """Raises `MethodError` if several embeddings have become one, which cannot be undone."""
         if self._placed and len(self.embeddings) > 1:
-            raise MethodError(f"factorize: {self.name}: the tables have become one. Give rank, ratio or energy.")
+            raise MethodError(
+                f"factorize: {self.name}: the tables are already merged into one. Give rank, ratio or energy."
+            )
         super().restore(model)
 
 
@@ -119,7 +121,7 @@ def tied_softmax(softmax: nn.Linear, table: nn.Embedding, narrowing: Tensor) -> 
 def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[MatrixSite]:
     """The dense matrices of `targets`, each stored one once.
 
-    Raises `MethodError` for a layer that is no dense matrix any more, or a softmax whose table an embedding needs.
+    Raises `MethodError` for a layer that is no longer a dense matrix, or a softmax whose table an embedding needs.
     """
     adapter = adapter_for(model)
     roles = [target for target in targets if target != "embedding"]
@@ -133,7 +135,7 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[MatrixSite]:
 def embedding_sites(model: nn.Module) -> list[EmbeddingSite]:
     """Each table of the vocabulary, the encoder's first, with all that shares it.
 
-    Raises `MethodError` if the model's embedding is no dense table any more.
+    Raises `MethodError` if the model's embedding is no longer a dense table.
     """
     main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding:
@@ -156,6 +158,6 @@ def _refuse_a_tied_softmax(model: nn.Module, adapter: Adapter) -> None:
     tables = {module.weight.data_ptr() for module in adapter.embeddings(model).values()}
     if isinstance(softmax, nn.Linear) and softmax.weight.data_ptr() in tables:
         raise MethodError(
-            "factorize: the softmax is tied to the embedding, which would keep its table, so nothing would be saved. "
-            "Give the target 'embedding', which makes both narrow, or a model that is not tied."
+            "factorize: the softmax is tied to the embedding, whose table would stay, so nothing would be saved. Give "
+            "the target 'embedding', which factorizes both, or a model without tying."
         )

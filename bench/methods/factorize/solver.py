@@ -1,4 +1,4 @@
-"""What a solver and a rank policy of the factorizer are, and what they are given to work with."""
+"""The interfaces of solvers and rank policies, and the data that they work with."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RankPolicy(ABC):
 
     def of_width(self, width: int, *, where: str) -> int:
         """The rank of a form that replaces no single matrix, for a width; raises `MethodError` if it has no such."""
-        raise MethodError(f"{where} replaces no single matrix, so only rank or ratio can say how narrow. Give one.")
+        raise MethodError(f"{where} does not replace single matrices, so it needs rank or ratio. Give one of them.")
 
     def nothing_saved(self) -> str:
         """What to say if every matrix stays dense."""
@@ -81,11 +81,11 @@ class MatrixSolver(Solver):
 
         Raises `MethodError` if the solver has no such order, so that no policy may build on it.
         """
-        raise MethodError("factorize: this solver orders no ranks. Give rank or ratio.")
+        raise MethodError("factorize: this solver does not order its components by importance. Give rank or ratio.")
 
     @override
     def apply(self, work: Factorization) -> None:
-        """Rank policy first, then each matrix by itself; raises `MethodError` if nothing is saved."""
+        """Apply the rank policy, then factorize each matrix; raises `MethodError` if nothing is saved."""
         from bench.methods.factorize.calibration import calibrate, held_out_errors
         from bench.methods.factorize.sites import find_sites
 
@@ -125,4 +125,6 @@ def only(targets: Iterable[Target], allowed: Iterable[Target], *, where: str) ->
     known = tuple(allowed)
     for target in targets:
         if target not in known:
-            raise MethodError(f"{where}: target '{target}' has no such form. Give targets among: {', '.join(known)}.")
+            raise MethodError(
+                f"{where}: target '{target}' cannot be stored in this form. Give targets among: {', '.join(known)}."
+            )

@@ -51,17 +51,17 @@ class HardConcrete:
 
 
 class ConcreteGates(Gates):
-    """A gate z for each unit, drawn anew at each step; the scores are log a.
+    """A gate z per unit, drawn again at each step; the scores are log a.
 
     With `groups` each site has a further gate that multiplies those of its units, so that a whole tensor can
     close; its openness is priced like that of one unit (structured diff pruning; dguo98/DiffPruning).
 
     Args:
-        pruning: what is pruned; its sparsity says how many gates cost nothing.
+        pruning: the pruning; its sparsity sets how many gates have no penalty.
         chance: the distribution of a gate.
         start: log a of every gate before training.
         weight: price of open gates.
-        groups: whether each site has a gate of its own.
+        groups: whether each site has an additional gate.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ConcreteGates(Gates):
     def price(self) -> Tensor | None:
         """lambda times the sum over gates of P(z > 0), over the number of units; less what may stay for nothing.
 
-        If a sparsity is asked for, only what is open beyond it costs, so that gates stop closing once it is reached.
+        If a sparsity is given, only gates open beyond it are penalized, so that gates stop closing once it is reached.
         """
         if not self._weight:
             return None

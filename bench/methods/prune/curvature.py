@@ -24,13 +24,13 @@ _FLOOR = 1e-6  # of the mean magnitude of all curvatures
 class Damage(DataAware, Elementwise):
     """1/2 h w^2 (LeCun et al. 1989, Optimal Brain Damage, eq. 5) with h the diagonal of the loss's Hessian.
 
-    h is estimated by Hutchinson's E[v * H v] over random signs v, on each batch `probes` of them. Away from a minimum
-    h may be negative, where the quadratic model promises no loss: h is raised to a millionth of the mean |h|, so that
-    such weights go first, in the order of their magnitude. The survey prints the term with a minus sign, which would
+    h is estimated by Hutchinson's E[v * H v] over random signs v, `probes` of them per batch. Away from a minimum
+    h may be negative, so the quadratic model predicts no loss: h is raised to a millionth of the mean |h|, so that
+    such weights are removed first, by magnitude. The survey prints the term with a minus sign, which would
     keep the least important weights.
     """
 
-    probes: int = Field(4, ge=1, description="random vectors for each batch of examples")
+    probes: int = Field(4, ge=1, description="random vectors per batch of examples")
 
     def seeded(self) -> bool:
         """The signs are drawn."""
@@ -44,7 +44,7 @@ class Damage(DataAware, Elementwise):
 
 @SALIENCIES.register("fisher")
 class Fisher(DataAware, Elementwise):
-    """1/2 F w^2 with F the diagonal of the empirical Fisher information in place of the Hessian's.
+    """1/2 F w^2 with F the diagonal of the empirical Fisher information instead of the Hessian's.
 
     F is the mean over examples of the squared gradient of the loss on one example, which is never negative.
     """

@@ -18,7 +18,7 @@ SLOPE = 1.5  # of the ramp over the start, phi / theta
 
 
 class Holding(Hook):
-    """Keeps what is gone where it is; subclasses cut before a step and then call `hold`."""
+    """Keeps removed weights fixed; subclasses cut before a step and then call `hold`."""
 
     def __init__(self, pruning: Pruning) -> None:
         self._pruning = pruning
@@ -39,7 +39,7 @@ class Holding(Hook):
 
 
 class Cutting(Holding):
-    """Cuts along a curve, step and total steps to the share that is gone, every so many steps."""
+    """Cuts every so many steps along a curve from (step, total steps) to the removed share."""
 
     def __init__(self, pruning: Pruning, curve: Callable[[int, int], float], *, every: int) -> None:
         super().__init__(pruning)

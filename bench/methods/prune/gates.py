@@ -57,7 +57,7 @@ class Gates(ABC):
 
 
 class StraightGates(Gates):
-    """Gates of 0 or 1 whose gradient goes to the score as it is (straight-through; Bengio et al. 2013)."""
+    """Gates of 0 or 1 with straight-through gradients to the score (Bengio et al. 2013)."""
 
     @override
     def learn(self, name: str, gradient: Tensor) -> None:
@@ -89,7 +89,7 @@ class GateHook(Hook):
     With W' = anchor + (W - anchor) z (anchor 0 without a task's change), autograd sees W' where W is stored, so that no
     module, parameter or optimizer knows of the gates. Then dL/dW = dL/dW' z, and dL/dz is the sum of dL/dW' (W -
     anchor) over the unit's cells at the pieces that act (Sanh et al. 2020, arXiv:2005.07683, eq. 4). Pieces that do not
-    act follow the final mask only. The scores have an optimizer of their own, and their gradients are not clipped.
+    act follow the final mask only. The scores have their own optimizer, and their gradients are not clipped.
 
     Args:
         gates: the scores and how they become multipliers.
@@ -195,18 +195,18 @@ def _refuse_overlaps(sites: Sequence[Site]) -> None:
     owners: dict[int, str] = {}
     for site in sites:
         if not site.acting:
-            raise MethodError(f"prune: {site.name} has no tensor at which a gate acts, so its units cannot be learned")
+            raise MethodError(f"prune: {site.name} has no tensor for a gate, so its gates cannot be learned")
         for piece in site.acting:
             owner = owners.setdefault(id(piece.parameter), site.name)
             if owner != site.name:
                 raise MethodError(
-                    f"prune: gates of '{owner}' and of '{site.name}' both act on {piece.name}. Learn units that do not "
-                    "overlap, or prune them one after the other."
+                    f"prune: gates of '{owner}' and of '{site.name}' both act on {piece.name}. Choose units that do "
+                    f"not overlap, or prune them in separate stages."
                 )
 
 
 class TopScores(StraightGates):
-    """The units of largest score stay; how many go is the curve's share of what is asked for at last.
+    """Keep the units of largest score; the removed share is the curve times the final sparsity.
 
     Args:
         pruning: what is pruned.
@@ -275,7 +275,7 @@ class ThresholdScores(StraightGates):
         return found
 
     def price(self) -> Tensor | None:
-        """lambda tau_t / tau times the mean over sites of mean sigmoid(score); None once as much goes as was asked."""
+        """lambda tau_t / tau times the mean over sites of mean sigmoid(score); None once enough is removed."""
         factor = self._weight * self._stage
         if not factor or (self._wanted is not None and self._gone >= self._wanted):
             return None

@@ -36,7 +36,7 @@ def batches(subject: Subject, examples: int) -> list[Batch]:
 
 
 def one_by_one(subject: Subject, examples: int) -> Iterator[Batch]:
-    """The same examples, each a batch of its own."""
+    """The same examples in batches of one."""
     from bench.tasks.features import Batch
 
     for batch in batches(subject, examples):

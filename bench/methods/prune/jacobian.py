@@ -23,10 +23,10 @@ class Jacobian(DataAware, Elementwise):
     """|theta dchi/dtheta| over the expected size of theta's gradient of h, chi = ||J 1||_2 with J = dh_T/dh_(T-4).
 
     Zhang and Stadie 2020 (arXiv:1912.00120): one batch of 64 examples and its last four steps, no labels. The paper's
-    exact normaliser could not be read; here it is the mean over examples of |d(1^T h_T)/dtheta| through the same
-    steps. chi is the mean over examples, summed over layers and directions. Each layer is seen by itself, its inputs
-    and its state before the four steps held fixed; the cell of an LSTM at T-4 is held fixed too. Sequences shorter
-    than four steps give what they have.
+    exact normaliser could not be read; here it is the mean over examples of |d(1^T h_T)/dtheta| through the same steps.
+    chi is the mean over examples, summed over layers and directions. Each layer is treated separately, with its inputs
+    and its state before the four steps held fixed; the cell of an LSTM at T-4 is held fixed too. Sequences shorter than
+    four steps use the steps that they have.
     """
 
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
@@ -144,6 +144,6 @@ def _refuse_others(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> 
     for name, parameter in parameters.items():
         if id(parameter) not in inside:
             raise MethodError(
-                f"prune: saliency 'jacobian' scores the gates of recurrent layers, and {name} of "
-                f"{type(model).__name__} is none. Prune the gates of an LSTM, or give another saliency."
+                f"prune: saliency 'jacobian' scores the gates of recurrent layers, but {name} of "
+                f"{type(model).__name__} is not one. Prune the gates of an LSTM, or give another saliency."
             )

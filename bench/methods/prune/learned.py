@@ -27,16 +27,18 @@ class Learned(Saliency):
     """A saliency whose scores train with the weights; only the schedule "gradual" can use it."""
 
     rate: float = Field(
-        1e-2, gt=0, description="learning rate of the scores or gates; without effect on movement's scores from 0"
+        1e-2, gt=0, description="learning rate of the scores or gates; no effect on movement scores that start at 0"
     )
 
     @override
     def fits(self, method: PruneArguments) -> None:
         name, schedule = self.called, method.schedule.called
         if schedule != "gradual":
-            raise ValueError(f"saliency '{name}' is learned: give schedule 'gradual', found '{schedule}'")
+            raise ValueError(
+                f"saliency '{name}' is learned while training, so it needs schedule 'gradual'; found '{schedule}'"
+            )
         if not method.budget:
-            raise ValueError(f"saliency '{name}' is learned, and a budget of 0 trains nothing")
+            raise ValueError(f"saliency '{name}' is learned while training, but a budget of 0 trains nothing")
         super().fits(method)
 
     @abstractmethod
@@ -44,31 +46,31 @@ class Learned(Saliency):
         """Train weights and scores together for the whole budget, then leave the final masks in `pruning`.
 
         Args:
-            pruning: what is pruned; afterwards its model has no gate left, and what is gone is at zero.
+            pruning: the pruning; afterwards its model has no gates, and removed weights are zero.
             curve: how far pruning has come at a step of so many, from 0 to 1.
             settle: share of the steps, at the end, in which the curve is at 1.
         """
 
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
         """Raises `MethodError`: there are no scores before training."""
-        raise MethodError("prune: this saliency is learned while the model trains. Give schedule 'gradual'.")
+        raise MethodError("prune: this saliency is learned while training. Give schedule 'gradual'.")
 
 
 @SALIENCIES.register("movement")
 class Movement(Learned):
     """W' = W * Top(S) with the scores S learned straight through (Sanh et al. 2020, arXiv:2005.07683, §4).
 
-    S starts at 0 and gathers -dL/dW' W, summed over a unit, so that weights that move away from zero stay. At every
-    step the selector keeps as many as the curve says; what is masked stays in memory as it is and can come back.
+    S starts at 0 and accumulates -dL/dW' W, summed over a unit, so that weights that move away from zero stay. At every
+    step the selector keeps the share that the schedule sets; masked weights keep their values and can return.
 
     Only the order of the scores counts, and Adam's steps are in proportion to their rate. Scores that start at 0 are
     therefore in the same order at every `rate`, which then has no effect at all: the models are the same. It has
     one with `start` "magnitude", which is ours and not the paper's: the scores start at |W|, summed over a unit,
-    so that what goes at first is what magnitude pruning removes, and the rate says how fast movement takes over.
+    so that magnitude pruning decides at first, and the rate sets how fast movement takes over.
     """
 
     start: Literal["zero", "magnitude"] = Field(
-        "zero", description="scores start at 0, where rate has no effect, or at |W| summed over a unit"
+        "zero", description="scores start at 0 (rate then has no effect) or at the sum of |W| over the unit"
     )
 
     @override
@@ -91,17 +93,17 @@ class SoftMovement(Learned):
     """A unit stays if sigmoid(S) > tau (Sanh et al. 2020, arXiv:2005.07683, §4; Lagunas et al. 2021 for blocks).
 
     tau rises from 0 to `threshold` along the curve; to the loss is added lambda tau_t / tau times the mean over sites
-    of mean sigmoid(S), with `penalty_weight` as lambda. Of each site the share `least` stays in any case. How much goes
-    depends on lambda. If `sparsity` is given as well, scores cost nothing in steps in which so many are gone; they
-    train for all but `settle_share` of the budget; then exactly so many go, those of lowest score within `scope`,
-    and the rest of the budget trains with fixed masks.
+    of mean sigmoid(S), with `penalty_weight` as lambda. Of each site at least the share `least` stays. How much is
+    removed depends on lambda. If `sparsity` is given as well, scores have no penalty in steps in which this share is
+    removed; they train for all but `settle_share` of the budget; then exactly this share is removed, by lowest score
+    within `scope`, and the rest of the budget trains with fixed masks.
     """
 
     decides: ClassVar[bool] = True
 
-    threshold: float = Field(0.1, gt=0, lt=1, description="units stay whose sigmoid(score) is above this")
-    least: float = Field(0.005, ge=0, lt=1, description="share of each site that stays in any case")
-    penalty_weight: float = Field(0.0, ge=0, description="price of the scores")
+    threshold: float = Field(0.1, gt=0, lt=1, description="units with sigmoid(score) above this stay")
+    least: float = Field(0.005, ge=0, lt=1, description="minimum share of each matrix that stays")
+    penalty_weight: float = Field(0.0, ge=0, description="weight of the penalty on the scores")
 
     def gates(self, pruning: Pruning, curve: Curve) -> ThresholdScores:
         """The gates before training."""
@@ -125,7 +127,7 @@ class SoftMovement(Learned):
             pruning.keep(pruning.select(scores, sparsity))
             if settle:
                 pruning.train(settle)
-        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
+        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are removed", 1.0)
 
 
 @SALIENCIES.register("hard-concrete")
@@ -134,22 +136,22 @@ class HardConcreteGates(Learned):
 
     To the loss is added lambda times the mean over all units of P(gate is not 0), with `penalty_weight` as lambda; the
     papers' sums are that times the number of units. At the end a unit's weights are multiplied by its gate without
-    noise, and units whose gate is then 0 are gone. If `sparsity` is given, only gates open beyond it are priced, and
-    at the end at least so many go: those closed and then those whose gates are nearest to it, or with `delta` the
+    noise, and units whose gate is then 0 are removed. If `sparsity` is given, only gates open beyond it cost, and
+    at the end at least this share is removed: closed gates first, then the nearest to closed, or with `delta` the
     smallest changes, which is diff pruning's projection (Guo et al. 2021, arXiv:2012.07463, §3.3). The last
-    `settle_share` of the budget trains with fixed masks. The price is there from the first step on: there is no
+    `settle_share` of the budget trains with fixed masks. The penalty applies from the first step: there is no
     warm-up.
     """
 
     decides: ClassVar[bool] = True
 
-    penalty_weight: float = Field(0.0, ge=0, description="price of open gates")
+    penalty_weight: float = Field(0.0, ge=0, description="weight of the penalty on open gates")
     temperature: float = Field(2.0 / 3, gt=0, description="beta")
     stretch: Annotated[tuple[float, float], Listed] = Field(
-        (-0.1, 1.1), description="gamma, below 0, and zeta, above 1"
+        (-0.1, 1.1), description="ends of the stretched interval: gamma, below 0, and zeta, above 1"
     )
-    start: float = Field(2.197, description="log a before training")
-    groups: bool = Field(False, description="a further gate for each site")
+    start: float = Field(2.197, description="initial log alpha of the gates")
+    groups: bool = Field(False, description="add one gate per matrix")
 
     @field_validator("stretch")
     @classmethod
@@ -179,7 +181,7 @@ class HardConcreteGates(Learned):
         if sparsity is not None:
             chosen = pruning.select(_rank(pruning, gates), sparsity)
             pruning.keep({name: mask & (values[name] > 0) for name, mask in chosen.items()})
-        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are gone", 1.0)
+        pruning.lab.progress(f"{pruning.sparsity:.1%} of the units are removed", 1.0)
         if settle:
             pruning.train(settle)
 

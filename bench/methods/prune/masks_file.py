@@ -43,7 +43,7 @@ def load_masks(path: Path) -> dict[str, Tensor]:
             about = stream.metadata() or {}
             packed = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{path}: not a readable file of masks: {error}") from error
+        raise ArtifactError(f"{path}: cannot be read as a mask file: {error}") from error
     if about.get("format") != FORMAT:
         raise ArtifactError(f"{path}: the format is {about.get('format')!r}, expected '{FORMAT}'")
     masks = {}

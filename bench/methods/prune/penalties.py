@@ -29,7 +29,9 @@ class Penalty(Choice):
     @override
     def fits(self, method: PruneArguments) -> None:
         if method.delta:
-            raise ValueError(f"penalty '{self.called}' shortens weights, not their change: leave out delta or penalty")
+            raise ValueError(
+                f"penalty '{self.called}' shrinks the weights, not their change. Leave out delta or penalty"
+            )
 
     @abstractmethod
     def hook(self, sites: Sequence[Site]) -> Hook:
@@ -43,9 +45,9 @@ PENALTIES: Choices[Penalty] = Choices("penalty", modules=(), group="bench.penalt
 class GroupLasso(Penalty):
     """weight * sum over units of ||w_unit||_2 (Narang et al. 2017, arXiv:1711.02782, §3.2), by proximal steps.
 
-    The norms are not weighed by the sizes of units, as Yuan and Lin's (2006) are: one matrix has blocks of one size.
+    Unlike Yuan and Lin's (2006), the norms are not weighted by unit size: a matrix has blocks of one size.
     The paper adds the term to the loss of plain SGD and needs a threshold to reach zeros. The proximal step of the same
-    penalty, taken after the optimizer's as AdamW takes its weight decay, reaches them by itself.
+    penalty, taken after the optimizer's step like AdamW's weight decay, reaches zero exactly.
     """
 
     @override

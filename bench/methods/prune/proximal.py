@@ -1,4 +1,4 @@
-"""The proximal step of a penalty on the norms of units: shorter by a fixed length, and zero if there is no more."""
+"""The proximal step of a penalty on the norms of units: shorten each by a fixed length, to zero at most."""
 
 from __future__ import annotations
 

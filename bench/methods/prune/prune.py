@@ -26,52 +26,59 @@ if TYPE_CHECKING:
 
 @METHODS.register("prune")
 class Prune(GuidedMethod):
-    """Put units of the encoder's weights to zero and train the others (Han et al. 2015, arXiv:1506.02626).
+    """Set units of the encoder's weights to zero and train the others (Han et al. 2015, arXiv:1506.02626).
 
-    Five choices make one of the survey's systems: the unit, the saliency that scores it, the selector that decides by
-    the scores, the schedule that says when, and a penalty. The defaults are one-shot magnitude pruning of single
+    Five choices define a pruning method: the unit, the saliency that scores it, the selector that decides by
+    the scores, the schedule that sets when, and a penalty. The defaults are one-shot magnitude pruning of single
     weights. Zeros alone leave executed MACs as they were; `macs_effective`, `params_nonzero` and the artifact's size
-    change. The method `shrink` takes whole heads, neurons and layers out, `sparsify` executes sparse matrices.
+    change. The method `shrink` removes whole heads, neurons and layers; `sparsify` executes sparse matrices.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
     sparsity: float | None = Field(
-        None, ge=0, lt=1, description="share of the units to remove; a saliency that decides by itself may go without"
+        None,
+        ge=0,
+        lt=1,
+        description="share of the units to remove; may be left out if the saliency determines it "
+        "(hard-concrete, soft-movement)",
     )
     scope: Literal["global", "class", "layer"] = Field(
-        "global", description="rank all units together, those of one class of matrices, or each matrix by itself"
+        "global", description="rank units globally, per class of matrices, or per matrix"
     )
-    budget: float = Field(1.0 / 3, ge=0, le=100, description="retraining epochs as a share of the suite's; 0 is none")
+    budget: float = Field(
+        1.0 / 3, ge=0, le=100, description="retraining epochs as a share of the suite's; 0 means none"
+    )
     unit: Annotated[Unit, Chosen(UNITS)] = Field(
-        default_factory=UNITS.default("weight"), description="what is removed as a whole"
+        default_factory=UNITS.default("weight"), description="the unit of pruning: what is removed as a whole"
     )
     targets: Annotated[tuple[Target, ...], Listed] = Field(
-        (), description="which matrices, by role; empty is all inside the layers"
+        (), description="which matrices, by role; empty means all matrices in the layers"
     )
-    biases: bool = Field(False, description="if a whole row goes, its bias goes as well")
+    biases: bool = Field(False, description="if a whole row is removed, its bias is removed too")
     saliency: Annotated[Saliency, Chosen(SALIENCIES)] = Field(
-        default_factory=SALIENCIES.default("magnitude"), description="what a unit is worth"
+        default_factory=SALIENCIES.default("magnitude"),
+        description="pruning saliency: how the importance of a unit is scored",
     )
     selector: Annotated[Selector, Chosen(SELECTORS)] | None = Field(
-        None, description="which units go, by their scores; None is the lowest within `scope`"
+        None, description="how units are selected by score; None removes the lowest within `scope`"
     )
     schedule: Annotated[Schedule, Chosen(SCHEDULES)] = Field(
-        default_factory=SCHEDULES.default("rounds"), description="when units go"
+        default_factory=SCHEDULES.default("rounds"), description="pruning schedule: when units are removed"
     )
     penalty: Annotated[Penalty, Chosen(PENALTIES)] | None = Field(
-        None, description="price on the units while they train"
+        None, description="penalty on the units during training"
     )
     start: Literal["given", "fresh", "source"] = Field(
-        "given", description="begin with the given weights, with random ones, or as the model was pretrained"
+        "given", description="start from the given weights, random weights, or the pretrained weights"
     )
-    delta: bool = Field(False, description="prune the change from the pretrained weights in place of the weights")
-    freeze_embeddings: bool = Field(False, description="leave the embedding tables as they are")
+    delta: bool = Field(False, description="prune the difference from the pretrained weights instead of the weights")
+    freeze_embeddings: bool = Field(False, description="do not train the embedding tables")
 
     @model_validator(mode="after")
     def _arguments_fit_each_other(self) -> Prune:
         if self.delta and self.start == "fresh":
-            raise ValueError("delta is the change from pretrained weights; start 'fresh' has none")
+            raise ValueError("delta needs pretrained weights, and start 'fresh' has none")
         return self
 
     @property
@@ -92,11 +99,11 @@ class Prune(GuidedMethod):
         return self.schedule.scores()
 
     def seeded(self) -> bool:
-        """A model that starts afresh has a new head at least."""
+        """A fresh start has at least a new head."""
         return super().seeded() or self.start != "given" or any(choice.seeded() for choice in self.choices())
 
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """Prune and train a copy of the model, or one that starts anew.
+        """Prune and train a copy of the model, or a fresh one.
 
         Raises:
             MethodError: weights that are no longer floating point, a model without such units, or choices that do not

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @SCHEDULES.register("ramp")
 class Ramp(Continuous):
-    """Every `every` steps the units whose largest |w| is below a threshold go, for good (Narang et al. 2017).
+    """Every `every` steps, permanently remove the units whose largest |w| is below a threshold (Narang et al. 2017).
 
     The threshold rises from `warmup_share` of the steps on, faster from `ramp_share` on, and stops `settle_share` of
     them before the end (arXiv:1704.05119, Alg. 1 and eq. 1). It ends at q, the quantile `sparsity` of |w| of the dense
-    trained model: the given one, or the reference if training starts from others. There is one q for everything,
-    for each class of matrices or for each matrix, as `scope` says. The sparsity reached is near the asked one as far as
-    the weights are then distributed as the dense model's. For units of n weights the threshold is n^(1/4) times as
+    trained model: the given one, or the reference if training starts from others. There is one q for all weights,
+    per class of matrices or per matrix, as set by `scope`. The final sparsity is near the requested one if
+    the weights are then distributed like the dense model's. For units of n weights the threshold is n^(1/4) times as
     high (block pruning: Narang et al. 2017, arXiv:1711.02782, §3.1).
     """
 
-    ramp_share: float = Field(0.25, gt=0, lt=1, description="share of the steps before the threshold gets steeper")
+    ramp_share: float = Field(0.25, gt=0, lt=1, description="share of the steps before the threshold rises faster")
 
     @override
     def fits(self, method: PruneArguments) -> None:
@@ -40,14 +40,14 @@ class Ramp(Continuous):
         largest = isinstance(saliency, Magnitude) and (method.unit.called == "weight" or saliency.pooling == "max")
         if not largest or method.delta:
             raise ValueError(
-                "schedule 'ramp' compares |w| with a threshold: give saliency 'magnitude', pooling 'max' for units "
-                "larger than a weight, and no delta"
+                "schedule 'ramp' compares |w| with a threshold. It needs saliency 'magnitude', pooling 'max' for "
+                "units larger than a weight, and no delta"
             )
         if not method.budget:
-            raise ValueError("schedule 'ramp' prunes while it trains, and a budget of 0 trains nothing")
+            raise ValueError("schedule 'ramp' prunes while training, but a budget of 0 trains nothing")
         if not self.warmup_share <= self.ramp_share <= 1 - self.settle_share:
             raise ValueError(
-                "ramp_share lies between warmup_share, where the ramp starts, and 1 - settle_share, its end"
+                "ramp_share must be between warmup_share (start of the ramp) and 1 - settle_share (its end)"
             )
 
     @override

@@ -54,7 +54,7 @@ class RunArguments(PruneArguments, Protocol):
 
     @property
     def biases(self) -> bool:
-        """Whether the bias of a row goes with it."""
+        """Whether the bias of a row is removed with it."""
 
     @property
     def freeze_embeddings(self) -> bool:
@@ -71,7 +71,7 @@ class RunArguments(PruneArguments, Protocol):
 
 
 class Pruning:
-    """What a schedule drives. Scores, gates and masks live here, beside the model, and none of them in the artifact.
+    """The pruning that a schedule controls. Scores, gates and masks are kept here, not in the model or the artifact.
 
     Args:
         model: pruned in place, on the device of training.
@@ -117,7 +117,7 @@ class Pruning:
 
     @property
     def sparsity(self) -> float:
-        """The share of all units that are gone."""
+        """The share of all units that are removed."""
         total = sum(len(mask) for mask in self.masks.values())
         return 1.0 - sum(int(mask.sum()) for mask in self.masks.values()) / total
 
@@ -126,21 +126,21 @@ class Pruning:
         return Subject(model=self.model, lab=self.lab, seed=self.lab.seed, anchors=self.anchors)
 
     def scores(self) -> dict[str, Tensor]:
-        """One score a unit, by site; -inf for those that are gone."""
+        """One score per unit, by site; -inf for removed units."""
         found = self.saliency.scores(self.sites, self.subject())
         return {name: score.masked_fill(~self.masks[name], float("-inf")) for name, score in found.items()}
 
     def cut(self, sparsity: float) -> None:
-        """Remove units until the share `sparsity` of all is gone; those gone before stay gone."""
+        """Remove units until the share `sparsity` of all is removed; units removed before stay removed."""
         self.keep(self.select(self.scores(), sparsity))
 
     def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        """Which units stay if the share `sparsity` of all goes, by their scores."""
+        """Which units stay if the share `sparsity` of all is removed, by their scores."""
         selector = self.method.selector or SELECTORS.made(self.method.scope)
         return selector.select(self.sites, scores, sparsity)
 
     def keep(self, masks: Mapping[str, Tensor]) -> None:
-        """Let exactly these units stay, and put what goes to zero, or to its anchor."""
+        """Keep exactly these units, and set the others to zero, or to their anchor."""
         self.masks = dict(masks)
         self.apply()
 
@@ -158,7 +158,7 @@ class Pruning:
     ) -> None:
         """Train for `share` of the budget with the penalty that was asked for.
 
-        Removed weights stay where they are unless `masked` is False, for hooks that see to it by themselves.
+        Removed weights stay fixed unless `masked` is False, for hooks that do this themselves.
         """
         method = self.method
         if method.penalty is not None and method.penalty.weight:
@@ -173,7 +173,7 @@ class Pruning:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def rewind(self, state: Mapping[str, Tensor], *, shuffle: int | None = None) -> None:
-        """Put the model back to `state` bit for bit, except for what is gone.
+        """Reset the model to `state` bit for bit, except for removed weights.
 
         With a seed in `shuffle` the values of each pruned parameter change places by chance: the control of a new
         initialisation from the same distribution.

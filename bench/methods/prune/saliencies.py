@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Saliency(Choice):
     """How much each unit is worth: the higher its score, the longer it is kept. Fields are its arguments.
 
-    `decides` is true if it can tell by itself how much goes, so that a sparsity need not be given.
+    `decides` is true if it determines how much is removed, so that no sparsity is needed.
     """
 
     decides: ClassVar[bool] = False
@@ -28,11 +28,11 @@ class Saliency(Choice):
     @override
     def fits(self, method: PruneArguments) -> None:
         if method.sparsity is None and not self.decides:
-            raise ValueError(f"sparsity is missing: saliency '{self.called}' does not decide by itself how much goes")
+            raise ValueError(f"sparsity is missing: saliency '{self.called}' does not determine how much is removed")
 
     @abstractmethod
     def scores(self, sites: Sequence[Site], subject: Subject) -> dict[str, Tensor]:
-        """One score a unit [count], by the site's name; the model is left as it was.
+        """One score per unit [count], by the site's name; the model is not changed.
 
         Raises `MethodError` if such sites or such a model cannot be scored.
         """
@@ -41,7 +41,7 @@ class Saliency(Choice):
 class Elementwise(Saliency):
     """A saliency with a number for each element, pooled over the elements of a unit."""
 
-    pooling: Pooling = Field("sum", description="how the scores of a unit's elements become one")
+    pooling: Pooling = Field("sum", description="how the scores of a unit's elements are combined")
 
     @abstractmethod
     def elements(self, sites: Sequence[Site], subject: Subject) -> Mapping[str, Tensor]:
@@ -56,7 +56,7 @@ class Elementwise(Saliency):
 class DataAware(Saliency):
     """A saliency that looks at training examples."""
 
-    examples: int = Field(256, ge=1, description="training examples that are looked at")
+    examples: int = Field(256, ge=1, description="number of training examples")
 
 
 SALIENCIES: Choices[Saliency] = Choices(
@@ -82,7 +82,7 @@ class Magnitude(Elementwise):
 
 @SALIENCIES.register("random")
 class Chance(Saliency):
-    """A uniform number for each unit, the same for the same seed; which units go is then a random mask."""
+    """A uniform random number per unit, the same for the same seed, so that the mask is random."""
 
     @override
     def seeded(self) -> bool:
@@ -103,9 +103,9 @@ class GateGradient(DataAware):
     """E_x |dL(x)/dxi| at xi = 1, the gate of the unit (Michel et al. 2019, arXiv:1905.10650, §4.1).
 
     With the gate on the unit's contribution this is the mean over examples of |sum of w * dL/dw| over the pieces that
-    act, which equals |Att_h^T dL/dAtt_h| for a head. Scores are divided by the l2 norm of their site's (a layer, as
+    act, which equals |Att_h^T dL/dAtt_h| for a head. Scores are divided by the l2 norm over their site (a layer, as
     the paper does after Molchanov et al. 2017); sites of a single unit, such as a whole feed-forward part, by the norm
-    over all sites of their kind, since by themselves they would all score 1. One pass over the examples, one example
+    over all sites of their kind, because alone each would score 1. One pass over the examples, one example
     at a time.
     """
 

@@ -1,4 +1,4 @@
-"""What a schedule is, when units go and what is trained in between: in rounds, once and back, or along a curve."""
+"""Pruning schedules, when units are removed and what is trained in between: rounds, prune and restore, or a curve."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ class Stepwise(Schedule):
     """Cuts several times, between trainings or without any."""
 
     steps: Literal["geometric", "linear"] = Field(
-        "geometric", description="each cut takes a share of what is left, or of all units"
+        "geometric",
+        description="geometric: each round removes a share of the remaining units; linear: a share of all units",
     )
     rewind: Literal["none", "start", "shuffled"] = Field(
-        "none", description="put survivors back to the start, or to its values in another order (control)"
+        "none", description="rewind the remaining weights to their start values, or to shuffled start values (control)"
     )
     before: bool = Field(
-        True, description="train a model that does not start from the given weights before its first cut"
+        True, description="if the model does not start from the given weights, train it before the first round"
     )
 
     def seeded(self) -> bool:
@@ -54,14 +55,14 @@ class Stepwise(Schedule):
 class Continuous(Schedule):
     """Cuts while the model trains."""
 
-    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps before anything goes")
-    settle_share: float = Field(0.2, ge=0, lt=1, description="share of the steps after the last cut")
-    every: int = Field(10, ge=1, description="steps between two cuts")
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps before pruning starts")
+    settle_share: float = Field(0.2, ge=0, lt=1, description="share of the steps after pruning ends")
+    every: int = Field(10, ge=1, description="steps between two mask updates")
 
     @model_validator(mode="after")
     def _a_step_is_left(self) -> Continuous:
         if self.warmup_share + self.settle_share >= 1:
-            raise ValueError("warmup_share and settle_share leave no step to prune in; their sum must be below 1")
+            raise ValueError("warmup_share and settle_share leave no step for pruning; their sum must be below 1")
         return self
 
 
@@ -76,16 +77,16 @@ SCHEDULES: Choices[Schedule] = Choices(
 class Rounds(Stepwise):
     """`rounds` times prune, then train for an equal part of the budget; one round is one-shot pruning.
 
-    The share that stays falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin
-    2019), or the share that is gone rises by the same amount ("linear": Chen et al. 2020). A model that does not start
-    from the given weights is trained before its first cut, for one part more. `rewind` puts survivors back to the
-    start after each cut, bit for bit (the lottery ticket), or to the start's values in another order, its control.
-    With `masks_from` everything but the last training is done on another task, and its masks are put on the start.
+    The remaining share falls by the same factor in each round ("geometric": Han et al. 2015; Frankle and Carbin 2019),
+    or the removed share rises by the same amount ("linear": Chen et al. 2020). A model that does not start from the
+    given weights is first trained for one more part of the budget. `rewind` resets the remaining weights to the start
+    after each round, bit for bit (the lottery ticket), or to shuffled start values, its control. With `masks_from`, all
+    but the last training is done on another task, and its masks are applied to the start.
     """
 
-    rounds: int = Field(1, ge=1, le=100, description="prune-retrain rounds")
+    rounds: int = Field(1, ge=1, le=100, description="number of prune-retrain rounds")
     masks_from: str | None = Field(
-        None, description="the task of the suite on which the masks are found; None is the task itself"
+        None, description="the task of the suite on which the masks are found; None means this task"
     )
 
     @override
@@ -94,7 +95,7 @@ class Rounds(Stepwise):
             return
         check_transfer("masks_from", method)
         if self.rewind == "none":
-            raise ValueError("masks_from puts the masks of another task on the start: give a rewind")
+            raise ValueError("masks_from applies the masks of another task to the start weights, so it needs rewind")
 
     @override
     def tasks(self) -> tuple[str, ...]:
@@ -127,7 +128,7 @@ class Rounds(Stepwise):
 
 
 def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float:
-    """The share that is gone after `done` of `rounds` rounds, which reach `final`."""
+    """The share removed after `done` of `rounds` rounds, which reach `final`."""
     if steps == "linear":
         return final * done / rounds
     return 1.0 - float((1.0 - final) ** (done / rounds))
@@ -135,14 +136,14 @@ def sparsity_after(done: int, rounds: int, *, final: float, steps: str) -> float
 
 @SCHEDULES.register("restore")
 class Restore(Schedule):
-    """Cut once and train for `masked_share` of the budget, a half, then unmask and train everything for the rest.
+    """Prune once and train for `masked_share` of the budget (half), then unmask and train all weights for the rest.
 
     Restored weights start at zero (Wang et al. 2020, rejuvenation; Han et al. 2017, arXiv:1607.04381, dense-sparse-
-    dense). The result is as large as the model that was given.
+    dense). The result is as large as the given model.
     """
 
     masked_share: float = Field(
-        0.5, ge=0, lt=1, description="share of the training before the removed weights come back"
+        0.5, ge=0, lt=1, description="share of the training before the removed weights are restored"
     )
 
     @override
@@ -156,20 +157,23 @@ class Restore(Schedule):
 
 @SCHEDULES.register("gradual")
 class Gradual(Continuous):
-    """The share that stays falls from 1 to its final value by a cubic (Zhu and Gupta 2017, arXiv:1710.01878, eq. 1).
+    """The remaining share falls from 1 to its final value by a cubic (Zhu and Gupta 2017, arXiv:1710.01878, eq. 1).
 
-    Nothing goes during the first `warmup_share` of the steps and nothing more during the last `settle_share`. A
-    computed saliency scores again every `every` steps; one that is learned trains its scores all along.
+    Nothing is removed during the first `warmup_share` and the last `settle_share` of the steps. A
+    computed saliency is recomputed every `every` steps; a learned one trains its scores throughout.
 
-    With `weights_from` all of that is done on another task. What it ends with comes to this one, weights and masks but
-    not the head, and trains here with the masks as they are (Gordon et al. 2020, arXiv:2002.08307, §3).
+    With `weights_from`, all of this is done on another task. Its final weights and masks are then transferred, but
+    not the head, and trained on this task with fixed masks (Gordon et al. 2020, arXiv:2002.08307, §3).
     """
 
     weights_from: str | None = Field(
-        None, description="the task of the suite on which the weights are pruned; None is the task itself"
+        None, description="the task of the suite on which the weights are pruned; None means this task"
     )
     afterwards: float = Field(
-        1.0, ge=0, le=100, description="with weights_from: training on this task, in budgets of that on the other"
+        1.0,
+        ge=0,
+        le=100,
+        description="with weights_from: training on this task, relative to the training on the other task",
     )
 
     @override
@@ -177,7 +181,7 @@ class Gradual(Continuous):
         if self.weights_from is not None:
             check_transfer("weights_from", method)
         elif self.afterwards != type(self).model_fields["afterwards"].default:
-            raise ValueError("afterwards is the training that follows weights_from: give that as well")
+            raise ValueError("afterwards needs weights_from; give both")
 
     @override
     def tasks(self) -> tuple[str, ...]:
@@ -208,7 +212,7 @@ class Gradual(Continuous):
 
 
 def cubic(final: float, *, warmup: float, settle: float) -> Curve:
-    """The share gone at `step` of `total`: final (1 - (1 - t)^3), t from 0 after the warm-up to 1 before settling.
+    """The share removed at `step` of `total`: final (1 - (1 - t)^3), t from 0 after the warm-up to 1 before settling.
 
     Movement pruning's schedule (Sanh et al. 2020, arXiv:2005.07683, appendix A): half way an eighth of the gap is left.
     """
@@ -227,9 +231,9 @@ def cubic(final: float, *, warmup: float, settle: float) -> Curve:
 def check_transfer(argument: str, method: PruneArguments) -> None:
     """Raise `ValueError` if something that `argument` asks of another task cannot be had or has no place here."""
     if method.start == "given":
-        raise ValueError(f"{argument} begins anew, on the other task and on this one: give start 'source' or 'fresh'")
+        raise ValueError(f"{argument} trains from the start on both tasks, so it needs start 'source' or 'fresh'")
     if method.alpha or method.delta:
-        raise ValueError(f"{argument} goes with neither alpha (the other task has no teacher) nor delta")
+        raise ValueError(f"{argument} cannot be combined with alpha (the other task has no teacher) or delta")
 
 
 def finder_of(pruning: Pruning, task: str) -> Pruning:
@@ -248,9 +252,9 @@ def finder_of(pruning: Pruning, task: str) -> Pruning:
     if found != own:
         differs = min(set(found.items()) ^ set(own.items()))[0]
         raise MethodError(
-            f"prune: nothing can come from '{task}': a model of that task ({lab.task.kind}) has not the same units "
-            f"as one of {pruning.lab.task.name} ({pruning.lab.task.kind}); they differ in {differs}. "
-            "Name a task whose models differ in the head only."
+            f"prune: masks and weights of '{task}' cannot be used: a model of that task ({lab.task.kind}) has other "
+            f"units than one of {pruning.lab.task.name} ({pruning.lab.task.kind}); they differ in {differs}. "
+            "Choose a task whose models differ in the head only."
         )
     return finder
 

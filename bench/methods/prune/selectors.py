@@ -23,7 +23,7 @@ class Selector(Choice):
     def select(self, sites: Sequence[Site], scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         """Masks over units by site, bool [count], True if the unit stays.
 
-        Units with a score of -inf are gone already and never stay.
+        Units with a score of -inf are already removed and never stay.
 
         Args:
             sites: what is pruned together.
@@ -87,28 +87,28 @@ def largest(scores: Tensor, removed: int) -> Tensor:
 
 @SELECTORS.register("global")
 class GlobalLargest(Largest):
-    """The units of largest score stay, all ranked together (class-blind: See et al. 2016, arXiv:1606.09274, §3.2)."""
+    """Keep the units of largest score, ranked globally (class-blind: See et al. 2016, arXiv:1606.09274, §3.2)."""
 
     group: ClassVar[str] = "global"
 
 
 @SELECTORS.register("class")
 class ClassLargest(Largest):
-    """The same share of every class of matrices goes (class-uniform: See et al. 2016, arXiv:1606.09274, §3.2)."""
+    """Remove the same share of every class of matrices (class-uniform: See et al. 2016, arXiv:1606.09274, §3.2)."""
 
     group: ClassVar[str] = "class"
 
 
 @SELECTORS.register("layer")
 class LayerLargest(Largest):
-    """The same share of every matrix, or of every layer's heads or neurons, goes."""
+    """Remove the same share of every matrix, or of every layer's heads or neurons."""
 
     group: ClassVar[str] = "layer"
 
 
 @SELECTORS.register("smallest")
 class Smallest(Largest):
-    """The units of smallest score stay, all ranked together: the control of `global`."""
+    """Keep the units of smallest score, ranked globally: the control of `global`."""
 
     group: ClassVar[str] = "global"
     sign: ClassVar[int] = -1
@@ -116,10 +116,10 @@ class Smallest(Largest):
 
 @SELECTORS.register("deviation")
 class Deviation(Selector):
-    """A unit goes if its score is below L sigma, sigma the standard deviation of the weights of its group.
+    """Remove units with a score below L sigma, sigma the standard deviation of the weights of their group.
 
-    The one factor L is the quantile of score / sigma at which the asked share of all units goes, so that the thresholds
-    of two groups are as their deviations. Groups whose weights are all alike have no deviation, which is a
+    The one factor L is the quantile of score / sigma that removes the requested share of all units, so the thresholds
+    of groups are proportional to their deviations. A group of equal weights has deviation 0, which raises a
     `MethodError`. A group is all sites of a kind (class-distribution: See et al. 2016, arXiv:1606.09274, §3.2).
     """
 
@@ -146,20 +146,22 @@ def deviations(sites: Sequence[Site], scope: str) -> dict[str, float]:
     found = {group: float(torch.cat(parts).double().std(correction=0)) for group, parts in groups.items()}
     for group, sigma in found.items():
         if not sigma:
-            raise MethodError(f"prune: all weights of the {scope} '{group}' are alike, so they have no deviation")
+            raise MethodError(
+                f"prune: all weights of the {scope} '{group}' are equal, so their standard deviation is 0"
+            )
     return found
 
 
 @SELECTORS.register("layer-deviation")
 class LayerDeviation(Deviation):
-    """As `deviation`, each site by itself (Han et al. 2015, arXiv:1506.02626, §4, one quality parameter for all)."""
+    """Like `deviation`, with each site as its own group (Han et al. 2015, arXiv:1506.02626, §4, one factor for all)."""
 
     group: ClassVar[str] = "layer"
 
 
 @SELECTORS.register("2:4")
 class TwoToFour(Selector):
-    """The two largest of each four neighbours along the input stay (Mishra et al. 2021, arXiv:2104.08378, §3).
+    """Keep the two largest of every four neighbours along the input (Mishra et al. 2021, arXiv:2104.08378, §3).
 
     The units must be single weights, the rows a multiple of four long and the sparsity a half.
     """
@@ -175,7 +177,8 @@ class TwoToFour(Selector):
             width = site.pieces[0].parameter.shape[-1]
             if len(site.pieces) > 1 or site.pieces[0].cell != (1, 1) or width % 4:
                 raise MethodError(
-                    f"prune: {site.name}: 2:4 is for single weights in rows of a multiple of four, found rows of "
+                    f"prune: {site.name}: 2:4 needs unit 'weight' and rows whose length is a multiple of four, found "
+                    f"rows of "
                     f"{width} with units of {site.pieces[0].cell}. Give unit 'weight' and other targets."
                 )
             fours = scores[site.name].view(-1, 4)

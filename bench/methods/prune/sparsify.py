@@ -26,13 +26,13 @@ BREAK_EVEN = 0.15
 
 @METHODS.register("sparsify")
 class Sparsify(Method):
-    """Multiply only what pruning left: matrices with enough zeros become compressed sparse rows, or 2:4 matrices.
+    """Store and multiply pruned matrices in a sparse form: compressed sparse rows (CSR) or 2:4.
 
-    Nothing is pruned or trained here. `csr` turns the multiply-adds that earlier stages made superfluous into ones that
-    are not executed; with `block` whole blocks are stored, for masks of blocks. An index takes 4 bytes, so that the
-    file is larger than the bitmask of the artifact's codec above a density of 1/32: what is saved beyond pruning is
+    Nothing is pruned or trained here. With `csr`, multiply-adds with zeros of earlier stages
+    are no longer executed; `block` stores whole blocks, for block masks. An index takes 4 bytes, so that the
+    file is larger than the bitmask of the artifact's codec above a density of 1/32: beyond pruning, it saves
     memory and computation. `2:4` is for sparse tensor cores (Mishra et al. 2021, arXiv:2104.08378) and rounds
-    weights to float16. Matrices that do not qualify stay dense, which the progress says.
+    weights to float16. Matrices that do not qualify stay dense, and a progress message names them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"macs", "time"})
@@ -42,22 +42,24 @@ class Sparsify(Method):
         None,
         gt=0,
         le=1,
-        description=f"csr: stored share above which a matrix stays dense; left out, {BREAK_EVEN}, about break-even",
+        description=f"csr: highest density that is stored sparse; default {BREAK_EVEN}, about break-even",
     )
-    block: int = Field(1, ge=1, description="csr: side of the square blocks that are stored whole")
+    block: int = Field(1, ge=1, description="csr: side length of the square blocks that are stored")
     dense_elsewhere: bool = Field(
-        False, description="2:4: store the form also on a device without sparse kernels, where it then runs dense"
+        False, description="2:4: also store this form on a device without sparse kernels, which then runs it dense"
     )
     targets: Annotated[tuple[Role, ...] | None, Listed] = Field(
-        None, min_length=1, description="which matrices, by role; left out, all inside the layers"
+        None, min_length=1, description="which matrices, by role; default: all matrices in the layers"
     )
 
     @model_validator(mode="after")
     def _arguments_belong_to_their_form(self) -> Sparsify:
         if self.form == "2:4" and (self.at_most is not None or self.block != 1):
-            raise ValueError("at_most and block belong to form 'csr': 2:4 asks for two weights in each four")
+            raise ValueError(
+                "at_most and block are arguments of form 'csr'. Form '2:4' always keeps two of four weights"
+            )
         if self.form == "csr" and self.dense_elsewhere:
-            raise ValueError("dense_elsewhere belongs to form '2:4': compressed sparse rows run on every device")
+            raise ValueError("dense_elsewhere is an argument of form '2:4'. Form 'csr' runs on every device")
         return self
 
     def seeded(self) -> bool:
@@ -68,7 +70,7 @@ class Sparsify(Method):
         """Store the matrices that qualify in their sparse form, in a copy of the model.
 
         Raises:
-            MethodError: no matrix qualifies, a layer is no plain matrix any more, or the device has no 2:4 kernels.
+            MethodError: no matrix qualifies, a layer is no longer a plain matrix, or the device has no 2:4 kernels.
             ModelError: a role that the architecture does not have.
         """
         from bench.layers.replacing import replace_everywhere
@@ -101,8 +103,8 @@ class Sparsify(Method):
 
         if not isinstance(linear, nn.Linear):
             raise MethodError(
-                f"sparsify: {name} is a {type(linear).__name__}, which has no sparse form. Sparsify dense layers in "
-                "float, and only once."
+                f"sparsify: {name} is a {type(linear).__name__}, which has no sparse form. Sparsify dense float "
+                f"layers, and only once."
             )
         return self._csr(linear, name) if self.form == "csr" else _two_to_four(linear, name)
 
@@ -135,7 +137,7 @@ def _refuse_without_kernels(device: str) -> None:
     if missing:
         raise MethodError(
             f"sparsify: 2:4 kernels need {missing}. Run it on such a device, or set dense_elsewhere = true to store "
-            "the form and execute its zeros."
+            f"this form and run it dense."
         )
 
 

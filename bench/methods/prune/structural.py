@@ -86,14 +86,14 @@ def _groups(model: nn.Module, *, attention: bool) -> list[Group]:
     for group in found:
         if not group.whole:
             raise MethodError(
-                f"prune: some matrices of {group.name} are shared with another place, so its units cannot go by "
-                "themselves. Share whole layers or whole parts."
+                f"prune: some matrices of {group.name} are shared with another place, so its units cannot be removed "
+                f"alone. Share whole layers or whole parts."
             )
     return found
 
 
 def _named(model: nn.Module, group: Group) -> list[Named]:
-    """The matrices of a group with their names; raises `MethodError` if one is no dense layer."""
+    """The matrices of a group with their names; raises `MethodError` if one is not a dense layer."""
     from torch import nn
 
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
@@ -101,8 +101,8 @@ def _named(model: nn.Module, group: Group) -> list[Named]:
     for module in (*group.givers, group.taker):
         if not isinstance(module, nn.Linear):
             raise MethodError(
-                f"prune: {names[id(module)]} is a {type(module).__name__}; heads and neurons are cut out of dense "
-                "layers. Prune them before factorizing or quantizing."
+                f"prune: {names[id(module)]} is a {type(module).__name__}; heads and neurons can only be removed from "
+                f"dense layers. Prune them before factorizing or quantizing."
             )
         found.append(Named(names[id(module)], module))
     return found
@@ -148,7 +148,9 @@ class HybridUnit(Sided):
         from bench.models.adapter import adapter_for
 
         if where.targets:
-            raise MethodError("prune: unit 'hybrid' is for attention and feed-forward parts together; give no targets")
+            raise MethodError(
+                "prune: unit 'hybrid' covers attention and feed-forward parts together; leave targets out"
+            )
         roles = [role for role in adapter_for(model).roles_of(model) if role not in ("ffn_in", "ffn_out", "softmax")]
         attention = replace(where, targets=tuple(cast("list[Target]", roles)))
         blocks = BlockUnit(size=self.size).sites(model, attention)

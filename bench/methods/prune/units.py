@@ -67,7 +67,9 @@ class Matrices(Unit):
 class Sided(Unit):
     """A unit with blocks."""
 
-    size: Annotated[tuple[int, int], Listed] = Field((4, 4), description="rows and columns of a block, 4+4")
+    size: Annotated[tuple[int, int], Listed] = Field(
+        (4, 4), description="rows and columns of a block; on a command line: 4+4"
+    )
 
 
 @UNITS.register("weight")

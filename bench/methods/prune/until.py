@@ -20,23 +20,27 @@ if TYPE_CHECKING:
 
 @SCHEDULES.register("until")
 class Until(Stepwise):
-    """Remove `step` of the units at a time, scored anew each time, while quality stays at `floor` or above.
+    """Remove `step` of the units at a time, with new scores each time, as long as quality is at least `floor`.
 
     The stop rule of Prasanna et al. 2020 (arXiv:2005.00561, §3): the last masks that met it are kept, and nothing is
-    trained on the way. Quality is measured on `hold_out` of the training examples, which neither the training before
-    the first step nor the scores see, in place of the validation split, on which results are reported; a given model
-    has seen them. `sparsity` is the most that may go. Then `pick` keeps the good units, as many by chance or the worst.
-    With a `rewind` these are put back to the start and trained with all examples; without, they stay as they are. A
-    model that does not start from the given weights has half of the budget for each of the two trainings.
+    trained in between. Quality is measured on `hold_out` of the training examples, which neither the training before
+    the first step nor the scores use, not on the validation split, on which results are reported; a given model
+    has seen them. `sparsity` is the upper limit. Then `pick` keeps the good units, as many random units, or the worst.
+    With a `rewind`, these are reset to the start and trained with all examples; without, they stay unchanged. A
+    model that does not start from the given weights gets half of the budget for each of the two trainings.
     """
 
     step: float = Field(
-        0.1, gt=0, lt=1, description="share removed a step, of all units with steps 'linear', else of the rest"
+        0.1,
+        gt=0,
+        lt=1,
+        description="share removed per step: of all units (steps 'linear') or of the remaining units ('geometric')",
     )
-    floor: float = Field(0.9, gt=0, le=1, description="least quality, as a share of the unpruned model's")
-    hold_out: float = Field(0.1, gt=0, lt=1, description="share of the training examples that judge quality")
+    floor: float = Field(0.9, gt=0, le=1, description="minimum quality, as a share of the unpruned model's")
+    hold_out: float = Field(0.1, gt=0, lt=1, description="share of the training examples held out to measure quality")
     pick: Literal["good", "random", "bad"] = Field(
-        "good", description="keep what was found, or as many units by chance, or those of least worth"
+        "good",
+        description="keep the units that were found, as many random units, or the least important units (controls)",
     )
 
     def seeded(self) -> bool:
@@ -79,8 +83,8 @@ class Until(Stepwise):
         if full is None or full <= 0:
             said = "undefined" if full is None else f"{full:.4g}"
             raise MethodError(
-                f"prune: the unpruned model's quality on {len(held)} held-out examples is {said}; a share of it means "
-                "nothing. Train longer or hold out more."
+                f"prune: the unpruned model's quality on {len(held)} held-out examples is {said}; a share of it has "
+                f"no meaning. Train longer or hold out more examples."
             )
         worth = Worth(pruning.masks)
         for target in self._targets(pruning.method.target):
@@ -96,7 +100,7 @@ class Until(Stepwise):
         return worth
 
     def _targets(self, final: float) -> Iterator[float]:
-        """The share that is gone after each step, up to `final`."""
+        """The share removed after each step, up to `final`."""
         done, gone = 0, 0.0
         while gone < final:
             done += 1
@@ -112,8 +116,8 @@ def divided(lab: Lab, share: float) -> tuple[Lab, list[Example]]:
     count = round(share * len(lab.examples))
     if not 1 <= count < len(lab.examples):
         raise MethodError(
-            f"prune: the schedule 'until' holds out {count} of {len(lab.examples)} training examples, and needs at "
-            "least one there and one to train on. Give another hold_out or more examples."
+            f"prune: the schedule 'until' holds out {count} of {len(lab.examples)} training examples; it needs at "
+            f"least one to hold out and one to train on. Change hold_out or give more examples."
         )
     order = torch.randperm(len(lab.examples), generator=torch.Generator().manual_seed(lab.seed)).tolist()
     held = set(order[:count])

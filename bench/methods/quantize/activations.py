@@ -59,7 +59,7 @@ class Observer:
     def values(self) -> Tensor:
         """The sample with the two extremes, [1, n]; raises `MethodError` if nothing was seen."""
         if self._ends is None:
-            raise MethodError("quantize: a layer was given no input by the training examples")
+            raise MethodError("quantize: a layer received no input from the training examples")
         return torch.cat([self._values, torch.tensor(self._ends)])[None]
 
 
@@ -108,7 +108,7 @@ def _ends(values: Tensor, work: Quantization, bits: int, grid: str) -> Ends:
 class MovingInputs(InputRounding):
     """r <- momentum r + (1 - momentum) of a batch's extremes, from the first batch's own (range 'moving-average').
 
-    Padding is among what is seen in training, as in the published codes.
+    In training, padding counts, as in the published codes.
     """
 
     def __init__(self, bits: int = 8, grid: InputGrid = "symmetric", *, momentum: float) -> None:
@@ -181,7 +181,7 @@ class _LearnedSteps(torch.autograd.Function):
 
 def _kept(rounding: InputRounding, *, seen: bool) -> InputRounding:
     if not seen:
-        raise MethodError("quantize: a layer was given no input in training, so its inputs have no range")
+        raise MethodError("quantize: a layer received no input in training, so its inputs have no range")
     low, high = cast(Tensor, rounding.low), cast(Tensor, rounding.high)
     made = InputRounding(rounding.bits, rounding.grid, "fixed")
     made.hold(low, high)
@@ -247,8 +247,8 @@ def multiplied(sites: Sequence[WeightSite]) -> dict[str, nn.Module]:
     for site in sites:
         if isinstance(site, FactorizedSite | FactorizedTableSite):
             raise MethodError(
-                f"quantize: {site.name} is factorized, and its inner activations cannot be rounded in training or over "
-                "a range that stays. Give scheme 'weights' without activation_bits, or scheme 'dynamic' without a "
+                f"quantize: {site.name} is factorized, so its inner activations cannot be rounded in training or over "
+                f"a fixed range. Give scheme 'weights' without activation_bits, or scheme 'dynamic' without a "
                 "budget."
             )
         if site.multiplies is not None:

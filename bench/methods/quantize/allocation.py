@@ -20,7 +20,7 @@ class Allocation(Choice):
 
     @abstractmethod
     def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:
-        """Bits of a weight by the site's name; the model is left as it was.
+        """Bits per weight, by the site's name; the model is not changed.
 
         Raises `MethodError` if no allocation keeps the budget that was asked for.
         """
@@ -35,7 +35,7 @@ ALLOCATIONS: Choices[Allocation] = Choices(
 
 @ALLOCATIONS.register("constant")
 class Constant(Allocation):
-    """What `role_bits` says of a role, and `bits` for the others."""
+    """The bits in `role_bits` for its roles, and `bits` for all others."""
 
     @override
     def bits(self, sites: Sequence[WeightSite], work: Quantization) -> dict[str, int]:

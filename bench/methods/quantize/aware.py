@@ -266,7 +266,7 @@ def prepared(
     for site in sites:
         for weight in site.weights.values():
             if not isinstance(weight, nn.Parameter):
-                raise MethodError(f"quantize: {site.name} holds no parameter, so it cannot be trained")
+                raise MethodError(f"quantize: {site.name} has no parameter, so it cannot be trained")
             matrices.append(work.rounded(site, weight, bits[site.name]))
     return AwareTraining(matrices, inputs)
 

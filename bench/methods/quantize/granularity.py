@@ -61,9 +61,9 @@ class PerRow(Granularity):
 
 @GRANULARITIES.register("groups")
 class PerGroup(Granularity):
-    """`count` contiguous runs of output rows, which need not divide them (Q-BERT); at most one per row."""
+    """`count` contiguous groups of output rows, of equal size or differing by one row (Q-BERT); at most one per row."""
 
-    count: int = Field(128, ge=1, description="runs of output rows per matrix")
+    count: int = Field(128, ge=1, description="number of groups of output rows per matrix")
 
     @override
     def cells(self, matrix: MatrixShape) -> Cells:
@@ -91,9 +91,9 @@ class PerHead(Granularity):
 
 @GRANULARITIES.register("bucket")
 class PerBucket(Granularity):
-    """`size` neighbours of a row; the last bucket of a row may be shorter."""
+    """`size` neighbouring weights of a row; the last bucket of a row may be shorter."""
 
-    size: int = Field(64, ge=1, description="neighbours in a row")
+    size: int = Field(64, ge=1, description="number of neighbouring weights per group, within a row")
 
     @override
     def cells(self, matrix: MatrixShape) -> Cells:

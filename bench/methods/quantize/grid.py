@@ -77,7 +77,7 @@ def check_widths(grid: Grid, widths: Iterable[int]) -> None:
     for bits in widths:
         if bits not in grid.widths:
             raise ValueError(
-                f"bits = {bits}: codes of grid '{grid.called}' have {grid.widths.start} to {grid.widths.stop - 1}"
+                f"bits = {bits}: grid '{grid.called}' needs {grid.widths.start} to {grid.widths.stop - 1} bits"
             )
 
 

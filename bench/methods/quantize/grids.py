@@ -47,7 +47,7 @@ class Symmetric(Even):
 
 @GRIDS.register("power-of-two")
 class PowerOfTwo(Even):
-    """The symmetric grid whose scale is the least power of two that covers the range: multiplying by it is a shift."""
+    """The symmetric grid with the smallest power of two that covers the range as scale, so that scaling is a shift."""
 
     widths: ClassVar[range] = range(2, 9)
 
@@ -72,7 +72,7 @@ class PowerOfTwo(Even):
 
 @GRIDS.register("affine")
 class Affine(Even):
-    """w = s (q - z) with q and z in [0, 2^b - 1], over the range widened to hold 0, which is exact.
+    """w = s (q - z) with q and z in [0, 2^b - 1], over the range widened to contain 0, which is exact.
 
     The scheme of Jacob et al. 2018 (§2.1).
     """
@@ -135,7 +135,7 @@ def _signed(given: GridInput, scale: Tensor) -> Tensor:
 
 def _bounds(given: GridInput) -> CellBounds:
     if given.bounds is None:
-        raise MethodError("quantize: a grid of even steps needs the bounds of each cell")
+        raise MethodError("quantize: a uniform grid needs the bounds of each cell")
     return given.bounds
 
 
@@ -211,7 +211,7 @@ class Ternary(Kept):
 
 @GRIDS.register("loss-aware-ternary")
 class LossAware(Kept):
-    """Ternary weights that least change the loss to second order with a diagonal curvature D (Hou & Kwok 2018).
+    """Ternary weights with the least second-order change of the loss, for a diagonal curvature D (Hou & Kwok 2018).
 
     a = |b D w|_1 / |b D|_1 and b = sign(w) where |w| > a / 2 in turn, at most 10 times, from a = mean |w| weighted by
     D (arXiv:1802.08635, alg. 1, as TernaryBERT has it). Raises `MethodError` if no curvature is known.
@@ -222,8 +222,8 @@ class LossAware(Kept):
     def _support(self, given: GridInput) -> tuple[Tensor, Tensor]:
         if given.moments is None:
             raise MethodError(
-                "quantize: grid 'loss-aware-ternary' needs the curvature of each weight, which training keeps. Give "
-                "grid 'ternary' for a model that is not trained."
+                "quantize: grid 'loss-aware-ternary' needs the curvature of each weight, which only training "
+                "provides. Without training, give grid 'ternary'."
             )
         cells, magnitude = given.cells, given.values.abs()
         curvature = _somewhere(given.moments, cells)

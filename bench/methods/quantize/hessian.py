@@ -1,4 +1,4 @@
-"""More bits where the loss is curved more, under a budget (HAWQ), by the top eigenvalues of blocks of its Hessian."""
+"""More bits for layers with higher loss curvature, under a budget (HAWQ), by the top eigenvalues of Hessian blocks."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ DENSE = 32  # weights up to which the whole Hessian is made: Lanczos's iteration
 
 @ALLOCATIONS.register("hessian")
 class Hessian(Allocation):
-    """The layers with the largest |mean| + deviation of the top eigenvalue of the loss's Hessian get the more bits.
+    """Layers with a larger |mean| + deviation of the top eigenvalue of the loss's Hessian get more bits.
 
-    The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by Lanczos's iteration on
-    shards of the training data, which fails if it does not converge; mean and deviation are over shards (Q-BERT, Shen
-    et al. 2020, arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the
-    fewest bits of `widths`; then, width by width, those of the largest curvature are raised for as long as the budget
-    lasts, so that bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the
-    layers, and roles with bits of their own, are told.
+    The eigenvalue is that of largest magnitude of the layer's own block of the Hessian, by the Lanczos iteration on
+    shards of the training data, which must converge; mean and deviation are over shards (Q-BERT, Shen et al. 2020,
+    arXiv:1909.05840, eq. 2, after HAWQ, Dong et al. 2019, arXiv:1905.03696). All layers begin with the fewest bits of
+    `widths`; then, width by width, those of the largest curvature are raised for as long as the budget lasts, so that
+    bits never rise while curvature falls. The paper chose by hand; this order is ours. Sites outside the layers, and
+    roles with `role_bits`, keep their given bits.
     """
 
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Listed] = Field(
-        (2, 3), min_length=1, description="the bits that a layer may get"
+        (2, 3), min_length=1, description="bit widths that a layer may get"
     )
-    average_bits: float | None = Field(None, gt=0, le=8, description="most bits of a weight on average")
+    average_bits: float | None = Field(None, gt=0, le=8, description="maximum average number of bits per weight")
     size_share: float | None = Field(
-        None, gt=0, lt=1, description="most bytes with scales and the like, as a share of 32-bit floats"
+        None, gt=0, lt=1, description="maximum bytes, with scales and other side data, as a share of 32-bit floats"
     )
-    per: Literal["layer", "matrix"] = Field("layer", description="what gets bits as one")
-    shards: int = Field(10, ge=2, description="shards of the examples, over which curvature is averaged")
+    per: Literal["layer", "matrix"] = Field("layer", description="what gets one bit width together")
+    shards: int = Field(10, ge=2, description="number of shards of the examples; curvature is averaged over them")
     iterations: int = Field(
-        20, ge=1, description="most restarts of Lanczos's iteration per shard and layer, of up to 20 products each"
+        20, ge=1, description="maximum restarts of the Lanczos iteration per shard and layer, each of up to 20 products"
     )
 
     @override
@@ -64,8 +64,8 @@ class Hessian(Allocation):
         budgets = [name for name in ("average_bits", "size_share") if getattr(self, name) is not None]
         if len(budgets) != 1:
             raise ValueError(
-                f"allocation 'hessian' with {' and '.join(budgets) or 'no budget'}: it takes one of average_bits and "
-                "size_share"
+                f"allocation 'hessian' needs either average_bits or size_share; found "
+                f"{' and '.join(budgets) or 'neither'}"
             )
 
     @override
@@ -79,7 +79,7 @@ class Hessian(Allocation):
         given_bits = {site.name: work.bits_of(site) for site in sites}
         chosen = [site for site in sites if site.layer and site.role not in work.role_bits]
         if not chosen:
-            raise MethodError("quantize: allocation 'hessian' gives bits to layers, and no target is inside one")
+            raise MethodError("quantize: allocation 'hessian' assigns bits per layer, but no target is in a layer")
         blocks: dict[str, list[WeightSite]] = {}
         for site in chosen:
             blocks.setdefault(site.name if self.per == "matrix" else site.layer, []).append(site)
@@ -124,8 +124,8 @@ def allocate(omega: Mapping[str, float], costs: Mapping[str, Mapping[int, int]],
     spent = sum(costs[name][choices[0]] for name in order)
     if spent > budget:
         raise MethodError(
-            f"quantize: {choices[0]} bits everywhere cost {spent:,.0f} and the budget is {budget:,.0f}. Raise the "
-            "budget or offer fewer bits in `widths`."
+            f"quantize: {choices[0]} bits everywhere cost {spent:,.0f}, but the budget is {budget:,.0f}. Raise the "
+            f"budget or add fewer bits to `widths`."
         )
     for fewer, more in itertools.pairwise(choices):
         for name in order:
@@ -207,10 +207,10 @@ def top_eigenvalue(
     except ArpackNoConvergence as error:
         raise MethodError(
             f"quantize: the top eigenvalue of the loss's Hessian has not converged to {TOLERANCE:g} in {iterations} "
-            f"restarts of Lanczos's iteration ({products} products). Raise `iterations`."
+            f"restarts of the Lanczos iteration ({products} products). Raise `iterations`."
         ) from error
     except ArpackError as error:
-        raise MethodError(f"quantize: Lanczos's iteration on the loss's Hessian failed: {error}") from error
+        raise MethodError(f"quantize: the Lanczos iteration on the loss's Hessian failed: {error}") from error
     return _largest(values)
 
 
@@ -222,9 +222,9 @@ def _largest(values: NDArray[np.floating[Any]]) -> float:
 def curvature(
     blocks: Mapping[str, Sequence[Tensor]], work: Quantization, *, shards: int, iterations: int
 ) -> dict[str, Curvature]:
-    """The curvature of each block of weights of `work.model`, which is left as it was.
+    """The curvature of each block of weights of `work.model`, which is not changed.
 
-    The first `examples` training examples are dealt to `shards`, each a batch of its own; the model runs in evaluation
+    The first `examples` training examples are split into `shards`, each one batch; the model runs in evaluation
     mode. Raises `MethodError` if there are fewer examples than shards, or if an eigenvalue does not converge.
     """
     import torch
@@ -248,7 +248,7 @@ def curvature(
                 try:
                     found[name].append(top_eigenvalue(loss, weights, iterations=iterations, draws=draws))
                 except MethodError as error:
-                    raise MethodError(f"{error} It was that of {name}.") from error
+                    raise MethodError(f"{error} Layer: {name}.") from error
             for weight in weights:
                 weight.requires_grad_(False)  # so that other blocks' graphs end above this one
             work.lab.progress(f"curvature of {name}", number / len(blocks))

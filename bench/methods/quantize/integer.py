@@ -30,21 +30,23 @@ MOMENTUM = 0.95  # I-BERT's code: QuantAct, act_range_momentum
 
 @METHODS.register("integer")
 class Integer(RefinedMethod):
-    """Run the layers of an encoder on integers, products, GELU, softmax and norms included (Kim et al. 2021, I-BERT).
+    """Run encoder layers in integers only, including GELU, softmax and norms (Kim et al. 2021, I-BERT).
 
     Weights are symmetric with one scale per output channel; activations have one scale per tensor, found on training
-    examples (`activation_ranges`) and fixed. What a layer computes is said by `IntegerLayer`. Embeddings, pooler and
-    head stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`
-    the model is first trained on weights and inputs of its linear layers that are rounded to the same grids. It saves
-    no time on a CPU, where torch's integer product is slower than its float one and the functions between the products
-    are run one elementary operation at a time. arXiv:2101.01321.
+    examples (`activation_ranges`) and fixed. See `IntegerLayer` for what a layer computes. Embeddings, pooler and head
+    stay in float: the states are quantized before the first layer and dequantized after the last. With a `budget`, the
+    model is first trained with weights and linear inputs rounded to the same grids. It saves no time on a CPU, where
+    torch's integer product is slower than its float one and the functions between products run as single elementary
+    operations. arXiv:2101.01321.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
     bits: Literal[8] = Field(8, description="bits of weights and of the activations that are multiplied")
-    examples: int = Field(256, ge=1, description="training examples on which ranges are found")
-    budget: float = Field(0.0, ge=0, le=100, description="epochs on rounded numbers, as a share of the suite's")
+    examples: int = Field(256, ge=1, description="number of training examples to calibrate ranges")
+    budget: float = Field(
+        0.0, ge=0, le=100, description="epochs of quantization-aware training, as a share of the suite's"
+    )
 
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
@@ -131,7 +133,7 @@ def activation_ranges(
     from bench.methods.base.listening import alike, run
 
     if not lab.features:
-        raise MethodError("there are no training examples to find the ranges of activations with")
+        raise MethodError("there are no training examples to calibrate the ranges of activations")
     batch_largest: Largest = {}
     handles = [handle for module in modules for handle in _listen(module, batch_largest)]
     found: Largest = {}
@@ -173,7 +175,7 @@ def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
             f"integer: {name} cannot run in integers: only an encoder that loops over a list of layers can"
         )
     if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
-        raise MethodError(f"integer: the layers of this {name} already run in a stack of their own form")
+        raise MethodError(f"integer: the layers of this {name} already run in another stored form")
 
 
 def _parts(block: LayerBlock, adapter: Adapter, model: nn.Module) -> FloatLayer:
@@ -186,7 +188,7 @@ def _parts(block: LayerBlock, adapter: Adapter, model: nn.Module) -> FloatLayer:
     linears = {role: block.module.get_submodule(name) for role, name in block.names.items()}
     norms = [block.module.get_submodule(name) for name in adapter.parts(block.module).get("norms", ())]
     if set(linears) != set(ROLES) or len(norms) != 2:
-        raise MethodError(f"integer: {block.name} is no encoder layer of six matrices and two norms")
+        raise MethodError(f"integer: {block.name} is not an encoder layer of six matrices and two norms")
     dense = {role: _plain(linear, nn.Linear, block) for role, linear in linears.items()}
     return FloatLayer(
         query=dense["query"],
@@ -207,7 +209,7 @@ def _plain(module: nn.Module, expected: type[Plain], block: LayerBlock) -> Plain
     if type(module) is not expected:
         raise MethodError(
             f"integer: {block.name} has a {type(module).__name__} where a plain {expected.__name__} was expected. "
-            "Only dense layers in float have an integer form."
+            "Only dense float layers have an integer form."
         )
     return module
 

@@ -141,7 +141,7 @@ class OperandTraining(AwareTraining):
 def pruned(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Of the matrices with single zeros among other weights, which weights stay, by the matrix's name.
 
-    Whole rows of zeros, such as the padding's, are no sign of pruning.
+    Whole rows of zeros, such as the padding's, do not indicate pruning.
     """
     found = {}
     for name, parameter in parameters.items():
@@ -169,8 +169,8 @@ def _round_attentions(model: nn.Module, bits: int) -> list[AttentionRounding]:
 def _join(attention: nn.Module, name: str, bits: int) -> AttentionRounding:
     if isinstance(attention, StoredModule) or getattr(attention, "config", None) is None:
         raise MethodError(
-            f"quantize: {name} is a {type(attention).__name__}, whose products cannot be reached, and scheme "
-            "'operands' rounds what every product is given. Quantize a Transformer with its own attentions."
+            f"quantize: {name} is a {type(attention).__name__}, whose products cannot be reached, but scheme "
+            f"'operands' rounds the inputs of every product. Use a Transformer with its original attention."
         )
     made = AttentionRounding(bits).train(attention.training)
     attention.add_module(PLACE, made)
@@ -217,7 +217,7 @@ def every_site(work: Quantization) -> list[WeightSite]:
     model = work.model
     for name, module in model.named_modules():
         if isinstance(module, FactorizedLinear | FactorizedEmbedding):
-            raise MethodError(f"quantize: {name} is factorized, and its inner activations have no range")
+            raise MethodError(f"quantize: {name} is factorized, so its inner activations have no range")
     sites = find_sites(model, [*adapter_for(model).roles_of(model), EMBEDDING])
     return [*sites, *other_sites(model, sites)]
 
@@ -256,6 +256,6 @@ def refuse_unrounded(work: Quantization) -> None:
     for product in executed_products(work.model, lambda: run(work.model, batch)):
         if not all(product.rounded):
             raise MethodError(
-                f"quantize: '{product.operator}' in '{product.module or type(work.model).__name__}' takes a number "
-                "that went through no quantizer, and scheme 'operands' promises that none does. Give scheme 'weights'."
+                f"quantize: '{product.operator}' in '{product.module or type(work.model).__name__}' has an input that "
+                f"was not quantized, but scheme 'operands' quantizes every input. Give scheme 'weights'."
             )

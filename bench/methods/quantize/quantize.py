@@ -26,53 +26,56 @@ if TYPE_CHECKING:
 
 @METHODS.register("quantize")
 class Quantize(RefinedMethod):
-    """Store weights in a few bits, and multiply 8-bit integers where there are kernels for them (Jacob et al. 2018).
+    """Store weights in few bits, and multiply 8-bit integers if the machine has kernels for them (Jacob et al. 2018).
 
-    Five choices make one of the survey's systems: the grid of numbers, the granularity of scales, the range, the bits
+    Five choices define a quantization method: the grid of values, the granularity of scales, the range, the bits
     of each matrix, and the scheme. The defaults are dynamic INT8: symmetric weights with one scale per output channel,
-    activations with a range of each call's own, nothing trained, embeddings, norms, pooler and head in float.
-    With a `budget` the model trains on rounded numbers before they are packed (quantization-aware training, §3 there).
-    MACs stay, their operands become narrower (`bops`) if integers are multiplied. arXiv:1712.05877.
+    activations with a new range per call, no training, embeddings, norms, pooler and head in float.
+    With a `budget`, the model is first trained with rounded weights (quantization-aware training, §3 there).
+    MACs do not change; their operands have fewer bits (`bops`) if integers are multiplied. arXiv:1712.05877.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
 
     scheme: Annotated[Scheme, Chosen(SCHEMES)] = Field(
         default_factory=SCHEMES.default("dynamic"),
-        description="weights alone, or activations too, with ranges of each call or of training examples",
+        description="weights only, or activations too, with ranges from each call or from training examples",
     )
-    bits: int = Field(8, ge=1, le=8, description="bits of a weight; of an activation too if integers are multiplied")
+    bits: int = Field(8, ge=1, le=8, description="bits per weight; also per activation if integers are multiplied")
     targets: Annotated[tuple[Target, ...], Listed] = Field(
-        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; query+key on a command line"
+        ROLES, min_length=1, description="which matrices, by role, or 'embedding'; on a command line: query+key"
     )
     grid: Annotated[Grid, Chosen(GRIDS)] = Field(
-        default_factory=GRIDS.default("symmetric"), description="the numbers that weights may have"
+        default_factory=GRIDS.default("symmetric"), description="the values that quantized weights can take"
     )
     granularity: Annotated[Granularity, Chosen(GRANULARITIES)] = Field(
-        default_factory=GRANULARITIES.default("row"), description="what has a scale of its own"
+        default_factory=GRANULARITIES.default("row"),
+        description="granularity of the scales (per-tensor, per-channel, per-group)",
     )
     embedding_granularity: Annotated[Granularity, Chosen(GRANULARITIES)] | None = Field(
-        None, description="the same for embeddings; None is as the others"
+        None, description="granularity for embeddings; None takes that of the matrices"
     )
     range: Annotated[Range, Chosen(RANGES)] = Field(
-        default_factory=RANGES.default("min-max"), description="how much of the weights a grid covers"
+        default_factory=RANGES.default("min-max"), description="how the range of the weights is found"
     )
     activation_range: Annotated[Range, Chosen(RANGES)] = Field(
         default_factory=RANGES.default("min-max"),
-        description="how much of the activations, for schemes 'static' and 'weights'",
+        description="how the range of the activations is found, for schemes 'static' and 'weights'",
     )
     teacher: Literal["reference", "given"] = Field(
-        "reference", description="what distillation follows; the given model is as wide as what is trained"
+        "reference",
+        description="teacher of the distillation: the reference, or the given model, which has the same "
+        "width as the student",
     )
     allocation: Annotated[Allocation, Chosen(ALLOCATIONS)] = Field(
-        default_factory=ALLOCATIONS.default("constant"), description="how each matrix gets its bits"
+        default_factory=ALLOCATIONS.default("constant"), description="how bits are assigned to matrices"
     )
     role_bits: dict[Target, Annotated[int, Field(ge=1, le=8)]] = Field(
-        {}, description="bits of single roles, in place of `bits`"
+        {}, description="bits of single roles, instead of `bits`"
     )
-    examples: int = Field(256, ge=1, description="training examples that calibration or curvature looks at")
+    examples: int = Field(256, ge=1, description="number of training examples for calibration or curvature")
     budget: float = Field(
-        0.0, ge=0, le=100, description="epochs on rounded numbers as a share of the suite's; 0 is none"
+        0.0, ge=0, le=100, description="epochs of quantization-aware training as a share of the suite's; 0 means none"
     )
 
     @model_validator(mode="after")
@@ -80,9 +83,9 @@ class Quantize(RefinedMethod):
         grid, span = self.grid, self.range.called
         check_widths(grid, [self.bits, *self.role_bits.values()])
         if not grid.ranged and span != "min-max":
-            raise ValueError(f"range '{span}' is for grids of even steps, and grid '{grid.called}' fits itself")
+            raise ValueError(f"range '{span}' is for uniform grids, but grid '{grid.called}' fits its own range")
         if isinstance(self.range, MovingAverage):
-            raise ValueError(f"range '{span}' follows batches of activations, and weights come in none")
+            raise ValueError(f"range '{span}' averages over batches of activations, and weights have no batches")
         check_learned("range", self.range, grid=grid.called, budget=self.budget)
         return self
 

@@ -70,7 +70,7 @@ class Percentile(Range):
 
     searched: ClassVar[bool] = True
 
-    percent: float = Field(99.9, gt=50, le=100, description="share of the values below the range's end, in percent")
+    percent: float = Field(99.9, gt=50, le=100, description="percentage of the values below the end of the range")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
@@ -101,7 +101,7 @@ class Clip(Range):
 
 @RANGES.register("square-error")
 class SquareError(Range):
-    """The share of min-max whose grid leaves the least squared error in each cell: never more than min-max leaves."""
+    """The share of the min-max range with the least squared error per cell; never worse than min-max."""
 
     searched: ClassVar[bool] = True
 
@@ -126,10 +126,10 @@ class SquareError(Range):
 class MovingAverage(Range):
     """r <- m r + (1 - m) of a batch's extremes, from those of the first batch (Jacob et al. 2018, §3.1; Q8BERT).
 
-    With training it follows the batches of training, and stays where it was at the end; without, those of calibration.
+    With training, it follows the training batches and is then fixed; without, it follows the calibration batches.
     """
 
-    momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches")
+    momentum: float = Field(0.95, ge=0, lt=1, description="weight of earlier batches in the moving average")
 
     @override
     def bounds(self, given: RangeInput) -> CellBounds:
@@ -139,12 +139,12 @@ class MovingAverage(Range):
 
 @RANGES.register("learned")
 class LearnedStep(Range):
-    """A symmetric range of Qp = 2^(b-1) - 1 steps of a learned size to each side (LSQ, Esser et al. 2020).
+    """A symmetric range of Qp = 2^(b-1) - 1 steps on each side, with a learned step size (LSQ, Esser et al. 2020).
 
     The step begins at 2 mean |v| / sqrt(Qp), and its gradient is scaled by 1 / sqrt(n Qp) for n numbers that share it
-    (arXiv:1902.08153, §2.1 and §2.2). The paper's grid has one more step below zero. There it learns by the rule of the
-    weights, gradient descent; here by Adam, for which that scale is without effect, at the rate times the root mean
-    square of the numbers, so that steps and numbers move by like shares of themselves.
+    (arXiv:1902.08153, §2.1 and §2.2). The paper's grid has one more step below zero. The paper trains it by gradient
+    descent, as the weights; here Adam trains it (that scale then has no effect), at the rate times the root mean square
+    of the numbers, so that steps and numbers change by similar relative amounts.
     """
 
     clips: ClassVar[bool] = True
@@ -164,6 +164,6 @@ def check_learned(argument: str, given: Range, *, grid: str, budget: float) -> N
     if not given.learned:
         return
     if grid != "symmetric":
-        raise ValueError(f"{argument} '{given.called}' learns the step of a symmetric grid, found grid '{grid}'")
+        raise ValueError(f"{argument} '{given.called}' learns the step of a symmetric grid; found grid '{grid}'")
     if not budget:
-        raise ValueError(f"{argument} '{given.called}' is learned, and a budget of 0 trains nothing")
+        raise ValueError(f"{argument} '{given.called}' is learned, but a budget of 0 trains nothing")

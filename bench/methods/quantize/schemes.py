@@ -30,9 +30,9 @@ _OPERANDS = {"activation_grid": "interval", "activation_span": "fixed", "activat
 
 @SCHEMES.register("dynamic")
 class DynamicInt8(Scheme):
-    """Integer products whose activations are quantized row by row at every call; no data are needed.
+    """Integer products with activations quantized per row at every call; needs no data.
 
-    With a budget the model trains on numbers rounded as the kernel rounds them.
+    With a budget, the model is trained with numbers rounded as the kernel rounds them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
@@ -41,7 +41,7 @@ class DynamicInt8(Scheme):
     def fits(self, method: Quantize) -> None:
         given = method.activation_range.called
         if given in ("moving-average", "learned"):
-            raise ValueError(f"scheme 'dynamic' finds a range at each call, and '{given}' stays")
+            raise ValueError(f"scheme 'dynamic' finds a range at each call, but '{given}' is fixed")
         _check_kernels(method)
 
     @override
@@ -65,10 +65,10 @@ class DynamicInt8(Scheme):
 
 @SCHEMES.register("static")
 class StaticInt8(Scheme):
-    """Integer products over one fixed range of activations per layer, found by `activation_range` (Jacob et al. §2.1).
+    """Integer products with one fixed activation range per layer, found by `activation_range` (Jacob et al. §2.1).
 
-    The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget the
-    model trains on numbers rounded as the kernel rounds them.
+    The range of the training examples also holds at test time: a larger activation is clipped to it. With a budget, the
+    model is trained with numbers rounded as the kernel rounds them.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "time"})
@@ -77,7 +77,7 @@ class StaticInt8(Scheme):
     def fits(self, method: Quantize) -> None:
         if method.activation_range.learned:
             raise ValueError(
-                "scheme 'static' has a zero point, and activation_range 'learned' is symmetric. Give scheme 'weights'"
+                "scheme 'static' uses a zero point, but activation_range 'learned' is symmetric. Give scheme 'weights'"
             )
         _check_kernels(method)
 
@@ -94,7 +94,7 @@ class StaticInt8(Scheme):
         for name, linear in found.items():
             if isinstance(linear, FactorizedLinear):
                 raise MethodError(
-                    f"quantize: {name} is factorized, and its inner activations have no calibrated range. "
+                    f"quantize: {name} is factorized, so its inner activations have no calibrated range. "
                     "Give scheme 'dynamic'."
                 )
             if type(linear) is not nn.Linear:
@@ -125,16 +125,17 @@ class StaticInt8(Scheme):
 
 
 class RoundedInputs(Scheme):
-    """A scheme whose products stay in float, and that rounds what is multiplied to `activation_bits` if given."""
+    """A scheme with float products that rounds their inputs to `activation_bits` if given."""
 
     activation_bits: int | None = Field(
-        None, ge=2, le=8, description="bits that inputs are rounded to; None leaves them in float"
+        None, ge=2, le=8, description="bits of the rounded inputs; None leaves them in float"
     )
     activation_grid: Literal["symmetric", "affine", "interval"] = Field(
-        "symmetric", description="steps about 0, with a zero point, or from one end of the range to the other"
+        "symmetric",
+        description="symmetric about 0, affine with a zero point, or even steps between the ends of the range",
     )
     activation_span: Literal["call", "token", "fixed"] = Field(
-        "call", description="what has an activation range of its own, or one range that stays"
+        "call", description="what has its own activation range, or one fixed range"
     )
 
     @override
@@ -146,12 +147,12 @@ class RoundedInputs(Scheme):
 class WeightOnly(RoundedInputs):
     """Packed weights that are turned into floats a tile at a time: bytes are saved on disk and in memory, not time.
 
-    With `activation_bits` what they multiply is rounded as well, and the products stay in float.
+    With `activation_bits` their inputs are rounded too, and the products stay in float.
     """
 
-    rest: bool = Field(False, description="code the maps and tables without a role too: pooler, head, positions")
+    rest: bool = Field(False, description="also quantize matrices and tables without a role: pooler, head, positions")
     split: bool = Field(
-        False, description="ternary weights become two binary matrices in the midst of training (BinaryBERT)"
+        False, description="split ternary weights into two binary matrices during training (BinaryBERT)"
     )
     ternary_share: float = Field(0.5, gt=0, lt=1, description="split: share of the budget before the split")
 
@@ -160,14 +161,14 @@ class WeightOnly(RoundedInputs):
         chosen = method.activation_range
         if self.activation_bits is None:
             if isinstance(chosen, MovingAverage) or chosen.learned or self.activation_span != "call":
-                raise ValueError("ranges of activations are given and activation_bits is not: how many bits have they?")
+                raise ValueError("activation ranges are given without activation_bits. Give activation_bits")
         elif self.activation_span != "fixed" and chosen.called not in ("min-max", "clip"):
             raise ValueError(
-                f"activation_range '{chosen.called}' stays as it was found: give activation_span 'fixed', "
+                f"activation_range '{chosen.called}' is fixed after calibration, so it needs activation_span 'fixed'; "
                 f"found '{self.activation_span}'"
             )
         if self.split and (method.grid.called, method.allocation.called) != ("ternary", "constant"):
-            raise ValueError("split is for scheme 'weights' with grid 'ternary' and a constant allocation")
+            raise ValueError("split needs scheme 'weights', grid 'ternary' and allocation 'constant'")
         super().fits(method)
 
     @override
@@ -202,12 +203,12 @@ class AllOperands(RoundedInputs):
     are those of the first `examples` training examples. Products stay in float, so bytes are saved and no time.
     """
 
-    delay: float = Field(0.0, ge=0, lt=1, description="share of the training before anything is rounded")
+    delay: float = Field(0.0, ge=0, lt=1, description="share of the training before rounding starts")
 
     @override
     def fits(self, method: Quantize) -> None:
         if method.targets != ROLES:
-            raise ValueError("scheme 'operands' codes every matrix of the model: leave targets out")
+            raise ValueError("scheme 'operands' quantizes every matrix of the model: leave targets out")
         found = {
             "activation_grid": self.activation_grid,
             "activation_span": self.activation_span,
@@ -215,7 +216,7 @@ class AllOperands(RoundedInputs):
         }
         if self.activation_bits is None or found != _OPERANDS:
             told = ", ".join(f"{name} = '{value}'" for name, value in _OPERANDS.items())
-            raise ValueError(f"scheme 'operands' rounds activations by one rule: give activation_bits, {told}")
+            raise ValueError(f"scheme 'operands' rounds activations in one way only: give activation_bits, {told}")
 
     @override
     def apply(self, work: Quantization, allocation: Allocation) -> None:
@@ -243,12 +244,12 @@ def _check_kernels(method: Quantize) -> None:
         found = value.called if isinstance(value, Choice) else value
         if found != only:
             raise ValueError(
-                f"scheme '{scheme}' runs integer kernels, which take {name} = {only!r} only, found {found!r}. "
-                "Give scheme 'weights' for other choices"
+                f"scheme '{scheme}' runs integer kernels, which need {name} = {only!r}; found {found!r}. Give scheme "
+                f"'weights' for other choices"
             )
     if "embedding" in method.targets or method.role_bits:
         raise ValueError(
-            f"scheme '{scheme}' is for linear layers of 8 bits; give scheme 'weights' for tables or other bits"
+            f"scheme '{scheme}' quantizes linear layers to 8 bits only; give scheme 'weights' for tables or other bits"
         )
 
 
@@ -279,6 +280,6 @@ def _dynamic(linear: nn.Module, name: str) -> nn.Module:
 def _no_integer_form(name: str, module: nn.Module) -> MethodError:
     """The refusal of a layer that is no longer in float."""
     return MethodError(
-        f"quantize: {name} is a {type(module).__name__}, which has no integer form. Quantize layers in float, and only "
-        "once."
+        f"quantize: {name} is a {type(module).__name__}, which has no integer form. Quantize float layers, and only "
+        f"once."
     )

@@ -77,7 +77,7 @@ class FactorizedSite(WeightSite):
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """Raises `MethodError` for inputs that are to be rounded."""
         if inputs is not None:
-            raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
+            raise MethodError(f"quantize: {self.name} is factorized, so its inner activations have no range")
         first, second = _linear(code(self.factors.first), None), _linear(code(self.factors.second), self.factors.bias)
         replace_everywhere(model, self.factors, ProductLinear(first, second))
 
@@ -123,7 +123,7 @@ class FactorizedTableSite(WeightSite):
     def put(self, model: nn.Module, code: Callable[[Tensor], Coded], inputs: InputRounding | None = None) -> None:
         """One packed table serves them all. Raises `MethodError` for inputs that are to be rounded."""
         if inputs is not None:
-            raise MethodError(f"quantize: {self.name} is factorized, and its inner activations have no range")
+            raise MethodError(f"quantize: {self.name} is factorized, so its inner activations have no range")
         first = self.embeddings[0]
         coded = code(first.table.weight)
         table = LowBitEmbedding.from_codes(coded.coding, coded.codes, coded.side)
@@ -164,8 +164,8 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[WeightSite]:
         return [*(site for site in found if site.module not in tied), *tables]
     if tied:
         raise MethodError(
-            "quantize: the softmax is tied to the embedding, which would keep its float table, so nothing would be "
-            "saved. Give the target 'embedding', which codes both."
+            "quantize: the softmax is tied to the embedding, whose float table would stay, so nothing would be saved. "
+            "Give the target 'embedding', which quantizes both."
         )
     return list(found)
 
@@ -201,8 +201,8 @@ def _matrix(name: str, role: Target, layer: str, module: nn.Module) -> DenseSite
     if isinstance(module, nn.Linear):
         return DenseSite(name, role, layer, module)
     raise MethodError(
-        f"quantize: {name} is a {type(module).__name__}, which has no low-bit form. Quantize layers in float, and only "
-        "once."
+        f"quantize: {name} is a {type(module).__name__}, which has no low-bit form. Quantize float layers, and only "
+        f"once."
     )
 
 
@@ -211,8 +211,8 @@ def _tables(model: nn.Module) -> list[TableSite | FactorizedTableSite]:
     main: nn.Module = adapter_for(model).word_embedding(model)
     if type(main) is not nn.Embedding and not isinstance(main, FactorizedEmbedding):
         raise MethodError(
-            f"quantize: the embedding is a {type(main).__name__}, not a dense table or a factorized one in float, and "
-            "only these have a low-bit form. Leave out the target 'embedding'."
+            f"quantize: the embedding is a {type(main).__name__}, which has no low-bit form; only dense or factorized "
+            f"float tables have one. Leave out the target 'embedding'."
         )
     dense = [TableSite(*table) for table in vocabulary_tables(model, main)]
     return [*dense, *_factorized_tables(model)]

@@ -126,7 +126,7 @@ def halved(model: nn.Module, site: WeightSite, code: Callable[[Tensor], Coded]) 
         replace_everywhere(model, site.linear, linear)
         return HalvedLinear(site, linear)
     if not isinstance(site, TableSite):
-        raise MethodError(f"quantize: {site.name} is factorized, and only whole matrices are split in two")
+        raise MethodError(f"quantize: {site.name} is factorized, but only whole matrices can be split in two")
     first, second = _halves(site.embeddings[0].weight, code)
     table = SummedEmbedding.of(first, second, padding_idx=site.embeddings[0].padding_idx)
     tied = None if site.tied is None else SummedLinear.of(first, second, site.tied.bias)

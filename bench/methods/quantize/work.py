@@ -67,8 +67,8 @@ class Quantizer:
         widths = self.grid.widths
         if bits not in widths:
             raise MethodError(
-                f"quantize: grid {type(self.grid).__name__} has codes of {widths.start} to {widths.stop - 1} bits, "
-                f"found bits = {bits}"
+                f"quantize: grid {type(self.grid).__name__} needs {widths.start} to {widths.stop - 1} bits, found "
+                f"bits = {bits}"
             )
         plain = values.detach().float()
         if self.grid.ranged and bounds is None:

@@ -20,26 +20,28 @@ if TYPE_CHECKING:
 
 @METHODS.register("replace")
 class Replace(TunedMethod):
-    """Train successor layers inside the given model, which they replace more and more often (Xu et al. 2020).
+    """Train successor layers that replace layers of the given model with rising probability (Xu et al. 2020).
 
     Groups of N/M predecessor layers have one successor each, which starts as a copy of one of the first M layers. In
     every step each group runs its successor with probability p_t, see `ReplaceSchedule`; once p_t is 1 the successors
-    are fine-tuned together. Only successors are trained, on the task's loss alone: embeddings, pooler, head and
-    predecessors are frozen. What is left at the end is the successors. arXiv:2002.02925, §3.
+    are fine-tuned together. Only successors are trained, on the task's loss only: embeddings, pooler, head and
+    predecessors are frozen. The result keeps only the successors. arXiv:2002.02925, §3.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    layers: int | None = Field(None, ge=1, description="successor layers, a divisor of the depth; None is half of it")
-    start: float = Field(0.3, ge=0, le=1, description="replace rate of the first step (b)")
+    layers: int | None = Field(
+        None, ge=1, description="number of successor layers, a divisor of the depth; None is half the depth"
+    )
+    start: float = Field(0.3, ge=0, le=1, description="replacement rate at the first step (b)")
     full_at: float = Field(
-        0.5, ge=0, le=1, description="share of the steps after which everything is replaced (sets k)"
+        0.5, ge=0, le=1, description="share of the steps after which every layer is replaced (sets k)"
     )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
-        """Raises `MethodError` if the depth is no multiple of the successors."""
+        """Raises `MethodError` if the depth is not a multiple of the number of successors."""
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model
         from bench.training.paths import ReplaceSchedule, ReplacingHook
@@ -50,7 +52,7 @@ class Replace(TunedMethod):
         count = student_depth(self.layers, len(predecessors), where="replace")
         if len(predecessors) % count:
             raise MethodError(
-                f"replace: {len(predecessors)} layers do not form {count} groups of equal size. Give layers as one of "
+                f"replace: {len(predecessors)} layers cannot form {count} groups of equal size. Set layers to one of "
                 + ", ".join(
                     str(number) for number in range(1, len(predecessors) + 1) if len(predecessors) % number == 0
                 )

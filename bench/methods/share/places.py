@@ -27,7 +27,7 @@ class ShareMap:
 
     Args:
         places: by stack, the stored layer of each position.
-        parts: what is shared of a layer; empty is all of it.
+        parts: the parts of a layer that are shared; empty means all.
         tie_stacks: whether position i of the encoder and of the decoder have the same stored layer i.
         tie_cross: whether cross-attention is also the self-attention of its layer.
         init: a stored module starts as the first it stands for, as the mean of all of them, or as the one of the
@@ -125,7 +125,7 @@ def _stored(uses: Sequence[_Occurrence], *, init: Init, what: str) -> dict[int, 
         modules = [use.module for use in uses if use.place == place]
         sizes = [{size: getattr(module, size, None) for size in _SIZES} for module in modules]
         if any(size != sizes[0] for size in sizes):
-            raise MethodError(f"share: {what} {place} would stand for modules of unlike widths, such as {modules[0]}")
+            raise MethodError(f"share: {what} {place} would replace modules of different widths, such as {modules[0]}")
         if init == "mean":
             stored[place] = _mean(modules)
         else:
@@ -139,9 +139,11 @@ def _mean(modules: Sequence[nn.Module]) -> nn.Module:
     states = [module.state_dict() for module in modules]
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
     if any(shape != shapes[0] for shape in shapes):
-        raise MethodError("share: init = 'mean' needs layers of one shape. Use init = 'first', or share first.")
+        raise MethodError(
+            "share: init = 'mean' needs layers of the same shape. Use init = 'first', or make share an earlier stage."
+        )
     if not all(tensor.is_floating_point() for tensor in states[0].values()):
-        raise MethodError("share: init = 'mean' needs floating-point layers. Share before quantizing.")
+        raise MethodError("share: init = 'mean' needs float layers. Share before quantizing.")
     result = copy.deepcopy(modules[0])
     with torch.no_grad():
         for name, tensor in result.state_dict().items():
@@ -164,7 +166,7 @@ def join_embeddings(model: nn.Module, adapter: Adapter) -> None:
         if _shapes(encoder[name]) != _shapes(decoder[name]):
             raise MethodError(
                 f"share: the embeddings '{name}' are {_shapes(encoder[name])} in the encoder and "
-                f"{_shapes(decoder[name])} in the decoder. Joining them needs one vocabulary and one width."
+                f"{_shapes(decoder[name])} in the decoder. To join them, both need the same vocabulary and width."
             )
         replace_module(_half(model, adapter, "decoder"), name, encoder[name])
     projection = adapter.output_projection(model)

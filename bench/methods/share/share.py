@@ -26,59 +26,73 @@ COUNTED: tuple[Map, ...] = ("sequence", "cycle", "cycle-rev")  # the maps that a
 
 @METHODS.register("share")
 class Share(GuidedMethod):
-    """Run few stored layers in many positions, then tune them (ALBERT: Lan et al. 2020, arXiv:1909.11942, §3.1).
+    """Share stored layers among positions, then fine-tune them (ALBERT: Lan et al. 2020, arXiv:1909.11942, §3.1).
 
-    The depth, and so the MACs, stay as they were; only stored parameters fall. What is shared may be whole layers or
-    parts of them, in each stack by itself or between encoder and decoder. The stored layers start from those of the
-    given model. For a system that is trained from scratch `init` "fresh" is the faithful start, for one that is made
-    from a checkpoint "source".
+    Depth and MACs do not change; only the number of stored parameters falls. Whole layers or parts of them can be
+    shared, within each stack or between encoder and decoder. The stored layers start from those of the given model. Use
+    `init` "fresh" for a published system that is trained from scratch, and "source" for one that starts from a
+    checkpoint.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes"})
 
-    map: Map = Field("all", description="which stored layer each position runs, see `share_map`")
-    unique: int = Field(1, ge=1, description="stored layers of sequence, cycle and cycle-rev")
+    map: Map = Field(
+        "all",
+        description="which stored layer each position runs: one for all; sequence 001122, cycle 012012, cycle-rev 012210; "
+        "sandwich: one between the first and the last; explicit: as in places; none: no sharing",
+    )
+    unique: int = Field(1, ge=1, description="number of stored layers (maps sequence, cycle, cycle-rev)")
     init: Literal["first", "mean", "copy", "fresh", "source"] = Field(
         "first",
-        description="a stored layer starts as the first it stands for, as the mean of all of them, as a copy of the "
-        "layer with its own number; as the first in a model of random weights (fresh) or as it was pretrained (source)",
+        description="start of a stored layer: the first of the layers it replaces, their mean, or the layer with its "
+        "own number; or the first of them in a model with random (fresh) or pretrained (source) weights",
     )
-    budget: float = Field(2.0 / 3, ge=0, le=100, description="tuning epochs as a share of the suite's; 0 is none")
+    budget: float = Field(
+        2.0 / 3, ge=0, le=100, description="fine-tuning epochs as a share of the suite's; 0 means none"
+    )
     places: Annotated[tuple[int, ...], Listed] = Field(
-        (), description="map 'explicit': the stored layer of each position, from 0; 0+0+1+1 on a command line"
+        (), description="map 'explicit': the stored layer of each position, from 0; on a command line: 0+0+1+1"
     )
     ratio: float | None = Field(
-        None, gt=0, lt=1, description="stored layers of sequence, cycle and cycle-rev as a share of the depth, rounded"
+        None,
+        gt=0,
+        lt=1,
+        description="number of stored layers as a share of the depth, rounded (maps sequence, cycle, cycle-rev)",
     )
     parts: Annotated[tuple[Part, ...], Listed] = Field(
-        (), description="what is shared of a layer, attention+ffn on a command line; empty is whole layers"
+        (), description="parts of a layer that are shared; on a command line: attention+ffn; empty means whole layers"
     )
     stacks: Annotated[tuple[Literal["encoder", "decoder"], ...], Listed] = Field(
-        (), description="the stacks that the map is for; empty is every one, each with stored layers of its own"
+        (), description="stacks that the map applies to; empty means all stacks, each with its own stored layers"
     )
-    tie_stacks: bool = Field(False, description="encoder and decoder share: position i of both has one stored layer")
+    tie_stacks: bool = Field(
+        False, description="encoder and decoder share layers: position i of both runs one stored layer"
+    )
     tie_cross: Literal["none", "self"] = Field(
         "none", description="'self': cross-attention is also the self-attention of its layer"
     )
     embeddings: Literal["own", "joint"] = Field(
-        "own", description="'joint': source, target and softmax of a seq2seq model have one set of embeddings"
+        "own", description="'joint': source, target and softmax of a seq2seq model share one embedding"
     )
 
     @model_validator(mode="after")
     def _arguments_fit_each_other(self) -> Share:
         if self.map not in COUNTED and self.unique != 1:
-            stores = "stores one layer" if self.map == "all" else "says itself how many layers it stores"
+            stores = "stores one layer" if self.map == "all" else "determines the number of stored layers"
             raise ValueError(f"map '{self.map}' {stores} (found unique = {self.unique}); choose sequence or cycle")
         if self.ratio is not None and (self.map not in COUNTED or self.unique != 1):
-            raise ValueError("ratio is another way to say unique, for the maps sequence, cycle and cycle-rev")
+            raise ValueError("ratio replaces unique, and only for the maps sequence, cycle and cycle-rev")
         if (self.map == "explicit") != bool(self.places):
-            raise ValueError(f"map '{self.map}' with places = {list(self.places)}: 'explicit', and only it, has places")
+            raise ValueError(
+                f"map '{self.map}' with places = {list(self.places)}: map 'explicit' needs places, and "
+                f"no other map has them"
+            )
         if self.places and set(self.places) != set(range(max(self.places) + 1)):
-            raise ValueError(f"places = {list(self.places)}: stored layers are numbered from 0 without a gap")
+            raise ValueError(f"places = {list(self.places)}: stored layers must be numbered from 0 without gaps")
         if self.tie_cross == "self" and self.parts and not {"attention", "cross_attention"} <= set(self.parts):
             raise ValueError("tie_cross = 'self' needs attention and cross_attention among the parts")
         if self.tie_stacks and self.stacks:
-            raise ValueError("tie_stacks is for both stacks at once; leave stacks empty")
+            raise ValueError("tie_stacks applies to both stacks; leave stacks empty")
         return self
 
     @override
@@ -128,7 +142,7 @@ class Share(GuidedMethod):
             raise MethodError(f"share: {type(model).__name__} has no {wanted} to share; it has {', '.join(has)}")
         depths = {stack: len(adapter.layers(model, stack)) for stack in has}
         if self.tie_stacks and len(set(depths.values())) > 1:
-            raise MethodError(f"share: tied stacks need one depth, found {depths}")
+            raise MethodError(f"share: tied stacks need the same depth, found {depths}")
         return self.stacks or has
 
 
@@ -144,11 +158,14 @@ def share_map(name: Map, *, depth: int, unique: int = 1, explicit: Sequence[int]
             have one number for each position.
     """
     if name in COUNTED and unique > depth:
-        raise MethodError(f"share: unique is {unique}, and the given model has {depth} layers")
+        raise MethodError(f"share: unique is {unique}, but the given model has {depth} layers")
     if name == "sandwich" and depth < 3:
-        raise MethodError(f"share: map 'sandwich' shares what is between two layers, and the model has only {depth}")
+        raise MethodError(
+            f"share: map 'sandwich' shares the layers between the first and the last, but the model has "
+            f"only {depth} layers"
+        )
     if name == "explicit" and len(explicit) != depth:
-        raise MethodError(f"share: places has {len(explicit)} numbers, and the given model has {depth} layers")
+        raise MethodError(f"share: places has {len(explicit)} numbers, but the given model has {depth} layers")
     maps = {
         "all": lambda: [0] * depth,
         "sequence": lambda: [place * unique // depth for place in range(depth)],
@@ -166,5 +183,5 @@ def _started_over(model: nn.Module, adapter: Adapter, lab: Lab, *, init: str) ->
     refuse_lost_work(model, lab.reference, where=f"share: init = '{init}'")
     depths = {stack: len(adapter.layers(model, stack)) for stack in adapter.stacks(model)}
     if len(set(depths.values())) > 1:
-        raise MethodError(f"share: init = '{init}' builds stacks of one depth, the given model has {depths}")
+        raise MethodError(f"share: init = '{init}' builds stacks of the same depth, but the given model has {depths}")
     return lab.fresh(next(iter(depths.values())), init == "source")

@@ -29,11 +29,11 @@ class Cut(NamedTuple):
 
     def __str__(self) -> str:
         counts = [f"{count} {what}" for what, count in zip(self._fields, self, strict=True) if count]
-        return ", ".join(counts) or "nothing that is fully masked"
+        return ", ".join(counts) or "nothing (no unit is fully masked)"
 
 
 def cut(model: nn.Module, adapter: Adapter) -> Cut:
-    """Take every removable head and neuron out of `model`, in place; what is shared stays shared.
+    """Remove every removable head and neuron of `model`, in place; shared weights stay shared.
 
     An attention that loses its last head and an MLP that loses its last neuron are among `attentions` and `mlps` too.
 
@@ -50,8 +50,8 @@ def cut(model: nn.Module, adapter: Adapter) -> Cut:
                 continue
             if not group.whole:
                 raise MethodError(
-                    f"shrink: {group.name} shares some of its weights with other matrices, which would have to lose "
-                    "the same heads or neurons. Share whole layers or whole parts, or shrink before sharing."
+                    f"shrink: {group.name} shares some of its weights with other matrices, which would also lose "
+                    f"these heads or neurons. Share whole layers or whole parts, or shrink before sharing."
                 )
             _cut_group(model, adapter, group, dead)
             if group.part == "ffn":
@@ -84,8 +84,8 @@ def _constant(group: Group, given: Factors, taken: Factors, dead: Tensor) -> Ten
         return None
     if group.activation is None:
         raise MethodError(
-            f"shrink: the adapter does not say which activation {group.name} has, so what its constant neurons add is "
-            "not known. Give the adapter an `activation`."
+            f"shrink: the adapter gives no activation for {group.name}, so the output of its constant neurons is "
+            f"unknown. Add an `activation` to the adapter."
         )
     bias = taken.left.new_zeros(len(folded)) if given.bias is None else given.bias[folded]
     added = through_columns(taken, folded, group.activation(bias))

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @METHODS.register("layerdrop")
 class LayerDrop(GuidedMethod):
-    """Train with every layer left out at random, so that layers can be removed afterwards (Fan et al. 2020).
+    """Train with layers skipped at random, so that layers can be removed afterwards (Fan et al. 2020).
 
     Each layer of every stack is skipped in a step with probability `rate`, independently of the others; the residual
-    stream carries on. The result has the structure it was given and runs all layers: it is the stage `shrink` with
-    `depth` that saves something, without any training after it. arXiv:1909.11556, §3.2.
+    connection stays. The result has the given structure and runs all layers: only the stage `shrink` with
+    `depth` saves something, without further training. arXiv:1909.11556, §3.2.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()
 
-    rate: float = Field(0.2, ge=0, lt=1, description="probability of each layer to be left out in a step")
+    rate: float = Field(0.2, ge=0, lt=1, description="probability that a layer is skipped in a step")
     start: Literal["given", "fresh", "source"] = Field(
-        "given", description="begin with the given weights, with random ones, or as the model was pretrained"
+        "given", description="start from the given weights, random weights, or the pretrained weights"
     )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
@@ -68,13 +68,11 @@ def _refuse_others(model: nn.Module, adapter: Adapter) -> None:
     name = type(model).__name__
     if not adapter.iterates:
         raise MethodError(
-            f"layerdrop: {name} cannot leave out layers: only a Transformer that loops over a list of layers can. "
-            "The layers of an LSTM have no residual stream around them, and ALBERT's loop counts one stored layer."
+            f"layerdrop: {name} cannot skip layers: only a Transformer that loops over a list of layers can. LSTM "
+            f"layers have no residual connection, and ALBERT loops over one stored layer."
         )
     if any(
         isinstance(model.get_submodule(adapter.stack_name(model, stack)), StoredStack)
         for stack in adapter.stacks(model)
     ):
-        raise MethodError(
-            f"layerdrop: the layers of this {name} run in a stack of their own that halts; drop before it"
-        )
+        raise MethodError(f"layerdrop: the layers of this {name} already halt adaptively; use layerdrop before halt")

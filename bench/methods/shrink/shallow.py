@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @METHODS.register("shallow")
 class Shallow(TunedMethod):
-    """Train a model of fewer layers on the labels alone; nothing of the reference is used."""
+    """Train a model with fewer layers on the labels only, without the reference."""
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
-    layers: int | None = Field(None, ge=1, description="layers of the model; None is half of the reference's")
+    layers: int | None = Field(None, ge=1, description="number of layers; None is half the reference's")
     init: Literal["fresh", "source"] = Field(
-        "fresh", description="random weights, or the model source's pretrained ones with layers spread evenly"
+        "fresh", description="random weights, or evenly spaced layers of the pretrained model"
     )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 

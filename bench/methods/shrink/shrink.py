@@ -1,4 +1,4 @@
-"""Physical removal of what is fully masked, and of layers."""
+"""Physical removal of fully masked units, and of layers."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ if TYPE_CHECKING:
 
 @METHODS.register("shrink")
 class Shrink(Method):
-    """Take out the heads and neurons whose weights are all zero, and layers on demand; nothing is trained.
+    """Remove heads and neurons whose weights are all zero, and layers if asked; nothing is trained.
 
-    A removed head takes its rows of query, key and value with their biases and its columns of the output map along, a
-    removed neuron its row, its bias and its column; an attention or MLP that loses all of them leaves its output bias.
-    Outputs stay those of the masked model up to rounding, unless layers are left out. A model without anything masked
-    comes back as it is. Which units count as masked: `bench.methods.shrink.removable.dead_units`.
+    With a head, its rows of query, key and value, their biases and its columns of the output map are removed; with a
+    neuron, its row, bias and column. If an attention or MLP loses all of them, only its output bias stays.
+    Outputs equal those of the masked model up to rounding, unless layers are removed. A model without masked units
+    is returned unchanged. Which units count as masked: `bench.methods.shrink.removable.dead_units`.
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})
 
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed] = Field(
-        (), description="numbers, from 0, of the layers that stay, in order (0+2+4 on a command line); empty is all"
+        (), description="numbers of the layers that stay, from 0, in order; on a command line: 0+2+4; empty means all"
     )
     depth: int | None = Field(
-        None, ge=1, description="how many layers stay, the others left out at even steps (LayerDrop's every-other rule)"
+        None,
+        ge=1,
+        description="number of layers that stay; the others are removed at even steps (LayerDrop's every-other rule)",
     )
     stacks: Annotated[tuple[Literal["encoder", "decoder"], ...], Listed] = Field(
-        (), description="stacks that `layers` or `depth` is for; empty is the first"
+        (), description="stacks that `layers` or `depth` applies to; empty means the first"
     )
 
     @model_validator(mode="after")
     def _one_choice_of_layers(self) -> Shrink:
         if self.layers and self.depth is not None:
-            raise ValueError("give layers (which stay) or depth (how many stay), not both")
+            raise ValueError("give either layers (which stay) or depth (how many stay), not both")
         if list(self.layers) != sorted(set(self.layers)):
-            raise ValueError(f"layers {list(self.layers)}: give each layer once, in the order in which they run")
+            raise ValueError(f"layers {list(self.layers)}: give each layer once, in the order of execution")
         if self.stacks and not self.layers and self.depth is None:
-            raise ValueError("stacks is for layers that are left out: give layers or depth as well")
+            raise ValueError("stacks needs layers or depth; give one of them")
         return self
 
     def seeded(self) -> bool:
@@ -86,7 +88,7 @@ class Shrink(Method):
             count = adapter.depth(model, stack)
             if self.depth is not None and self.depth > count:
                 raise MethodError(
-                    f"shrink: depth is {self.depth}, and the {stack} of the given model has {count} layers. "
+                    f"shrink: depth is {self.depth}, but the {stack} of the given model has {count} layers. "
                     f"Give a depth from 1 to {count}."
                 )
             kept[stack] = list(self.layers) if self.depth is None else every_other(count, self.depth)
@@ -97,8 +99,9 @@ def _refuse_without_units(model: nn.Module, adapter: Adapter, *, layers: bool) -
     """Raise `MethodError` if an architecture has no heads and neurons, and no layers are asked for either."""
     if not layers and "ffn_in" not in adapter.roles_of(model):
         raise MethodError(
-            f"shrink: {type(model).__name__} has neither attention heads nor MLP neurons. The units of an LSTM are as "
-            "wide as its state, which all its layers share, so none is removed. Give layers or depth to remove layers."
+            f"shrink: {type(model).__name__} has neither attention heads nor MLP neurons. An LSTM's units belong to "
+            f"its state, whose width all its layers share, so they cannot be removed. Give layers or depth to remove "
+            f"layers."
         )
 
 
@@ -119,7 +122,7 @@ def keep_layers(model: nn.Module, adapter: Adapter, stack: str, kept: Sequence[i
     layers = adapter.layers(model, stack)
     if kept and kept[-1] >= len(layers):
         raise MethodError(
-            f"shrink: layers has {kept[-1]}, and the {stack} of the given model has layers 0 to {len(layers) - 1}."
+            f"shrink: layers contains {kept[-1]}, but the {stack} of the given model has layers 0 to {len(layers) - 1}."
         )
     chosen = [layers[number] for number in kept]
     if len(chosen) == len(layers):

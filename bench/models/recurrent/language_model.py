@@ -73,7 +73,7 @@ class LstmForCausalLM(RecurrentModel):
         Args:
             input_ids: [batch, length].
             attention_mask: not used: padding on the right cannot reach the positions before it.
-            states: what the call on the window before gave; None starts afresh.
+            states: the states returned for the previous window; None starts from zero.
         """
         hidden, ends = self.model(input_ids, states)
         hidden = functional.dropout(hidden, p=self.config.dropout, training=self.training)

@@ -71,8 +71,8 @@ class SplitGenerator(Generator):
             room[candidate.stratum] -= 1
             found.append(candidate)
         raise DataError(
-            f"generator {self.name}: {len(found)} of {size} examples of split '{split}' found; the grammar has "
-            f"too few sentences of strata {[index for index, left in enumerate(room) if left]}: ask for fewer"
+            f"generator {self.name}: {len(found)} of {size} examples of split '{split}' found. The grammar has too "
+            f"few sentences of strata {[index for index, left in enumerate(room) if left]}: ask for fewer"
         )
 
 

@@ -97,7 +97,7 @@ class TaskKind(ABC):
         """
 
     def truth(self, example: Example) -> Any:
-        """What is true of an example, as it is stored: by default its answers, its target or its label.
+        """The true output of an example, as it is stored: by default its answers, its target or its label.
 
         A number, a string, a list of accepted strings, or None if it is hidden.
         """
@@ -119,7 +119,7 @@ class TaskKind(ABC):
         """The message for `hidden` of `total` examples whose truth is not known; `first` is the uid of one."""
         return (
             f"the labels of {hidden} of {total} examples are hidden (first: {first}). "
-            "Train and score on splits whose labels are published, such as the validation split."
+            "Train and evaluate on splits with published labels, such as the validation split."
         )
 
     def check(self, example: Example, task: Task, *, where: str) -> None:
@@ -152,7 +152,7 @@ class TaskKind(ABC):
         """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined."""
         chosen = {column: self.metric(column) for column in metrics}
         if not isinstance(predictions, self.predicts):
-            raise DataError(f"{self.name}: nothing to score: the predictions hold no {self.predicts.called}")
+            raise DataError(f"{self.name}: nothing to score: the predictions contain no {self.predicts.called}")
         for metric in chosen.values():
             metric.check(predictions)
         compared = predictions.compared(self.known_truths(examples))
@@ -193,4 +193,4 @@ def form_of(value: Any) -> type[Predictions]:
     for form in dict.fromkeys(kind.predicts for _, kind in KINDS.items()):
         if form.holds(value):
             return form
-    raise DataError(f"{value!r} is a prediction of no known task kind")
+    raise DataError(f"{value!r} is not a prediction of a known task kind")

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class LanguageModelling(TaskKind):
-    """A causal model over the texts of all examples joined, an end token before the first and after each.
+    """A causal language model over the joined texts of all examples, with an end token before the first and after each.
 
     The stream is cut into blocks of `max_length` tokens that overlap by one, so that every token but the first is
-    predicted exactly once, from at most `max_length` - 1 tokens before it. No state goes from one block to the next:
-    for a recurrent model that is a stricter rule than carrying it along, and the same for every architecture.
+    predicted exactly once, from at most `max_length` - 1 tokens before it. No state is carried from block to block:
+    for a recurrent model this is stricter than carrying it, but the same for every architecture.
     """
 
     name = "language_modelling"
@@ -74,7 +74,7 @@ class LanguageModelling(TaskKind):
             "vocabulary": len(tokenizer),
             "predicted_tokens": len(predicted),
             "unknown_tokens": sum(token == tokenizer.unk_token_id for token in predicted),
-            "context": f"blocks of {max_length} tokens that overlap by one, no state between them",
+            "context": f"blocks of {max_length} tokens that overlap by one; no state is carried between them",
             "quality": "1 / perplexity, the geometric mean probability of a token",
         }
 

@@ -15,7 +15,7 @@ def start_id(tokenizer: Any) -> int:
     known = (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id)
     found = next((token for token in known if token is not None), None)
     if found is None:
-        raise DataError("the tokenizer has no bos, cls or pad token, so a decoder has nothing to start from; set one")
+        raise DataError("the tokenizer has no bos, cls or pad token, so a decoder has no start token; set one")
     return int(found)
 
 
@@ -23,5 +23,5 @@ def end_id(tokenizer: Any) -> int:
     """What ends a text: the tokenizer's end token, else its separator."""
     found = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
     if found is None:
-        raise DataError("the tokenizer has no eos or sep token, so a text that is written has no end; set one")
+        raise DataError("the tokenizer has no eos or sep token, so generated text has no end token; set one")
     return int(found)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class MaskedLanguageModelling(TaskKind):
-    """BERT's own task (Devlin et al. 2019, arXiv:1810.04805, §3.1) on one text at a time.
+    """BERT's pretraining task (Devlin et al. 2019, arXiv:1810.04805, §3.1) on one text at a time.
 
-    Which tokens are predicted, and what a model reads in their places, is chosen anew each time a text is trained on
-    (RoBERTa: Liu et al. 2019, arXiv:1907.11692, §4.1). What is evaluated is chosen once, from the seed of the data and
-    the example alone, so that every model with this tokenizer sees the same places. There is no next-sentence task.
+    The predicted tokens, and what replaces them in the input, are drawn again each time a text is used in training
+    (RoBERTa: Liu et al. 2019, arXiv:1907.11692, §4.1). In evaluation they are drawn once, from the seed of the data and
+    the example only, so that every model with this tokenizer predicts the same tokens. There is no next-sentence task.
     """
 
     name = "masked_language_modelling"
@@ -46,8 +46,8 @@ class MaskedLanguageModelling(TaskKind):
         """
         if tokenizer.mask_token_id is None:
             raise DataError(
-                f"{task.name}: the tokenizer has no mask token, so it belongs to no model of masked language "
-                "modelling. Choose an encoder such as BERT."
+                f"{task.name}: the tokenizer has no mask token, so the model cannot be trained on masked language "
+                f"modelling. Choose an encoder such as BERT."
             )
         if not examples:
             return []
@@ -62,7 +62,7 @@ class MaskedLanguageModelling(TaskKind):
     def anew(self, feature: Feature, draws: random.Random) -> Feature:
         """The same text with another choice of places."""
         if feature.text is None:
-            raise DataError("masked_language_modelling: a feature of another kind of task has no text to mask")
+            raise DataError("masked_language_modelling: a feature of another task kind has no text to mask")
         tokens, labels = masked(feature.text, draws)
         return dataclasses.replace(
             feature, inputs={**feature.inputs, "input_ids": tokens}, targets={"labels": [*labels]}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SequenceKind(TaskKind):
-    """A task whose model reads `text`, or `text` and `pair`, and gives one vector for the whole of it."""
+    """A task whose model reads `text`, or `text` and `pair`, and gives one output vector for it."""
 
     head = "sequence-classification"
 
@@ -38,7 +38,9 @@ class SequenceKind(TaskKind):
             return []
         paired = {example.pair is not None for example in examples}
         if len(paired) > 1:
-            raise DataError(f"{task.name}: some examples have a second text and others do not; all must agree")
+            raise DataError(
+                f"{task.name}: some examples have a second text and others do not; either all or none must have one"
+            )
         labels = self.known_truths(examples) if training else []
         encoded = tokenizer(
             [example.text for example in examples],

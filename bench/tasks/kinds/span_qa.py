@@ -105,8 +105,8 @@ def _answers(example: Example) -> tuple[Answer, ...]:
 
 def _says_no_answer(uid: str) -> str:
     return (
-        f"span_qa: example {uid} has no answer, so it can neither train nor be scored. "
-        "Use a split whose answers are published; questions without an answer (SQuAD v2) are not supported."
+        f"span_qa: example {uid} has no answer, so it cannot be used for training or scoring. Use a split with "
+        f"published answers; questions without an answer (SQuAD v2) are not supported."
     )
 
 

@@ -18,7 +18,7 @@ class Span(NamedTuple):
 
 
 def best_span(start: Any, end: Any, offsets: Sequence[tuple[int, int] | None]) -> Span | None:
-    """The stretch of at most 30 tokens with the largest start plus end score; None if there is no context.
+    """The span of at most 30 tokens with the largest sum of start and end score; None if there is no context.
 
     The 20 best starts are paired with the 20 best ends, both among context tokens (Devlin et al. 2019 and its
     run_squad.py look for them among all tokens and drop the others, so they consider fewer). Where none of these

@@ -25,7 +25,7 @@ SMOOTHING = 0.1  # label smoothing in training only, Vaswani et al. 2017, arXiv:
 
 
 class Translation(TaskKind):
-    """An encoder-decoder trained on the true beginnings of the target and scored on what it writes itself.
+    """An encoder-decoder trained with teacher forcing and scored on the text that it generates.
 
     The decoder's first input and the tokens to predict are made here, so that a model is always called with
     `input_ids`, `attention_mask` and `decoder_input_ids` and never has to shift labels.
@@ -112,13 +112,13 @@ class Translation(TaskKind):
     def says_hidden(self, hidden: int, total: int, first: str) -> str:
         return (
             f"the targets of {hidden} of {total} examples are hidden (first: {first}). "
-            "Train and score on splits whose translations are published."
+            "Train and evaluate on splits with published translations."
         )
 
     @override
     def check(self, example: Example, task: Task, *, where: str) -> None:
         if example.target is not None and not example.target.strip():
-            raise DataError(f"{where}: the target is empty; leave it out if it is hidden")
+            raise DataError(f"{where}: the target is empty; if it is hidden, leave it out")
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """Also BLEU of the artifact's texts with the reference's as targets."""

@@ -33,13 +33,13 @@ _ORDERS = 4  # longest n-gram of BLEU
 class ExactMatch(Metric):
     """Share of answers equal to any of their references, in [0, 1] (Rajpurkar et al. 2016, §6.1).
 
-    Its drop is tested by the bootstrap that F1, which stands beside it, needs too.
+    Its drop is tested by bootstrap, which F1, reported beside it, needs too.
     """
 
     name = "exact_match"
     column = Column(
         "exact_match",
-        says="share of answers equal to a reference after SQuAD normalisation",
+        says="share of answers that equal a reference answer after SQuAD normalisation",
         kind="score",
         show="percent",
         better="higher",
@@ -76,9 +76,10 @@ class TokenF1(Metric):
 
 
 class Bleu(Metric):
-    """Corpus BLEU as a share of 1 (Papineni et al. 2002) as sacreBLEU has it by default: tokenizer 13a, case heeded.
+    """Corpus BLEU as a share of 1 (Papineni et al. 2002) with sacreBLEU's defaults: tokenizer 13a, case-sensitive.
 
-    The shared tasks on Multi30k scored lower-cased text (Specia et al. 2016, W16-2346), which gives a little more.
+    The shared tasks on Multi30k scored lower-cased text (Specia et al. 2016, W16-2346), which gives slightly higher
+    values.
     """
 
     name = "bleu"

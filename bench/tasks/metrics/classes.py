@@ -28,7 +28,7 @@ class Accuracy(Metric):
     name = "accuracy"
     column = Column(
         "accuracy",
-        says="share of examples whose predicted label is right",
+        says="share of examples with the right predicted label",
         kind="score",
         show="percent",
         better="higher",
@@ -60,7 +60,7 @@ class Accuracy(Metric):
 class F1(Metric):
     """2TP / (2TP + FP + FN) of class 1, in [0, 1] (van Rijsbergen 1979), for two classes only.
 
-    Undefined, and so a `DataError`, if no example is of class 1 and none is predicted to be.
+    Undefined (raises `DataError`) if no example has or is predicted to have class 1.
     """
 
     name = "f1"
@@ -84,9 +84,11 @@ class F1(Metric):
 
         seen = set(predictions) | set(references)
         if not seen <= {0, 1}:
-            raise DataError(f"f1: found the classes {sorted(seen)}, but F1 here is of class 1 against class 0 only")
+            raise DataError(
+                f"f1: found the classes {sorted(seen)}, but F1 is defined here only for class 1 against class 0"
+            )
         if 1 not in seen:
-            raise DataError("f1: undefined, as no example is of the positive class 1 and none is predicted to be")
+            raise DataError("f1: undefined, because no example has or is predicted to have the positive class 1")
         return float(f1_score(references, predictions, pos_label=1, average="binary"))
 
     @override

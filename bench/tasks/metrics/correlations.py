@@ -88,7 +88,7 @@ def _check_varied(metric: str, predictions: Sequence[float], references: Sequenc
     """Raise `DataError` if a correlation does not exist: fewer than two examples, or a side that is constant."""
     for side, values in (("predictions", predictions), ("references", references)):
         if len(set(values)) < 2:
-            raise DataError(f"{metric}: undefined, as all {len(values)} {side} are {values[0]:.6g}")
+            raise DataError(f"{metric}: undefined, because all {len(values)} {side} are {values[0]:.6g}")
 
 
 def _arrays(predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Array, Array]:

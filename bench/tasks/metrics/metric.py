@@ -53,7 +53,7 @@ class Metric(ABC):
         It is called a thousand times for an interval, so what does not depend on the choice is computed once. On all
         examples it equals `compute`. By default raises `UnavailableError`: then there is no interval.
         """
-        raise UnavailableError(f"metric '{self.column.name}' has no form that is fast enough to resample")
+        raise UnavailableError(f"metric '{self.column.name}' has no vectorized form for resampling")
 
     def right(self, predictions: Sequence[Any], references: Sequence[Any]) -> Array | None:
         """Which examples are right, bool [examples], if the metric is the share of these; None otherwise.
@@ -143,9 +143,12 @@ def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: 
             on these values. UnknownNameError: no such metric.
     """
     if len(predictions) != len(references):
-        raise DataError(f"scoring: {len(predictions)} predictions for {len(references)} references; they must pair up")
+        raise DataError(
+            f"scoring: {len(predictions)} predictions for {len(references)} references; expected one "
+            f"prediction per reference"
+        )
     if not len(references):
-        raise DataError("scoring: there are no examples, and a mean over none is undefined")
+        raise DataError("scoring: there are no examples, so the score is undefined")
     scores: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-metrics-") as scratch:  # evaluate makes a folder even in memory
         for name in names:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class Perplexity(Metric):
     """exp of the mean negative log-likelihood over all tokens together, in [1, inf) (Jelinek et al. 1977).
 
-    Predictions are the nats of each text and references its number of tokens. Comparable only over one vocabulary: a
+    Predictions are the nats of each text and references its number of tokens. Comparable only for one vocabulary: a
     model with larger tokens has fewer of them and a higher perplexity on the same text.
 
     It counts in quality as 1 / perplexity, the geometric mean of the probabilities that the model gave to the true
-    tokens, in (0, 1]. Its quotient with a reference's is then the inverse quotient of their perplexities.
+    tokens, in (0, 1]. Its ratio to a reference's is then the inverse ratio of their perplexities.
     """
 
     name = "perplexity"
@@ -48,12 +48,12 @@ class Perplexity(Metric):
     def compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         tokens = math.fsum(references)
         if tokens < 1:
-            raise DataError("perplexity: undefined, as no token was predicted")
+            raise DataError("perplexity: undefined, because no token was predicted")
         try:
             return math.exp(math.fsum(predictions) / tokens)
         except OverflowError as error:
             raise DataError(
-                "perplexity: too large for a number; the model gives its own text no probability"
+                "perplexity: too large for a float; the model gives the text almost no probability"
             ) from error
 
     @override

@@ -58,7 +58,7 @@ def _load_local(task: Task, subset: Subset, wanted: Iterable[str], data_dir: Pat
         splits[split] = _examples(table.rows, split, subset=subset, task=task)
         files.append(path.relative_to(data_dir).as_posix())
         if table.dropped:
-            notes.append(f"{table.dropped} malformed lines of {files[-1]} left out, as the hub does")
+            notes.append(f"{table.dropped} malformed lines of {files[-1]} left out, as in the hub's version")
     return TaskData(
         splits=splits, origin=f"local files {', '.join(files)}", revision=None, generated=False, notes=tuple(notes)
     )

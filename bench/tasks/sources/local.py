@@ -78,10 +78,10 @@ def _table_rows(path: Path, subset: Subset, *, headerless: Sequence[str], needs_
         elif subset.drops_malformed:
             dropped += 1
         else:
-            raise DataError(f"{path}:{number}: found {len(fields)} fields, expected {len(columns)}, separated by tabs")
+            raise DataError(f"{path}:{number}: found {len(fields)} tab-separated fields, expected {len(columns)}")
     if dropped > _MOST_DROPPED * len(lines):
         raise DataError(
-            f"{path}: {dropped} of {len(lines)} lines do not have {len(columns)} fields. Get the file again."
+            f"{path}: {dropped} of {len(lines)} lines do not have {len(columns)} fields. Download the file again."
         )
     return ReadFile(rows, dropped)
 

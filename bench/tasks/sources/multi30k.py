@@ -22,8 +22,8 @@ ADVICE = (
 class Multi30kSource(DataSource):
     """Multi30k, task 1 (Elliott et al. 2016, arXiv:1605.00459); `data.subset` is the direction, `de-en` or `en-de`.
 
-    29,000 sentence pairs to train on, 1,014 to validate, and 1,000 of the 2016 test set. Only from files: the copies on
-    the hub that we know are not by the authors, and none of their revisions could be verified.
+    29,000 sentence pairs for training, 1,014 for validation, and 1,000 of the 2016 test set. From files only: the
+    copies on the hub that we know are not by the authors, and none of their revisions could be verified.
     """
 
     name = "multi30k"
@@ -34,7 +34,7 @@ class Multi30kSource(DataSource):
         if task.data.subset not in DIRECTIONS:
             raise unknown("Multi30k direction", task.data.subset, DIRECTIONS, where=f"{where}.data.subset")
         if data_dir is None:
-            raise DataError(f"{where}: Multi30k is read from files only; none were given. {ADVICE}")
+            raise DataError(f"{where}: Multi30k is read from local files only, and none were given. {ADVICE}")
         splits, files = {}, []
         for split in needed_splits(task):
             if split not in FILES:
@@ -57,7 +57,7 @@ def _pairs(split: str, source: Path, target: Path) -> tuple[Example, ...]:
     if len(lines) != len(translated):
         raise DataError(
             f"{source} has {len(lines)} lines and {target} {len(translated)}; "
-            "line by line, one must translate the other"
+            "each line must be the translation of the same line in the other file"
         )
     for number, pair in enumerate(zip(lines, translated, strict=True), start=1):
         if not all(pair):

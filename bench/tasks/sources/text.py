@@ -23,9 +23,9 @@ class TextSource(DataSource):
     """One text per line; lines without text are left out.
 
     `data.subset` names the corpus: `multi30k-en` or `multi30k-de`; one of `WIKITEXT` (Merity et al. 2016,
-    arXiv:1609.07843), from files or from the hub; or any folder below the data folder with one file a split, named as
-    in PTB (`ptb.train.txt`), in WikiText (`wiki.train.tokens`) or plainly (`train.txt`). Subsampling takes lines, not
-    stretches: for text whose lines follow each other leave it out.
+    arXiv:1609.07843), from files or from the hub; or any folder below the data folder with one file per split, named as
+    in PTB (`ptb.train.txt`), in WikiText (`wiki.train.tokens`) or just `train.txt`. Subsampling takes single lines, so
+    do not use it for running text.
     """
 
     name = "text"
@@ -37,8 +37,8 @@ class TextSource(DataSource):
         if data_dir is None:
             if subset not in WIKITEXT:
                 raise DataError(
-                    f"{where}: the corpus '{subset}' is read from files only. Pass --data-dir FOLDER, or choose one "
-                    f"that the hub has: {', '.join(WIKITEXT)}."
+                    f"{where}: the corpus '{subset}' is read from local files only. Pass --data-dir FOLDER, or choose "
+                    f"a corpus from the hub: {', '.join(WIKITEXT)}."
                 )
             splits = {split: _examples(split, _hub_lines(subset, split)) for split in wanted}
             origin, revision = f"{REPOSITORY}, {subset}, on the hub", REVISION

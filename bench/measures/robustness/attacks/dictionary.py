@@ -140,8 +140,8 @@ def _found(named: str | None) -> WordNet:
         if (folder / "data.noun").is_file():
             return open_wordnet(folder)
     raise SourceMissingError(
-        f"there is no WordNet in {DEBIAN} or in nltk's data. Install Debian's package wordnet-base, or set {VARIABLE} "
-        "to a folder that has WordNet's files"
+        f"no WordNet found in {DEBIAN} or in nltk's data. Install Debian's package wordnet-base, or set {VARIABLE} to "
+        f"a folder with WordNet's files"
     )
 
 
@@ -150,8 +150,8 @@ def open_wordnet(folder: Path) -> WordNet:
     lacking = [name for name in _FILES if not (folder / name).is_file()]
     if lacking:
         raise SourceMissingError(
-            f"{folder} is no folder of WordNet: it lacks {', '.join(lacking)}. Install Debian's package wordnet-base, "
-            f"or set {VARIABLE} to a folder that has these files"
+            f"{folder} is not a WordNet folder: {', '.join(lacking)} missing. Install Debian's package wordnet-base, "
+            f"or set {VARIABLE} to a folder with these files"
         )
     path = _nltk_data().path
     if str(folder) not in path:

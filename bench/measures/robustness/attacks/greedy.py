@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-SEARCH = "rounds of one replacement per word, largest drop so far first; after a flip, needless changes undone"
+SEARCH = (
+    "rounds of one replacement per word, in order of the largest drop so far; after a flip, unneeded changes are undone"
+)
 _LEAST = 2.0**-52  # probabilities are kept this far from 0 and 1, so that log-odds are finite
 
 
@@ -60,7 +62,7 @@ def search(
     it lowers the true class's probability. After a flip the changes before it are undone one by one, the smallest drop
     first, if the label stays flipped without them.
 
-    No step depends on `budget`, which only cuts the run off: a larger budget repeats the smaller one's run and goes on,
+    No step depends on `budget`, which only ends the run: a larger budget repeats the smaller one's run and continues,
     so it never flips fewer texts.
 
     Args:
@@ -69,7 +71,7 @@ def search(
         budget: most texts to be scored.
         most: how many words may differ in one text; a change beyond them takes the place of the one with the smallest
             drop. None is all.
-        allowed: whether a changed text may be used; one that may not is not scored and is no query. None allows all.
+        allowed: whether a changed text may be used; one that may not is not scored and is not a query. None allows all.
     """
     words = Words.of(target.text)
     state = _State(lowest=target.clean, most=most)

@@ -1,4 +1,4 @@
-"""Whether a word may stand for another without turning what is said into its opposite."""
+"""Whether a word may replace another without reversing the meaning."""
 
 from __future__ import annotations
 

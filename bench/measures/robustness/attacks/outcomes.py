@@ -39,7 +39,8 @@ class Rate(NamedTuple):
 class Attacked:
     """One model's attack: how many examples were sampled, and how each that it had right ended, by its number.
 
-    `kinds` has the attack of each kind of edit by itself, `missing` the sources that could not be had, with the reason.
+    `kinds` has the attack of each kind of edit by itself, `missing` the sources that were not available, with the
+    reason.
     """
 
     sampled: int

@@ -59,7 +59,7 @@ class _KnownWords:
 
 @ATTACK_SOURCES.register("typing-errors")
 class TypingSource:
-    """Letters swapped, left out, typed twice, or hit beside their key; never another known word."""
+    """Typing errors: letters swapped, left out, doubled, or a neighbouring key; never another known word."""
 
     kind: ClassVar[Kind] = "typing"
 
@@ -87,7 +87,7 @@ class WordNetSource:
 
 @ATTACK_SOURCES.register("embedding-neighbours")
 class EmbeddingSource:
-    """Neighbours in the attacked model's own input embeddings that are no opposites by WordNet and VADER's lexicon."""
+    """Neighbours in the attacked model's own input embeddings that are not opposites by WordNet and VADER's lexicon."""
 
     kind: ClassVar[Kind] = "word"
 
