@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _REGISTRIES: weakref.WeakSet[Registry[Any]] = weakref.WeakSet()
+_PLUGGING_IN: list[EntryPoint] = []  # the entry point that is being loaded, if any
 _BROKEN: dict[tuple[str, str, str], Broken] = {}
 
 
@@ -134,7 +135,7 @@ class Registry(Generic[T]):
         if name in self._plugins:
             first = self._origins[name]
             problem = f"{self.kind} '{name}' is registered twice: by {first} and by {origin}"
-            if first != origin:
+            if first != origin and _PLUGGING_IN:  # nobody sees the error of an entry point before the name is used
                 self._contested[name] = problem
             raise PluginError(problem)
 
@@ -182,6 +183,7 @@ class Registry(Generic[T]):
             raise
 
     def _plug_in(self, point: EntryPoint) -> None:
+        _PLUGGING_IN.append(point)
         try:
             point.load()
         except Exception as error:  # a broken package must not stop what does not use it
@@ -190,6 +192,8 @@ class Registry(Generic[T]):
             report_broken(point, error)
         else:
             self._loaded.append(point)
+        finally:
+            _PLUGGING_IN.pop()
 
     def _report_idle(self) -> None:
         """File entry points of the own group as broken whose packages registered nothing."""

@@ -177,6 +177,7 @@ def test_an_unknown_solver_suggests_the_nearest():
 def test_solvers_register_once():
     with pytest.raises(BenchError, match="registered twice"):
         SOLVERS.register("svd")(Svd)
+    assert SOLVERS.get("svd") is Svd
 
 
 def test_semi_nmf_says_of_each_matrix_whether_it_settled(make_lab, tiny_bert, monkeypatch):

@@ -283,7 +283,7 @@ def test_the_three_ways_of_see_differ_in_what_each_class_loses(tmp_path):
 @pytest.mark.slow
 def test_a_study_runs_from_the_command_line_to_its_table(tmp_path):
     text = (SUITES_DIR / "study-tickets.toml").read_text(encoding="utf-8")
-    transfer = [line for line in text.splitlines() if "rewind = [" not in line and "saliency = " not in line]
+    transfer = [line for line in text.splitlines() if 'rewind" = [' not in line and "saliency = " not in line]
     (tmp_path / "transfer.toml").write_text("\n".join(transfer), encoding="utf-8")
     quick = {"pairs": 5, "seconds": 0.05, "patience_seconds": 0.1, "sweep_seconds": 0.05, "energy_seconds": 0.2}
     quick |= {"attack_examples": 2, "attack_queries": 2, "train_examples": 4}
