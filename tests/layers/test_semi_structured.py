@@ -56,7 +56,7 @@ def test_three_in_a_group_of_four_are_refused_and_counted():
     weight = two_of_four(4, 8)
     weight[2, :4], weight[0, 4:7] = 1.0, 1.0
     assert crowded(weight) == 2
-    with pytest.raises(MethodError, match="m: 2 of 8 groups of 4 have more than 2 weights"):
+    with pytest.raises(MethodError, match="m: 2 of 8 groups of 4 have more than 2 nonzero weights"):
         pack(weight, where="m")
     with pytest.raises(MethodError, match="Prune to 2:4 first"):
         SemiStructuredLinear.from_dense(weight, None)

@@ -138,5 +138,5 @@ def test_models_whose_layers_cannot_be_skipped_are_refused(make_lab, name):
 def test_a_halting_model_is_refused(make_lab, tiny_bert):
     lab = make_lab()
     halting = Halt().compress(tiny_bert(), lab)
-    with pytest.raises(MethodError, match="halts"):
+    with pytest.raises(MethodError, match="already halt"):
         LayerDrop().compress(halting, lab)

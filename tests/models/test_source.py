@@ -118,7 +118,7 @@ def test_kept_layers_are_spread_evenly_and_end_with_the_last(depth, layers, kept
 
 @pytest.mark.parametrize("depth", [0, 5, -1])
 def test_a_depth_that_the_model_does_not_have_is_refused(depth):
-    with pytest.raises(ModelError, match="choose 1 to 4"):
+    with pytest.raises(ModelError, match="give 1 to 4"):
         spread(depth, 4)
 
 

@@ -38,8 +38,8 @@ class Share(GuidedMethod):
 
     map: Map = Field(
         "all",
-        description="which stored layer each position runs: one for all; sequence 001122, cycle 012012, cycle-rev 012210; "
-        "sandwich: one between the first and the last; explicit: as in places; none: no sharing",
+        description="which stored layer each position runs: one for all; sequence 001122, cycle 012012, cycle-rev "
+        "012210; sandwich: one between the first and the last; explicit: as in places; none: no sharing",
     )
     unique: int = Field(1, ge=1, description="number of stored layers (maps sequence, cycle, cycle-rev)")
     init: Literal["first", "mean", "copy", "fresh", "source"] = Field(
