@@ -10,7 +10,7 @@ from bench.analysis.comparable import comparable, same_conditions
 from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
 from bench.analysis.leaderboard import estimate_source
 from bench.analysis.means import mean_of
-from bench.analysis.names import content_of
+from bench.analysis.membership import content_of
 from bench.analysis.paired import StoredRecord
 from bench.analysis.seeds import compared, trains, uncalled
 from bench.analysis.table import Absent, flags_of

@@ -1,4 +1,4 @@
-"""Records of a grid by the arguments of their recipes: the place of each record, and the column's value there."""
+"""Records of a grid by the arguments of their recipes, and the table that shows a column's values by them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import NamedTuple
 from bench.analysis.arguments import WHOLE, coordinates, no_argument
 from bench.analysis.comparable import comparable
 from bench.analysis.means import by_seed, mean_of
-from bench.analysis.names import told_apart
+from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.table import Absent, failure_note
+from bench.analysis.table import Absent, Cell, ResultTable, Shown, failure_note
 from bench.base.errors import RecordError
-from bench.columns import Column, column
+from bench.columns import Column, IntervalNames, column
+from bench.columns.numbers import both, heading, written
 from bench.records.record import Failure, Record
 from bench.spec.suite import Finding, Suite
 
@@ -256,3 +257,44 @@ def _notes(kept: Sequence[Record], left: Sequence[str], axes: Axes, shown: Colum
         seeds = sorted({record.seed for record in kept})
         said.append(known(seeds[:1] if "seed" in sides else seeds, map(trains, kept)))
     return [*said, *([f"Not in this table, since they lack an argument of it: {', '.join(left)}."] if left else [])]
+
+
+def pivot(grid: RecipeGrid) -> ResultTable:
+    """The table of a grid, with the ends of intervals in columns that only files show."""
+    axes = grid.axes
+    return ResultTable(
+        title=f"{grid.title}: {heading(grid.column)} by {' and '.join(axes.rows)} and by {' and '.join(axes.columns)}",
+        columns=(*axes.rows, *(name for label in grid.across for name in _names(grid, label))),
+        rows=tuple(_row(grid, row) for row in grid.rows),
+        notes=grid.notes,
+        hidden=frozenset(end for label in grid.across for end in IntervalNames.of(grid.name(label))[:2]),
+        generated=grid.generated,
+    )
+
+
+def _names(grid: RecipeGrid, label: Label) -> list[str]:
+    """The table's columns for one label: its values and, if it has intervals, their ends."""
+    title = grid.name(label)
+    ends = any(grid.at(row, label).ends for row in grid.rows)
+    return [title, *(IntervalNames.of(title).names() if ends else ())]
+
+
+def _row(grid: RecipeGrid, row: Label) -> dict[str, Cell]:
+    cells: dict[str, Cell] = dict(zip(grid.axes.rows, row, strict=True))
+    for label in grid.across:
+        title = grid.name(label)
+        low, high = IntervalNames.of(title).names()
+        value, ends, seeds = grid.at(row, label)
+        if isinstance(value, Absent):
+            cells |= dict.fromkeys((title, low, high), value)
+            continue
+        text = written(grid.column, value)
+        if len(seeds) == 2:
+            text += f" {both(grid.column, seeds)}"
+        elif ends:
+            text += " [{}, {}]".format(*(written(grid.column, end).rstrip("x%") for end in ends))
+        cells |= {
+            title: Shown(value, text),
+            **dict(zip((low, high), ends or (Absent("no interval"),) * 2, strict=True)),
+        }
+    return cells

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import by_seed, mean_of
-from bench.analysis.names import told_apart
+from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
 from bench.analysis.table import Absent, BySeed, Cell, flags_of
 from bench.base.errors import RecordError, SuiteError

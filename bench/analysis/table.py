@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bench.analysis.names import told_apart
+from bench.analysis.membership import told_apart
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.base.errors import RecordError, unknown
 from bench.columns import COLUMNS, column, with_intervals

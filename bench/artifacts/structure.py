@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from bench.artifacts.short_forms import shortened, spelled_out
 from bench.base.errors import ArtifactError, ModelError
 from bench.base.schema import Frozen
-from bench.layers.layer import StoredModule, describe, rebuild
+from bench.layers.layer import StoredModule, StoredStack, describe, rebuild
 from bench.layers.sharing import module_names, slots, tied_tensors
-from bench.layers.stack import StoredStack
 from bench.models.heads import from_config, head_of
 from bench.models.modules import add_module, replace_module
 

@@ -12,7 +12,7 @@ import typer
 from bench.cli.board import put
 
 if TYPE_CHECKING:
-    from bench.doctor.diagnosis import Diagnosis
+    from bench.doctor.machine import Diagnosis
 
 _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench.doctor.diagnosis import Diagnosis
+from bench.doctor.machine import Diagnosis
 
 Check = Callable[[], list[Diagnosis]]
 
@@ -35,7 +35,7 @@ def examine(*, threads: int, seconds: float, patience_s: float) -> Iterator[Diag
 
 def _power() -> list[Diagnosis]:
     """The power source of each part of the machine."""
-    from bench.measures.energy.evidence import power_evidence
+    from bench.measures.energy.windows import power_evidence
 
     found = []
     for part in power_evidence():

@@ -1,4 +1,4 @@
-"""The processor, the clock and the load of this machine."""
+"""What a diagnosis is, and those of the processor, the clock and the load of this machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import platform
 import time
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from bench.doctor.diagnosis import Diagnosis
 from bench.measures.timing.watch import OTHER, STEAL, Watch
 from bench.records.machine import describe_machine
 
@@ -123,3 +123,16 @@ def accelerator() -> Diagnosis:
         )
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Diagnosis("gpu", "ok", ", ".join(names))
+
+
+class Diagnosis(NamedTuple):
+    """What was checked, what was found, and what to do about it, if anything.
+
+    `level` is `ok`, `note` if something cannot be measured or is worth knowing, and `problem` if measurements made
+    here now would be unreliable.
+    """
+
+    topic: str
+    level: Literal["ok", "note", "problem"]
+    found: str
+    advice: str = ""

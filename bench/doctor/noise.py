@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.doctor.diagnosis import Diagnosis
+from bench.doctor.machine import Diagnosis
 from bench.measures.timing.calls import forward, pinned
 from bench.measures.timing.steady import Clocks, Side, time_steadily
 

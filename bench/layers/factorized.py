@@ -1,8 +1,8 @@
-"""Linear layers and word embeddings stored and run as the product of two thin float matrices."""
+"""Linear layers and word embeddings stored and run as the product of two thin float matrices, and their SVD."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -155,3 +155,32 @@ def table_of(module: nn.Module) -> Tensor | None:
     """The vocabulary's table of any form of embedding, [V, width]; None for a module that is not an embedding."""
     inner = module if isinstance(module, nn.Embedding) else getattr(module, "table", None)
     return inner.weight if isinstance(inner, nn.Embedding) and isinstance(inner.weight, torch.Tensor) else None
+
+
+class Decomposition(NamedTuple):
+    """U [m, k], S [k] in falling order and V^T [k, n] of a matrix [m, n], k = min(m, n)."""
+
+    left: Tensor
+    values: Tensor
+    right: Tensor
+
+
+def decompose(weight: Tensor) -> Decomposition:
+    """The singular value decomposition of `weight` [m, n], computed in float64."""
+    return Decomposition(*torch.linalg.svd(weight.detach().double(), full_matrices=False))
+
+
+def truncated(parts: Decomposition, rank: int) -> tuple[Tensor, Tensor]:
+    """The two factors of the best approximation of rank `rank` in Frobenius norm (Eckart & Young 1936), float64.
+
+    Returns (U_r S_r^(1/2)) [m, rank] and (S_r^(1/2) V_r^T) [rank, n]: the roots are split so that both have one scale.
+    """
+    root = parts.values[:rank].sqrt()
+    return parts.left[:, :rank] * root, root[:, None] * parts.right[:rank]
+
+
+def rank_for_energy(values: Tensor, energy: float) -> int:
+    """The smallest r whose first r squared singular values hold at least the share `energy` of their sum."""
+    held = values.square().cumsum(0)
+    reached = held >= energy * held[-1]
+    return int(reached.int().argmax()) + 1

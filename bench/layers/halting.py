@@ -12,8 +12,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import ModelError
-from bench.layers.layer import LAYER_KINDS
-from bench.layers.stack import StoredStack
+from bench.layers.layer import LAYER_KINDS, StoredStack
 
 
 @LAYER_KINDS.register("halting-stack")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -229,3 +230,43 @@ def rebuild(kind: str, arguments: dict[str, Any], *, where: str) -> nn.Module:
         raise ArtifactError(f"{where}: {error} It may need a newer bench, or the plug-in that made it.") from error
     except TypeError as error:
         raise ArtifactError(f"{where}: arguments {arguments} do not fit layer kind '{kind}': {error}") from error
+
+
+def reads_whole_text(model: nn.Module) -> bool:
+    """Whether a module of `model` depends on the words before the one it is given, and keeps none of them.
+
+    Such a module has a true attribute `reads_whole_text`; a cache of keys and values would hide the text from it.
+    """
+    return any(bool(getattr(module, "reads_whole_text", False)) for module in model.modules())
+
+
+class StoredStack(StoredModule, nn.ModuleList):
+    """Takes the place of the list that an architecture runs from first to last, and of its loop.
+
+    The layers keep their names in the list, so whatever changes a layer finds it where it was. The architecture's own
+    loop over the list meets one module, the stack itself, instead of the layers; everybody else asks for `positions`.
+    """
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """[batch, length, width] through the layers; what a layer of the architecture would take and give."""
+
+    def adopt(self, layers: Iterable[nn.Module]) -> StoredStack:
+        """Take `layers` as its own, in order, and return itself."""
+        self.extend(layers)
+        return self
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        """What the architecture's loop meets: itself, once."""
+        return iter([self])
+
+    def __repr__(self) -> str:
+        """As of any module: that of a list would go through its iterator."""
+        return nn.Module.__repr__(self)
+
+
+def positions(stack: nn.ModuleList) -> nn.ModuleList:
+    """The layers of a stack as a plain list, in the order in which they would run."""
+    return (
+        nn.ModuleList(cast("Iterable[nn.Module]", stack._modules.values())) if isinstance(stack, StoredStack) else stack
+    )

@@ -11,10 +11,9 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.layers.cells import Cells
-from bench.layers.coding import Coding, Form, Side
+from bench.layers.coding import Coding, Form, Side, pack, packed_bytes, unpack
 from bench.layers.input_rounding import InputRounding
 from bench.layers.layer import DEQUANTIZED, FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer
-from bench.layers.packing import pack, packed_bytes, unpack
 
 TILE = 2**17  # numbers that are in float at once: half a MiB, which a core's own cache holds
 

@@ -1,10 +1,12 @@
-"""Finding what a model stores once but uses in several places: shared modules, tied tensors, and tensor slots."""
+"""What a model stores once but uses in several places, and replacing a module in all of them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, cast
 
 from torch import Tensor, nn
+
+from bench.base.errors import ModelError
 
 
 class ModuleNames(NamedTuple):
@@ -82,3 +84,15 @@ def _memory(tensor: Tensor) -> object:
 
 def _has_tensors(module: nn.Module) -> bool:
     return any(True for _ in module.parameters()) or any(True for _ in module.buffers())
+
+
+def replace_everywhere(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put `new` into each place of `model` that holds `old`, in place, so that what was shared stays shared.
+
+    Raises `ModelError` if no place below `model` holds it.
+    """
+    places = [(parent, leaf) for parent in model.modules() for leaf, child in parent._modules.items() if child is old]
+    if not places:
+        raise ModelError(f"{type(model).__name__}: does not contain this {type(old).__name__}")
+    for parent, leaf in places:
+        parent._modules[leaf] = new

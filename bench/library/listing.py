@@ -14,7 +14,7 @@ from bench.library.catalog import aligned, describe, listing
 from bench.library.views import TableView
 
 if TYPE_CHECKING:
-    from bench.doctor.diagnosis import Diagnosis
+    from bench.doctor.machine import Diagnosis
     from bench.report.survey.page import Page
     from bench.spec.suite import Suite
 

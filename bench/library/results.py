@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from bench.analysis.compare import DEFAULT, RATIO_THRESHOLD, SCORE_THRESHOLD, ComparedSide, side_of
 from bench.analysis.compare import compare as compared
 from bench.analysis.grid import Axes, grid_of, grid_of_finding
+from bench.analysis.grid import pivot as arranged
 from bench.analysis.leaderboard import leaderboard as ranked
-from bench.analysis.names import is_called, renamed, shared_names
+from bench.analysis.membership import is_called, renamed, shared_names
 from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto as front_of
-from bench.analysis.pivot import pivot as arranged
 from bench.analysis.table import table_of
 from bench.base.errors import RecordError, UnknownNameError, unknown
 from bench.library.views import BoardView, ComparisonView, FrontView, PivotView, TableView, frame_of

@@ -11,7 +11,7 @@ from torch import nn
 from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
-from bench.layers.stack import StoredStack, positions
+from bench.layers.layer import StoredStack, positions
 from bench.models.roles import ALL_ROLES, PARTS, ROLES, LayerBlock, Part, Role
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.base.errors import RecordError
 from bench.report.axis import Axis
-from bench.report.footnotes import plain
+from bench.report.render import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,8 @@ from bench.base.errors import RecordError
 from bench.columns import column
 from bench.report import picture
 from bench.report.axis import Axis, axis_for
-from bench.report.footnotes import plain
 from bench.report.labels import Name, Segment, annotate
+from bench.report.render import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

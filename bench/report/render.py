@@ -11,11 +11,10 @@ from typing import Any
 
 from bench.analysis.seeds import NOT_CALLED
 from bench.analysis.spread import NOT_SIGNIFICANT
-from bench.analysis.table import Absent, BySeed, Cell, ResultTable, Shown
+from bench.analysis.table import GENERATED, Absent, BySeed, Cell, ResultTable, Shown
 from bench.base.errors import unknown
 from bench.columns import COLUMNS, Column, IntervalNames
 from bench.columns.numbers import both, heading, written
-from bench.report.footnotes import Footnotes, notes_of, plain
 from bench.report.text_grid import TextGrid, drawn, paragraph, room
 
 _ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
@@ -243,3 +242,42 @@ def _escaped(text: str) -> str:
     for letter in "\\|*`":
         text = text.replace(letter, f"\\{letter}")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+MISSING = "\N{EN DASH}"
+
+
+class Footnotes:
+    """Numbers the reasons of a table in the order in which they are asked for."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, reason: str) -> str:
+        """The superscript number of a reason, the same for the same reason."""
+        number = self._numbers.setdefault(plain(reason), len(self._numbers) + 1)
+        return str(number).translate(_SUPERSCRIPTS)
+
+    def missing(self, absent: Absent) -> str:
+        """A dash with the number of its reason."""
+        return f"{MISSING}{self.mark(absent.reason)}"
+
+    def flagged(self, text: str, codes: Cell, flags: dict[str, str]) -> str:
+        """`text` followed by an exclamation mark and a number for each warning in `codes`, a list with commas."""
+        known = [code for code in str(codes).split(", ") if code in flags]
+        return " ".join([text, *(f"!{self.mark(flags[code])}" for code in known)])
+
+    def lines(self) -> list[str]:
+        """Every reason that was marked, with its number."""
+        return [f"{str(number).translate(_SUPERSCRIPTS)} {reason}" for reason, number in self._numbers.items()]
+
+
+def notes_of(table: ResultTable) -> list[str]:
+    """The table's sentences, the one about generated data first."""
+    return [*((GENERATED,) if table.generated else ()), *(plain(note) for note in table.notes)]
+
+
+def plain(text: str) -> str:
+    """`text` on one line without control characters, which could move the cursor or colour a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

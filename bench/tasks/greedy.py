@@ -17,7 +17,7 @@ class Greedy:
     """A batch of sources being written down: encoded when made, then one token of each text a `step`.
 
     The decoder's cache is used if the model gives one; else the decoder reads all that is written again. Where
-    layers are shared or were left out, all of it belongs inside `bench.models.decoding.numbered_layers`.
+    layers are shared or were left out, all of it belongs inside `bench.models.encoder_decoder.numbered_layers`.
 
     Args:
         model: an encoder-decoder of transformers' interface: `get_encoder`, and a `forward` that takes
@@ -27,7 +27,7 @@ class Greedy:
     """
 
     def __init__(self, model: nn.Module, inputs: dict[str, Tensor], *, pad_id: int) -> None:
-        from bench.layers.whole_text import reads_whole_text
+        from bench.layers.layer import reads_whole_text
 
         self._model = model
         self._mask = inputs["attention_mask"]

@@ -1,11 +1,21 @@
-"""The moments of training at which a method may act: masks, replaced layers and schedules are hooks."""
+"""The moments of training at which a method may act, with the hooks for dropped layers and for pondering."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW
+from typing_extensions import override
+
+from bench.base.errors import TrainingError
+from bench.layers.halting import HaltingStack
+from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
+from bench.training.objective import Term
 
 
 @dataclass(kw_only=True)
@@ -32,3 +42,45 @@ class Hook:
 
     def on_evaluate(self, state: TrainState) -> None:
         """Called when training has ended and the model is in evaluation mode: bring it into its final state."""
+
+
+class DroppingList(nn.ModuleList):
+    """A stack whose architecture loops over it once per forward pass, and meets each layer with probability 1 - rate.
+
+    Layers are skipped independently of each other, the hidden state passes to the next layer unchanged, and nothing is
+    scaled (Fan et al. 2020, arXiv:1909.11556, §3.2; fairseq's `LayerDropModuleList` does the same). Outside training
+    the loop meets all. What asks for the layers in training mode by iterating gets a draw as well.
+
+    Args:
+        layers: in the order in which they run; the same module may appear several times.
+        rate: probability of each to be left out, in [0, 1).
+        draws: decides.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], *, rate: float, draws: torch.Generator) -> None:
+        super().__init__(layers)
+        self._rate = rate
+        self._draws = draws
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        """Every layer, or in training those that this pass runs."""
+        layers = list(super().__iter__())
+        if not self.training:
+            return iter(layers)
+        stays = torch.rand(len(layers), generator=self._draws) >= self._rate
+        return iter([layer for layer, kept in zip(layers, stays.tolist(), strict=True) if kept])
+
+
+class PonderTerm(Term):
+    """Mean over positions of N + R, steps and remainder, of every halting stack (Graves 2016, arXiv:1603.08983, eq. 9).
+
+    As in tensor2tensor's universal_transformer, which weighs it with 0.01; padding does not count.
+    """
+
+    @override
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        """Raises `TrainingError` for a model without a halting stack."""
+        costs = [module.ponder() for module in model.modules() if isinstance(module, HaltingStack)]
+        if not costs:
+            raise TrainingError(f"{type(model).__name__} has no halting stack, so it has no ponder cost")
+        return sum(costs[1:], start=costs[0])

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis import dominance
-from bench.analysis.dominance import dominated
-from bench.analysis.hypervolume import SLICES, cover
-from bench.analysis.membership import DRAWS, LARGE, draws_for, on_front
+from bench.analysis import membership as dominance
+from bench.analysis.membership import DRAWS, LARGE, dominated, draws_for, on_front
+from bench.analysis.pareto import SLICES, cover
 from bench.base.statistics import Interval
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.hypervolume import cover, hypervolume
+from bench.analysis.pareto import cover, hypervolume
 
 
 def test_two_dimensions_by_hand():

@@ -8,7 +8,7 @@ from bench.analysis.comparable import comparable
 from bench.analysis.compare import compare, side_of
 from bench.analysis.grid import Axes, grid_of
 from bench.analysis.leaderboard import leaderboard
-from bench.analysis.names import is_called, told_apart
+from bench.analysis.membership import is_called, told_apart
 from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto
 from bench.analysis.table import table_of

@@ -143,7 +143,7 @@ def test_flags_of_fake_compression_stand_in_the_fronts_table(suite, row):
 
 def test_a_large_front_says_its_fewer_draws_and_why_it_has_no_volume(suite, row, monkeypatch):
     monkeypatch.setattr("bench.analysis.membership.LARGE", 1)
-    monkeypatch.setattr("bench.analysis.hypervolume.SLICES", 1)
+    monkeypatch.setattr("bench.analysis.pareto.SLICES", 1)
     records = [
         *row("none", 0.9, 0.9, 0.9, **scored(0.9, 0.02, 100)),
         *row("svd", 0.8, 0.8, 0.8, **scored(0.8, 0.02, 50)),

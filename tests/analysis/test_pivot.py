@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis.arguments import stated
 from bench.analysis.grid import Axes, grid_of
-from bench.analysis.pivot import pivot as tabulated
+from bench.analysis.grid import pivot as tabulated
 from bench.analysis.table import Absent
 from bench.base.errors import RecordError, UnknownNameError
 from bench.records.record import StageLog

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.compare import compare, side_of
-from bench.analysis.grid import Axes, grid_of
+from bench.analysis.grid import Axes, grid_of, pivot
 from bench.analysis.leaderboard import leaderboard
 from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto
-from bench.analysis.pivot import pivot
 from bench.analysis.seeds import NOT_CALLED, trains
 from bench.analysis.table import Absent, table_of
 from bench.plan.recipes import load_recipe

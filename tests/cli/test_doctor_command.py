@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.doctor import examine
-from bench.doctor.diagnosis import Diagnosis
+from bench.doctor.machine import Diagnosis
 
 FINE = Diagnosis("timer", "ok", "steps of 90 ns")
 ABSENT = Diagnosis("absent columns", "note", "energy_eit_kwh: no counter", "Run on bare metal.")

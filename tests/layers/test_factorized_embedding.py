@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bench.base.errors import MethodError
-from bench.layers.factorized import FactorizedEmbedding
-from bench.layers.svd import decompose, truncated
+from bench.layers.factorized import FactorizedEmbedding, decompose, truncated
 
 
 def factors(table, rank):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.base.errors import MethodError
-from bench.layers.packing import pack, packed_bytes, unpack
+from bench.layers.coding import pack, packed_bytes, unpack
 
 BITS = range(1, 9)
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measures.robustness.attacks.candidates import EmbeddingNeighbours, TypingErrors, whole_words
+from bench.measures.robustness.attacks.candidates import EmbeddingNeighbours, TypingErrors, Words, whole_words
 from bench.measures.robustness.attacks.greedy import Target, run, search
-from bench.measures.robustness.attacks.words import Words
 
 
 class Fixed:

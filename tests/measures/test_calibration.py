@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 
-from bench.measures.quality.calibration import expected_calibration_error
+from bench.measures.quality.quality import expected_calibration_error
 
 LOGITS = arrays(np.float64, (37, 3), elements=st.floats(-5, 5, width=32))
 LABELS = arrays(np.int64, 37, elements=st.integers(0, 2))

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from bench.measures.energy import evidence
-from bench.measures.energy.evidence import power_evidence, rapl_access
+from bench.measures.energy import windows as evidence
 from bench.measures.energy.meter import EnergyMeter
+from bench.measures.energy.windows import power_evidence, rapl_access
 
 
 @pytest.fixture

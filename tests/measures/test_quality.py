@@ -7,8 +7,7 @@ import pytest
 from made_pairs import classes, given_pair, labelled, make_task, missing
 from scipy.stats import binom, binomtest, norm
 
-from bench.measures.quality.calibration import expected_calibration_error
-from bench.measures.quality.quality import Quality
+from bench.measures.quality.quality import Quality, expected_calibration_error
 from bench.tasks.examples import Answer, Example
 from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
 

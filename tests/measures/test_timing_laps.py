@@ -7,8 +7,7 @@ import torch
 from made_clock import Clock
 from torch import nn
 
-from bench.measures.timing.calls import forward
-from bench.measures.timing.laps import lapped
+from bench.measures.timing.calls import forward, lapped
 
 
 class Sleeper(nn.Module):

@@ -8,8 +8,7 @@ import pytest
 import torch
 from made_clock import Clock
 
-from bench.measures.timing.calls import forward
-from bench.measures.timing.laps import lapped
+from bench.measures.timing.calls import forward, lapped
 from bench.measures.timing.pairs import Pairs, Turn, drift, floor, interleave, laps_table, observed, speed_up
 
 

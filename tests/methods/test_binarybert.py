@@ -14,7 +14,7 @@ from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.measures.computation.trace import trace
 from bench.measures.storage.size import read_container
-from bench.methods.base.roles import ROLES
+from bench.methods.base.method import ROLES
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize.activations import rounded_inputs
 from bench.methods.quantize.aware import prepared

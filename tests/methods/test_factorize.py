@@ -8,9 +8,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from bench.base.errors import MethodError
-from bench.layers.factorized import FactorizedLinear
-from bench.layers.svd import decompose, rank_for_energy, truncated
-from bench.methods.base.roles import ALL_ROLES, Role
+from bench.layers.factorized import FactorizedLinear, decompose, rank_for_energy, truncated
+from bench.methods.base.method import ALL_ROLES, Role
 from bench.methods.factorize.factorize import Factorize
 from bench.models import adapter
 from bench.models.adapter import adapter_for

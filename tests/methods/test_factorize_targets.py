@@ -11,9 +11,8 @@ from torch import nn
 from bench.artifacts.artifact import load, save
 from bench.base.errors import MethodError, ModelError
 from bench.layers.composite import ProductLinear
-from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
+from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear, decompose, truncated
 from bench.layers.safe_embedding import SafeEmbedding
-from bench.layers.svd import decompose, truncated
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.share.share import Share

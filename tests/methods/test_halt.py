@@ -26,7 +26,7 @@ from bench.methods.replace.replace import Replace
 from bench.methods.share.share import Share
 from bench.models.adapter import adapter_for
 from bench.plan.recipes import load_recipe, methods_of
-from bench.training.ponder import PonderTerm
+from bench.training.hooks import PonderTerm
 
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3]])
 INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}

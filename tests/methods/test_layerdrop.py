@@ -14,7 +14,7 @@ from bench.methods.shrink.layerdrop import LayerDrop
 from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
 from bench.models.modules import replace_module
-from bench.training.layer_dropping import DroppingList
+from bench.training.hooks import DroppingList
 
 ITERATING = ("bert", "roberta", "distilbert", "electra", "marian", "encoder-decoder")
 

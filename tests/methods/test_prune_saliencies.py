@@ -10,7 +10,7 @@ from bench.methods.prune.gradients import batches, one_by_one, parameters_of, sl
 from bench.methods.prune.saliencies import SALIENCIES, gate_gradients
 from bench.methods.prune.site import Site, SitePiece
 from bench.models.adapter import adapter_for
-from bench.models.differentiable import differentiable
+from bench.models.modules import differentiable
 
 EVERY = ("bert", "distilbert", "marian", "encoder-decoder", "bench-lstm-seq2seq", "bench-lstm-lm", "bench-bilstm")
 DATA_AWARE = ("obd", "fisher", "gate-gradient")

@@ -17,7 +17,7 @@ from bench.layers.cells import Cells
 from bench.layers.input_rounding import InputRounding
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
 from bench.measures.computation.trace import trace
-from bench.methods.base.roles import ROLES
+from bench.methods.base.method import ROLES
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize import aware as aware_training
 from bench.methods.quantize.activations import LearnedInputs, MovingInputs

@@ -15,7 +15,7 @@ from bench.layers.int8 import Int8Linear
 from bench.layers.low_bit import LowBitLinear
 from bench.measures.storage.parameters import elements, embedding_parameters, stored_parameters
 from bench.measures.storage.size import read_container
-from bench.methods.base.roles import ROLES
+from bench.methods.base.method import ROLES
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize import aware as aware_training
 from bench.methods.quantize.quantize import Quantize

@@ -16,7 +16,7 @@ from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, embedding_parameters, nonzero, stored_parameters
 from bench.measures.storage.size import read_container
 from bench.measures.storage.theory import resident_bytes
-from bench.methods.base.roles import ROLES
+from bench.methods.base.method import ROLES
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize

@@ -33,7 +33,7 @@ from bench.methods.quantize.quantize import Quantize
 from bench.methods.shrink.removable import removable
 from bench.methods.shrink.shrink import Shrink
 from bench.models.adapter import adapter_for
-from bench.models.decoding import numbered_layers
+from bench.models.encoder_decoder import numbered_layers
 from bench.models.modules import copy_model
 
 CLOSE = 1e-5

@@ -12,7 +12,7 @@ from bench.base.errors import MethodError
 from bench.layers.block_term_attention import BlockTermAttention
 from bench.layers.factorized import FactorizedLinear
 from bench.measures.computation.trace import trace
-from bench.methods.base.roles import ROLES
+from bench.methods.base.method import ROLES
 from bench.methods.exit.halt import Halt
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.share.share import Share

@@ -7,7 +7,7 @@ import torch
 from architectures import TRANSLATORS, inputs_of, make_model
 
 from bench.models.adapter import adapter_for
-from bench.models.decoding import numbered_layers
+from bench.models.encoder_decoder import numbered_layers
 
 TARGET = torch.tensor([[2, 14, 15, 16, 17, 18], [2, 9, 30, 31, 32, 33]])
 

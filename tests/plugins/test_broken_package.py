@@ -77,7 +77,7 @@ def test_a_suite_that_uses_nothing_broken_is_sound(broken):
             "kind",
             "stars",
             "regression",
-            "task kind 'regression' is registered twice: by bench.tasks.kinds.regression and",
+            "task kind 'regression' is registered twice: by bench.tasks.kinds.sequence and",
         ),
         ("metric", "balanced_accuracy", "broken-metric", "plug-in 'broken-metric' of package broken"),
         ("recipe", "kept-rows", "svd", "recipe 'svd' exists twice: "),

@@ -9,8 +9,7 @@ from made_splits import TASKS, made, words
 
 from bench.base.errors import DataError, UnknownNameError
 from bench.tasks.generated.draw import Draw
-from bench.tasks.generated.generator import GENERATORS
-from bench.tasks.generated.splits import Candidate, SplitGenerator
+from bench.tasks.generated.generator import GENERATORS, Candidate, SplitGenerator
 
 SIZES = {"train": 4000, "validation": 500, "test": 500, "ood": 400}
 

@@ -18,7 +18,7 @@ from bench.tasks.evaluate import predict
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Feature
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.kinds.masking import Maskable, masked
+from bench.tasks.kinds.masked_language_modelling import Maskable, masked
 from bench.tasks.predictions import TextLosses
 from bench.training.loop import train
 

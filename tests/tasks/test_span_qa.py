@@ -10,7 +10,7 @@ from bench.base.errors import DataError
 from bench.spec.suite import Task
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.kinds.spans import best_span
+from bench.tasks.kinds.span_qa import best_span
 
 SPAN_QA = KINDS.get("span_qa")
 TASK = Task(name="made", kind="span_qa", metrics=("f1", "exact_match"), data={"source": "s", "subset": "t"})

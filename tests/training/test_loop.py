@@ -7,8 +7,7 @@ import torch
 
 from bench.base.errors import TrainingError
 from bench.spec.setting import Training
-from bench.tasks.kinds.classification import Classification
-from bench.tasks.kinds.regression import Regression
+from bench.tasks.kinds.sequence import Classification, Regression
 from bench.training.hooks import Hook
 from bench.training.loop import train
 

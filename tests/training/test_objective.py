@@ -7,8 +7,7 @@ import torch
 
 from bench.tasks.batching import collate
 from bench.tasks.features import Feature
-from bench.tasks.kinds.classification import Classification
-from bench.tasks.kinds.regression import Regression
+from bench.tasks.kinds.sequence import Classification, Regression
 from bench.tasks.kinds.span_qa import SpanQA
 from bench.training.divergence import distillation_loss
 from bench.training.objective import DistillationTerm, Objective, TaskTerm, distillation

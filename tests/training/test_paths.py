@@ -7,7 +7,7 @@ import torch
 
 from bench.models.adapter import adapter_for
 from bench.spec.setting import Training
-from bench.tasks.kinds.classification import Classification
+from bench.tasks.kinds.sequence import Classification
 from bench.training.hooks import TrainState
 from bench.training.loop import train
 from bench.training.optimizer import make_optimizer

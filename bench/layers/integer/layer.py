@@ -20,8 +20,7 @@ from bench.layers.integer.arithmetic import (
     i_softmax,
     integer_matmul,
 )
-from bench.layers.layer import LAYER_KINDS, StoredModule
-from bench.layers.stack import StoredStack
+from bench.layers.layer import LAYER_KINDS, StoredModule, StoredStack
 
 LARGEST = 127
 WIDEST = 4096  # what `i_normalize` has the bits for

@@ -17,8 +17,8 @@ from bench.measures.computation.operators import (
     attention_macs,
     convolution_macs,
     einsum_macs,
+    path_of,
 )
-from bench.measures.computation.scopes import path_of
 from bench.measures.computation.stored_values import StoredValues
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
 from bench.measures.computation.handles import Handles
-from bench.measures.computation.operators import Operation
-from bench.measures.computation.scopes import scoped
+from bench.measures.computation.operators import Operation, scoped
 from bench.measures.computation.stored_values import StoredValues
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ class Carbon(ProbingMeasure):
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:
         """What needs a power meter that this machine does not have; the other columns are estimates without."""
-        from bench.measures.energy.evidence import nvidia_access, rapl_access
+        from bench.measures.energy.windows import nvidia_access, rapl_access
 
         access = nvidia_access() if device.startswith("cuda") else rapl_access()
         return {} if access.readable else {f"{access.why}; {access.advice}": ("energy_eit_kwh",)}

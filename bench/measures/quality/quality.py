@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from bench.base.errors import DataError
+from bench.base.errors import DataError, UnavailableError
+from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
+from bench.columns import IntervalNames, column
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.measures.quality.calibration import BINS, expected_calibration_error
-from bench.measures.quality.quality_intervals import INTERVALS, give_intervals
-from bench.tasks.metrics.metric import metric_columns
+from bench.tasks.metrics.metric import metric_columns, quality_scorer
 from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bench.artifacts.artifact import Loaded
+
+    Array = np.ndarray[Any, Any]
+    from bench.base.statistics import Score
+    from bench.measures.base.measure import Pair, Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,3 +175,124 @@ def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
 
 
 MEASURES.register("quality")(Quality())
+
+
+BINS = 15  # Guo et al. 2017, table 1
+
+
+def expected_calibration_error(logits: Array, labels: Sequence[int]) -> float:
+    """Mean over examples of |accuracy - mean confidence| of the bin an example's confidence falls into, in [0, 1].
+
+    Guo et al. 2017 (arXiv:1706.04599), section 2, equation 3: 15 bins of equal width over (0, 1], each open below and
+    closed above; the confidence is the probability of the predicted class, softmax at temperature 1.
+
+    Args:
+        logits: [examples, classes].
+        labels: the true classes, [examples].
+    """
+    import numpy as np
+    from scipy.special import softmax
+
+    confidence = softmax(logits, axis=1).max(axis=1)  # [examples]
+    right = logits.argmax(axis=1) == np.asarray(labels)
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    surplus = np.bincount(bins, weights=right - confidence, minlength=BINS)  # examples in the bin times its difference
+    return float(np.abs(surplus).sum() / len(confidence))
+
+
+QUALITY, DROP, RETENTION = (column(name).ends for name in ("quality", "drop", "retention"))
+INTERVALS = (*QUALITY.names(), *DROP.names(), *RETENTION.names())
+
+_RESAMPLES = 1000
+_UNDEFINED = f"fewer than two examples, or more than {UNDEFINED:.0%} of the resamples have no score"
+_ITSELF = "the recipe leaves the reference unchanged, and a model does not differ from itself"
+
+
+def give_intervals(reading: Reading, pair: Pair) -> None:
+    """Every one of `INTERVALS`, for a reading that has the artifact's quality and, or why not, its drop and retention.
+
+    Every interval comes from the same resamples of the examples of all evaluation splits together.
+    """
+    try:
+        ours, theirs = _scorer(pair, pair.artifact), _scorer(pair, pair.reference)
+    except UnavailableError as error:
+        reading.leave(str(error), *INTERVALS)
+        return
+    count = sum(len(pair.evaluator.examples(split)) for split in pair.task.evaluate)
+    reading.conditions["interval"] = f"95 %, percentile bootstrap over the examples, {_RESAMPLES} resamples"
+
+    def interval(scorer: Score) -> Interval | None:
+        return score_interval(scorer, count, generator=_generator(pair), resamples=_RESAMPLES)
+
+    def retained(indices: Any) -> float:
+        whole = theirs(indices)
+        return ours(indices) / whole if whole > 0 else float("nan")
+
+    beside = interval(theirs) if "quality" in reading.reference else None
+    _give_ends(reading, QUALITY, interval(ours), beside)
+    for name, ends in (("drop", DROP), ("retention", RETENTION)):
+        if pair.is_reference or name in reading.absent:
+            reading.leave(reading.absent.get(name, _ITSELF), *ends.names())
+    if DROP.p not in reading.absent:
+        _test_drop(reading, pair, ours, theirs, count)
+    if RETENTION.low not in reading.absent:
+        _give_ends(reading, RETENTION, interval(retained))
+
+
+def _test_drop(reading: Reading, pair: Pair, ours: Score, theirs: Score, count: int) -> None:
+    """The paired interval of the drop and its p, exact if all that counts is whether an example is right."""
+    found = paired_difference(theirs, ours, count, generator=_generator(pair), resamples=_RESAMPLES)
+    _give_ends(reading, DROP, found[0] if found else None)
+    counts = _discordant(pair)
+    if counts is not None:
+        reading.give(DROP.p, mcnemar(*counts))
+        reading.conditions["drop_test"] = "exact McNemar test over the examples of all splits together"
+        reading.conditions["right_by_one"] = dict(zip(("reference", "artifact"), counts, strict=True))
+    elif found is None:
+        reading.leave(_UNDEFINED, DROP.p)
+    else:
+        reading.give(DROP.p, found[1])
+        reading.conditions["drop_test"] = f"paired bootstrap over the examples, {_RESAMPLES} resamples"
+
+
+def _discordant(pair: Pair) -> tuple[int, int] | None:
+    """How many examples only the reference has right, and how many only the artifact.
+
+    None if the task has several metrics, or one that is not the share of right examples.
+    """
+    if len(pair.task.metrics) != 1:
+        return None
+    metric = pair.kind.metric(pair.task.metrics[0])
+    only_reference = only_artifact = 0
+    for split in pair.task.evaluate:
+        said = pair.said(split)
+        ours, theirs = (metric.right(*each.compared(said.truth)) for each in (said.artifact, said.reference))
+        if ours is None or theirs is None:
+            return None
+        only_reference += int((theirs & ~ours).sum())
+        only_artifact += int((ours & ~theirs).sum())
+    return only_reference, only_artifact
+
+
+def _scorer(pair: Pair, loaded: Loaded) -> Score:
+    """Quality of one model as a function of the examples of all evaluation splits."""
+    splits = pair.task.evaluate
+    parts = [
+        (pair.evaluator.predict(loaded, split), [pair.kind.truth(each) for each in pair.evaluator.examples(split)])
+        for split in splits
+    ]
+    return quality_scorer(parts, pair.task.metrics)
+
+
+def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:
+    if found is None:
+        reading.leave(_UNDEFINED, ends.low, ends.high)
+        return
+    reading.give(ends.low, found.low, reference=beside.low if beside else None)
+    reading.give(ends.high, found.high, reference=beside.high if beside else None)
+
+
+def _generator(pair: Pair) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng(pair.seed)

@@ -22,8 +22,7 @@ from bench.measures.timing.watch import Watch, joined
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
-    from bench.measures.timing.calls import Clock
-    from bench.measures.timing.laps import Timed
+    from bench.measures.timing.calls import Clock, Timed
     from bench.spec.setting import Measuring
     from bench.tasks.kinds.kind import TaskKind
 
@@ -131,7 +130,7 @@ def _timed(loaded: Loaded, reference: Loaded, clock: Clock, *, device: str, leng
     """A function that writes one text and gives the seconds of the encoder and of each token."""
     import torch
 
-    from bench.models.decoding import numbered_layers
+    from bench.models.encoder_decoder import numbered_layers
     from bench.tasks.greedy import Greedy
 
     inputs = _inputs(loaded, reference, device=device, length=length, target_length=1)
@@ -209,7 +208,7 @@ def _give_macs(reading: Reading, pair: Pair) -> None:
 
 def _macs(pair: Pair, loaded: Loaded) -> _Macs | str:
     from bench.measures.computation.trace import trace
-    from bench.models.decoding import numbered_layers
+    from bench.models.encoder_decoder import numbered_layers
     from bench.tasks.greedy import encoder_of
 
     length = pair.setting.measuring.length

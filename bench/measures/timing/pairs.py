@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.statistics import Interval, median
-from bench.measures.timing.calls import Clock
-from bench.measures.timing.laps import Timed
+from bench.measures.timing.calls import Clock, Timed
 
 if TYPE_CHECKING:
     import random

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.measures.timing.calls import Call, Clock, WarmUp, block_size, warm_up
-from bench.measures.timing.laps import Timed, lapped
+from bench.measures.timing.calls import Call, Clock, Timed, WarmUp, block_size, lapped, warm_up
 from bench.measures.timing.pairs import Pairs, SpeedUp, interleave, speed_up
 
 if TYPE_CHECKING:

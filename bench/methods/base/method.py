@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
 
@@ -13,6 +13,7 @@ from bench.base.errors import MethodError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen
 from bench.methods.base.choice import Choice
+from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, PARTS, ROLES, Part, Role
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -168,3 +169,8 @@ METHODS: Registry[type[Method]] = Registry(
     ),
     group="bench.methods",
 )
+
+
+__all__ = ["ALL_ROLES", "CROSS_ROLES", "GATE_ROLES", "PARTS", "ROLES", "Part", "Role", "Target"]
+
+Target = Role | Literal["embedding"]

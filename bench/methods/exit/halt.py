@@ -79,14 +79,14 @@ class Halt(GuidedMethod):
         given = super().objective(lab)
         if not (self.adaptive and self.ponder):
             return given
+        from bench.training.hooks import PonderTerm
         from bench.training.objective import Objective
-        from bench.training.ponder import PonderTerm
 
         return Objective(terms=(*(given or Objective()).terms, (self.ponder, PonderTerm())))
 
     def _set_steps(self, model: nn.Module, adapter: Adapter) -> None:
         """Make the stack as deep as there may be steps, or say why it cannot halt."""
-        from bench.layers.stack import StoredStack
+        from bench.layers.layer import StoredStack
 
         name = type(model).__name__
         if adapter.stacks(model) != ("encoder",) or not adapter.iterates:

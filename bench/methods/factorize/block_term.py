@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from bench.base.errors import MethodError
-from bench.methods.base.roles import Target
+from bench.methods.base.method import Target
 from bench.methods.factorize.solver import SOLVERS, Factorization, Solver, only
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class BlockTerm(Solver):
         from torch import nn
 
         from bench.layers.block_term_attention import BlockTermAttention
-        from bench.layers.replacing import replace_everywhere
+        from bench.layers.sharing import replace_everywhere
 
         only(work.targets, ATTENTION, where=WHERE)
         length = self.length or _longest(work.lab)

@@ -28,7 +28,7 @@ class Svd(MatrixSolver):
 
     @override
     def factors(self, weight: Tensor, rank: int, *, moment: Moment | None, seed: int) -> tuple[Tensor, Tensor]:
-        from bench.layers.svd import decompose, truncated
+        from bench.layers.factorized import decompose, truncated
 
         return truncated(decompose(weight), rank)
 

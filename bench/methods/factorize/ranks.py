@@ -53,7 +53,7 @@ class EnergyRank(RankPolicy):
 
     @override
     def ranks(self, work: Factorization, sites: Sequence[MatrixSite], solver: MatrixSolver) -> dict[str, int | None]:
-        from bench.layers.svd import rank_for_energy
+        from bench.layers.factorized import rank_for_energy
 
         found: dict[str, int | None] = {}
         for site in sites:

@@ -51,7 +51,7 @@ def _replace(work: Factorization, site: EmbeddingSite, rank: int) -> None:
     import torch
     from torch import nn
 
-    from bench.layers.replacing import replace_everywhere
+    from bench.layers.sharing import replace_everywhere
     from bench.methods.factorize.sites import tied_softmax
 
     made: dict[bool, SafeEmbedding] = {}  # one of each kind: a table that no half reads, only held, is the encoder's

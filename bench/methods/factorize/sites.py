@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
-from bench.layers.replacing import replace_everywhere
+from bench.layers.sharing import replace_everywhere
 from bench.models.adapter import adapter_for
-from bench.models.tables import vocabulary_tables
+from bench.models.modules import vocabulary_tables
 
 if TYPE_CHECKING:
-    from bench.methods.base.roles import Target
+    from bench.methods.base.method import Target
     from bench.models.adapter import Adapter
 
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice, Choices
-from bench.methods.base.roles import Target
+from bench.methods.base.method import Target
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -54,7 +54,7 @@ class Fisher(DataAware, Elementwise):
         import torch
 
         from bench.methods.prune.gradients import one_by_one, parameters_of, slopes
-        from bench.models.differentiable import differentiable
+        from bench.models.modules import differentiable
 
         parameters = parameters_of(sites)
         found = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
@@ -72,7 +72,7 @@ def hessian_diagonal(sites: Sequence[Site], subject: Subject, *, examples: int, 
     import torch
 
     from bench.methods.prune.gradients import batches, parameters_of, slopes
-    from bench.models.differentiable import differentiable
+    from bench.models.modules import differentiable
 
     parameters = parameters_of(sites)
     found = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}

@@ -34,7 +34,7 @@ class Jacobian(DataAware, Elementwise):
         import torch
 
         from bench.methods.prune.gradients import batches, parameters_of
-        from bench.models.differentiable import differentiable
+        from bench.models.modules import differentiable
 
         parameters = parameters_of(sites)
         _refuse_others(subject.model, parameters)

@@ -10,8 +10,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Chosen
 from bench.methods.base.depth import refuse_lost_work
-from bench.methods.base.method import METHODS, Lab, Listed
-from bench.methods.base.roles import Target
+from bench.methods.base.method import METHODS, Lab, Listed, Target
 from bench.methods.base.tuned import GuidedMethod
 from bench.methods.prune.penalties import PENALTIES, Penalty
 from bench.methods.prune.saliencies import SALIENCIES, Saliency

@@ -19,8 +19,7 @@ from bench.methods.prune.units import Matrix, Unit, Where, matrices
 from bench.training.masks import MaskHook, apply_masks
 
 if TYPE_CHECKING:
-    from bench.methods.base.method import Lab
-    from bench.methods.base.roles import Target
+    from bench.methods.base.method import Lab, Target
     from bench.training.hooks import Hook
     from bench.training.objective import Term
 

@@ -119,7 +119,7 @@ def gate_gradients(sites: Sequence[Site], subject: Subject, examples: int) -> di
     import torch
 
     from bench.methods.prune.gradients import one_by_one, parameters_of, slopes
-    from bench.models.differentiable import differentiable
+    from bench.models.modules import differentiable
 
     parameters = parameters_of(sites, acting=True)
     changes = {piece.name: subject.change(piece) for site in sites for piece in site.acting}

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bench.base.errors import MethodError
-from bench.methods.base.method import METHODS, Lab, Listed, Method
-from bench.methods.base.roles import Role
+from bench.methods.base.method import METHODS, Lab, Listed, Method, Role
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Sparsify(Method):
             MethodError: no matrix qualifies, a layer is no longer a plain matrix, or the device has no 2:4 kernels.
             ModelError: a role that the architecture does not have.
         """
-        from bench.layers.replacing import replace_everywhere
+        from bench.layers.sharing import replace_everywhere
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model
 

@@ -14,7 +14,7 @@ from bench.methods.prune.units import UNITS, BlockUnit, Sided, Unit, Where
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.methods.base.roles import Target
+    from bench.methods.base.method import Target
     from bench.methods.shrink.groups import Group
 
 

@@ -12,8 +12,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice, Choices
-from bench.methods.base.method import Listed
-from bench.methods.base.roles import Target
+from bench.methods.base.method import Listed, Target
 from bench.methods.prune.site import Site, SitePiece
 
 if TYPE_CHECKING:

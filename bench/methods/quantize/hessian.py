@@ -229,7 +229,7 @@ def curvature(
     """
     import torch
 
-    from bench.models.differentiable import differentiable
+    from bench.models.modules import differentiable
     from bench.tasks.kinds.kind import KINDS
 
     kind = KINDS.get(work.lab.task.kind)

@@ -167,7 +167,7 @@ def _listen(module: nn.Module, largest: Largest) -> list[Any]:
 
 
 def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
-    from bench.layers.stack import StoredStack
+    from bench.layers.layer import StoredStack
 
     name = type(model).__name__
     if adapter.stacks(model) != ("encoder",) or not adapter.iterates:

@@ -14,8 +14,8 @@ from bench.base.errors import MethodError
 from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.input_rounding import InputGrid, InputRounding
 from bench.layers.layer import StoredModule
-from bench.layers.replacing import replace_everywhere
 from bench.layers.rounded import IMPLEMENTATION, PLACE, AttentionRounding, RoundedNorm, register_attention
+from bench.layers.sharing import replace_everywhere
 from bench.methods.base.listening import alike, run
 from bench.methods.quantize.activations import MovingInputs
 from bench.methods.quantize.aware import AwareTraining, train_aware

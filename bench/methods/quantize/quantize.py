@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from bench.methods.base.choice import Chosen
-from bench.methods.base.method import METHODS, Lab, Listed
-from bench.methods.base.roles import ROLES, Target
+from bench.methods.base.method import METHODS, ROLES, Lab, Listed, Target
 from bench.methods.base.tuned import RefinedMethod
 from bench.methods.quantize.allocation import ALLOCATIONS, Allocation
 from bench.methods.quantize.granularity import GRANULARITIES, Granularity

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice
-from bench.methods.base.roles import ROLES
+from bench.methods.base.method import ROLES
 from bench.methods.quantize.ranges import MovingAverage, check_learned
 from bench.methods.quantize.scheme import SCHEMES, Scheme
 from bench.spec.saving import Saving
@@ -46,7 +46,7 @@ class DynamicInt8(Scheme):
 
     @override
     def apply(self, work: Quantization, allocation: Allocation) -> None:
-        from bench.layers.replacing import replace_everywhere
+        from bench.layers.sharing import replace_everywhere
 
         if work.training.budget:
             self._train(work)
@@ -88,7 +88,7 @@ class StaticInt8(Scheme):
 
         from bench.layers.factorized import FactorizedLinear
         from bench.layers.int8_static import StaticInt8Linear
-        from bench.layers.replacing import replace_everywhere
+        from bench.layers.sharing import replace_everywhere
 
         found = _linears(work)
         for name, linear in found.items():

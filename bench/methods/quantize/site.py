@@ -13,10 +13,10 @@ from bench.base.errors import MethodError
 from bench.layers.composite import ProductEmbedding, ProductLinear
 from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.replacing import replace_everywhere
-from bench.methods.base.roles import Role, Target
+from bench.layers.sharing import replace_everywhere
+from bench.methods.base.method import Role, Target
 from bench.models.adapter import adapter_for
-from bench.models.tables import vocabulary_tables
+from bench.models.modules import vocabulary_tables
 
 if TYPE_CHECKING:
     from bench.layers.input_rounding import InputRounding

@@ -14,7 +14,7 @@ from bench.base.errors import MethodError
 from bench.layers.cells import Cells
 from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
-from bench.layers.replacing import replace_everywhere
+from bench.layers.sharing import replace_everywhere
 from bench.layers.summed import SummedEmbedding, SummedLinear
 from bench.methods.quantize.aware import AwareTraining, prepared, train_aware
 from bench.methods.quantize.grids import Binary

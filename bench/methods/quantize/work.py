@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.layers.cells import Cells
-    from bench.methods.base.method import Lab
-    from bench.methods.base.roles import Target
+    from bench.methods.base.method import Lab, Target
     from bench.methods.base.tuned import TunedMethod
     from bench.methods.quantize.site import WeightSite
 

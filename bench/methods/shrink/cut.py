@@ -11,7 +11,7 @@ from bench.base.errors import MethodError
 from bench.layers.cutting import through_columns, with_columns, with_rows, zero_columns
 from bench.layers.empty import EmptyAttention
 from bench.layers.layer import Factors
-from bench.layers.replacing import replace_everywhere
+from bench.layers.sharing import replace_everywhere
 from bench.methods.shrink.groups import Group, groups
 from bench.methods.shrink.removable import dead_units
 

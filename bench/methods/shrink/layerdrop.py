@@ -41,7 +41,7 @@ class LayerDrop(GuidedMethod):
 
         from bench.models.adapter import adapter_for
         from bench.models.modules import copy_model, replace_module
-        from bench.training.layer_dropping import DroppingList
+        from bench.training.hooks import DroppingList
 
         adapter = adapter_for(model)
         _refuse_others(model, adapter)
@@ -63,7 +63,7 @@ class LayerDrop(GuidedMethod):
 
 def _refuse_others(model: nn.Module, adapter: Adapter) -> None:
     """Raise `MethodError` if the architecture does not loop over a list of layers with one hidden state."""
-    from bench.layers.stack import StoredStack
+    from bench.layers.layer import StoredStack
 
     name = type(model).__name__
     if not adapter.iterates:

@@ -13,10 +13,9 @@ from bench.analysis.seeds import known_briefly
 from bench.analysis.table import ResultTable
 from bench.base.errors import unknown
 from bench.report.render import FORMATS, render
-from bench.report.survey.findings import findings
 from bench.report.survey.notes import read_notes
 from bench.report.survey.progress import TITLES, Progress, Recipes, counts, family_table, progress
-from bench.report.survey.published import published_table
+from bench.report.survey.published import findings, published_table
 from bench.report.survey.rows import survey_rows
 from bench.report.survey.sets import ResultSet, result_sets
 from bench.spec.recipe import read_recipe, recipe_names

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from bench.analysis.grid import grid_of_finding, pivot
 from bench.analysis.standings import Standing
 from bench.analysis.table import Absent, Cell, ResultTable, Shown
+from bench.base.errors import RecordError, UnknownNameError
 from bench.columns import with_intervals
 from bench.report.survey.figures import relative, said
 from bench.report.survey.notes import Notes
@@ -57,3 +60,17 @@ def _told(figures: Sequence[Figure]) -> str:
 def _compared(figures: Sequence[Figure], found: ResultSet, row: Standing) -> str:
     typed = [said(each, relative(found, row, each.column)) for each in figures if each.column is not None]
     return "; ".join(typed) or "not judged"
+
+
+def findings(sets: Sequence[ResultSet]) -> tuple[ResultTable, ...]:
+    """Every finding of every set's suite; one into which no record of the set falls is left out."""
+    tables = []
+    for found in sets:
+        records = [item.record for item in found.items]
+        for finding in found.suite.findings:
+            try:
+                table = pivot(grid_of_finding(found.suite, records, finding))
+            except (RecordError, UnknownNameError):
+                continue
+            tables.append(replace(table, title=f"{found.label}: {finding.title}"))
+    return tuple(tables)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.analysis.names import renamed, shared_names
+from bench.analysis.membership import renamed, shared_names
 from bench.analysis.paired import StoredRecord
 from bench.analysis.standings import Standing, Standings, standings
 from bench.base.errors import RecordError, unknown

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.tasks.generated.draw import Draw
-from bench.tasks.generated.generator import GENERATORS
+from bench.tasks.generated.generator import GENERATORS, Candidate, SplitGenerator
 from bench.tasks.generated.logic import QUANTIFIERS, Phrase, Statement, relation
-from bench.tasks.generated.splits import Candidate, SplitGenerator
 from bench.tasks.generated.taxonomy import NOUNS, VERBS, Tree, parents, words
 from bench.tasks.generated.words import ADJECTIVES, ADVERBS, UNSEEN_ADJECTIVES, UNSEEN_ADVERBS
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.tasks.generated.draw import Draw
-from bench.tasks.generated.generator import GENERATORS
-from bench.tasks.generated.splits import Candidate, SplitGenerator
+from bench.tasks.generated.generator import GENERATORS, Candidate, SplitGenerator
 
 NOUNS = {"kalu": "dog", "mire": "cat", "sota": "bird", "peno": "horse", "ludi": "fish", "varo": "child", "tiga": "man"}
 ADJECTIVES = {"bru": "small", "olfa": "old", "hin": "black", "wes": "happy", "zur": "quick"}

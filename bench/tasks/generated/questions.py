@@ -7,8 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from bench.tasks.examples import Answer
 from bench.tasks.generated.draw import Draw
-from bench.tasks.generated.generator import GENERATORS
-from bench.tasks.generated.splits import Candidate, SplitGenerator
+from bench.tasks.generated.generator import GENERATORS, Candidate, SplitGenerator
 from bench.tasks.generated.words import DEEDS, NAMES, TIMES, UNSEEN_NAMES, UNSEEN_PLACES, Deed
 
 FACTS: Mapping[int, float] = {2: 0.5, 3: 0.35, 4: 0.15}

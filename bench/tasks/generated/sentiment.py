@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from bench.tasks.generated.draw import Draw
-from bench.tasks.generated.generator import GENERATORS
-from bench.tasks.generated.splits import Candidate, SplitGenerator
+from bench.tasks.generated.generator import GENERATORS, Candidate, SplitGenerator
 from bench.tasks.generated.words import (
     ASPECTS,
     BAD,

@@ -177,8 +177,7 @@ class TaskKind(ABC):
 KINDS: Registry[TaskKind] = Registry(
     "task kind",
     modules=(
-        "bench.tasks.kinds.classification",
-        "bench.tasks.kinds.regression",
+        "bench.tasks.kinds.sequence",
         "bench.tasks.kinds.span_qa",
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Batch, Feature
 from bench.tasks.kinds.kind import KINDS, TaskKind
-from bench.tasks.kinds.marks import end_id
+from bench.tasks.kinds.span_qa import end_id
 from bench.tasks.predictions import TextLosses
 
 if TYPE_CHECKING:

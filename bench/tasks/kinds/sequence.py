@@ -1,4 +1,4 @@
-"""What classification and regression share: one text or a pair of texts in, one row of numbers out."""
+"""Classification and regression: one text or a pair of texts in, one row of numbers out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Feature
-from bench.tasks.kinds.kind import TaskKind
+from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.predictions import ClassLogits, ScoreValues
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.spec.suite import Task
 
 
@@ -58,3 +61,76 @@ class SequenceKind(TaskKind):
             )
             for row in range(len(examples))
         ]
+
+
+class Classification(SequenceKind):
+    """Softmax cross-entropy in nats in training; the class of the largest logit in prediction."""
+
+    name = "classification"
+    predicts = ClassLogits
+    least_labels = 2
+
+    @override
+    def target(self, label: int | float) -> int:
+        return int(label)
+
+    @override
+    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+        from torch.nn import functional
+
+        return functional.cross_entropy(outputs.logits.float(), targets["labels"])
+
+    @override
+    def predict(
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
+    ) -> ClassLogits:
+        import numpy as np
+
+        rows: list[Any] = [None] * len(examples)
+        for (logits,), feature in zip(outputs, features, strict=True):
+            rows[feature.example] = logits
+        return ClassLogits(np.asarray(rows, dtype=np.float64))
+
+
+KINDS.register(Classification.name)(Classification())
+
+
+class Regression(SequenceKind):
+    """Mean squared error (in squared units of the score) in training, the one output in prediction."""
+
+    name = "regression"
+    predicts = ScoreValues
+
+    @override
+    def target(self, label: int | float) -> float:
+        return float(label)
+
+    @override
+    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+        from torch.nn import functional
+
+        return functional.mse_loss(outputs.logits.float().squeeze(-1), targets["labels"].float())
+
+    @override
+    def predict(
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
+    ) -> ScoreValues:
+        import numpy as np
+
+        values = np.empty(len(examples), dtype=np.float64)
+        for (logits,), feature in zip(outputs, features, strict=True):
+            values[feature.example] = logits.item()
+        return ScoreValues(values)
+
+
+KINDS.register(Regression.name)(Regression())

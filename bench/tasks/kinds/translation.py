@@ -12,7 +12,7 @@ from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
 from bench.tasks.greedy import EXTRA_TOKENS, write
 from bench.tasks.kinds.kind import KINDS, TaskKind
-from bench.tasks.kinds.marks import end_id, start_id
+from bench.tasks.kinds.span_qa import end_id, start_id
 from bench.tasks.metrics.answers import bleu_signature, corpus_bleu
 from bench.tasks.predictions import Predictions, WrittenAnswers
 
@@ -75,7 +75,7 @@ class Translation(TaskKind):
 
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
         """What the model writes, token ids [batch, longest], and the sum of their logits [batch]."""
-        from bench.models.decoding import numbered_layers
+        from bench.models.encoder_decoder import numbered_layers
 
         with numbered_layers(model):
             return write(model, batch.inputs, end_id=end_id(tokenizer), pad_id=tokenizer.pad_token_id)

@@ -10,9 +10,8 @@ from bench.spec.suite import Task
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.sources.hub import REPOSITORY, REVISION, hub_rows
 from bench.tasks.sources.local import find_file, read_file
-from bench.tasks.sources.rows import RawRow, class_index, score
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
-from bench.tasks.sources.tables import SUBSETS, Subset
+from bench.tasks.sources.tables import SUBSETS, RawRow, Subset, class_index, score
 
 
 class GlueSource(DataSource):

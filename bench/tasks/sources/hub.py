@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.base.errors import DataError
-from bench.tasks.sources.rows import RawRow
-from bench.tasks.sources.tables import Subset
+from bench.tasks.sources.tables import RawRow, Subset
 
 REPOSITORY = "nyu-mll/glue"
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # Parquet files, so no loading script is run

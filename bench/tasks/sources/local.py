@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.base.errors import DataError
-from bench.tasks.sources.rows import RawRow
-from bench.tasks.sources.tables import Subset
+from bench.tasks.sources.tables import RawRow, Subset
 
 _ENDINGS = (".tsv", ".jsonl")
 _MOST_DROPPED = 0.001  # share of malformed lines up to which a table known to have some is accepted

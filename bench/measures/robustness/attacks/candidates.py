@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container, Sequence
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.measures.robustness.attacks.dictionary import Dictionary
@@ -153,3 +155,37 @@ def _beside(letter: str, draw: random.Random) -> str:
             near = draw.choice([row[place] for place in (at - 1, at + 1) if 0 <= place < len(row)])
             return near.upper() if letter.isupper() else near
     return letter
+
+
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text and the (start, end) characters of its words; everything between words stays as it is."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        """Split `text` into runs of letters and digits, inner apostrophes included."""
+        return cls(text, tuple(match.span() for match in _WORD.finditer(text)))
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def word(self, index: int) -> str:
+        """The word at `index` as the text has it."""
+        start, end = self.spans[index]
+        return self.text[start:end]
+
+    def replaced(self, changes: Mapping[int, str]) -> str:
+        """The text with the words at the keys of `changes` replaced by its values; an empty value leaves one out."""
+        pieces: list[str] = []
+        position = 0
+        for index in sorted(changes):
+            start, end = self.spans[index]
+            pieces += (self.text[position:start], changes[index])
+            position = end
+        return "".join(pieces) + self.text[position:]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.measures.robustness.attacks.words import Words
+from bench.measures.robustness.attacks.candidates import Words
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.kinds.regression import Regression
+from bench.tasks.kinds.sequence import Regression
 
 KINDS.register("regression")(Regression())

@@ -7,8 +7,8 @@ import random
 from bench.columns import Column
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.generated.generator import GENERATORS, Generator
-from bench.tasks.kinds.classification import Classification
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.kinds.sequence import Classification
 from bench.tasks.metrics.metric import METRICS, Metric
 from bench.tasks.predictions import ClassLogits
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
