@@ -73,7 +73,7 @@ def test_a_view_is_stored_without_the_memory_around_it():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"encoding": "zip"}, "encoding 'zip' is not known"),
+        ({"encoding": "zip"}, "unknown encoding 'zip'"),
         ({"dtype": "float16"}, "expected float16"),
         ({"shape": [10, 10]}, "a mask of"),
         ({"shape": [100, 97]}, "do not fit"),

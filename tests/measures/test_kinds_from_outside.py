@@ -241,7 +241,7 @@ def test_a_suite_may_use_it_but_not_with_metrics_of_other_predictions():
     suite = Suite(name="s", title="s", setting=Setting(measuring=Measuring(country="DEU")), tasks=(task,))
     check_suite(suite)
     other = suite.model_copy(update={"tasks": (task.model_copy(update={"metrics": ("accuracy",)}),)})
-    with pytest.raises(UnknownNameError, match=r"s: task 'sentiment': metrics: no tagging metric named 'accuracy'"):
+    with pytest.raises(UnknownNameError, match=r"s: task 'made': metrics: no tagging metric named 'accuracy'"):
         check_suite(other)
 
 

@@ -132,7 +132,7 @@ def test_an_override_of_an_argument_keeps_the_others_of_its_choice(recipe):
     ("overrides", "says"),
     [
         ({"gate_start": 5.0}, "no argument named 'gate_start'"),
-        ({"rewind": "start"}, "'rewind' is an argument of a choice: Write schedule.rewind"),
+        ({"rewind": "start"}, "'rewind' is an argument of a choice: write schedule.rewind"),
         ({"penalty_weight": 1.0}, "'penalty_weight' is an argument of a choice: write saliency.penalty_weight"),
         ({"penalty.weight": 1.0}, "the recipe has no penalty. Name one of: group-lasso"),
         ({"sparsity.start": 1.0}, "'sparsity' has no arguments of its own"),

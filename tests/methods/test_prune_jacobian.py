@@ -113,7 +113,7 @@ def test_a_transformer_has_no_recurrent_jacobian(make_lab):
 def test_the_softmax_of_a_recurrent_model_is_no_gate(make_lab):
     model = made("bench-lstm-lm")
     method = Prune(sparsity=0.5, saliency="jacobian", targets=("softmax",), budget=0)
-    with pytest.raises(MethodError, match=r"lm_head\.weight of LstmForCausalLM is none"):
+    with pytest.raises(MethodError, match=r"lm_head\.weight of LstmForCausalLM is not one"):
         method.compress(model, lab_of("bench-lstm-lm", make_lab, model=model))
 
 

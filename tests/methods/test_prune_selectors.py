@@ -94,7 +94,7 @@ def test_a_matrix_of_equal_weights_has_no_deviation(make_lab):
     with torch.no_grad():
         model.model.layers[0].input_gates.weight.fill_(0.1)
     method = Prune(sparsity=0.4, selector="layer-deviation", budget=0)
-    with pytest.raises(MethodError, match=r"layers\.0\.input_gates\.weight' are alike"):
+    with pytest.raises(MethodError, match=r"layers\.0\.input_gates\.weight' are equal"):
         method.compress(model, lab_of("bench-lstm-lm", make_lab, model=model))
 
 

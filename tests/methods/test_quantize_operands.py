@@ -327,7 +327,7 @@ def test_the_given_model_is_left_as_it_was(make_lab):
 
 
 def test_what_has_no_reachable_products_is_refused(make_lab):
-    with pytest.raises(MethodError, match="went through no quantizer"):
+    with pytest.raises(MethodError, match="has an input that was not quantized"):
         quantized("bench-lstm-seq2seq", make_lab)
     model = made("bert")
     lab = lab_of("bert", make_lab, model=model)

@@ -155,7 +155,7 @@ def test_models_without_attention_or_of_another_number_of_heads_are_refused(batc
     with pytest.raises(MethodError, match="no attention"):
         HeardAttention(architectures.make_model("bench-bilstm")).open()
     student, teacher = families.make("bert"), families.make("bert", hidden_size=16, num_attention_heads=4)
-    with pytest.raises(MethodError, match="8 heads and 4 in the teacher"):
+    with pytest.raises(MethodError, match="8 heads in the student and 4 in the teacher"):
         errors(families.make("bert", num_attention_heads=8), teacher, batch.inputs)
     with pytest.raises(MethodError, match="4 attention modules and its teacher 2"):
         errors(student, families.make("bert", num_hidden_layers=2), batch.inputs)
