@@ -45,10 +45,14 @@ def _copy(path: Path, key: str) -> Tensor:
         tensor: Tensor = _open(path, lambda stream: stream.get_slice(key)[start:stop])
         return tensor
 
-    shape: list[int] = _open(path, lambda stream: stream.get_slice(key).get_shape())
-    if math.prod(shape) <= _BLOCK:
-        small: Tensor = _open(path, lambda stream: stream.get_tensor(key).clone())
-        return small
+    def shape_and_small(stream: Any) -> tuple[list[int], Tensor | None]:
+        shape: list[int] = stream.get_slice(key).get_shape()
+        return shape, stream.get_tensor(key).clone() if math.prod(shape) <= _BLOCK else None
+
+    shape, small = _open(path, shape_and_small)
+    if small is not None:
+        whole: Tensor = small
+        return whole
     rows = max(1, _BLOCK // math.prod(shape[1:]))
     copy = torch.empty(shape, dtype=block(0, 1).dtype)
     for start in range(0, shape[0], rows):

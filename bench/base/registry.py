@@ -210,6 +210,12 @@ class Registry(Generic[T]):
                 del self._plugins[name], self._origins[name]
 
 
+def load_registries() -> None:
+    """Import every plug-in of every registry that exists so far."""
+    for registry in list(_REGISTRIES):
+        registry.names()
+
+
 def calling_module() -> str:
     """The module that called the caller of this function."""
     return str(sys._getframe(2).f_globals.get("__name__", "?"))

@@ -15,6 +15,7 @@ with leaving_with_parent():
     import transformers.models.bert.modeling_bert  # noqa: F401
 
     import bench.artifacts.artifact
+    import bench.base.registry
     import bench.engine.child
     import bench.engine.jobs
     import bench.engine.measurer
@@ -30,8 +31,7 @@ with leaving_with_parent():
     for name, measure in bench.measures.base.measure.MEASURES.items():
         if isinstance(measure, bench.measures.base.measure.ProbingMeasure):
             bench.engine.jobs.form(name)
-    bench.methods.base.method.METHODS.names()
-    bench.models.adapter.ADAPTERS.names()
-    bench.tasks.kinds.kind.KINDS.names()
+    bench.methods.base.method.METHODS.names()  # which makes the registries of their choices
+    bench.base.registry.load_registries()
     bench.measures.energy.tracker.prime()
     gc.freeze()  # a child's collector then leaves the shared pages alone, which would else be copied
