@@ -10,7 +10,7 @@ Activity = Literal["training", "evaluating", "measuring"]
 
 
 class Spans(NamedTuple):
-    """Seconds by activity in one child, or in several together."""
+    """Seconds by activity in one child, or in several together; encoding of training examples counts as training."""
 
     training: float = 0.0
     evaluating: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -40,9 +40,13 @@ def train_reference(job: TrainJob, report: Report) -> Made:
     source = open_source(cell.model, outputs=cell.conditions.outputs)
     task = cell.train_task
     examples = read_data(job.data, (task.train,)).splits[task.train]
-    tokenizer = source.tokenizer(lambda: (text for row in examples for text in row.texts))
+
+    def texts() -> Iterator[str]:
+        return (text for row in examples for text in row.texts)
+
+    tokenizer = watch.time("training", lambda: source.tokenizer(texts))
     model = _build(source, task, tokenizer, seed=cell.seed)
-    features = _features(cell, task, examples, tokenizer)
+    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer))
     plan = cell.suite.training(task)
     begun = time.process_time()
     with _meter(cell) as meter:
@@ -86,7 +90,7 @@ def compress(job: CompressJob, report: Report) -> Made:
     stages = [stage.model_copy(update={"cached": True}) for stage in earlier.stages]
     models: list[torch.nn.Module] = []
     examples = read_data(job.data, (cell.train_task.train,)).splits[cell.train_task.train]
-    features = _features(cell, cell.train_task, examples, reference.tokenizer)
+    features = watch.time("training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer))
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(cell, reference, examples, features, seed=cell.seed * 1000 + index, report=report)
