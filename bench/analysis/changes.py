@@ -17,8 +17,7 @@ from bench.analysis.table import Absent, value_of
 from bench.base.statistics import Interval
 from bench.columns import COLUMNS, Column, column
 
-Cell = tuple[str, int]  # task and seed
-Cells = Mapping[Cell, StoredRecord]
+CellRecords = Mapping[tuple[str, int], StoredRecord]  # by task and seed
 Went = Literal["more", "less", "no change"]
 
 
@@ -38,7 +37,9 @@ class Change(NamedTuple):
     seeds: tuple[float, ...] = ()
 
 
-def change_of(name: str, first: Cells, second: Cells, tasks: Sequence[str], seeds: Sequence[int]) -> Change | Absent:
+def change_of(
+    name: str, first: CellRecords, second: CellRecords, tasks: Sequence[str], seeds: Sequence[int]
+) -> Change | Absent:
     """The change of a column over `tasks` and `seeds`, of which both sides have every cell.
 
     Scores are subtracted, cell by cell, and their differences averaged; all else is divided, and the ratios averaged

@@ -21,7 +21,7 @@ DEFAULT = ("quality", "label_loyalty", "speedup", "size_bytes", "macs", "energy_
 RATIO_THRESHOLD = 0.03  # below this a ratio of times is within what repeating the measurement gives
 SCORE_THRESHOLD = 0.0  # a score is tested on the same examples, and the test decides
 
-Cells = dict[tuple[str, int], StoredRecord]
+ByCell = dict[tuple[str, int], StoredRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class ComparedSide:
     """One side of a comparison: its name, and its records by what they are paired on (model, and recipe in folders)."""
 
     name: str
-    rows: Mapping[tuple[str, ...], Cells]
+    rows: Mapping[tuple[str, ...], ByCell]
 
 
 def side_of(name: str, found: Sequence[StoredRecord], *, with_recipe: bool) -> ComparedSide:
@@ -40,7 +40,7 @@ def side_of(name: str, found: Sequence[StoredRecord], *, with_recipe: bool) -> C
     if not found:
         raise RecordError(f"{name}: no records to compare")
     comparable([item.record for item in found])
-    rows: dict[tuple[str, ...], Cells] = {}
+    rows: dict[tuple[str, ...], ByCell] = {}
     for item in found:
         row = (item.record.model, item.record.recipe) if with_recipe else (item.record.model,)
         rows.setdefault(row, {})[item.record.task, item.record.seed] = item
@@ -114,7 +114,7 @@ def compare(
     )
 
 
-def _other_content(model: str, before: Cells, after: Cells) -> list[str]:
+def _other_content(model: str, before: ByCell, after: ByCell) -> list[str]:
     """A note if the two sides' models have the same name but different content."""
     sides = [{content_of(item.record) for item in cells.values()} - {None} for cells in (before, after)]
     if not all(sides) or sides[0] == sides[1]:
@@ -139,11 +139,11 @@ def _comparable(item: Column) -> bool:
     return item.better is not None and item.mean != "ratio of means"
 
 
-def _tasks(cells: Cells) -> list[str]:
+def _tasks(cells: ByCell) -> list[str]:
     return list(dict.fromkeys(task for task, _ in cells))
 
 
-def _common(before: Cells, after: Cells, first: str, second: str) -> tuple[list[str], list[int]]:
+def _common(before: ByCell, after: ByCell, first: str, second: str) -> tuple[list[str], list[int]]:
     """The tasks that both sides have, and the seeds that they all have."""
     both = [task for task in _tasks(before) if task in _tasks(after)]
     if not both:
@@ -165,7 +165,7 @@ def _line(
     name: str,
     row: tuple[str, ...],
     task: str,
-    sides: tuple[Cells, Cells],
+    sides: tuple[ByCell, ByCell],
     over: Sequence[str],
     seeds: Sequence[int],
     thresholds: tuple[float, float],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.analysis.changes import Change
-from bench.analysis.table import Absent, Cell, ResultTable, Shown
+from bench.analysis.table import Absent, ResultTable, Shown, TableCell
 from bench.base.statistics import Interval
 from bench.columns import IntervalNames, column
 from bench.columns.numbers import significant, written
@@ -94,8 +94,8 @@ class Comparison:
         )
 
 
-def _cells(line: Line, identity: Sequence[str]) -> dict[str, Cell]:
-    cells: dict[str, Cell] = dict(zip(identity, line.row, strict=True))
+def _cells(line: Line, identity: Sequence[str]) -> dict[str, TableCell]:
+    cells: dict[str, TableCell] = dict(zip(identity, line.row, strict=True))
     cells |= {"task": line.task, "column": line.column, "verdict": line.verdict}
     cells[_LEAST] = line.threshold
     for name, value in (("A", line.first), ("B", line.second)):

@@ -11,7 +11,7 @@ from bench.analysis.comparable import comparable
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.table import Absent, Cell, ResultTable, Shown, failure_note
+from bench.analysis.table import Absent, ResultTable, Shown, TableCell, failure_note
 from bench.base.errors import RecordError
 from bench.columns import Column, IntervalNames, column
 from bench.columns.numbers import both, heading, written
@@ -279,8 +279,8 @@ def _names(grid: RecipeGrid, label: Label) -> list[str]:
     return [title, *(IntervalNames.of(title).names() if ends else ())]
 
 
-def _row(grid: RecipeGrid, row: Label) -> dict[str, Cell]:
-    cells: dict[str, Cell] = dict(zip(grid.axes.rows, row, strict=True))
+def _row(grid: RecipeGrid, row: Label) -> dict[str, TableCell]:
+    cells: dict[str, TableCell] = dict(zip(grid.axes.rows, row, strict=True))
     for label in grid.across:
         title = grid.name(label)
         low, high = IntervalNames.of(title).names()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import Absent, Cell, ResultTable, default_columns
+from bench.analysis.table import Absent, ResultTable, TableCell, default_columns
 from bench.base.errors import RecordError, unknown
 from bench.columns import Column, column, with_intervals
 from bench.records.record import Failure, Record
@@ -151,9 +151,9 @@ def _key(row: Standing, name: str) -> float:
     return -value if column(name).better == "higher" else value
 
 
-def _row(place: RankedRow, columns: Sequence[str]) -> dict[str, Cell]:
+def _row(place: RankedRow, columns: Sequence[str]) -> dict[str, TableCell]:
     row = place.standing
-    cells: dict[str, Cell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
+    cells: dict[str, TableCell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
     cells.update({name: row.shown(name) for name in columns})
     cells.update({f"quality:{task}": value for task, value in row.tasks.items()})
     return {**cells, "flags": ", ".join(row.flags)}

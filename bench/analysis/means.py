@@ -16,7 +16,7 @@ from bench.records.record import Record
 
 Own = Mapping[tuple[str, int], Record]  # the recipe's records by task and seed
 Values = Sequence[float | int]
-Cells = list[list[float | int]]  # [tasks][seeds]
+SeedValues = list[list[float | int]]  # [tasks][seeds]
 
 
 def aggregate(shown: Column, tasks: Sequence[Values]) -> float:
@@ -67,9 +67,9 @@ def mean_of(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> 
         return Absent(f"{name}: {error}")
 
 
-def cells_of(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> Cells | Absent:
+def cells_of(name: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> SeedValues | Absent:
     """The column's value by task and seed, or why one of them is absent."""
-    cells: Cells = []
+    cells: SeedValues = []
     for task in tasks:
         values: list[float | int] = []
         for seed in seeds:
@@ -139,14 +139,14 @@ def _ratio_of_means(of: str, own: Own, tasks: Sequence[str], seeds: Sequence[int
     return aggregate(column(of), values) / whole
 
 
-def _references(of: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> Cells | Absent:
+def _references(of: str, own: Own, tasks: Sequence[str], seeds: Sequence[int]) -> SeedValues | Absent:
     for task in tasks:
         if any(of not in own[task, seed].reference for seed in seeds):
             return Absent(f"the record of {task} lacks the {of} of the reference")
     return [[own[task, seed].reference[of] for seed in seeds] for task in tasks]
 
 
-def _ratio_by_seed(qualities: Cells | Absent, references: Cells | Absent) -> list[float] | None:
+def _ratio_by_seed(qualities: SeedValues | Absent, references: SeedValues | Absent) -> list[float] | None:
     """For each seed R + (q - R r) / r', with R = q' / r' the ratio of the means, which is the mean of these numbers.
 
     Their spread is that of R to first order (ratio estimation: Cochran 1977, Sampling Techniques, section 6.4).
@@ -159,7 +159,7 @@ def _ratio_by_seed(qualities: Cells | Absent, references: Cells | Absent) -> lis
     return [ratio + (mine - ratio * theirs) / whole for mine, theirs in zip(own, other, strict=True)]
 
 
-def _weighted(cells: Cells | Absent, references: Cells | Absent) -> Cells | Absent:
+def _weighted(cells: SeedValues | Absent, references: SeedValues | Absent) -> SeedValues | Absent:
     """Retentions by task as shares of the retention of the mean: task t counts with its reference over their mean."""
     if isinstance(cells, Absent) or isinstance(references, Absent):
         return cells if isinstance(cells, Absent) else references

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bench.analysis.membership import DRAWS, LARGE, dominated, draws_for, on_front
 from bench.analysis.standings import Standing, Standings, standings
-from bench.analysis.table import Absent, Cell, ResultTable, Shown
+from bench.analysis.table import Absent, ResultTable, Shown, TableCell
 from bench.base.errors import RecordError
 from bench.base.statistics import Interval
 from bench.columns import COLUMNS, column, with_intervals
@@ -46,11 +46,16 @@ class Front:
         """Front rows sorted by the first column, then the dominated rows; rows that are left out become notes."""
         columns = with_intervals(*self.columns)
         order = sorted(range(len(self.rows)), key=lambda index: (index not in self.members, self._rank(index)))
-        rows: list[dict[str, Cell]] = []
+        rows: list[dict[str, TableCell]] = []
         for index in order:
             row = self.rows[index]
             mark = "front" if index in self.members else "dominated"
-            cells: dict[str, Cell] = {"front": mark, "model": row.model, "recipe": row.recipe, "family": row.family}
+            cells: dict[str, TableCell] = {
+                "front": mark,
+                "model": row.model,
+                "recipe": row.recipe,
+                "family": row.family,
+            }
             if self.certainty:
                 share = self.certainty[index]
                 cells["on_front"] = Shown(share, f"{100 * share:.0f}%")

@@ -10,7 +10,7 @@ from bench.analysis.comparable import comparable, differing
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
-from bench.analysis.table import Absent, BySeed, Cell, flags_of
+from bench.analysis.table import Absent, BySeed, TableCell, flags_of
 from bench.base.errors import RecordError, SuiteError
 from bench.columns import COLUMNS, column
 from bench.records.record import Failure, Record
@@ -46,7 +46,7 @@ class Standing:
     trains: bool
     by_seed: dict[str, tuple[float, ...]]
 
-    def shown(self, name: str) -> Cell:
+    def shown(self, name: str) -> TableCell:
         """The value of a column for a table, with the values of its seeds if it has some."""
         value = self.values[name]
         seeds = self.by_seed.get(name)

@@ -64,7 +64,7 @@ class BySeed(NamedTuple):
     seeds: tuple[float, ...]
 
 
-Cell = str | int | float | Absent | Shown | BySeed
+TableCell = str | int | float | Absent | Shown | BySeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class ResultTable:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[dict[str, Cell], ...]
+    rows: tuple[dict[str, TableCell], ...]
     notes: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
     flags: dict[str, str] = field(default_factory=dict)
@@ -172,8 +172,8 @@ def _checked(columns: Sequence[str]) -> list[str]:
     return [name if name in _IDENTITY else column(name).name for name in columns]
 
 
-def _row(record: Record, chosen: Sequence[str]) -> dict[str, Cell]:
-    row: dict[str, Cell] = {name: read(record) for name, read in _IDENTITY.items()}
+def _row(record: Record, chosen: Sequence[str]) -> dict[str, TableCell]:
+    row: dict[str, TableCell] = {name: read(record) for name, read in _IDENTITY.items()}
     row.update({name: called_of(record, name) for name in chosen if name in COLUMNS})
     row["flags"] = ", ".join(sorted({flag.code for flag in record.warnings}))
     return row

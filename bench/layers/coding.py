@@ -13,9 +13,7 @@ from bench.base.errors import MethodError
 from bench.layers.cells import Cells
 
 Form = Literal["steps", "signs", "shifts", "affine", "interval", "codebook"]
-Side = dict[str, Tensor]
-
-OUTLIERS = ("outlier_places", "outlier_values")
+SideData = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +68,7 @@ class Coding:
             "outliers": self.outliers,
         }
 
-    def decode(self, codes: Tensor, side: Side, rows: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, side: SideData, rows: Tensor) -> Tensor:
         """The numbers float32 [n, columns] of `codes` uint8 [n, columns], which are the matrix's `rows` [n]."""
         values = self._inliers(codes, side, rows)
         if self.outliers:
@@ -78,11 +76,11 @@ class Coding:
             values[line, column] = value
         return values
 
-    def whole(self, codes: Tensor, side: Side) -> Tensor:
+    def whole(self, codes: Tensor, side: SideData) -> Tensor:
         """`decode` for every row of the matrix."""
         return self.decode(codes, side, torch.arange(self.cells.rows, device=codes.device))
 
-    def _inliers(self, codes: Tensor, side: Side, rows: Tensor) -> Tensor:
+    def _inliers(self, codes: Tensor, side: SideData, rows: Tensor) -> Tensor:
         if self.form == "codebook":
             return self._looked_up(codes, side["codebook"], rows)
         if self.form == "shifts":
@@ -110,7 +108,7 @@ class Coding:
             places = places + self.cells.expand(first.view(self.cells.shape), rows)
         return flat.index_select(0, places.view(-1)).view(codes.shape)
 
-    def _outliers(self, side: Side, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _outliers(self, side: SideData, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For each outlier in `rows`: its line among them, its column, and its value."""
         places, columns = side["outlier_places"].long(), self.cells.columns
         first = torch.searchsorted(places, rows * columns)

@@ -11,7 +11,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 
 InputGrid = Literal["symmetric", "affine", "interval"]
-Span = Literal["call", "token", "fixed"]
+RangeScope = Literal["call", "token", "fixed"]
 
 
 class InputRounding(nn.Module):
@@ -33,7 +33,7 @@ class InputRounding(nn.Module):
     """
 
     def __init__(
-        self, bits: int = 8, grid: InputGrid = "symmetric", span: Span = "call", clip: float | None = None
+        self, bits: int = 8, grid: InputGrid = "symmetric", span: RangeScope = "call", clip: float | None = None
     ) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
@@ -42,7 +42,7 @@ class InputRounding(nn.Module):
             raise MethodError("a fixed input range already has ends, so clip must be left out")
         self.bits = bits
         self.grid: InputGrid = grid
-        self.span: Span = span
+        self.span: RangeScope = span
         self.clip = clip
         self.step: nn.Parameter | None = None
         self.size = 0.0

@@ -11,7 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.layers.cells import Cells
-from bench.layers.coding import Coding, Form, Side, pack, packed_bytes, unpack
+from bench.layers.coding import Coding, Form, SideData, pack, packed_bytes, unpack
 from bench.layers.input_rounding import InputRounding
 from bench.layers.layer import DEQUANTIZED, FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer
 
@@ -28,7 +28,7 @@ def register_coded(module: nn.Module, coding: Coding) -> None:
         module.register_buffer(name, torch.zeros(shape, dtype=dtype))
 
 
-def fill_coded(module: nn.Module, coding: Coding, codes: Tensor, side: Side) -> None:
+def fill_coded(module: nn.Module, coding: Coding, codes: Tensor, side: SideData) -> None:
     """Put packed `codes` uint8 [rows, columns] and copies of the `side` data into the buffers, in place."""
     module.weight = pack(codes, coding.bits)
     for name, (shape, dtype) in coding.shapes().items():
@@ -106,7 +106,7 @@ class LowBitLinear(StoredLayer):
 
     @classmethod
     def from_codes(
-        cls, coding: Coding, codes: Tensor, side: Side, bias: Tensor | None, inputs: InputRounding | None = None
+        cls, coding: Coding, codes: Tensor, side: SideData, bias: Tensor | None, inputs: InputRounding | None = None
     ) -> LowBitLinear:
         """The layer of `codes` uint8 [out, in] with their `side` data and a bias [out] or None, all copied.
 
@@ -206,7 +206,7 @@ class LowBitEmbedding(StoredEmbedding):
         register_coded(self, self.coding)
 
     @classmethod
-    def from_codes(cls, coding: Coding, codes: Tensor, side: Side) -> LowBitEmbedding:
+    def from_codes(cls, coding: Coding, codes: Tensor, side: SideData) -> LowBitEmbedding:
         """The embedding of `codes` uint8 [rows, width] with their `side` data, all copied."""
         made = cls(coding.cells.rows, coding.cells.columns, **coding.arguments())
         fill_coded(made, coding, codes, side)

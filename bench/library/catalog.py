@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
-from bench.base.errors import BenchError, PluginError, SuiteError, unknown
+from bench.base.errors import BenchError, PluginError, SuiteError, UnknownNameError, unknown
 from bench.base.registry import broken_plugins
 
 if TYPE_CHECKING:
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Row = dict[str, str]
-Table = dict[str, Any]
+TomlTable = dict[str, Any]
 
 
 def _first_sentence(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0].rstrip(".")
 
 
-def _suite_tables() -> Iterator[tuple[str, Table, list[Table]]]:
+def _suite_tables() -> Iterator[tuple[str, TomlTable, list[TomlTable]]]:
     """Name, table and task tables of every suite, not validated; a malformed one of another package is skipped."""
     from bench.base.schema import read_toml
     from bench.spec.suite import SUITES, suite_names
@@ -284,6 +285,10 @@ def _not_found(name: str) -> BenchError:
     for broken in broken_plugins():
         if broken.name == name:
             return PluginError(str(broken))
+    if not difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return UnknownNameError(
+            f"nothing is named '{name}'. List names with `bench list` and one of: {', '.join(CATALOG)}"
+        )
     return unknown("suite, recipe, task, method, choice, measure, model or column", name, known)
 
 

@@ -32,8 +32,12 @@ def split(
         elif len(compressing) == 1:
             by_recipe.setdefault(compressing[0], {})[key] = value
         else:
+            advice = (
+                f"To change a recipe, write RECIPE.{key} with one of: {', '.join(compressing)}"
+                if compressing
+                else "No recipe that compresses was chosen. Choose one with --recipe."
+            )
             raise SuiteError(
-                f"--set {key}: not a key of the setting ({', '.join(Setting.model_fields)}) or of a task. To change a "
-                f"recipe, write RECIPE.{key} with one of: {', '.join(compressing) or 'no recipe was chosen'}"
+                f"--set {key}: not a key of the setting ({', '.join(Setting.model_fields)}) or of a task. {advice}"
             )
     return setting, by_recipe

@@ -387,6 +387,8 @@ def _told_apart(read: Sequence[Results]) -> list[Results]:
 def _of_recipes(names: Sequence[str], found: Sequence[StoredRecord]) -> list[ComparedSide]:
     known = sorted({item.record.recipe for item in found})
     for name in names:
+        if not known:
+            raise RecordError(f"'{name}' is no results folder, and there are no records yet to take a recipe from.")
         if name not in known:
             raise unknown("recipe with records, and no results folder,", name, known)
     return [side_of(name, [item for item in found if item.record.recipe == name], with_recipe=False) for name in names]

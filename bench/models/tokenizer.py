@@ -9,8 +9,6 @@ from typing import Any
 
 from bench.base.errors import ModelError
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-
 
 def require_fast(tokenizer: Any, *, where: str) -> None:
     """Raise `ModelError` unless `tokenizer` is a fast one, which alone is stored whole and gives character offsets."""

@@ -193,11 +193,6 @@ def read_records(results: Path, suite: str | None = None) -> list[Record]:
     return [read_record(path) for path in paths if not path.name.startswith(".")]
 
 
-def read_failures(results: Path, suite: str) -> list[Failure]:
-    """Every failed cell of one suite, in the order of their paths."""
-    return [read_failure(path) for path in sorted((results / suite).glob("**/*.failed.json"))]
-
-
 def _migrated(record: Record, version: int) -> Record:
     """A record of an older version as this version's.
 

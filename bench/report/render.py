@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.analysis.seeds import NOT_CALLED
 from bench.analysis.spread import NOT_SIGNIFICANT
-from bench.analysis.table import GENERATED, Absent, BySeed, Cell, ResultTable, Shown
+from bench.analysis.table import GENERATED, Absent, BySeed, ResultTable, Shown, TableCell
 from bench.base.errors import unknown
 from bench.columns import COLUMNS, Column, IntervalNames
 from bench.columns.numbers import both, heading, written
@@ -157,7 +157,7 @@ def _grid(table: ResultTable, names: Sequence[str], marks: Footnotes) -> TextGri
     )
 
 
-def _cell(table: ResultTable, row: dict[str, Cell], name: str, marks: Footnotes) -> str:
+def _cell(table: ResultTable, row: dict[str, TableCell], name: str, marks: Footnotes) -> str:
     value = row[name]
     if isinstance(value, Absent):
         return marks.missing(value)
@@ -171,7 +171,7 @@ def _cell(table: ResultTable, row: dict[str, Cell], name: str, marks: Footnotes)
     return written(column, number) + _spread(table, row, name, column) + _tested(table, row, name, marks)
 
 
-def _spread(table: ResultTable, row: dict[str, Cell], name: str, column: Column) -> str:
+def _spread(table: ResultTable, row: dict[str, TableCell], name: str, column: Column) -> str:
     """The interval behind a value in square brackets, or in round ones the values of two seeds."""
     value, ends = row[name], _ends(name)
     if isinstance(value, BySeed) and len(value.seeds) == 2:
@@ -184,7 +184,7 @@ def _spread(table: ResultTable, row: dict[str, Cell], name: str, column: Column)
     return ""
 
 
-def _tested(table: ResultTable, row: dict[str, Cell], name: str, marks: Footnotes) -> str:
+def _tested(table: ResultTable, row: dict[str, TableCell], name: str, marks: Footnotes) -> str:
     """The mark of a test that is not significant, or of a value that gets no verdict."""
     ends = _ends(name)
     p = row.get(ends.p) if ends is not None and ends.p in table.columns else None
@@ -197,7 +197,7 @@ def _ends(name: str) -> IntervalNames | None:
     return COLUMNS[name].interval if name in COLUMNS else None
 
 
-def _bare(cell: Cell) -> str | int | float:
+def _bare(cell: TableCell) -> str | int | float:
     """The cell's value without how it is shown."""
     if isinstance(cell, Absent):
         raise TypeError("an absent cell has no value")
@@ -221,7 +221,7 @@ def _heading(name: str) -> str:
     return heading(column) if column else name.replace("_", " ")
 
 
-def _absent(table: ResultTable, row: dict[str, Cell]) -> dict[str, str]:
+def _absent(table: ResultTable, row: dict[str, TableCell]) -> dict[str, str]:
     cells = {name: row[name] for name in table.columns}
     return {name: value.reason for name, value in cells.items() if isinstance(value, Absent)}
 
@@ -263,7 +263,7 @@ class Footnotes:
         """A dash with the number of its reason."""
         return f"{MISSING}{self.mark(absent.reason)}"
 
-    def flagged(self, text: str, codes: Cell, flags: dict[str, str]) -> str:
+    def flagged(self, text: str, codes: TableCell, flags: dict[str, str]) -> str:
         """`text` followed by an exclamation mark and a number for each warning in `codes`, a list with commas."""
         known = [code for code in str(codes).split(", ") if code in flags]
         return " ".join([text, *(f"!{self.mark(flags[code])}" for code in known)])

@@ -139,15 +139,15 @@ def einsum_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[i
     return total
 
 
-Axis = str | int  # a letter, or an axis of the ellipsis counted from its end
-Term = frozenset[Axis]
+Letter = str | int  # a letter, or an axis of the ellipsis counted from its end
+Letters = frozenset[Letter]
 
 
-def _parsed(equation: str, shapes: Sequence[Sequence[int]]) -> tuple[list[Term], Term, dict[Axis, int]]:
+def _parsed(equation: str, shapes: Sequence[Sequence[int]]) -> tuple[list[Letters], Letters, dict[Letter, int]]:
     """Axes of each operand and of the output, and the length of every axis (the longest of those that broadcast)."""
     left, arrow, right = equation.replace(" ", "").partition("->")
-    sizes: dict[Axis, int] = {}
-    named: list[list[Axis]] = []
+    sizes: dict[Letter, int] = {}
+    named: list[list[Letter]] = []
     for term, shape in zip(left.split(","), shapes, strict=True):
         named.append(_axes(term, len(shape)))
         for axis, size in zip(named[-1], shape, strict=True):
@@ -161,7 +161,7 @@ def _parsed(equation: str, shapes: Sequence[Sequence[int]]) -> tuple[list[Term],
     return [frozenset(axes) for axes in named], frozenset(output), sizes
 
 
-def _axes(term: str, dimensions: int) -> list[Axis]:
+def _axes(term: str, dimensions: int) -> list[Letter]:
     before, dots, after = term.partition("...")
     hidden = range(len(before) + len(after) - dimensions, 0) if dots else range(0)
     return [*before, *hidden, *after]

@@ -1,4 +1,4 @@
-"""Masks in a file: a bit a unit or weight, under the names they have in a pruning."""
+"""Masks in a file: one bit per unit or weight, under the names they have in a pruning."""
 
 from __future__ import annotations
 

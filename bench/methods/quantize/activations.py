@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.cells import Cells
-from bench.layers.input_rounding import InputGrid, InputRounding, Span
+from bench.layers.input_rounding import InputGrid, InputRounding, RangeScope
 from bench.layers.int8 import input_bits
 from bench.layers.int8_static import input_steps, largest_code
 from bench.methods.base.listening import alike, listening, run
@@ -262,7 +262,7 @@ def rounded_inputs(
     *,
     bits: int | None,
     grid: InputGrid,
-    span: Span,
+    span: RangeScope,
 ) -> dict[nn.Module, InputRounding]:
     """How what each site multiplies is rounded to `bits`; without bits nothing is.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.layers.cells import Cells
-    from bench.layers.coding import Coding, Side
+    from bench.layers.coding import Coding, SideData
 
 
 class CellBounds(NamedTuple):
@@ -44,7 +44,7 @@ class Coded:
 
     coding: Coding
     codes: Tensor
-    side: Side = field(default_factory=dict)
+    side: SideData = field(default_factory=dict)
 
     def values(self) -> Tensor:
         """The float32 matrix [rows, columns] that the codes stand for, to the last bit what the packed form gives."""

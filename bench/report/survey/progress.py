@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from bench.analysis.table import Absent, Cell, ResultTable, value_of
+from bench.analysis.table import Absent, ResultTable, TableCell, value_of
 from bench.columns import with_intervals
 from bench.report.survey.rows import Family, SurveyRow
 from bench.report.survey.sets import ResultSet
@@ -64,7 +64,7 @@ def progress(rows: Sequence[SurveyRow], recipes: Recipes, sets: Sequence[ResultS
 def counts(found: Sequence[Progress]) -> ResultTable:
     """How many rows of each family have runs, only tests, or nothing."""
     names = tuple(name for name in get_args(Status) if any(each.status == name for each in found))
-    lines: list[dict[str, Cell]] = []
+    lines: list[dict[str, TableCell]] = []
     for family, title in TITLES.items():
         own = [each.status for each in found if each.row.family == family]
         lines.append({"family": title, "rows": len(own), **{name: own.count(name) for name in names}})
@@ -90,11 +90,11 @@ def _holds(found: ResultSet, row: SurveyRow, recipes: Sequence[str]) -> bool:
     return any(name in item.record.values for item in found.items for name in row.columns)
 
 
-def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, Cell]]) -> ResultTable:
+def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, TableCell]]) -> ResultTable:
     return ResultTable(title=title, columns=columns, rows=tuple(lines))
 
 
-def _metric(each: Progress) -> dict[str, Cell]:
+def _metric(each: Progress) -> dict[str, TableCell]:
     records = [item.record for found in each.sets for item in found.items]
     never = [name for name in each.row.columns if all(isinstance(value_of(item, name), Absent) for item in records)]
     holding = sum(any(name in record.values for name in each.row.columns) for record in records)
@@ -106,7 +106,7 @@ def _metric(each: Progress) -> dict[str, Cell]:
     }
 
 
-def _benchmark(each: Progress) -> dict[str, Cell]:
+def _benchmark(each: Progress) -> dict[str, TableCell]:
     labels = [f"{found.label}: {', '.join(found.standings.counted)}" for found in each.sets]
     return {
         **_head(each),
@@ -116,23 +116,23 @@ def _benchmark(each: Progress) -> dict[str, Cell]:
     }
 
 
-def _system(each: Progress, recipes: Recipes) -> list[dict[str, Cell]]:
+def _system(each: Progress, recipes: Recipes) -> list[dict[str, TableCell]]:
     """A line for each recipe and result set, and one for a recipe without a run or a row without a recipe."""
-    lines: list[dict[str, Cell]] = []
+    lines: list[dict[str, TableCell]] = []
     for name in each.recipes:
         kind = " (mechanism)" if recipes[name].status == "mechanism" else ""
         runs = [(found, row) for found in each.sets for row in found.runs(name)]
         for found, row in runs:
-            values: dict[str, Cell] = {column: row.shown(column) for column in with_intervals(*SHORT)}
+            values: dict[str, TableCell] = {column: row.shown(column) for column in with_intervals(*SHORT)}
             lines.append({**_head(each), "recipe": row.recipe + kind, "result set": found.label, **values})
         if not runs:
             lines.append({**_head(each), "recipe": name + kind, **_nothing("no run")})
     return lines or [{**_head(each), "recipe": "", **_nothing("no recipe")}]
 
 
-def _head(each: Progress) -> dict[str, Cell]:
+def _head(each: Progress) -> dict[str, TableCell]:
     return {"row": each.row.id, "name": each.row.name, "status": each.status}
 
 
-def _nothing(reason: str) -> dict[str, Cell]:
+def _nothing(reason: str) -> dict[str, TableCell]:
     return {"result set": "", **{column: Absent(reason) for column in with_intervals(*SHORT)}}

@@ -1,4 +1,4 @@
-"""Published against measured: a table a family, with a line for each recipe and result set."""
+"""Published against measured: one table per family, with a line for each recipe and result set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench.analysis.grid import grid_of_finding, pivot
 from bench.analysis.standings import Standing
-from bench.analysis.table import Absent, Cell, ResultTable, Shown
+from bench.analysis.table import Absent, ResultTable, Shown, TableCell
 from bench.base.errors import RecordError, UnknownNameError
 from bench.columns import with_intervals
 from bench.report.survey.figures import relative, said
@@ -34,7 +34,7 @@ def published_table(family: str, recipes: Recipes, sets: Sequence[ResultSet], no
     return ResultTable(title=f"Published against measured: {family}", columns=COLUMNS, rows=tuple(lines), notes=said_of)
 
 
-def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: Notes) -> dict[str, Cell]:
+def _line(name: str, file: RecipeFile, found: ResultSet, row: Standing, notes: Notes) -> dict[str, TableCell]:
     figures = [figure for figure in file.published if figure.of in ("", row.recipe)]
     macs = relative(found, row, "macs")
     return {
