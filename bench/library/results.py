@@ -34,12 +34,14 @@ _IDENTITY = ("suite", "machine_id", "setting_id", "model", "task", "recipe", "fa
 class Results:
     """Records with the files they were read from, and the cells that failed.
 
-    `known` is their suite, if it is known; otherwise the package's suite of that name is used.
+    `known` is their suite, if it is known; otherwise the package's suite of that name is used. `folder` is where they
+    were looked for, None if records were found there and all of them were filtered out.
     """
 
     found: tuple[StoredRecord, ...]
     failures: tuple[Failure, ...] = ()
     known: Suite | None = None
+    folder: Path | None = None
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -85,11 +87,9 @@ class Results:
                 and (not recipes or item.recipe in recipes or base in recipes)
             )
 
-        return replace(
-            self,
-            found=tuple(item for item in self.found if machine in (None, item.record.machine_id) and fits(item.record)),
-            failures=tuple(filter(fits, self.failures)),
-        )
+        found = tuple(item for item in self.found if machine in (None, item.record.machine_id) and fits(item.record))
+        folder = None if self.found and not found else self.folder
+        return replace(self, found=found, failures=tuple(filter(fits, self.failures)), folder=folder)
 
     def table(self, columns: Sequence[str] | None = None) -> TableView:
         """Every record, one row each, with a reason for each missing value; `bench.list_columns` gives the columns."""
@@ -192,6 +192,9 @@ class Results:
     def _of_one_setting(self) -> tuple[Suite, Results, tuple[str, ...]]:
         """The suite, its records (of its own setting only, if there are several), and a remark that says so."""
         suite = self.suite
+        if not self.found and self.folder is not None:
+            name = suite.name
+            raise RecordError(f"no records of {name} in {self.folder} yet. Make some with `bench run {name}`.")
         settings = {record.setting_id for record in self.records}
         if len(settings) < 2 or suite.setting_id not in settings:
             return suite, self, ()
@@ -256,6 +259,7 @@ def load_results(
         found=tuple(StoredRecord(record=read_record(file), path=file) for file in files if file not in set(failed)),
         failures=tuple(map(read_failure, failed)),
         known=known,
+        folder=Path(path),
     )
     return found.only(machine=machine, setting=setting, model=model, tasks=tasks, recipes=recipes)
 

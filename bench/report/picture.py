@@ -14,7 +14,7 @@ from bench.report.render import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis as Side
+    from matplotlib.axis import Axis as PlotAxis
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
@@ -78,7 +78,7 @@ def scale(axes: Axes, which: Literal["x", "y"], own: Axis) -> None:
     """Give one side of the axes its scale, limits, ticks and label."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    side: Side = axes.xaxis if which == "x" else axes.yaxis
+    side: PlotAxis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log" if own.log else "linear", f"{which}lim": (own.low, own.high)})
     wide = own.log and own.high > 1e3 * own.low
     side.set_major_locator(
@@ -89,7 +89,7 @@ def scale(axes: Axes, which: Literal["x", "y"], own: Axis) -> None:
     name(side, own.label)
 
 
-def name(side: Side, label: str) -> None:
+def name(side: PlotAxis, label: str) -> None:
     """Write what a side of the axes shows."""
     side.set_label_text(plain(label), color=INK, parse_math=False)
     side.labelpad = 7

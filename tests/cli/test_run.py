@@ -190,7 +190,7 @@ def test_a_failing_cell_is_noted_and_the_others_go_on(bench, tmp_path):
         (("run", "demo", "--set", "max_length=200"), "takes at most 128 tokens"),
         (("run", "demo", "--set", "measuring.length=200"), "takes at most 128 tokens"),
         (("run", "glue", "--task", "rte", "--model", "demo-bert", "--data-dir", "nowhere"), "nowhere"),
-        (("leaderboard", "demo"), "no records of demo found"),
+        (("leaderboard", "demo"), "no records of demo in results yet"),
         (("pareto", "demo", "--x", "flop"), "Did you mean 'flops'"),
         (("table", "--column", "qualty"), "no such folder"),
         (("show", "magnitude-prunin"), "Did you mean 'magnitude-pruning'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -66,8 +67,10 @@ def test_what_cannot_be_read_or_ranked_says_so(results, tmp_path):
         bench.load_results(tmp_path / "nowhere")
     with pytest.raises(UnknownNameError, match="Did you mean 'demo'"):
         bench.load_results(tmp_path, "dmo")
-    with pytest.raises(RecordError, match="no records of demo found"):
+    with pytest.raises(RecordError, match=rf"no records of demo in {re.escape(str(tmp_path))} yet"):
         bench.leaderboard("demo", tmp_path)
+    with pytest.raises(RecordError, match=r"no records of .* found"):
+        results.only(machine="of-another").leaderboard()
     with pytest.raises(RecordError, match="no records found"):
         _ = bench.load_results(tmp_path).suite
     other = results.found[0].record.model_copy(update={"suite": "sst2"})
