@@ -17,6 +17,7 @@ from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto as front_of
 from bench.analysis.table import table_of
 from bench.base.errors import RecordError, UnknownNameError, unknown
+from bench.columns import column
 from bench.library.views import BoardView, ComparisonView, FrontView, PivotView, TableView, frame_of
 from bench.records.record import Failure, Record, read_failure, read_record
 from bench.spec.suite import Suite, load_suite, suite_names
@@ -128,8 +129,10 @@ class Results:
         """The recipes that no other recipe dominates in the columns `x`, `y` and those in `also`.
 
         `reference` is the reference point of the hypervolume, one value per column in the column's unit; the default is
-        the worst value of each. Raises as `leaderboard` does.
+        the worst value of each. Raises as `leaderboard` does, and `UnknownNameError` for an unknown column.
         """
+        for name in (x, y, *also):
+            column(name)
         suite, own, remarks = self._of_one_setting()
         front = front_of(
             suite, own.records, [x, y, *also], failures=own.failures, tasks=own.tasks(suite), reference=reference

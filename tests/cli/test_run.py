@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from conftest import TINY
+from tiny_suite import TINY
 
 from bench.columns import COLUMNS
 from bench.records.record import read_records
