@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,12 +80,12 @@ class BoardView(TableView):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PictureView(TableView):
+class PictureView(TableView, ABC):
     """A table that can also be plotted."""
 
+    @abstractmethod
     def plot(self) -> Figure:
         """A new figure of matplotlib. Raises `RecordError` if there is nothing to draw."""
-        raise NotImplementedError
 
     def save(self, path: str | Path, form: str | None = None) -> Path:
         """Draw into a file that ends in .png or .svg, or write the table to any other; see `TableView.save`."""
@@ -94,8 +95,9 @@ class PictureView(TableView):
         self._draw(path)
         return path
 
+    @abstractmethod
     def _draw(self, path: Path) -> None:
-        raise NotImplementedError
+        """Write the picture to `path`."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
