@@ -25,12 +25,13 @@ def table(
     """
     import bench
     from bench.base.errors import RecordError
+    from bench.library.results import no_records
 
     if suite is not None and results.is_dir():
         known = sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
         if suite not in known:
             hint = f" Records found of: {', '.join(known)}." if known else ""
-            raise RecordError(f"no records of {suite} in {results} yet. Make some with `bench run {suite}`.{hint}")
+            raise RecordError(f"{no_records(suite, results)}{hint}")
         results = results / suite
     found = bench.load_results(results, machine=machine, setting=setting, tasks=task)
     put(found.table(column), format_, out)

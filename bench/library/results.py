@@ -196,8 +196,7 @@ class Results:
         """The suite, its records (of its own setting only, if there are several), and a remark that says so."""
         suite = self.suite
         if not self.found and self.folder is not None:
-            name = suite.name
-            raise RecordError(f"no records of {name} in {self.folder} yet. Make some with `bench run {name}`.")
+            raise no_records(suite.name, self.folder)
         settings = {record.setting_id for record in self.records}
         if len(settings) < 2 or suite.setting_id not in settings:
             return suite, self, ()
@@ -359,6 +358,11 @@ def results_of(results: ResultsLike, suite: SuiteLike | None = None) -> Results:
         return results
     known = suite_of(suite)
     return replace(results.only(suite=known.name), known=known)
+
+
+def no_records(suite: str, folder: Path) -> RecordError:
+    """The error for a folder that has no records of the suite called `suite`."""
+    return RecordError(f"no records of {suite} in {folder} yet. Make some with `bench run {suite}`.")
 
 
 def suite_of(suite: SuiteLike) -> Suite:
