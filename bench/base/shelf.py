@@ -32,12 +32,14 @@ class Shelf:
         kind: what one file is, in one word ("suite").
         folder: the files of bench; those in its subfolders count too, as in the folders of other packages.
         group: the entry-point group through which other packages add folders (`bench.suites`).
+        nested: whether the name of a file in a subfolder begins with the subfolder's (`glue/sst2`).
     """
 
-    def __init__(self, kind: str, *, folder: Path, group: str) -> None:
+    def __init__(self, kind: str, *, folder: Path, group: str, nested: bool = False) -> None:
         self.kind = kind
         self.group = group
         self._folder = folder
+        self._nested = nested
 
     def names(self) -> list[str]:
         """Every name, in alphabetical order."""
@@ -78,18 +80,22 @@ class Shelf:
         """The files by name; of those that share one, the first comes first."""
         found: dict[str, list[Filed]] = {}
         for path in _toml_files(self._folder):
-            found.setdefault(path.stem, []).append(Filed(path, None))
+            found.setdefault(self._name(path, self._folder), []).append(Filed(path, None))
         for point in points_of(self.group):
             try:
-                paths = _toml_files(_folder_of(point))
+                folder = _folder_of(point)
+                paths = _toml_files(folder)
                 if not paths:
-                    raise PluginError(f"no .toml file in {_folder_of(point)}")
+                    raise PluginError(f"no .toml file in {folder}")
             except Exception as error:  # finding the folder imports its parent packages, which may raise anything
                 report_broken(point, error)
                 continue
             for path in paths:
-                found.setdefault(path.stem, []).append(Filed(path, point))
+                found.setdefault(self._name(path, folder), []).append(Filed(path, point))
         return found
+
+    def _name(self, path: Path, folder: Path) -> str:
+        return path.relative_to(folder).with_suffix("").as_posix() if self._nested else path.stem
 
 
 def _folder_of(point: EntryPoint) -> Path:

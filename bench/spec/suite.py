@@ -14,20 +14,13 @@ from bench.base.errors import SuiteError, unknown
 from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.base.shelf import Shelf
 from bench.columns import column
+from bench.spec.data import Shifted, Source
 from bench.spec.setting import Setting, Training
 
 _PACKAGE = Path(__file__).parent.parent
 # A wheel carries the suites inside the package; in a checkout they are next to it.
 SUITES_DIR = next(path for path in (_PACKAGE / "suites", _PACKAGE.parent / "suites") if path.is_dir())
 SUITES = Shelf("suite", folder=SUITES_DIR, group="bench.suites")
-
-
-class Source(Frozen):
-    """Where a task's data come from: a registered source and the name of the subset in it."""
-
-    source: str
-    subset: str
-    seed: int = 0
 
 
 class Task(Frozen):
@@ -42,7 +35,12 @@ class Task(Frozen):
     data: Source
     train: str = "train"
     evaluate: tuple[str, ...] = Field(("validation",), min_length=1)
-    ood: tuple[str, ...] = ()
+    ood: tuple[str, ...] = Field((), description="shifted splits of the task's own data")
+    shifted: dict[str, Shifted] = Field({}, description="shifted sets of other data, by name")
+    threshold: str | None = Field(
+        None, description="split on which a decision threshold is chosen; None chooses it on the split that is scored"
+    )
+    out_of_scope: str | None = Field(None, description="the label of texts that belong to none of the others")
     trained_on: str | None = Field(None, description="another task of the suite whose model is evaluated here")
     train_examples: int | None = Field(None, ge=1, description="training subsample; None is the full set")
     evaluate_examples: int | None = Field(None, ge=1, description="evaluation subsample; None is the full set")

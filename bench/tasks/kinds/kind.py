@@ -135,7 +135,7 @@ class TaskKind(ABC):
                     f"{where}: label {example.label!r} is not one of 0 to {len(task.labels) - 1} "
                     f"({', '.join(task.labels)})"
                 )
-        elif not math.isfinite(example.label):
+        elif isinstance(example.label, tuple) or not math.isfinite(example.label):
             raise DataError(f"{where}: label {example.label!r} is not a finite number")
 
     def metric(self, column: str, *, where: str | None = None) -> Metric:
