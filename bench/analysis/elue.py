@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ COLUMN = "elue_score"
 Row = tuple[str, str]  # model and recipe of a row
 
 
-class Scores(NamedTuple):
+class RowScores(NamedTuple):
     """The score of one row: over the counted tasks, and on each task."""
 
     overall: float | Absent
@@ -34,7 +34,7 @@ def quality_at(curve: Sequence[Coordinate], flops: float) -> float | Absent:
         side = "below the least" if flops < least else "above the most"
         bound = least if flops < least else most
         return Absent(f"{flops:.6g} FLOPs is {side} of the baseline's curve, {bound:.6g}")
-    for before, after in zip(curve, curve[1:], strict=False):
+    for before, after in itertools.pairwise(curve):
         if flops <= after.flops:
             share = (flops - before.flops) / (after.flops - before.flops)
             return (1 - share) * before.quality + share * after.quality
@@ -61,7 +61,7 @@ def elue_score(points: Sequence[Coordinate], curve: Sequence[Coordinate]) -> flo
 
 def scores(
     baseline: Baseline, rows: Mapping[Row, Own], tasks: Sequence[str], counted: Sequence[str], seeds: Sequence[int]
-) -> dict[Row, Scores]:
+) -> dict[Row, RowScores]:
     """The score of every row against the baseline.
 
     Args:
@@ -80,7 +80,9 @@ def scores(
             mine = [points[other] for other in families[row]]
             by_task[task][row] = _score(mine, curve) if _any(own, task) else Absent(f"{task}: no record")
     return {
-        row: Scores(_mean([(task, by_task[task][row]) for task in counted]), {task: by_task[task][row] for task in tasks})
+        row: RowScores(
+            _mean([(task, by_task[task][row]) for task in counted]), {task: by_task[task][row] for task in tasks}
+        )
         for row in rows
     }
 
@@ -110,12 +112,11 @@ def _point(own: Own, task: str, seeds: Sequence[int]) -> Coordinate | Absent:
     lacking = [seed for seed in seeds if (task, seed) not in own]
     if lacking:
         return Absent(f"{task}, seed {lacking[0]}: no record")
-    flops, quality = mean_of("flops", own, [task], seeds), mean_of("quality", own, [task], seeds)
-    if isinstance(flops, Absent) or isinstance(quality, Absent):
-        return flops if isinstance(flops, Absent) else Absent(str(getattr(quality, "reason", "")))
-    if not math.isfinite(flops) or flops <= 0:
-        return Absent(f"{task}: FLOPs are {flops:g}")
-    return Coordinate(flops=float(flops), quality=float(quality))
+    quality = mean_of("quality", own, [task], seeds)
+    if isinstance(quality, Absent):
+        return quality
+    flops = mean_of("flops", own, [task], seeds)
+    return flops if isinstance(flops, Absent) else Coordinate(flops=flops, quality=quality)
 
 
 def _curve(

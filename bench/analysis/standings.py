@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
-from bench.analysis.elue import COLUMN, Scores, scores
+from bench.analysis.elue import COLUMN, RowScores, scores
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
@@ -144,7 +144,9 @@ def standings(
     names = [task.name for task in suite.tasks]
     above = scores(suite.baseline, done, names, counted, seeds) if suite.baseline else {}
     rows = [
-        _scored(_standing(suite, pair, done.get(pair, {}), failed.get(pair, {}), counted, seeds), suite, above.get(pair))
+        _scored(
+            _standing(suite, pair, done.get(pair, {}), failed.get(pair, {}), counted, seeds), suite, above.get(pair)
+        )
         for pair in pairs
     ]
     return Standings(
@@ -224,7 +226,7 @@ def _standing(
     )
 
 
-def _scored(row: Standing, suite: Suite, found: Scores | None) -> Standing:
+def _scored(row: Standing, suite: Suite, found: RowScores | None) -> Standing:
     """The row with its ELUE score, or with the reason why it has none."""
     if found is None:
         lacking = f"suite {suite.name} has no baseline" if suite.baseline is None else str(row.missing)

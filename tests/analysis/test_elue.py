@@ -113,10 +113,12 @@ def test_a_curve_through_one_row_is_no_curve_and_neither_is_one_with_two_qualiti
 
 def test_a_row_without_a_task_or_without_flops_has_no_score_but_a_reason(suite_with, scored, row):
     suite = suite_with(baseline=BASELINE)
-    board = leaderboard(suite, [*scored("svd", 15, 0.65, 0.6), *row("int8", 0.6, 0.6, 0.6, absent={"flops": "unknown"})])
+    board = leaderboard(
+        suite, [*scored("svd", 15, 0.65, 0.6), *row("int8", 0.6, 0.6, 0.6, absent={"flops": "unknown"})]
+    )
     found = values(board)
     assert found["svd"] == Absent("gamma, seed 0: no record")
-    assert found["int8"] == Absent("alpha: flops on alpha: unknown") or "unknown" in found["int8"].reason
+    assert found["int8"] == Absent("flops on alpha: unknown")
 
 
 def test_rows_that_differ_only_in_their_exits_are_points_of_one_model(suite_with, scored):
@@ -126,7 +128,9 @@ def test_rows_that_differ_only_in_their_exits_are_points_of_one_model(suite_with
         stages = (StageLog(method="early-exit", arguments={"patience": patience}, seconds=1.0),)
         return scored(f"early-exit[patience={patience}]", flops, quality, quality, quality, stages=stages)
 
-    found = values(leaderboard(suite, [*exit_at(1, 15, 0.65), *exit_at(2, 30, 0.85), *scored("none", 40, 0.8, 0.8, 0.8)]))
+    found = values(
+        leaderboard(suite, [*exit_at(1, 15, 0.65), *exit_at(2, 30, 0.85), *scored("none", 40, 0.8, 0.8, 0.8)])
+    )
     assert found["early-exit[patience=1]"] == found["early-exit[patience=2]"] == pytest.approx((0.05 + 0.1) / 2)
     assert found["none"] == 0
 
