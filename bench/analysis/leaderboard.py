@@ -179,7 +179,7 @@ def _rule(track: Track) -> str:
 def _curve(baseline: Baseline) -> str:
     """What the ELUE scores are measured from."""
     stated = [curve.task for curve in baseline.curves]
-    parts = [f"the rows of {baseline.recipe} on this board"] if baseline.recipe else []
+    parts = [f"the reference and the rows of {baseline.recipe} on this board"] if baseline.recipe else []
     parts += [f"the suite's points on {', '.join(stated)}"] if stated else []
     unsure = [curve.task for curve in baseline.curves if not curve.verified]
     note = f" The points on {', '.join(unsure)} are not verified." if unsure else ""
