@@ -132,7 +132,8 @@ def _curve(
         other = found.setdefault(point.flops, point)
         if other != point:
             return Absent(
-                f"{task}: two rows of {baseline.recipe} or the reference have {point.flops:.6g} FLOPs but different quality"
+                f"{task}: two rows of {baseline.recipe} or the reference have {point.flops:.6g} FLOPs but different "
+                "quality"
             )
     if len(found) < 2:
         return Absent(
