@@ -22,7 +22,7 @@ _FAILED = "a check before training failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What was found: `conditions` for the record, and `warnings` as (code, sentence) pairs.
+    """What was found: `conditions` for the record, and `warnings` as (code, sentence) pairs, also those of the data.
 
     `segments` says how the model's segment ids come to it; see `bench.models.limits.choose_segments`.
     """
@@ -66,12 +66,13 @@ def examine(
             a tokenizer that knows no word or nearly none of these texts, or segment ids beyond the model's.
     """
     limits, name = source.limits(), called or source.name
+    told = tuple(dict.fromkeys(warning for _, each in data for warning in each.warnings))
     for task in [*(task for task, _ in data), *also]:
         _check_length(source, limits, suite, task)
     if not isinstance(source, CheckpointSource):
         _check_measured_length(source, limits.positions or TOKENS, suite)
         trained = "the tokenizer is trained on the task's own texts"
-        return Fit(conditions={"positions": limits.positions, "unknown_tokens_absent": trained})
+        return Fit(conditions={"positions": limits.positions, "unknown_tokens_absent": trained}, warnings=told)
     _check_measured_length(source, limits.positions, suite)
     tokenizer = source.stored_tokenizer()
     _check_tokenizer(source, limits, tokenizer)
@@ -96,7 +97,7 @@ def examine(
             "unread_characters": unread.characters,
             "texts_read": unread.texts,
         },
-        warnings=tuple(warnings),
+        warnings=(*warnings, *told),
         segments=segments,
     )
 

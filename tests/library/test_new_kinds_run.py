@@ -123,4 +123,14 @@ def test_a_kind_runs_with_every_kind_of_compression(kind, tmp_path, restored):
         assert {name: again[name] for name in MADE[kind][1]} == pytest.approx(
             {name: record.values[name] for name in MADE[kind][1]}
         )
+        assert (record.conditions["computation"].get("candidates_per_example", 1) > 1) == (
+            "choice" in kind or kind == "cloze"
+        )
+        if kind == "span_qa_no_answer":
+            scored = record.conditions["quality"]
+            assert scored["scored"]["validation"]["threshold_chosen_on"] == "dev"
+            assert all(
+                len(scored["decided"][side]["validation"]["thresholds"]) == 1 for side in ("artifact", "reference")
+            )
+            assert set(scored["by_part"]["artifact"]["validation"]) == {"has_answer", "no_answer"}
         assert again["label_loyalty"] == pytest.approx(record.values["label_loyalty"])
