@@ -153,7 +153,7 @@ def test_a_label_of_a_gathered_candidate_that_is_no_flag_is_refused(tmp_path):
         "idx": {"paragraph": 0, "question": 0},
     }
     lines(tmp_path / "superglue" / "MultiRC" / "train.jsonl", row)
-    with pytest.raises(DataError, match=r"train.jsonl:1: label '2' of a candidate; expected 0 or 1"):
+    with pytest.raises(DataError, match=r"train.jsonl:1: unknown label '2'"):
         load("superglue/multirc", tmp_path, "train", changes={"rows": None})
 
 
