@@ -67,6 +67,7 @@ def test_the_answers_of_multirc_are_those_of_the_official_count(real_data):
     assert examples[0].choices[:2] == ("No", "Yes")
     assert examples[0].label == (1, 2)
     assert examples[0].uid == "0-0"
+    assert examples[0].pair == "Would the mass of a baseball affect how much force you have to use to pick it up?"
 
 
 @pytest.mark.shared
@@ -138,6 +139,7 @@ def test_multirc_is_gathered_from_the_hubs_rows_and_hidden_labels_stay_hidden(tm
     lines(tmp_path / "superglue" / "MultiRC" / "test.jsonl", row(1, 2, 4, -1), row(1, 2, 5, -1))
     splits = load("superglue/multirc", tmp_path, "train", "test", changes={"rows": None})[0].splits
     first, second = splits["train"]
+    assert (first.text, first.pair) == (PASSAGE, "question 0")
     assert first.choices == ("answer 0", "answer 1", "answer 3")
     assert (first.label, second.label) == ((1, 2), ())
     assert (first.uid, second.uid) == ("0-0", "0-1")
