@@ -68,6 +68,11 @@ class Predictions(ABC):
         """The predictions of several splits as one; all parts are of this form."""
         return cls.read([value for part in parts for value in part.stored()])
 
+    def chosen(self, rows: Sequence[int]) -> Self:
+        """The predictions of the examples in these rows."""
+        stored = self.stored()
+        return self.read([stored[row] for row in rows])
+
     def same(self, other: Predictions) -> Array | None:
         """Whether both models say the same of an example, bool [examples]; None if that means nothing in this form."""
         del other
