@@ -80,13 +80,15 @@ def _quality(record: Record, parts: Mapping[str, SplitPredictions]) -> Score:
     Raises `UnavailableError` if the labels are hidden, `DataError` if a metric needs more than a record holds.
     """
     from bench.tasks.metrics.context import Context
-    from bench.tasks.metrics.metric import Part, quality_scorer
+    from bench.tasks.metrics.metric import Answered, quality_scorer
 
     if any(truth is None for part in parts.values() for truth in part.truth):
         raise UnavailableError("the labels are hidden")
     scored = record.conditions.get("quality", {})
     metrics = [item.name for item in COLUMNS.values() if item.in_quality and item.name in record.values]
-    said = [Part(part.artifact, part.truth, Context.stored(scored, "artifact", split)) for split, part in parts.items()]
+    said = [
+        Answered(part.artifact, part.truth, Context.stored(scored, "artifact", split)) for split, part in parts.items()
+    ]
     return quality_scorer(said, metrics)
 
 

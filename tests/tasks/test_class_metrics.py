@@ -15,7 +15,7 @@ from bench.tasks.evaluate import context_of
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.metrics.context import Context
-from bench.tasks.metrics.metric import METRICS, Part, quality_scorer, score_part, scorer
+from bench.tasks.metrics.metric import METRICS, Answered, quality_scorer, score_part, scorer
 from bench.tasks.predictions import ClassLogits, ScoreValues
 
 COUNT = 41
@@ -23,7 +23,7 @@ OUTSIDE = Context(out_of_scope=2)
 
 
 def value(column, logits, truth, context=OUTSIDE):
-    part = Part(ClassLogits(np.asarray(logits, dtype=float)), truth, context)
+    part = Answered(ClassLogits(np.asarray(logits, dtype=float)), truth, context)
     return score_part(part, [METRICS.get(column)])[column]
 
 

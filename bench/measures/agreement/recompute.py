@@ -10,7 +10,7 @@ from bench.measures.agreement.next_tokens import from_table
 from bench.records.record import read_record
 from bench.records.tables import read_table
 from bench.tasks.metrics.context import Context
-from bench.tasks.metrics.metric import Part, metric_columns, metric_scorer, quality_scorer
+from bench.tasks.metrics.metric import Answered, metric_columns, metric_scorer, quality_scorer
 from bench.tasks.prediction_tables import read_predictions
 
 
@@ -38,11 +38,13 @@ def recompute(record_path: Path) -> dict[str, float]:
     if not isinstance(divergence, str):
         values["fidelity_kl_train"] = divergence
     scored = record.conditions.get("quality", {})
-    said = [Part(part.artifact, part.truth, Context.stored(scored, "artifact", split)) for split, part in named.items()]
+    said = [
+        Answered(part.artifact, part.truth, Context.stored(scored, "artifact", split)) for split, part in named.items()
+    ]
     return values | _scores(said, [name for name in metric_columns() if name in record.values])
 
 
-def _scores(parts: list[Part], metrics: list[str]) -> dict[str, float]:
+def _scores(parts: list[Answered], metrics: list[str]) -> dict[str, float]:
     """The artifact's metrics and their mean; nothing if labels are hidden or a metric needs more than is stored."""
     import numpy as np
 

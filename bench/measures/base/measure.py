@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.base.registry import Registry
 from bench.columns import column
 from bench.tasks.kinds.kind import KINDS, TaskKind
-from bench.tasks.metrics.metric import Part
+from bench.tasks.metrics.metric import Answered
 from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
@@ -104,13 +104,13 @@ class Pair:
             reference=self.evaluator.predict(self.reference, split, limit),
         )
 
-    def part(self, loaded: Loaded, split: str) -> Part:
+    def answered(self, loaded: Loaded, split: str) -> Answered:
         """What one of the two models said on `split`, with all that its score depends on.
 
         Raises `DataError` if a threshold cannot be chosen, see `Evaluator.context`.
         """
         truth = [self.kind.truth(example) for example in self.evaluator.examples(split)]
-        return Part(self.evaluator.predict(loaded, split), truth, self.evaluator.context(loaded, split))
+        return Answered(self.evaluator.predict(loaded, split), truth, self.evaluator.context(loaded, split))
 
 
 class Measure(ABC):

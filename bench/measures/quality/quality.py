@@ -15,7 +15,7 @@ from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_differenc
 from bench.columns import IntervalNames, column
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.tasks.metrics.context import recorded
-from bench.tasks.metrics.metric import Part, metric_columns, quality_scorer
+from bench.tasks.metrics.metric import Answered, metric_columns, quality_scorer
 from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
@@ -158,14 +158,14 @@ def _groups(pair: Pair) -> dict[str, Any]:
 def _conditions(pair: Pair) -> dict[str, Any]:
     """What the scores depend on besides the models: as the kind says, as the metrics say, and as both were scored."""
     parts = {
-        side: {split: pair.part(loaded, split) for split in pair.task.evaluate}
+        side: {split: pair.answered(loaded, split) for split in pair.task.evaluate}
         for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
     }
     contexts = {side: {split: part.context for split, part in of.items()} for side, of in parts.items()}
     return _of_kind(pair) | recorded(contexts, pair.task.threshold) | _of_metrics(pair, parts)
 
 
-def _of_metrics(pair: Pair, parts: dict[str, dict[str, Part]]) -> dict[str, Any]:
+def _of_metrics(pair: Pair, parts: dict[str, dict[str, Answered]]) -> dict[str, Any]:
     """What the metrics keep besides their values, by metric, model and split; nothing if they keep nothing."""
     found: dict[str, Any] = {}
     for metric in map(pair.kind.metric, pair.task.metrics):
@@ -338,7 +338,7 @@ def _discordant(pair: Pair) -> tuple[int, int] | None:
     metric = pair.kind.metric(pair.task.metrics[0])
     only_reference = only_artifact = 0
     for split in pair.task.evaluate:
-        parts = (pair.part(loaded, split) for loaded in (pair.artifact, pair.reference))
+        parts = (pair.answered(loaded, split) for loaded in (pair.artifact, pair.reference))
         ours, theirs = (metric.right(*metric.compared(*part)) for part in parts)
         if ours is None or theirs is None:
             return None
@@ -349,7 +349,7 @@ def _discordant(pair: Pair) -> tuple[int, int] | None:
 
 def _scorer(pair: Pair, loaded: Loaded) -> Score:
     """Quality of one model as a function of the examples of all evaluation splits."""
-    return quality_scorer([pair.part(loaded, split) for split in pair.task.evaluate], pair.task.metrics)
+    return quality_scorer([pair.answered(loaded, split) for split in pair.task.evaluate], pair.task.metrics)
 
 
 def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:

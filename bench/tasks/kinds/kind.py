@@ -12,7 +12,7 @@ from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
 from bench.tasks.features import Batch, Feature
 from bench.tasks.metrics.context import PLAIN, Context
-from bench.tasks.metrics.metric import Metric, Part, metrics_of, score_part
+from bench.tasks.metrics.metric import Answered, Metric, metrics_of, score_part
 from bench.tasks.predictions import ClassLogits, Predictions
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class TaskKind(ABC):
             raise DataError(f"{self.name}: nothing to score: the predictions contain no {self.predicts.called}")
         for metric in chosen:
             metric.check(predictions)
-        return score_part(Part(predictions, self.known_truths(examples), context), chosen)
+        return score_part(Answered(predictions, self.known_truths(examples), context), chosen)
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """What a record keeps of the agreement of two models besides its columns, as JSON values."""

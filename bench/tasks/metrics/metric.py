@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-class Part(NamedTuple):
+class Answered(NamedTuple):
     """One split of a task as it is scored: what a model said, what is true, and what the score depends on besides."""
 
     said: Predictions
@@ -184,7 +184,7 @@ def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: 
     return _official(dict.fromkeys(names, (predictions, references)))
 
 
-def score_part(part: Part, metrics: Sequence[Metric]) -> dict[str, float]:
+def score_part(part: Answered, metrics: Sequence[Metric]) -> dict[str, float]:
     """The metrics of one split, by column; raises `DataError` if one is undefined on it or lacks what it needs."""
     scores = _official({metric.name: metric.compared(*part) for metric in metrics})
     return {metric.column.name: scores[metric.name] for metric in metrics}
@@ -222,7 +222,7 @@ def scorer(column: str, said: Predictions, truth: Sequence[Any], context: Contex
     return metric.on_chosen(*metric.compared(said, truth, context))
 
 
-def quality_scorer(parts: Sequence[Part], columns: Sequence[str]) -> Score:
+def quality_scorer(parts: Sequence[Answered], columns: Sequence[str]) -> Score:
     """The quality of a task as a function of the examples it is computed on.
 
     Quality as the record has it: the mean of the metrics in each split, each as it counts towards quality, then the
@@ -241,7 +241,7 @@ def quality_scorer(parts: Sequence[Part], columns: Sequence[str]) -> Score:
     return _over_splits(parts, [combined(*part) for part in parts])
 
 
-def metric_scorer(parts: Sequence[Part], column: str) -> Score:
+def metric_scorer(parts: Sequence[Answered], column: str) -> Score:
     """One metric's mean over the splits, as the record has it, as a function of the examples; see `quality_scorer`."""
     return _over_splits(parts, [scorer(column, *part) for part in parts])
 
@@ -253,7 +253,7 @@ def _metric(column: str, said: Predictions) -> Metric:
     return found
 
 
-def _over_splits(parts: Sequence[Part], scorers: Sequence[Score]) -> Score:
+def _over_splits(parts: Sequence[Answered], scorers: Sequence[Score]) -> Score:
     """The mean of one score per split; nan if none of the examples is of a split."""
     import numpy as np
 
