@@ -39,7 +39,7 @@ class Submission:
 
     def __repr__(self) -> str:
         written = [f"{path}  {self.format_rows(name)} predictions" for name, path in self.files.items()]
-        absent = [f"missing {name}: {reason}" for name, reason in self.missing.items()]
+        absent = [f"missing {line}" for line in _by_reason(self.missing)]
         notes = [f"note: {note}" for note in self.format.notes]
         if not self.format.verified:
             notes.insert(0, f"note: the format is not verified; it follows {self.format.source}")
@@ -107,8 +107,8 @@ def submit(
     form = _format(chosen, benchmark)
     ready, missing = _contents(form, wanted, source)
     if not ready:
-        reasons = "\n".join(f"  {name}: {reason}" for name, reason in missing.items())
-        raise ArtifactError(f"{form.title}: no file can be written:\n{reasons}")
+        reasons = "".join(f"\n  {line}" for line in _by_reason(missing))
+        raise ArtifactError(f"{form.title}: no file can be written:{reasons}")
     folder = Path(out)
     for name, text in ready.items():
         write_bytes(folder / name, text.encode())
@@ -144,10 +144,11 @@ class _Stored:
             conditions=self.conditions,
         )
         if not self.store.has(*cells[0].artifact_place):
+            folder = f" --data-dir {self.conditions.data_dir}" if self.conditions.data_dir else ""
             raise ArtifactError(
                 f"no artifact of {self.recipe.name} is stored. `bench run {self.suite.name} --model {self.model} "
-                f"--recipe {self.recipe.base} --task {task.name} --seed {self.seed}` makes it; give it and submit the "
-                "same --set, --data-dir, --labels and --device."
+                f"--recipe {self.recipe.base} --task {task.name} --seed {self.seed}{folder}` makes it; give it and "
+                "submit the same --set, --labels and --device."
             )
         return cells[0]
 
@@ -166,13 +167,22 @@ def _contents(form: SubmissionFormat, tasks: Sequence[Task], source: _Stored) ->
     for file in form.files:
         task = next((each for each in tasks if _data_of(each) in (file.dataset, *file.of)), None)
         if task is None:
-            missing[file.name] = f"no chosen task has the data {' or '.join((file.dataset, *file.of))}"
+            missing[file.name] = "no chosen task of the suite has its data"
             continue
         try:
             ready[file.name] = _text(file, source.cell(task), source)
         except (ArtifactError, DataError, ModelError) as error:
             missing[file.name] = str(error)
     return ready, missing
+
+
+def _by_reason(missing: Mapping[str, str]) -> list[str]:
+    """The missing files with why they are, those with the same reason together; further lines are indented."""
+    names: dict[str, list[str]] = {}
+    for name, reason in missing.items():
+        names.setdefault(reason, []).append(name)
+    found = (f"{', '.join(each)}: {reason}" for reason, each in names.items())
+    return [line.replace("\n", "\n    ") for line in found]
 
 
 def _data_of(task: Task) -> str:

@@ -90,9 +90,9 @@ def test_scores_are_numbers_between_0_and_5(made):
 def test_files_that_cannot_be_written_are_listed_with_the_reason(made):
     submission = made[0]
     assert set(submission.missing) == GLUE_FILES - {"WNLI.tsv", "STS-B.tsv"}
-    assert submission.missing["CoLA.tsv"] == "no chosen task has the data glue/cola"
+    assert submission.missing["CoLA.tsv"] == "no chosen task of the suite has its data"
     assert submission.archive is None
-    assert "missing CoLA.tsv" in repr(submission)
+    assert "missing CoLA.tsv, SST-2.tsv, MRPC.tsv, QQP.tsv" in repr(submission)
     assert "WNLI.tsv  146 predictions" in repr(submission)
 
 
