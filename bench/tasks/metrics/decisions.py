@@ -153,7 +153,7 @@ class SubsetAccuracy(AllRight):
     takes = LabelDecisions
 
 
-COLUMNS = (MicroF1.column, LabelMacroF1.column, SubsetAccuracy.column)
+COLUMNS = (MicroF1.column, SubsetAccuracy.column)
 
 for _metric in (PooledF1(), AllRight(), MicroF1(), LabelMacroF1(), SubsetAccuracy()):
     METRICS.register(_metric.name)(_metric)
