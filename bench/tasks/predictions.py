@@ -84,6 +84,19 @@ class Predictions(ABC):
         """The predictions of several splits as one; all parts are of this form."""
         return cls.read([value for part in parts for value in part.stored()])
 
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        """What is said of every example as people write it: a label's name, a score, an answer, by default as stored.
+
+        `labels` are the task's; without them a class is its index.
+        """
+        del labels
+        return self.stored()
+
+    def chosen(self, rows: Sequence[int]) -> Self:
+        """The predictions of the examples in these rows."""
+        stored = self.stored()
+        return self.read([stored[row] for row in rows])
+
     def same(self, other: Predictions) -> Array | None:
         """Whether both models say the same of an example, bool [examples]; None if that means nothing in this form."""
         del other
@@ -145,6 +158,10 @@ class ClassLogits(Predictions):
         """The predicted classes, [examples] int64."""
         found: Array = self.logits.argmax(axis=1)
         return found
+
+    @override
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        return [labels[index] if labels else index for index in self.classes.tolist()]
 
     @override
     def same(self, other: Predictions) -> Array | None:
@@ -240,6 +257,10 @@ class WrittenAnswers(Predictions):
     @override
     def compared(self, truth: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return list(self.answers), [[known] if isinstance(known, str) else list(known) for known in truth]
+
+    @override
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        return list(self.answers)
 
     @override
     def same(self, other: Predictions) -> Array | None:
