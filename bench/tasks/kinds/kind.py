@@ -39,6 +39,7 @@ class TaskKind(ABC):
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    one_by_one: ClassVar[bool] = False  # whether `encode` gives each example what it would give it alone
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
 
     @property

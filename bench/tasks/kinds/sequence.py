@@ -24,6 +24,7 @@ class SequenceKind(TaskKind):
     """A task whose model reads `text`, or `text` and `pair`, and gives one output vector for it."""
 
     head = "sequence-classification"
+    one_by_one = True
 
     @abstractmethod
     def target(self, label: int | float) -> int | float:

@@ -28,6 +28,7 @@ class SpanQA(TaskKind):
     predicts = WrittenAnswers
     per_token = True
     over_tokens = True
+    one_by_one = True
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool
