@@ -7,6 +7,7 @@ from bench.columns import column
 from bench.measures.base.measure import MEASURES
 from bench.spec.suite import Suite, Task
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.shifted import check_shifted
 from bench.tasks.sources.source import SOURCES
 
 
@@ -51,3 +52,4 @@ def _check_task(task: Task, *, where: str) -> None:
         raise SuiteError(f"{where}: labels: a {task.kind} task has no labels, found {', '.join(task.labels)}")
     for metric in task.metrics:
         kind.metric(metric, where=f"{where}: metrics")
+    check_shifted(task, where=where)

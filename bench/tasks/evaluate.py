@@ -14,6 +14,7 @@ from bench.tasks.batching import collate, length_batches
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import Predictions
+from bench.tasks.shifted import fold_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,13 +137,16 @@ class Evaluator:
         return self.data.splits[split]
 
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
-        """Predictions of a loaded model on `split`, or on its first `limit` examples."""
+        """Predictions of a loaded model on `split`, or on its first `limit` examples.
+
+        In a shifted set with fewer labels than the task, they are over the labels of the set.
+        """
         key = (loaded.content_hash, "predictions", split, limit)
         if key not in self._known and key in self._told:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            self._known[key] = predict(
+            found: Predictions = predict(
                 loaded.model,
                 loaded.tokenizer,
                 self.examples(split)[:limit],
@@ -151,9 +155,11 @@ class Evaluator:
                 token_budget=self.token_budget,
                 device=self.device,
             )
+            fold = fold_of(self.task, split)
+            self._known[key] = found if fold is None else found.folded(fold)
             self.seconds += time.perf_counter() - started
-        found: Predictions = self._known[key]
-        return found
+        known: Predictions = self._known[key]
+        return known
 
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.

@@ -62,6 +62,30 @@ def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores 
     return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
 
 
+def by_group(pair: Pair, loaded: Loaded, split: str) -> dict[str, dict[str, float | int | str]]:
+    """The task's metrics of one model on each group of a split's examples, with their number.
+
+    Empty if no example has a group. A group on which a metric is undefined, or with hidden labels, has the reason under
+    `absent`.
+    """
+    examples = pair.evaluator.examples(split)
+    rows: dict[str, list[int]] = {}
+    for row, example in enumerate(examples):
+        if example.group is not None:
+            rows.setdefault(example.group, []).append(row)
+    if not rows:
+        return {}
+    said = pair.evaluator.predict(loaded, split)
+    found: dict[str, dict[str, float | int | str]] = {}
+    for group, inside in rows.items():
+        found[group] = {"examples": len(inside)}
+        try:
+            found[group] |= pair.kind.score(said.chosen(inside), [examples[row] for row in inside], pair.task.metrics)
+        except DataError as error:
+            found[group]["absent"] = str(error)
+    return found
+
+
 class Quality(Measure):
     """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
@@ -151,27 +175,34 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
-    """Flag a classifier that is not clearly better than always predicting the most frequent label.
+    """Flag a reference at chance: then retention, loyalty and robustness compare with chance."""
+    shares = at_chance(pair, pair.task.evaluate)
+    if shares is not None:
+        reading.warn(
+            "weak-reference",
+            f"the reference gets {shares[0]:.1%} right, and always predicting the most frequent label gets "
+            f"{shares[1]:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
+        )
 
-    "Clearly" is two standard deviations of the binomial above the most frequent label's share: below that, retention,
-    loyalty and robustness compare with chance.
+
+def at_chance(pair: Pair, splits: Sequence[str]) -> tuple[float, float] | None:
+    """The reference's share of right examples and the most frequent labels', if the first is not clearly greater.
+
+    "Clearly" is two standard deviations of the binomial above the most frequent label's share. None if it is, if labels
+    are hidden, and for predictions that are not classes.
     """
     right = commonest = total = 0
-    for split in pair.task.evaluate:
+    for split in splits:
         labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
         said = pair.evaluator.predict(pair.reference, split)
         if not isinstance(said, ClassLogits) or None in labels:
-            return
+            return None
         right += sum(int(found) == label for found, label in zip(said.classes, labels, strict=True))
         commonest += max(Counter(labels).values())
         total += len(labels)
     share = commonest / total
-    if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
-        reading.warn(
-            "weak-reference",
-            f"the reference gets {right / total:.1%} right, and always predicting the most frequent label gets "
-            f"{share:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
-        )
+    clearly = right > commonest + 2 * math.sqrt(total * share * (1 - share))
+    return None if clearly else (right / total, share)
 
 
 MEASURES.register("quality")(Quality())
