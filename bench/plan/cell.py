@@ -154,7 +154,7 @@ class Cell:
 
 def described(task: Task) -> dict[str, Any]:
     """What a record depends on of a task, as JSON values: everything but titles that differs from the defaults."""
-    titles = {"title": True, "shifted": {"__all__": {"title"}}}
+    titles: Any = {"title": True, "shifted": {"__all__": {"title"}}}
     return task.model_dump(mode="json", exclude_defaults=True, exclude=titles)
 
 

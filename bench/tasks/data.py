@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
     """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" if they were.
 
-    Each shifted set is a split more, called as `bench.tasks.shifted` says. A subsample keeps the order of the data, and a larger one of the same seed holds the smaller one.
+    Each shifted set is a further split, whose name `bench.tasks.shifted` makes. A subsample keeps the order of the
+    data, and a larger one of the same seed holds the smaller one.
 
     Args:
         task: names the source, the splits and the sizes.

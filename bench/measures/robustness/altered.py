@@ -1,4 +1,4 @@
-"""Altered examples beside those that they were made from: both scores, the paired gap, and the worst version of each."""
+"""Altered examples beside those that they were made from: both scores, the paired gap, and the worst versions."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def compare_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> dic
 
     Raises `DataError` if a part is empty, an example has no original, labels are hidden, or a metric is undefined.
     """
+    import numpy as np
+
     families = _families(pair, split, pattern)
     rows = list(families.values())
     found: dict[str, Any] = {
@@ -36,7 +38,7 @@ def compare_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> dic
     values = _each(pair, loaded, split)
     if isinstance(values, str):
         return found | {"pairs": values, "worst": values}
-    quality = sum(values.values()) / len(values)
+    quality = np.mean(list(values.values()), axis=0)  # [examples]
     with_versions = [(row, versions) for row, versions in rows if versions]
     before = float(quality[[row for row, _ in with_versions]].mean())
     after = sum(float(quality[versions].mean()) for _, versions in with_versions) / len(with_versions)

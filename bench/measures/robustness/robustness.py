@@ -140,14 +140,14 @@ def _right_by_label(pair: Pair, loaded: Loaded, split: str) -> dict[str, Any]:
     nearly all entailed pairs of its group, and on nearly none of the others.
     """
     examples, said = pair.evaluator.examples(split), pair.evaluator.predict(loaded, split)
-    if not isinstance(said, ClassLogits) or not all(isinstance(each.label, int) for each in examples):
+    truths = [example.label for example in examples if isinstance(example.label, int)]
+    if not isinstance(said, ClassLogits) or len(truths) < len(examples):
         return {}
     chosen = shifted_of(pair.task, split)
     labels = pair.task.labels if chosen is None else folded_labels(pair.task, chosen)
     tallies: dict[str | None, dict[str, list[bool]]] = {}
-    for example, predicted in zip(examples, said.classes.tolist(), strict=True):
-        right = tallies.setdefault(example.group, {}).setdefault(labels[int(example.label or 0)], [])
-        right.append(predicted == example.label)
+    for example, truth, predicted in zip(examples, truths, said.classes.tolist(), strict=True):
+        tallies.setdefault(example.group, {}).setdefault(labels[truth], []).append(predicted == truth)
     shares = {
         group: {label: sum(right) / len(right) for label, right in found.items()} for group, found in tallies.items()
     }
