@@ -113,7 +113,9 @@ def test_a_set_may_lack_a_class_and_the_notes_say_so(asked):
 
 def test_a_label_outside_the_folded_labels_is_refused(asked):
     asked["hans"] = {"validation": labelled(0, 2)}
-    with pytest.raises(DataError, match=r"nli, shifted set hans: split 'validation', example e1: label 2 is not one of"):
+    with pytest.raises(
+        DataError, match=r"nli, shifted set hans: split 'validation', example e1: label 2 is not one of"
+    ):
         load_data(nli(hans={"fold": HANS}), data_dir=None)
 
 
@@ -164,7 +166,9 @@ def test_the_original_of_an_altered_example_is_what_the_pattern_leaves():
 
 
 def test_mistakes_in_a_suite_are_found_before_data_are_read(asked):
-    with pytest.raises(UnknownNameError, match=r"here: shifted.hans.fold: no label named 'neural'. Did you mean 'neutral'"):
+    with pytest.raises(
+        UnknownNameError, match=r"here: shifted.hans.fold: no label named 'neural'. Did you mean 'neutral'"
+    ):
         check_shifted(nli(hans={"fold": {"neural": "non-entailment"}}), where="here")
     with pytest.raises(SuiteError, match="every label becomes 'x'; at least two are needed"):
         check_shifted(nli(hans={"fold": dict.fromkeys(NLI, "x")}), where="here")
