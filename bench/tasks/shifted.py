@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import DataError, SuiteError, unknown
+from bench.spec.data import read_dataset
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.source import SOURCES
 from bench.tasks.subsample import subsample
@@ -67,6 +68,19 @@ def fold_of(task: Task, split: str) -> tuple[int, ...] | None:
     return tuple(labels.index(shifted.fold.get(label, label)) for label in task.labels)
 
 
+def _check_labels(task: Task, shifted: Shifted, *, where: str) -> None:
+    """Whether the labels that the set is said to have are among the folded ones, unless rows of others are left out."""
+    data = shifted.data
+    stated = data.labels or (read_dataset(data.dataset).labels if data.dataset else ())
+    labels = folded_labels(task, shifted)
+    foreign = [label for label in stated if label not in labels]
+    if labels and foreign and not (data.leave_out or data.keep):
+        raise SuiteError(
+            f"{where}: the set has the labels {', '.join(stated)}; those of the task become {', '.join(labels)}. Say "
+            f"which of the task's labels are '{foreign[0]}', for example fold = {{ {labels[-1]} = \"{foreign[0]}\" }}"
+        )
+
+
 def original_of(pattern: str, uid: str) -> str:
     """The id of the example that the one with the id `uid` was made from; its own if it is no altered one."""
     return re.sub(f"(?:{pattern})$", "", uid)
@@ -76,9 +90,9 @@ def check_shifted(task: Task, *, where: str) -> None:
     """Check what a task says of its shifted sets.
 
     Raises:
-        SuiteError: a set with the name of a shifted split, a pattern that is none, or labels that are folded to one
-            label or in a task without classes. UnknownNameError: no such source, or `fold` names a label that the
-            task does not have.
+        SuiteError: a set with the name of a shifted split, a pattern that is none, labels that are folded to one label
+            or in a task without classes, or a set with other labels than the folded ones. UnknownNameError: no such
+            source, or `fold` names a label that the task does not have.
     """
     for name, shifted in task.shifted.items():
         place = f"{where}: shifted.{name}"
@@ -89,6 +103,7 @@ def check_shifted(task: Task, *, where: str) -> None:
             _check_pattern(shifted.altered, where=f"{place}.altered")
         if shifted.fold:
             _check_fold(task, shifted, where=f"{place}.fold")
+        _check_labels(task, shifted, where=place)
 
 
 def _check_pattern(pattern: str, *, where: str) -> None:

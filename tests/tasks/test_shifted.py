@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench.base.errors import DataError, SuiteError, UnknownNameError
-from bench.plan.cell import described, training_part
-from bench.spec.suite import Task
+from bench.plan.cell import Conditions, described, plan, training_part
+from bench.plan.recipes import load_recipe
+from bench.spec.data import Shifted
+from bench.spec.suite import Task, load_suite
 from bench.tasks.data import load_data
+from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Answer, Example, TaskData
 from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
 from bench.tasks.shifted import check_shifted, fold_of, folded_labels, original_of, shifted_splits, split_of
@@ -179,6 +183,44 @@ def test_mistakes_in_a_suite_are_found_before_data_are_read(asked):
     scores = nli(hans={"fold": HANS}).model_copy(update={"kind": "regression", "labels": ()})
     with pytest.raises(SuiteError, match="a regression task has no class probabilities to sum"):
         check_shifted(scores, where="here")
+
+
+def test_labels_that_the_set_does_not_share_are_asked_for_before_data_are_read():
+    def reads(fold, **more):
+        data = {"source": "generated", "subset": "x", "labels": ["entailment", "non-entailment"], **more}
+        return nli().model_copy(update={"shifted": {"hans": Shifted(data=data, fold=fold)}})
+
+    with pytest.raises(
+        SuiteError, match=r"which of the task's labels are 'non-entailment', for example fold = \{ contr"
+    ):
+        check_shifted(reads({}), where="here")
+    check_shifted(reads(HANS), where="here")
+    check_shifted(reads({}, leave_out={"label": ("non-entailment",)}), where="here")
+
+
+def test_an_evaluator_predicts_the_labels_of_the_set(tokenizer, tiny_bert):
+    examples = tuple(Example(uid=str(row), text=text, label=0) for row, text in enumerate(("good film", "bad plot")))
+    data = TaskData(
+        splits={"validation": examples, split_of("hans"): examples}, origin="o", revision=None, generated=True
+    )
+    loaded = SimpleNamespace(model=tiny_bert(3), tokenizer=tokenizer, content_hash="m")
+    options = {"task": nli(hans={"fold": HANS}), "data": data, "max_length": 16, "token_budget": 64, "device": "cpu"}
+    evaluator = Evaluator(**options)
+    own = evaluator.predict(loaded, "validation").logits
+    folded = evaluator.predict(loaded, split_of("hans")).logits
+    assert folded == pytest.approx(np.stack([own[:, 0], np.logaddexp(own[:, 1], own[:, 2])], axis=1))
+    again = Evaluator(**options, known=evaluator.known("m"))
+    assert again.predict(loaded, split_of("hans")).logits.tolist() == folded.tolist()
+    assert again.seconds == 0
+
+
+def test_a_shifted_set_leaves_the_reference_and_its_artifacts_where_they_are():
+    given = {"model": "demo-bert", "recipes": [load_recipe("int8")], "seeds": [0], "conditions": Conditions()}
+    suite = load_suite("demo")
+    more = load_suite("demo", overrides=[("sentiment.shifted.again.data", "generated/sentiment")])
+    plain, beside = (plan(each, tasks=each.tasks[:1], **given)[0] for each in (suite, more))
+    assert plain.key != beside.key
+    assert (plain.reference_key, plain.stage_keys) == (beside.reference_key, beside.stage_keys)
 
 
 def test_an_unknown_source_of_a_set_is_named(asked):
