@@ -117,8 +117,8 @@ def test_a_shifted_set_counts_as_a_shifted_split_does():
 
 def test_groups_of_a_set_have_scores_of_their_own_by_hand():
     found = read_hans((0, 0, 1), (0, 1, 0)).conditions["sets"]["hans"]
-    assert found["groups"]["artifact"]["overlap"] == {"examples": 2, "accuracy": 0.5}
-    assert found["groups"]["reference"]["overlap"] == {"examples": 2, "accuracy": 1.0}
+    assert found["groups"]["artifact"]["overlap"] == {"examples": 2, "accuracy": 0.5, "quality": 0.5}
+    assert found["groups"]["reference"]["overlap"] == {"examples": 2, "accuracy": 1.0, "quality": 1.0}
     assert found["right_by_label"]["artifact"] == {
         "overlap": {"entailment": 1.0, "non-entailment": 0.0},
         "constituent": {"non-entailment": 1.0},
@@ -192,11 +192,16 @@ def read_adversarial(artifact, reference, uids=("a", "b", "a-alt0", "a-alt1", "c
     return ROBUSTNESS.read(given_pair(task, examples, *said)).conditions["sets"]["addsent"]["altered"]
 
 
+def scores(exact_match, f1):
+    found = {"exact_match": exact_match, "f1": f1, "quality": (exact_match + f1) / 2}
+    return {"examples": 3, **{name: pytest.approx(value) for name, value in found.items()}}
+
+
 def test_altered_questions_are_scored_beside_their_originals_by_hand():
     yes, part, no = "Ada Byron", "Ada", "Bob"
     found = read_adversarial((yes, no, part, no, yes, yes), (yes,) * 6)["artifact"]
-    assert found["original"] == {"examples": 3, "exact_match": pytest.approx(2 / 3), "f1": pytest.approx(2 / 3)}
-    assert found["altered"] == {"examples": 3, "exact_match": pytest.approx(1 / 3), "f1": pytest.approx(5 / 9)}
+    assert found["original"] == scores(2 / 3, 2 / 3)
+    assert found["altered"] == scores(1 / 3, 5 / 9)
     # Quality of `part` is (0 + 2/3) / 2 = 1/3. The questions a and c have versions: before 1 and 1, after 1/6 and 1.
     assert found["pairs"] == {
         "examples": 2,
@@ -205,7 +210,7 @@ def test_altered_questions_are_scored_beside_their_originals_by_hand():
         "gap": pytest.approx(5 / 12),
     }
     # AddSent: the worst version of a, b itself, the version of c.
-    assert found["worst"] == {"examples": 3, "exact_match": pytest.approx(1 / 3), "f1": pytest.approx(1 / 3)}
+    assert found["worst"] == scores(1 / 3, 1 / 3)
 
 
 def test_an_altered_version_counts_even_if_the_original_is_worse():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,12 @@ def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores 
     """`score_splits` of the artifact and of the reference."""
     artifact = score_splits(pair, pair.artifact, splits)
     return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
+
+
+def quality_of(pair: Pair, scores: Mapping[str, float | int | str]) -> float:
+    """The mean of a task's metrics, each as it counts towards quality, for the scores of some examples."""
+    metrics = pair.task.metrics
+    return math.fsum(pair.kind.metric(name).as_quality(float(scores[name])) for name in metrics) / len(metrics)
 
 
 def by_group(pair: Pair, loaded: Loaded, split: str) -> dict[str, dict[str, float | int | str]]:

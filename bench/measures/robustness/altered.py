@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import DataError
 from bench.measures.base.measure import Pair
+from bench.measures.quality.quality import quality_of
 from bench.tasks.shifted import original_of
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ def compare_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> dic
     with_versions = [(row, versions) for row, versions in rows if versions]
     before = float(quality[[row for row, _ in with_versions]].mean())
     after = sum(float(quality[versions].mean()) for _, versions in with_versions) / len(with_versions)
-    worst = [min(versions or [row], key=lambda each: float(quality[each])) for row, versions in rows]
+    chosen = [min(versions or [row], key=lambda each: float(quality[each])) for row, versions in rows]
+    worst = {name: float(each[chosen].mean()) for name, each in values.items()}
     return found | {
         "pairs": {"examples": len(with_versions), "original": before, "altered": after, "gap": before - after},
-        "worst": {"examples": len(worst), **{name: float(each[worst].mean()) for name, each in values.items()}},
+        "worst": {"examples": len(chosen), **worst, "quality": quality_of(pair, worst)},
     }
 
 
@@ -70,7 +72,7 @@ def _families(pair: Pair, split: str, pattern: str) -> dict[str, tuple[int, list
 def _scored(pair: Pair, loaded: Loaded, split: str, rows: list[int]) -> dict[str, float | int]:
     examples, said = pair.evaluator.examples(split), pair.evaluator.predict(loaded, split)
     scores = pair.kind.score(said.chosen(rows), [examples[row] for row in rows], pair.task.metrics)
-    return {"examples": len(rows), **scores}
+    return {"examples": len(rows), **scores, "quality": quality_of(pair, scores)}
 
 
 def _each(pair: Pair, loaded: Loaded, split: str) -> dict[str, Array] | str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.measures.quality.quality import Scores, at_chance, by_group, score_both
+from bench.measures.quality.quality import Scores, at_chance, by_group, quality_of, score_both
 from bench.measures.robustness.altered import compare_altered
 from bench.tasks.prediction_tables import prediction_table
 from bench.tasks.predictions import ClassLogits
@@ -120,7 +120,10 @@ def _details(pair: Pair, loaded: Loaded, split: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     groups = by_group(pair, loaded, split)
     if groups:
-        found["groups"] = groups
+        found["groups"] = {
+            group: scores if "absent" in scores else {**scores, "quality": quality_of(pair, scores)}
+            for group, scores in groups.items()
+        }
     by_label = _right_by_label(pair, loaded, split)
     if by_label:
         found["right_by_label"] = by_label
