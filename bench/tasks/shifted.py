@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import DataError, SuiteError, unknown
-from bench.spec.data import read_dataset
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.sources.source import SOURCES
+from bench.tasks.sources.table import described_data, source_of
 from bench.tasks.subsample import subsample
 
 if TYPE_CHECKING:
@@ -70,8 +69,8 @@ def fold_of(task: Task, split: str) -> tuple[int, ...] | None:
 
 def _check_labels(task: Task, shifted: Shifted, *, where: str) -> None:
     """Whether the labels that the set is said to have are among the folded ones, unless rows of others are left out."""
-    data = shifted.data
-    stated = data.labels or (read_dataset(data.dataset).labels if data.dataset else ())
+    data = described_data(shifted.data)
+    stated = data.labels
     labels = folded_labels(task, shifted)
     foreign = [label for label in stated if label not in labels]
     if labels and foreign and not (data.leave_out or data.keep):
@@ -98,7 +97,7 @@ def check_shifted(task: Task, *, where: str) -> None:
         place = f"{where}: shifted.{name}"
         if name in task.ood:
             raise SuiteError(f"{place}: 'ood' already names a split '{name}'. Give the set another name.")
-        SOURCES.get(shifted.data.source, where=f"{place}.data.source")
+        source_of(_asked(task, name, shifted), where=f"{place}.data")
         if shifted.altered is not None:
             _check_pattern(shifted.altered, where=f"{place}.altered")
         if shifted.fold:
@@ -135,7 +134,7 @@ def read_shifted(task: Task, *, data_dir: Path | None) -> Iterator[ShiftedData]:
     check_shifted(task, where=f"task '{task.name}'")
     for name, shifted in task.shifted.items():
         asked = _asked(task, name, shifted)
-        data = SOURCES.get(shifted.data.source).load(asked, data_dir=data_dir)
+        data = source_of(asked, where=f"task '{task.name}': shifted.{name}.data").load(asked, data_dir=data_dir)
         examples = data.splits.get(shifted.split, ())
         if not examples:
             raise DataError(
@@ -153,11 +152,19 @@ def read_shifted(task: Task, *, data_dir: Path | None) -> Iterator[ShiftedData]:
 
 
 def _asked(task: Task, name: str, shifted: Shifted) -> Task:
-    """The set as a task of its own, with nothing but the one split; no model is trained on it."""
+    """The set as a task of its own, with nothing but the one split; no model is trained on it.
+
+    Labels that the set lacks come after its own, whose indices stay as they are.
+    """
+    labels, data = folded_labels(task, shifted), shifted.data
+    stated = described_data(data).labels
+    lacking = tuple(label for label in labels if label not in stated)
+    if stated and lacking:
+        data = data.model_copy(update={"labels": (*stated, *lacking)})
     changes = {
         "name": f"{task.name}, shifted set {name}",
-        "labels": folded_labels(task, shifted),
-        "data": shifted.data,
+        "labels": labels,
+        "data": data,
         "evaluate": (shifted.split,),
         "trained_on": task.name,
         "ood": (),
