@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
@@ -13,6 +14,7 @@ from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.metrics.context import Context
 from bench.tasks.predictions import Predictions
 from bench.tasks.shifted import fold_of
 
@@ -76,6 +78,32 @@ def predict(
     _check_positions(model, max(lengths), task=task)
     outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
+
+
+def context_of(
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    chosen_on: Callable[[], tuple[Predictions, Sequence[Example]]],
+) -> Context:
+    """What the task's metrics need to score one model on `examples`.
+
+    Args:
+        task: its metrics say whether there are thresholds to choose.
+        examples: those that are scored.
+        chosen_on: gives the model's predictions on the examples on which thresholds are chosen, and these examples; it
+            is called only if a metric has a threshold.
+
+    Raises:
+        DataError: a threshold cannot be chosen, such as where labels are hidden.
+    """
+    kind, context = KINDS.get(task.kind), Context.of(task, examples)
+    wanted = [metric for metric in map(kind.metric, task.metrics) if metric.has_threshold]
+    if not wanted:
+        return context
+    said, others = chosen_on()
+    truth, own = kind.known_truths(others), Context.of(task, others)
+    return replace(context, thresholds={each.column.name: each.threshold(said, truth, own) for each in wanted})
 
 
 class Evaluator:
@@ -166,8 +194,20 @@ class Evaluator:
 
         Raises `DataError` if labels are hidden or a metric is undefined, as correlation is for a constant output.
         """
-        predictions = self.predict(loaded, split)
-        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics)
+        predictions, context = self.predict(loaded, split), self.context(loaded, split)
+        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics, context)
+
+    def context(self, loaded: Loaded, split: str) -> Context:
+        """What the task's metrics need to score a loaded model on `split`.
+
+        Thresholds are chosen on the split `Task.threshold`, and without one on `split` itself.
+        """
+        chosen = self.task.threshold or split
+        return context_of(
+            self.task,
+            self.examples(split),
+            chosen_on=lambda: (self.predict(loaded, chosen), self.examples(chosen)),
+        )
 
 
 def _outputs(

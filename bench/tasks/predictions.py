@@ -69,6 +69,14 @@ class Predictions(ABC):
         """The predictions of several splits as one; all parts are of this form."""
         return cls.read([value for part in parts for value in part.stored()])
 
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        """What is said of every example as people write it: a label's name, a score, an answer, by default as stored.
+
+        `labels` are the task's; without them a class is its index.
+        """
+        del labels
+        return self.stored()
+
     def chosen(self, rows: Sequence[int]) -> Self:
         """The predictions of the examples in these rows."""
         stored = self.stored()
@@ -144,6 +152,10 @@ class ClassLogits(Predictions):
 
         places, new = np.asarray(classes), range(max(classes) + 1)
         return type(self)(np.stack([logsumexp(self.logits[:, places == each], axis=1) for each in new], axis=1))
+
+    @override
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        return [labels[index] if labels else index for index in self.classes.tolist()]
 
     @override
     def same(self, other: Predictions) -> Array | None:

@@ -71,16 +71,18 @@ def _families(pair: Pair, split: str, pattern: str) -> dict[str, tuple[int, list
 
 def _scored(pair: Pair, loaded: Loaded, split: str, rows: list[int]) -> dict[str, float | int]:
     examples, said = pair.evaluator.examples(split), pair.evaluator.predict(loaded, split)
-    scores = pair.kind.score(said.chosen(rows), [examples[row] for row in rows], pair.task.metrics)
+    context = pair.evaluator.context(loaded, split).at(rows)
+    scores = pair.kind.score(said.chosen(rows), [examples[row] for row in rows], pair.task.metrics, context)
     return {"examples": len(rows), **scores, "quality": quality_of(pair, scores)}
 
 
 def _each(pair: Pair, loaded: Loaded, split: str) -> dict[str, Array] | str:
     """By metric the value of every example, [examples]; if a metric is not a mean over examples, why there are none."""
-    compared = pair.evaluator.predict(loaded, split).compared(pair.kind.known_truths(pair.evaluator.examples(split)))
+    answered = pair.answered(loaded, split)
     found = {}
     for name in pair.task.metrics:
-        values = pair.kind.metric(name).each(*compared)
+        metric = pair.kind.metric(name)
+        values = metric.each(*metric.compared(*answered))
         if values is None:
             return f"{name} is not a mean over examples, so single ones cannot be compared"
         found[name] = values
