@@ -52,7 +52,7 @@ def run(
         model,
         recipes=recipe,
         tasks=task,
-        set=_changes(assignments),
+        set=changes(assignments),
         seeds=seed,
         name=name,
         labels=() if labels is None else labels.split(","),
@@ -82,7 +82,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _changes(assignments: list[str]) -> dict[str, Any]:
+def changes(assignments: list[str]) -> dict[str, Any]:
     """What `--set KEY=VALUE` gives, by key."""
     from bench.base.schema import toml_value
 

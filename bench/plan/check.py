@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from bench.base.errors import SuiteError
+from bench.base.errors import SuiteError, unknown
 from bench.columns import column
 from bench.measures.base.measure import MEASURES
+from bench.spec.data import read_dataset
 from bench.spec.suite import Suite, Task
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.sources.source import SOURCES
+from bench.tasks.shifted import check_shifted
+from bench.tasks.sources.table import source_of
 
 
 def check_suite(suite: Suite, *, where: str | None = None) -> None:
@@ -43,11 +45,28 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
 
 def _check_task(task: Task, *, where: str) -> None:
     kind = KINDS.get(task.kind, where=f"{where}: kind")
-    SOURCES.get(task.data.source, where=f"{where}: data.source")
-    if len(task.labels) < kind.least_labels:
+    source = source_of(task, where=f"{where}: data")
+    if len(task.labels) < kind.least_labels and not (source.names_labels and not task.labels):
         least = {1: "one label", 2: "two labels"}.get(kind.least_labels, f"{kind.least_labels} labels")
         raise SuiteError(f"{where}: labels: a {task.kind} task needs at least {least}, found {len(task.labels)}")
     if task.labels and not kind.least_labels:
         raise SuiteError(f"{where}: labels: a {task.kind} task has no labels, found {', '.join(task.labels)}")
-    for metric in task.metrics:
-        kind.metric(metric, where=f"{where}: metrics")
+    for name in task.metrics:
+        if kind.metric(name, where=f"{where}: metrics").of_positive:
+            _check_positive(task, name, where=where)
+    if task.out_of_scope is not None and task.labels and task.out_of_scope not in task.labels:
+        raise unknown("label", task.out_of_scope, task.labels, where=f"{where}: out_of_scope")
+    check_shifted(task, where=where)
+
+
+def _check_positive(task: Task, metric: str, *, where: str) -> None:
+    """Raise `SuiteError` if the task swaps the two labels of its data set, so that the wrong one would be positive."""
+    name = task.data.dataset
+    if name is None or not task.labels:
+        return
+    known = task.data.labels or read_dataset(name, where=f"{where}: data").labels
+    if set(known) == set(task.labels) and known != task.labels:
+        raise SuiteError(
+            f"{where}: labels: {metric} is of the second label, here '{task.labels[1]}', but the positive class of "
+            f"{name} is '{known[1]}'. Write labels = [{', '.join(map(repr, known))}]."
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from bench.base.errors import DataError, UnavailableError
 from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
 from bench.columns import IntervalNames, column
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.tasks.metrics.metric import metric_columns, quality_scorer
+from bench.tasks.metrics.context import recorded
+from bench.tasks.metrics.metric import Answered, metric_columns, quality_scorer
 from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     from bench.base.statistics import Score
     from bench.measures.base.measure import Pair, Reading
+
+
+MOST_GROUPS = 50  # a record with more would be about groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,40 @@ def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores 
     """`score_splits` of the artifact and of the reference."""
     artifact = score_splits(pair, pair.artifact, splits)
     return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
+
+
+def quality_of(pair: Pair, scores: Mapping[str, float | int | str]) -> float:
+    """The mean of a task's metrics, each as it counts towards quality, for the scores of some examples."""
+    metrics = pair.task.metrics
+    return math.fsum(pair.kind.metric(name).as_quality(float(scores[name])) for name in metrics) / len(metrics)
+
+
+def by_group(pair: Pair, loaded: Loaded, split: str) -> dict[str, dict[str, float | int | str]]:
+    """The task's metrics of one model on each group of a split's examples, with their number.
+
+    Empty if no example has a group, and if groups are what a metric scores, such as pairs. A group with one example
+    only, or on which a metric is undefined, has the reason under `absent`.
+    """
+    examples = pair.evaluator.examples(split)
+    rows: dict[str, list[int]] = {}
+    for row, example in enumerate(examples):
+        if example.group is not None:
+            rows.setdefault(example.group, []).append(row)
+    if not rows or any(pair.kind.metric(metric).of_groups for metric in pair.task.metrics):
+        return {}
+    said, context = pair.evaluator.predict(loaded, split), pair.evaluator.context(loaded, split)
+    found: dict[str, dict[str, float | int | str]] = {}
+    for group, inside in rows.items():
+        found[group] = {"examples": len(inside)}
+        if len(inside) < 2:
+            found[group]["absent"] = "one example alone has no score"
+            continue
+        chosen = [examples[row] for row in inside]
+        try:
+            found[group] |= pair.kind.score(said.chosen(inside), chosen, pair.task.metrics, context.at(inside))
+        except DataError as error:
+            found[group]["absent"] = str(error)
+    return found
 
 
 class Quality(Measure):
@@ -101,11 +139,52 @@ class Quality(Measure):
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
         reading.conditions |= _conditions(pair)
         reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
+        reading.conditions |= _groups(pair)
         give_intervals(reading, pair)
         return reading
 
 
+def _groups(pair: Pair) -> dict[str, Any]:
+    """The scores of both models by group, in splits that have groups; in place of too many, the reason."""
+    splits = [
+        (split, {example.group for example in pair.evaluator.examples(split)} - {None}) for split in pair.task.evaluate
+    ]
+    most = max(len(groups) for _, groups in splits)
+    if not most:
+        return {}
+    if most > MOST_GROUPS:
+        return {"by_group": f"{most} groups; scores by group are given for at most {MOST_GROUPS}"}
+    found = {
+        side: {split: scores for split, groups in splits if groups and (scores := by_group(pair, loaded, split))}
+        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
+    }
+    return {"by_group": found} if any(found.values()) else {}
+
+
 def _conditions(pair: Pair) -> dict[str, Any]:
+    """What the scores depend on besides the models: as the kind says, as the metrics say, and as both were scored."""
+    parts = {
+        side: {split: pair.answered(loaded, split) for split in pair.task.evaluate}
+        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
+    }
+    contexts = {side: {split: part.context for split, part in of.items()} for side, of in parts.items()}
+    return _of_kind(pair) | recorded(contexts, pair.task.threshold) | _of_metrics(pair, parts)
+
+
+def _of_metrics(pair: Pair, parts: dict[str, dict[str, Answered]]) -> dict[str, Any]:
+    """What the metrics keep besides their values, by metric, model and split; nothing if they keep nothing."""
+    found: dict[str, Any] = {}
+    for metric in map(pair.kind.metric, pair.task.metrics):
+        told = {
+            side: {split: metric.details(*part) for split, part in of.items() if None not in part.truth}
+            for side, of in parts.items()
+        }
+        if any(any(of.values()) for of in told.values()):
+            found[metric.column.name] = told
+    return {"details": found} if found else {}
+
+
+def _of_kind(pair: Pair) -> dict[str, Any]:
     """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
     found = {
         split: pair.kind.conditions(
@@ -151,27 +230,34 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
-    """Flag a classifier that is not clearly better than always predicting the most frequent label.
+    """Flag a reference at chance: then retention, loyalty and robustness compare with chance."""
+    shares = at_chance(pair, pair.task.evaluate)
+    if shares is not None:
+        reading.warn(
+            "weak-reference",
+            f"the reference gets {shares[0]:.1%} right, and always predicting the most frequent label gets "
+            f"{shares[1]:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
+        )
 
-    "Clearly" is two standard deviations of the binomial above the most frequent label's share: below that, retention,
-    loyalty and robustness compare with chance.
+
+def at_chance(pair: Pair, splits: Sequence[str]) -> tuple[float, float] | None:
+    """The reference's share of right examples and the most frequent labels', if the first is not clearly greater.
+
+    "Clearly" is two standard deviations of the binomial above the most frequent label's share. None if it is, if labels
+    are hidden, and for predictions that are not classes.
     """
     right = commonest = total = 0
-    for split in pair.task.evaluate:
+    for split in splits:
         labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
         said = pair.evaluator.predict(pair.reference, split)
         if not isinstance(said, ClassLogits) or None in labels:
-            return
+            return None
         right += sum(int(found) == label for found, label in zip(said.classes, labels, strict=True))
         commonest += max(Counter(labels).values())
         total += len(labels)
     share = commonest / total
-    if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
-        reading.warn(
-            "weak-reference",
-            f"the reference gets {right / total:.1%} right, and always predicting the most frequent label gets "
-            f"{share:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
-        )
+    clearly = right > commonest + 2 * math.sqrt(total * share * (1 - share))
+    return None if clearly else (right / total, share)
 
 
 MEASURES.register("quality")(Quality())
@@ -265,8 +351,8 @@ def _discordant(pair: Pair) -> tuple[int, int] | None:
     metric = pair.kind.metric(pair.task.metrics[0])
     only_reference = only_artifact = 0
     for split in pair.task.evaluate:
-        said = pair.said(split)
-        ours, theirs = (metric.right(*each.compared(said.truth)) for each in (said.artifact, said.reference))
+        parts = (pair.answered(loaded, split) for loaded in (pair.artifact, pair.reference))
+        ours, theirs = (metric.right(*metric.compared(*part)) for part in parts)
         if ours is None or theirs is None:
             return None
         only_reference += int((theirs & ~ours).sum())
@@ -276,12 +362,7 @@ def _discordant(pair: Pair) -> tuple[int, int] | None:
 
 def _scorer(pair: Pair, loaded: Loaded) -> Score:
     """Quality of one model as a function of the examples of all evaluation splits."""
-    splits = pair.task.evaluate
-    parts = [
-        (pair.evaluator.predict(loaded, split), [pair.kind.truth(each) for each in pair.evaluator.examples(split)])
-        for split in splits
-    ]
-    return quality_scorer(parts, pair.task.metrics)
+    return quality_scorer([pair.answered(loaded, split) for split in pair.task.evaluate], pair.task.metrics)
 
 
 def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
 from bench.tasks.features import Batch, Feature
-from bench.tasks.metrics.metric import Metric, metrics_of, score_metrics
+from bench.tasks.metrics.context import PLAIN, Context
+from bench.tasks.metrics.metric import Answered, Metric, metrics_of, score_part
 from bench.tasks.predictions import ClassLogits, Predictions
 
 if TYPE_CHECKING:
@@ -149,16 +150,23 @@ class TaskKind(ABC):
             raise unknown(f"{self.name} metric", column, known, where=where)
         return known[column]
 
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined."""
-        chosen = {column: self.metric(column) for column in metrics}
+    def score(
+        self,
+        predictions: Predictions,
+        examples: Sequence[Example],
+        metrics: Sequence[str],
+        context: Context = PLAIN,
+    ) -> dict[str, float]:
+        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined.
+
+        `context` holds what some metrics need besides, see `bench.tasks.evaluate.context_of`.
+        """
+        chosen = [self.metric(column) for column in metrics]
         if not isinstance(predictions, self.predicts):
             raise DataError(f"{self.name}: nothing to score: the predictions contain no {self.predicts.called}")
-        for metric in chosen.values():
+        for metric in chosen:
             metric.check(predictions)
-        compared = predictions.compared(self.known_truths(examples))
-        scores = score_metrics([metric.name for metric in chosen.values()], *compared)
-        return {column: scores[metric.name] for column, metric in chosen.items()}
+        return score_part(Answered(predictions, self.known_truths(examples), context), chosen)
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """What a record keeps of the agreement of two models besides its columns, as JSON values."""
