@@ -27,8 +27,8 @@ class SequenceKind(TaskKind):
     one_by_one = True
 
     @abstractmethod
-    def target(self, label: int | float) -> int | float:
-        """The label as the loss wants it: a class index, or a score that is always a float."""
+    def target(self, label: Any, task: Task) -> int | float | list[int]:
+        """The truth of an example as the loss wants it: a class index, a score that is always a float, or a list."""
 
     @override
     def encode(
@@ -57,7 +57,7 @@ class SequenceKind(TaskKind):
         return [
             Feature(
                 inputs={name: encoded[name][row] for name in names},
-                targets={"labels": self.target(labels[row])} if training else {},
+                targets={"labels": self.target(labels[row], task)} if training else {},
                 example=row,
             )
             for row in range(len(examples))
@@ -72,7 +72,7 @@ class Classification(SequenceKind):
     least_labels = 2
 
     @override
-    def target(self, label: int | float) -> int:
+    def target(self, label: Any, task: Task) -> int:
         return int(label)
 
     @override
@@ -108,7 +108,7 @@ class Regression(SequenceKind):
     predicts = ScoreValues
 
     @override
-    def target(self, label: int | float) -> float:
+    def target(self, label: Any, task: Task) -> float:
         return float(label)
 
     @override
