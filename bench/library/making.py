@@ -74,7 +74,10 @@ def compress(
         raise SuiteError(
             f"{recipes[0].base}: {len(recipes)} recipes, but compress takes one. Give one value per argument."
         )
-    store, conditions = Store(Path(cache) if cache else default_root()), conditions_of(device, data_dir, labels)
+    store, conditions = (
+        Store(Path(cache) if cache else default_root()),
+        conditions_of(device, data_dir or chosen.data_dir, labels),
+    )
     wanted, key = chosen.task(task, where="task"), None
     if isinstance(model, str | Path):
         named = str(model)

@@ -63,7 +63,7 @@ def measure(
         BenchError: models, data and task do not fit together, or a measure failed.
     """
     chosen, _ = choose(suite_with(task, suite), ["none"], set or {})
-    wanted, conditions = chosen.task(task, where="task"), conditions_of(device, data_dir, labels)
+    wanted, conditions = chosen.task(task, where="task"), conditions_of(device, data_dir or chosen.data_dir, labels)
     with tempfile.TemporaryDirectory(prefix="bench-measure-") as scratch:
         root = Path(scratch)
         models = [

@@ -34,6 +34,7 @@ class TaskKind(ABC):
     name: ClassVar[str]
     head: ClassVar[str]  # which head of `bench.models.heads` a model needs
     predicts: ClassVar[type[Predictions]]  # what `predict` gives
+    usual_metrics: ClassVar[tuple[str, ...]] = ()  # columns that score a task on data without official metrics
     least_labels: ClassVar[int] = 0  # how many labels a task must name at least; 0 if it names none
     per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input

@@ -26,6 +26,7 @@ class LanguageModelling(TaskKind):
     """
 
     name = "language_modelling"
+    usual_metrics = ("perplexity",)
     head = "causal-language-modelling"
     predicts = TextLosses
     per_token = True

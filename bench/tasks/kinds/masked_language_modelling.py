@@ -29,6 +29,7 @@ class MaskedLanguageModelling(TaskKind):
     """
 
     name = "masked_language_modelling"
+    usual_metrics = ("perplexity",)
     head = "masked-language-modelling"
     predicts = TextLosses
     per_token = True

@@ -32,6 +32,7 @@ class Translation(TaskKind):
     """
 
     name = "translation"
+    usual_metrics = ("bleu",)
     head = "translation"
     predicts = WrittenAnswers
     writes = True
