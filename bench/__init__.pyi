@@ -7,10 +7,14 @@ from bench.library.listing import check as check
 from bench.library.listing import examine_machine as examine_machine
 from bench.library.listing import list_choices as list_choices
 from bench.library.listing import list_columns as list_columns
+from bench.library.listing import list_datasets as list_datasets
+from bench.library.listing import list_kinds as list_kinds
 from bench.library.listing import list_measures as list_measures
 from bench.library.listing import list_methods as list_methods
+from bench.library.listing import list_metrics as list_metrics
 from bench.library.listing import list_models as list_models
 from bench.library.listing import list_recipes as list_recipes
+from bench.library.listing import list_sources as list_sources
 from bench.library.listing import list_suites as list_suites
 from bench.library.listing import list_tasks as list_tasks
 from bench.library.listing import show as show
@@ -19,6 +23,7 @@ from bench.library.making import compress as compress
 from bench.library.making import load_artifact as load_artifact
 from bench.library.making import save_artifact as save_artifact
 from bench.library.measuring import measure as measure
+from bench.library.own_data import own_suite as own_suite
 from bench.library.plugins import register as register
 from bench.library.results import Results as Results
 from bench.library.results import compare as compare

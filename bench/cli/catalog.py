@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import typer
 
@@ -10,7 +11,10 @@ from bench.cli.board import FORMAT
 
 
 def list_(
-    kind: str = typer.Argument("suites", help="suites, tasks, models, recipes, methods, choices, measures or columns."),
+    kind: str = typer.Argument(
+        "suites",
+        help="suites, tasks, datasets, sources, kinds, metrics, models, recipes, methods, choices, measures, columns.",
+    ),
     format_: str = FORMAT,
 ) -> None:
     """List everything of one kind, one line each.
@@ -21,21 +25,25 @@ def list_(
         from bench.library.catalog import aligned, listing
 
         rows = listing(kind)
-        typer.echo("\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)])))
+        typer.echo("\n".join(aligned([list(rows[0]), *(list(row.values()) for row in rows)])) if rows else f"no {kind}")
         return
     from bench.library.listing import list_of
 
     typer.echo(list_of(kind, full=True).render(format_))
 
 
-def show(name: str = typer.Argument(help="Any name from `bench list`."), format_: str = FORMAT) -> None:
+def show(
+    name: str = typer.Argument(help="Any name from `bench list`."),
+    data_dir: Path | None = typer.Option(None, help="Of a task, also count the rows that are in this folder."),
+    format_: str = FORMAT,
+) -> None:
     """Show one thing in full.
 
-    This includes parts, arguments, citation, published numbers and whether they were verified.
+    This includes parts, arguments, citation, licence, published numbers and whether they were verified.
     """
     import bench
 
-    found = bench.show(name)
+    found = bench.show(name, data_dir=data_dir)
     typer.echo(json.dumps(found, indent=1) if format_ == "json" else repr(found))
 
 

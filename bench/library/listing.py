@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bench.doctor.machine import Diagnosis
     from bench.report.survey.page import Page
     from bench.spec.suite import Suite
+
+WIDTH = 100  # columns of a line that is made of many short words
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -120,7 +123,9 @@ def list_of(kind: str, *, full: bool = False) -> Listing:
     Raises `UnknownNameError` for an unknown kind.
     """
     rows = listing(kind, full=full)
-    table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
+    table = ResultTable(
+        title=kind.capitalize(), columns=tuple(rows[0] if rows else ("name",)), rows=tuple(dict(row) for row in rows)
+    )
     skipped = tuple(f"skipped: {broken}" for broken in broken_plugins())
     return Listing(table=table, remarks=skipped, names=tuple(row["name"] for row in rows))
 
@@ -131,8 +136,28 @@ def list_suites(*, full: bool = False) -> Listing:
 
 
 def list_tasks(*, full: bool = False) -> Listing:
-    """The tasks of every suite."""
+    """The tasks of all suites."""
     return list_of("tasks", full=full)
+
+
+def list_datasets(*, full: bool = False) -> Listing:
+    """The data sets that the `data` of a task can name."""
+    return list_of("datasets", full=full)
+
+
+def list_sources(*, full: bool = False) -> Listing:
+    """The sources that the `data` of a task can name."""
+    return list_of("sources", full=full)
+
+
+def list_kinds(*, full: bool = False) -> Listing:
+    """The kinds of tasks, with their metrics."""
+    return list_of("kinds", full=full)
+
+
+def list_metrics(*, full: bool = False) -> Listing:
+    """The metrics, with the column that a task names and the kinds that have it."""
+    return list_of("metrics", full=full)
 
 
 def list_models(*, full: bool = False) -> Listing:
@@ -165,9 +190,12 @@ def list_columns(*, full: bool = False) -> Listing:
     return list_of("columns", full=full)
 
 
-def show(name: str) -> Description:
-    """One thing in full, by its name in any of the lists; raises `UnknownNameError` that suggests the nearest."""
-    return Description(name, describe(name))
+def show(name: str, *, data_dir: str | Path | None = None) -> Description:
+    """One thing in full, by its name in any of the lists; raises `UnknownNameError` that suggests the nearest.
+
+    With `data_dir`, the rows of a task that are in this folder are counted.
+    """
+    return Description(name, describe(name, data_dir=None if data_dir is None else Path(data_dir)))
 
 
 def check(suite: str | Path | Suite) -> Sound:
@@ -248,7 +276,9 @@ def _lines(data: Any, indent: str) -> list[str]:
     if isinstance(data, (list, tuple)):
         if all(not isinstance(item, (dict, list, tuple)) for item in data):
             sentences = any(", " in str(item) for item in data)
-            return [f"{indent}- {item}" for item in data] if sentences else [indent + ", ".join(map(str, data))]
+            if sentences:
+                return [f"{indent}- {item}" for item in data]
+            return textwrap.wrap(", ".join(map(str, data)), WIDTH, initial_indent=indent, subsequent_indent=indent)
         lines = []
         for item in data:
             first, *rest = _lines(item, indent + "  ")

@@ -56,7 +56,7 @@ def expand(chosen: str | Variants, extra: dict[str, Any] | None = None, *, where
 
 
 def merged(chosen: Variants, extra: dict[str, Any] | None = None) -> Variants:
-    """An entry of a suite with `extra` in its `set`; a choice that is given anew keeps no argument of the one before."""
+    """An entry of a suite with `extra` in its `set`; a choice given anew keeps no argument of the one before."""
     new = flat(extra or {})
     kept = {key: value for key, value in flat(chosen.set).items() if not any(key.startswith(f"{n}.") for n in new)}
     return Variants(recipe=chosen.recipe, set={**kept, **new})
