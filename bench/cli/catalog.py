@@ -47,8 +47,19 @@ def show(
     typer.echo(json.dumps(found, indent=1) if format_ == "json" else repr(found))
 
 
-def check(suite: str = typer.Argument(help="A suite's name, or a path to a TOML file.")) -> None:
-    """Validate a suite and its recipes without running anything."""
+def check(
+    suite: str = typer.Argument(help="A suite's name, or a path to a TOML file."),
+    data_dir: Path | None = typer.Option(None, help="Also read the data of its tasks, which are in this folder."),
+    model: str | None = typer.Option(None, help="Also check that texts and labels fit this model."),
+) -> None:
+    """Validate a suite and its recipes without running anything.
+
+    With --data-dir, or if the suite says where its files are, the data are read: rows, labels, lengths, what is
+    suspicious, and what is wrong. The exit status is 1 if something in the data is wrong.
+    """
     import bench
 
-    typer.echo(repr(bench.check(suite)))
+    found = bench.check(suite, data_dir=data_dir, model=model)
+    typer.echo(repr(found))
+    if found.problems:
+        raise typer.Exit(1)

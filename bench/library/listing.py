@@ -16,6 +16,7 @@ from bench.library.views import TableView
 
 if TYPE_CHECKING:
     from bench.doctor.machine import Diagnosis
+    from bench.library.data_check import DataView
     from bench.report.survey.page import Page
     from bench.spec.suite import Suite
 
@@ -58,23 +59,33 @@ class Description(dict[str, Any]):
 
 
 class Sound(NamedTuple):
-    """A suite that was checked, with the counts of what a run of it would do."""
+    """A suite that was checked, with the counts of what a run of it would do, and what its data are like if read."""
 
     suite: Suite
     recipes: int
     measures: int
+    data: tuple[DataView, ...] = ()
 
     @property
     def cells(self) -> int:
         """Tasks by recipes by seeds."""
         return len(self.suite.tasks) * self.recipes * len(self.suite.seeds)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps tasks from being run, found in their data."""
+        return tuple(problem for each in self.data for problem in each.problems)
+
     def __repr__(self) -> str:
-        return (
-            f"{self.suite.name} is valid: {len(self.suite.tasks)} tasks x {self.recipes} recipes x "
-            f"{len(self.suite.seeds)} seeds = {self.cells} cells, {self.measures} measures, setting "
-            f"{self.suite.setting_id}"
+        counts = (
+            f"{len(self.suite.tasks)} tasks x {self.recipes} recipes x {len(self.suite.seeds)} seeds = "
+            f"{self.cells} cells, {self.measures} measures, setting {self.suite.setting_id}"
         )
+        in_words = any(split.lengths and split.lengths.unit == "words" for each in self.data for split in each.splits)
+        hint = ["Lengths are in words. A model's tokens are more; --model counts them."] if in_words else []
+        several = "problem" if len(self.problems) == 1 else "problems"
+        said = f"has {len(self.problems)} {several} in its data" if self.problems else "is valid"
+        return "\n".join([*map(repr, self.data), *hint, f"{self.suite.name} {said}: {counts}"])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -198,10 +209,14 @@ def show(name: str, *, data_dir: str | Path | None = None) -> Description:
     return Description(name, describe(name, data_dir=None if data_dir is None else Path(data_dir)))
 
 
-def check(suite: str | Path | Suite) -> Sound:
+def check(suite: str | Path | Suite, *, data_dir: str | Path | None = None, model: str | Path | None = None) -> Sound:
     """Validate a suite, its recipes and every argument without running anything.
 
-    Raises `SuiteError` or `UnknownNameError` that says where the problem is, what was found and what was expected.
+    Its data are read too if it says where they are, or `data_dir` does: see `Sound.data` and `Sound.problems`. With
+    `model`, lengths are in tokens of its tokenizer, and its head is compared with the labels.
+
+    Raises `SuiteError` or `UnknownNameError` that says where each problem of the suite is, what was found and what was
+    expected; `ModelError` if there is no such model.
     """
     from bench.analysis.arguments import check_finding
     from bench.library.results import suite_of
@@ -219,7 +234,14 @@ def check(suite: str | Path | Suite) -> Sound:
     ]
     for number, finding in enumerate(chosen.findings, 1):
         check_finding(finding, recipes, where=f"{where}: finding {number}")
-    return Sound(suite=chosen, recipes=len(recipes), measures=len(MEASURES.names()))
+    folder = data_dir or chosen.data_dir
+    data: tuple[DataView, ...] = ()
+    if folder is not None or model is not None:
+        from bench.library.data_check import read_tasks
+
+        named = None if model is None else str(model)
+        data = tuple(read_tasks(chosen, data_dir=None if folder is None else Path(folder), model=named))
+    return Sound(suite=chosen, recipes=len(recipes), measures=len(MEASURES.names()), data=data)
 
 
 def examine_machine(
