@@ -26,6 +26,7 @@ class OwnOptions:
     holdout: float | None
     columns: Mapping[str, str | None]
     reading: Mapping[str, str | None]
+    quotes: bool
     header: bool
     task: Mapping[str, Any]  # kind, metrics, max_length
     data_dir: Path | None
@@ -33,7 +34,7 @@ class OwnOptions:
     def first_given(self) -> str | None:
         """The first option that makes no sense without `--data`, None if there is none."""
         plain = {"validation": self.validation, "test": self.test, "holdout": self.holdout}
-        every = {**plain, **self.columns, **self.reading, **self.task, "no-header": not self.header}
+        every = {**plain, **self.columns, **self.reading, **self.task, "no-header": not self.header, "no-quotes": not self.quotes}
         return next((f"--{key.replace('_', '-')}" for key, value in every.items() if value), None)
 
 
@@ -65,7 +66,8 @@ def choose_suite(suite: str | None, own: OwnOptions) -> Chosen:
 
     files = Files.of(own.data, own.validation, own.test, holdout=own.holdout, data_dir=own.data_dir)
     columns = {option: column for option, column in own.columns.items() if column is not None}
-    reading = {key: value for key, value in own.reading.items() if value is not None}
+    reading: dict[str, Any] = {key: value for key, value in own.reading.items() if value is not None}
+    reading |= {} if own.quotes else {"quotes": False}
     task = {key: value for key, value in own.task.items() if value}
     made = draft(files, columns, reading=reading, header=own.header, **task)
     for says in made.taken:

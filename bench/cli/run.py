@@ -59,6 +59,7 @@ def run(
     format_: str | None = typer.Option(None, "--format", help="csv, tsv, jsonl, json, parquet or text."),
     delimiter: str | None = typer.Option(None, help="What separates columns."),
     encoding: str | None = typer.Option(None, help="Of the files; default: UTF-8."),
+    quotes: bool = typer.Option(True, "--quotes/--no-quotes", help="Whether quotation marks may enclose a field."),
     header: bool = typer.Option(True, "--header/--no-header", help="Whether columns have names in the file."),
     save_suite: Path | None = typer.Option(None, help="Write what was run to this TOML file."),
 ) -> None:
@@ -80,6 +81,7 @@ def run(
         holdout=holdout,
         columns={**texts, "label": label, "score": score, "answer": answer, "start": start},
         reading={"format": format_, "delimiter": delimiter, "encoding": encoding},
+        quotes=quotes,
         header=header,
         task={"kind": kind, "metrics": metric, "max_length": max_length},
         data_dir=data_dir,

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import itertools
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.base.errors import DataError
 from bench.spec.data import TableData
+from bench.tasks.sources.files import find_files
+from bench.tasks.sources.formats import read_file
 
 ROWS = 400
+COUNTED = "column{}"  # the name of a column of a file without a header, counted from 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Glimpse:
     """The first rows of a file, whose values are strings, numbers or lists; `name` is what messages call the file.
 
-    `header` says whether the names of the columns stand in the file; they are counted from 1 if not.
+    `header` says whether the names of the columns stand in the file; they are counted if not.
     """
 
     name: str
@@ -51,33 +51,17 @@ def shortened(text: str, width: int) -> str:
 
 
 def glimpse(path: Path, data: TableData, *, header: bool = True, rows: int = ROWS) -> Glimpse:
-    """The first `rows` rows of a file that is read as `data` says.
+    """The first `rows` rows of a file, or of the first file of a folder, that is read as `data` says.
 
-    Raises `DataError` for a file that cannot be read, or that has no rows.
+    Without `header`, columns are called column1, column2, ... Raises `DataError` for a file that cannot be read or has no rows.
     """
-    found = [dict(row) for row in itertools.islice(_rows(path, data, header), rows)]
+    (first, *_) = find_files(data, path.name, data_dir=path.parent, what="the data")
+    if not header:
+        fields = read_file(first, data, name=path.name).columns or ()
+        data = data.model_copy(update={"header": tuple(COUNTED.format(number) for number, _ in enumerate(fields, start=1))})
+    table = read_file(first, data, name=path.name)
+    found = [row.values for row in itertools.islice(table.rows, rows)]
     if not found:
         raise DataError(f"{path}: no rows")
-    columns = tuple(dict.fromkeys(name for row in found for name in row))
+    columns = table.columns or tuple(dict.fromkeys(name for row in found for name in row))
     return Glimpse(name=path.name, columns=columns, rows=tuple(found), header=header)
-
-
-def _rows(path: Path, data: TableData, header: bool) -> Iterator[Mapping[str, Any]]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    ending = Path(path.name.removesuffix(".gz")).suffix
-    if ending == ".parquet":
-        from pyarrow import parquet
-
-        yield from parquet.read_table(path).to_pylist()
-        return
-    with opened(path, "rt", encoding=data.encoding or "utf-8-sig", newline="") as stream:
-        if ending == ".jsonl":
-            yield from map(json.loads, stream)
-        elif ending == ".json":
-            yield from json.load(stream)
-        else:
-            table = csv.reader(stream, delimiter=data.delimiter or ("," if ending == ".csv" else "\t"))
-            first = next(table)
-            names = first if header else [str(number) for number, _ in enumerate(first, 1)]
-            for fields in table if header else itertools.chain([first], table):
-                yield dict(zip(names, fields, strict=False))

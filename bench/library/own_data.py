@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.base.errors import BenchError, DataError, SuiteError, unknown
 from bench.base.schema import validated
-from bench.library.glimpse import Glimpse, glimpse
+from bench.library.glimpse import COUNTED, Glimpse, glimpse
 from bench.library.guessing import guess, lacks_header
 from bench.spec.data import TableData
 from bench.spec.suite import Suite
@@ -64,6 +64,7 @@ def own_suite(
     format: str | None = None,  # noqa: A002 (the key of a suite)
     delimiter: str | None = None,
     encoding: str | None = None,
+    quotes: bool = True,
     header: bool = True,
     name: str | None = None,
     model: str | Path | None = None,
@@ -92,7 +93,8 @@ def own_suite(
         max_length: tokens per text; longer texts are cut.
         holdout: share of `data` that is held out for evaluation, in (0, 1).
         format, delimiter, encoding: as in a suite's file; by default told by the file's ending and its first bytes.
-        header: False if the first line is a row; columns then are called 1, 2, ...
+        quotes: False if quotation marks are text, as in the tables of GLUE.
+        header: False if the first line is a row; columns then are counted: `text="1"`.
         name: of suite and task; by default made of the file's or the folder's name.
         model: the suite's default model.
         recipes: the suite's recipes.
@@ -102,7 +104,7 @@ def own_suite(
         DataError: a file is missing or unreadable. UnknownNameError: it has no such column. SuiteError: the options do
             not fit each other, or a column has to be named; the message shows the columns.
     """
-    reading = {"format": format, "delimiter": delimiter, "encoding": encoding}
+    reading = {"format": format, "delimiter": delimiter, "encoding": encoding, "quotes": None if quotes else False}
     texts = {"text": text, "pair": pair, "target": target, "group": group}
     columns = {**texts, "label": label, "score": score, "answer": answer, "start": start}
     return draft(
@@ -250,6 +252,8 @@ def _choose(
     seen: Glimpse, named: Mapping[str, str], *, kind: str | None, by_values: bool
 ) -> tuple[dict[str, str], list[str]]:
     """Columns by option, and sentences about those that nobody named."""
+    if not seen.header:
+        named = {option: COUNTED.format(column) if column.isdigit() else column for option, column in named.items()}
     for option, column in named.items():
         if column not in seen.columns:
             raise _no_column(seen, option, column)
@@ -282,7 +286,7 @@ def _which(seen: Glimpse, option: str, what: str) -> SuiteError:
 def _no_column(seen: Glimpse, option: str, column: str) -> BenchError:
     error = unknown("column", column, seen.columns, where=f"--{option}: {seen.name}")
     headless = (
-        " Its first line seems to be a row, not a header: give --no-header, which calls its columns 1, 2, ..."
+        f" Its first line seems to be a row, not a header: give --no-header, and count columns, as in --{option} 1."
         if seen.header and lacks_header(seen)
         else ""
     )
