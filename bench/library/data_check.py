@@ -16,6 +16,7 @@ from bench.library.glimpse import shortened
 from bench.models.checkpoint import CheckpointSource
 from bench.models.source import ModelSource
 from bench.plan.fit import examine
+from bench.plan.settle import with_labels
 from bench.spec.suite import Suite, Task
 from bench.tasks.data import load_data
 from bench.tasks.examples import Example, TaskData
@@ -87,6 +88,7 @@ def read_tasks(suite: Suite, *, data_dir: Path | None, model: str | None) -> lis
 def _read(task: Task, suite: Suite, data_dir: Path | None, source: ModelSource | None) -> DataView:
     most = suite.max_length(task)
     try:
+        suite, (task,) = with_labels(suite, [task], data_dir=data_dir)
         data = load_data(task, data_dir=data_dir)
     except BenchError as error:
         return DataView(task=task, most=most, problems=_problems_by_split(task, data_dir, first=str(error)))
