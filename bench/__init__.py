@@ -34,7 +34,7 @@ _HOMES = {
     "bench.library.listing": (
         *("check", "examine_machine", "list_choices", "list_columns", "list_datasets", "list_kinds", "list_measures"),
         *("list_methods", "list_metrics", "list_models", "list_recipes", "list_sources", "list_suites", "list_tasks"),
-        *("show", "survey"),
+        *("list_transforms", "show", "survey"),
     ),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

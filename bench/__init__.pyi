@@ -17,6 +17,7 @@ from bench.library.listing import list_recipes as list_recipes
 from bench.library.listing import list_sources as list_sources
 from bench.library.listing import list_suites as list_suites
 from bench.library.listing import list_tasks as list_tasks
+from bench.library.listing import list_transforms as list_transforms
 from bench.library.listing import show as show
 from bench.library.listing import survey as survey
 from bench.library.making import compress as compress

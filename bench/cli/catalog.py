@@ -13,7 +13,8 @@ from bench.cli.board import FORMAT
 def list_(
     kind: str = typer.Argument(
         "suites",
-        help="suites, tasks, datasets, sources, kinds, metrics, models, recipes, methods, choices, measures, columns.",
+        help="suites, tasks, datasets, sources, transforms, kinds, metrics, models, recipes, methods, choices, "
+        "measures or columns.",
     ),
     format_: str = FORMAT,
 ) -> None:

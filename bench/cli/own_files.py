@@ -34,7 +34,14 @@ class OwnOptions:
     def first_given(self) -> str | None:
         """The first option that makes no sense without `--data`, None if there is none."""
         plain = {"validation": self.validation, "test": self.test, "holdout": self.holdout}
-        every = {**plain, **self.columns, **self.reading, **self.task, "no-header": not self.header, "no-quotes": not self.quotes}
+        every = {
+            **plain,
+            **self.columns,
+            **self.reading,
+            **self.task,
+            "no-header": not self.header,
+            "no-quotes": not self.quotes,
+        }
         return next((f"--{key.replace('_', '-')}" for key, value in every.items() if value), None)
 
 

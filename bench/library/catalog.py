@@ -20,6 +20,7 @@ from bench.library.tasks import (
     suite_rows,
     task_parts,
     task_rows,
+    transform_rows,
 )
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ CATALOG: dict[str, Callable[[], list[Row]]] = {
     "tasks": task_rows,
     "datasets": dataset_rows,
     "sources": source_rows,
+    "transforms": transform_rows,
     "kinds": kind_rows,
     "metrics": metric_rows,
     "models": _models,
@@ -229,6 +231,15 @@ def _method_parts(name: str) -> dict[str, Any]:
     return found
 
 
+def _transform_parts(name: str) -> dict[str, Any]:
+    from bench.tasks.sources.transforms.transform import TRANSFORMS
+
+    if name not in TRANSFORMS.names():
+        return {}
+    plugin = TRANSFORMS.get(name)
+    return {"transform": {"says": plugin.__doc__, "arguments": _described(plugin.model_fields)}}
+
+
 def _measure_parts(name: str) -> dict[str, Any]:
     from bench.columns import COLUMNS
     from bench.measures.base.measure import MEASURES
@@ -249,7 +260,7 @@ def _model_parts(name: str) -> dict[str, Any]:
     return {"model": {"says": BUILTINS[name].title, **BUILTINS[name].settings}} if name in BUILTINS else {}
 
 
-_PARTS = (_suite_parts, data_parts, _recipe_parts, _method_parts, _measure_parts, _model_parts)
+_PARTS = (_suite_parts, data_parts, _transform_parts, _recipe_parts, _method_parts, _measure_parts, _model_parts)
 _UNDECLARED = "not registered as a column; the package of the measure must do so"
 
 

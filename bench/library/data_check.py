@@ -242,10 +242,14 @@ def _said_lengths(split: SplitView, view: DataView) -> str:
 
 def _said_labels(split: SplitView) -> str:
     total = max(sum(split.labels.values()), 1)
-    parts = [f"{label} {count:,} ({count / total:.1%})" for label, count in split.labels.items()]
+    parts = [f"{label} {count:,} ({count / total:.1%})" for label, count in split.labels.items() if count]
+    count = len(parts)
     if len(parts) > 2 * SHOWN:
         parts = [*parts[:SHOWN], "...", *parts[-SHOWN:]]
-    return f"{len(split.labels)} labels: {', '.join(parts)}"
+    absent = [label for label, count in split.labels.items() if not count]
+    lacking = f"; none of {', '.join(absent[:SHOWN])}{', ...' if len(absent) > SHOWN else ''}" if absent else ""
+    of = f"{count} of {len(split.labels)} labels" if absent else f"{count} labels"
+    return f"{of}: {', '.join(parts)}{lacking}"
 
 
 def _said_label(example: Example, task: Task) -> str:

@@ -54,7 +54,9 @@ def draft_folder(folder: Path, *, out: Path | None = None, model: str | None = N
         if lacking:
             reasons.append(f"{files.pop(split).name} is left out: {lacking}")
     given = Files.of(files["train"], files.get("validation"), files.get("test"), data_dir=folder)
-    own = draft(given, {}, reading=reading, header=seen.header, model=model, name=name_of(files["train"]), by_values=True)
+    own = draft(
+        given, {}, reading=reading, header=seen.header, model=model, name=name_of(files["train"]), by_values=True
+    )
     path = folder / SUITE if out is None else out
     comments = dict(own.comments)
     if reasons:
@@ -87,6 +89,7 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
             left.append(path)
         else:
             found[split] = path
+    found = {split: found[split] for split in _SPLITS if split in found}
     reasons = [f"{path.name} is {split}: by its name" for split, path in found.items()]
     if "train" not in found:
         if len(data) > 1 or found:
@@ -96,7 +99,7 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
             )
         found, reasons, left = {"train": data[0]}, [f"{data[0].name} is train: it is the only file"], []
     reasons += [f"{path.name} is left out: its name does not say what it is" for path in left]
-    return {split: found[split] for split in _SPLITS if split in found}, reasons
+    return found, reasons
 
 
 def _plain(path: Path) -> Path:

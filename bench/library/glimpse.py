@@ -53,12 +53,15 @@ def shortened(text: str, width: int) -> str:
 def glimpse(path: Path, data: TableData, *, header: bool = True, rows: int = ROWS) -> Glimpse:
     """The first `rows` rows of a file, or of the first file of a folder, that is read as `data` says.
 
-    Without `header`, columns are called column1, column2, ... Raises `DataError` for a file that cannot be read or has no rows.
+    Without `header`, columns are called column1, column2, ... Raises `DataError` for a file that cannot be read or that
+    has no rows.
     """
     (first, *_) = find_files(data, path.name, data_dir=path.parent, what="the data")
     if not header:
         fields = read_file(first, data, name=path.name).columns or ()
-        data = data.model_copy(update={"header": tuple(COUNTED.format(number) for number, _ in enumerate(fields, start=1))})
+        data = data.model_copy(
+            update={"header": tuple(COUNTED.format(number) for number, _ in enumerate(fields, start=1))}
+        )
     table = read_file(first, data, name=path.name)
     found = [row.values for row in itertools.islice(table.rows, rows)]
     if not found:

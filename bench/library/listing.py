@@ -161,6 +161,11 @@ def list_sources(*, full: bool = False) -> Listing:
     return list_of("sources", full=full)
 
 
+def list_transforms(*, full: bool = False) -> Listing:
+    """The transforms of rows that the `data` of a task can name."""
+    return list_of("transforms", full=full)
+
+
 def list_kinds(*, full: bool = False) -> Listing:
     """The kinds of tasks, with their metrics."""
     return list_of("kinds", full=full)

@@ -206,11 +206,12 @@ def standing_for(
     plain = suite_of(suite)
     choices = [choice for choice in _choices(plain, recipes) if isinstance(choice, Variants)]
     _, by_recipe = split(changes, recipes=[_stem(each) for each in choices], tasks=[task.name for task in plain.tasks])
+    merging = [merged(choice, by_recipe.get(_stem(choice))) for choice in choices]
     stated = {
         "model": None if model is None else str(model),
         "seeds": tuple(seeds or ()),
         "data_dir": None if data_dir is None else str(data_dir),
-        "recipes": tuple(merged(choice, by_recipe.get(_stem(choice))) for choice in choices),
+        "recipes": tuple(each if each.set else each.recipe for each in merging),
     }
     return own.model_copy(update={key: value for key, value in stated.items() if value})
 

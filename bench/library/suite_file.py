@@ -27,13 +27,13 @@ def suite_text(suite: Suite, *, folder: Path, head: Sequence[str] = (), comments
     Args:
         suite: its `data_dir` is relative to the current folder.
         folder: where the file will be; the file's `data_dir` is relative to it.
-        head: lines of comment above everything.
+        head: lines of comment above everything; an empty one stays empty.
         comments: what is said beside a key, or above a section.
     """
     table = suite.model_dump(mode="json", exclude_unset=True)
     if suite.data_dir is not None:
         table["data_dir"] = Path(os.path.relpath(suite.data_dir, folder)).as_posix()
-    lines = [*(f"# {line}".rstrip() for line in head), *_lines(table, "", dict(comments or {}))]
+    lines = [*(f"# {line}" if line else "" for line in head), *_lines(table, "", dict(comments or {}))]
     return "\n".join(lines) + "\n"
 
 

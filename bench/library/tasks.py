@@ -75,8 +75,15 @@ def source_rows() -> list[Row]:
         folders.setdefault(folder, []).append(dataset)
     plugged = {name: _first_sentence(type(source).__doc__) for name, source in SOURCES.items()}
     sets = {name: f"data sets: {', '.join(names)}" for name, names in folders.items()}
-    table = {"table": "files of your own or a hub data set: the keys of `data` say how rows are read"}
-    return [{"name": name, "says": says} for name, says in {**table, **plugged, **sets}.items()]
+    plugged["table"] = "files of your own or a data set of the hub: the keys of `data` say how rows are read"
+    return [{"name": name, "says": says} for name, says in {**plugged, **sets}.items()]
+
+
+def transform_rows() -> list[Row]:
+    """A row per transform of rows that the `data` of a task can name."""
+    from bench.tasks.sources.transforms.transform import TRANSFORMS
+
+    return [{"name": name, "says": _first_sentence(plugin.__doc__)} for name, plugin in TRANSFORMS.items()]
 
 
 def dataset_rows() -> list[Row]:
@@ -84,9 +91,9 @@ def dataset_rows() -> list[Row]:
     return [
         {
             "name": name,
-            "rows": _sizes(dataset.sizes),
-            "licence": dataset.licence,
             "title": dataset.title,
+            "licence": dataset.licence,
+            "rows": _sizes(dataset.sizes),
         }
         for name, dataset in _datasets()
     ]

@@ -124,7 +124,7 @@ def test_columns_that_nobody_can_guess_are_asked_for_with_samples(tmp_path):
 def test_options_that_contradict_each_other_are_refused(folder):
     with pytest.raises(SuiteError, match="--label with --score: a task predicts one of them"):
         bench.own_suite("support/train.csv", label="intent", score="message")
-    with pytest.raises(SuiteError, match="--holdout 0.5 with --validation"):
+    with pytest.raises(SuiteError, match=r"--holdout 0\.5 with --validation"):
         bench.own_suite("support/train.csv", validation="support/test.csv", holdout=0.5)
     with pytest.raises(DataError, match=r"--data support/trian.csv: no such file. Did you mean support/train.csv\?"):
         bench.own_suite("support/trian.csv")
