@@ -27,6 +27,9 @@ class SpanQA(TaskKind):
     """A start and an end score per token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
 
     name = "span_qa"
+    says = "the answer to a question, a stretch of a given text"
+    usual_metrics = ("exact_match", "f1")
+    cuts = False
     head = "question-answering"
     predicts: ClassVar[type[Predictions]] = WrittenAnswers
     per_token = True
