@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from typing_extensions import override
 
 from bench.records.record import write_bytes
+from bench.spec.suite import fingerprint
 from bench.tasks.features import Feature
 
 if TYPE_CHECKING:
@@ -21,8 +25,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+KEPT = 10_000  # from so many examples on, what was encoded is kept on disk
 CHUNK = 20_000  # examples that are encoded at a time; Python's lists of so many take some 100 MB
 _INPUT, _TARGET, _EXAMPLE, _OFFSETS = "input.", "target.", "example", "offsets"
+_LAYOUT = 1  # of what is kept; raised if the same examples would give other features
 _OUTSIDE = -1  # both characters of a token outside the context
 
 
@@ -40,6 +46,47 @@ def encode(
     import pyarrow
 
     return Encoded(pyarrow.concat_tables(parts).combine_chunks())
+
+
+def encode_once(
+    kind: TaskKind,
+    examples: Sequence[Example],
+    tokenizer: Any,
+    *,
+    task: Task,
+    max_length: int,
+    folder: Path,
+    split: str,
+) -> Sequence[Feature]:
+    """The features of a training split with targets, read from `folder` if it was encoded there before.
+
+    Args:
+        kind: encodes the examples.
+        examples: all of the split.
+        tokenizer: a fast tokenizer.
+        task: what the kind is given.
+        max_length: most tokens per feature.
+        folder: of the store's entry of these examples.
+        split: their name in it.
+    """
+    if len(examples) < KEPT or not kind.one_by_one:
+        return encode(kind, examples, tokenizer, task=task, max_length=max_length, training=True)
+    path = folder / f"encoded-{split}-{_key(tokenizer, task, max_length)}.parquet"
+    if path.exists():
+        return Encoded.read(path)
+    features = encode(kind, examples, tokenizer, task=task, max_length=max_length, training=True)
+    if isinstance(features, Encoded):
+        features.write(path)
+    return features
+
+
+def _key(tokenizer: Any, task: Task, max_length: int) -> str:
+    """What the features of the same examples depend on: the tokenizer, all of the task, and the libraries."""
+    inner = json.loads(tokenizer.backend_tokenizer.to_str())
+    called = {name: value for name, value in inner.items() if name not in ("truncation", "padding")}  # set by each call
+    libraries = [version(name) for name in ("tokenizers", "transformers")]
+    about = task.model_dump(mode="json", exclude={"title"})
+    return fingerprint([called, tokenizer.model_input_names, about, max_length, libraries, _LAYOUT], 16)
 
 
 class Encoded(Sequence[Feature]):
@@ -71,11 +118,12 @@ class Encoded(Sequence[Feature]):
 
     def lengths(self) -> list[int]:
         """Tokens of each feature: those of its longest candidate times their number, if it has several."""
-        levels = self._columns[f"{_INPUT}input_ids"]
-        if len(levels) == 2:
-            found: list[int] = _sizes(levels[0]).tolist()
-            return found
-        return [feature.tokens for feature in self]
+        offsets, *inner = self._columns[f"{_INPUT}input_ids"]
+        sizes = _sizes(offsets)
+        if len(inner) == 1:
+            return list(map(int, sizes))
+        each = _sizes(inner[0])  # tokens of each candidate
+        return [int(each[start:end].max(initial=0)) * int(end - start) for start, end in pairwise(offsets)]
 
     def write(self, path: Path) -> None:
         """Write them to a Parquet file, in one step; raises `RecordError` if that fails."""

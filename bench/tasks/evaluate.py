@@ -168,8 +168,9 @@ class Evaluator:
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
         """Predictions of a loaded model on `split`, or on its first `limit` examples.
 
-        In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a threshold, it is chosen for this model by itself: on the split `task.threshold`, or,
-        as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
+        In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a
+        threshold, it is chosen for this model by itself: on the split `task.threshold`, or, as the official scripts of
+        SQuAD 2.0 do, on the examples that are predicted.
         """
         kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
         if not kind.thresholded:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.spec.suite import Task
 from bench.tasks import encoded
-from bench.tasks.encoded import Encoded, encode
+from bench.tasks.encoded import Encoded, encode, encode_once
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import KINDS
 
@@ -16,13 +16,16 @@ TASKS = {
     ),
     "regression": Task(name="films", kind="regression", metrics=("pearson",), data="made/films"),
     "span_qa": Task(name="films", kind="span_qa", metrics=("f1",), data="made/films"),
+    "multiple_choice": Task(
+        name="films", kind="multiple_choice", labels=("first", "second"), metrics=("accuracy",), data="made/films"
+    ),
     "language_modelling": Task(name="films", kind="language_modelling", metrics=("perplexity",), data="made/films"),
 }
 CONTEXT = "the film was good and the plot was very bad"
 
 
 def examples(kind: str) -> list[Example]:
-    labels = {"classification": 1, "regression": 0.1}
+    labels = {"classification": 1, "regression": 0.1, "multiple_choice": 1}
     return [
         Example(
             uid=f"train-{row}",
@@ -30,6 +33,7 @@ def examples(kind: str) -> list[Example]:
             pair=CONTEXT if kind == "span_qa" else None,
             label=labels.get(kind),
             answers=(Answer("good", 13),) if kind == "span_qa" else (),
+            choices=("bad", "really very good") if kind == "multiple_choice" else (),
         )
         for row in range(7)
     ]
@@ -49,7 +53,7 @@ def test_features_are_those_of_the_kind_in_every_chunk_size(kind, training, toke
     if isinstance(found, Encoded):
         found.write(tmp_path / "features.parquet")
         assert list(Encoded.read(tmp_path / "features.parquet")) == list(wanted)
-        assert found.lengths() == [len(feature.inputs["input_ids"]) for feature in wanted]
+        assert found.lengths() == [feature.tokens for feature in wanted]
 
 
 def test_a_kind_that_joins_examples_is_encoded_at_once(tokenizer):
@@ -57,3 +61,20 @@ def test_a_kind_that_joins_examples_is_encoded_at_once(tokenizer):
     assert not plugin.one_by_one
     options = {"task": TASKS["language_modelling"], "max_length": 32, "training": True}
     assert not isinstance(encode(plugin, examples("language_modelling"), tokenizer, **options), Encoded)
+
+
+def test_a_large_split_is_encoded_once_and_again_for_another_length(tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(encoded, "KEPT", 5)
+    plugin, rows, task = KINDS.get("classification"), examples("classification"), TASKS["classification"]
+    options = {"task": task, "folder": tmp_path, "split": "train"}
+    wanted = plugin.encode(rows, tokenizer, task=task, max_length=32, training=True)
+    assert list(encode_once(plugin, rows, tokenizer, max_length=32, **options)) == wanted
+    kept = list(tmp_path.iterdir())
+    assert len(kept) == 1
+    monkeypatch.setattr(type(plugin), "encode", None)
+    assert list(encode_once(plugin, rows, tokenizer, max_length=32, **options)) == wanted
+    monkeypatch.undo()
+    monkeypatch.setattr(encoded, "KEPT", 5)
+    shorter = encode_once(plugin, rows, tokenizer, max_length=6, **options)
+    assert max(len(feature.inputs["input_ids"]) for feature in shorter) == 6
+    assert len(list(tmp_path.iterdir())) == 2
