@@ -223,6 +223,17 @@ def test_hidden_labels_are_predicted_but_not_trained_on(tokenizer):
             encoded(kind, tokenizer, examples=[example])
 
 
+def test_an_attack_changes_what_the_candidates_are_read_beside():
+    kind = KINDS.get("multiple_choice")
+    example = Example(uid="x", text="film", pair="the @placeholder", choices=("good", "bad"), label=0)
+    assert kind.attacked_text(example) == "film"
+    assert kind.with_text(example, "plot") == Example(
+        uid="x", text="plot", pair="the @placeholder", choices=("good", "bad"), label=0
+    )
+    assert example.paired
+    assert not Example(uid="x", text="film").paired
+
+
 def test_the_cost_of_an_example_is_that_of_its_candidates():
     told = KINDS.get("several_choices").per_example(made("several_choices"))
     assert told == {"measured_input": "one candidate", "candidates_per_example": pytest.approx(7 / 3)}

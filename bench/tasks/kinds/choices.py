@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -104,6 +105,15 @@ class ChoiceKind(TaskKind):
     def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:
         mean = sum(len(example.choices) for example in examples) / len(examples)
         return {"measured_input": "one candidate", "candidates_per_example": mean}
+
+    @override
+    def attacked_text(self, example: Example) -> str:
+        """What all candidates are read beside; words that belong to the candidates stay."""
+        return example.text
+
+    @override
+    def with_text(self, example: Example, text: str) -> Example:
+        return dataclasses.replace(example, text=text)
 
     @override
     def check(self, example: Example, task: Task, *, where: str) -> None:
