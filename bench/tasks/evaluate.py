@@ -16,6 +16,7 @@ from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
 from bench.tasks.predictions import Predictions
+from bench.tasks.shifted import fold_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,8 +168,9 @@ class Evaluator:
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
         """Predictions of a loaded model on `split`, or on its first `limit` examples.
 
-        If the kind decides by a threshold, it is chosen for this model by itself: on the split `task.threshold`, or,
-        as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
+        In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a
+        threshold, it is chosen for this model by itself: on the split `task.threshold`, or, as the official scripts of
+        SQuAD 2.0 do, on the examples that are predicted.
         """
         kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
         if not kind.thresholded:
@@ -186,7 +188,7 @@ class Evaluator:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            self._known[key] = predict(
+            found: Predictions = predict(
                 loaded.model,
                 loaded.tokenizer,
                 self.examples(split)[:limit],
@@ -195,9 +197,11 @@ class Evaluator:
                 token_budget=self.token_budget,
                 device=self.device,
             )
+            fold = fold_of(self.task, split)
+            self._known[key] = found if fold is None else found.folded(fold)
             self.seconds += time.perf_counter() - started
-        found: Predictions = self._known[key]
-        return found
+        known: Predictions = self._known[key]
+        return known
 
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import Self, override
 
-from bench.base.errors import UnavailableError
+from bench.base.errors import DataError, UnavailableError
 from bench.tasks.loyalty import (
     fidelity_kl,
     label_loyalty,
@@ -97,6 +97,13 @@ class Predictions(ABC):
         stored = self.stored()
         return self.read([stored[row] for row in rows])
 
+    def folded(self, classes: Sequence[int]) -> Self:
+        """The predictions with fewer classes: class k of the model becomes `classes[k]`; probabilities are summed.
+
+        Raises `DataError` for predictions that are not probabilities over classes.
+        """
+        raise DataError(f"{self.called} are not probabilities over classes, so {len(classes)} labels cannot be folded")
+
     def same(self, other: Predictions) -> Array | None:
         """Whether both models say the same of an example, bool [examples]; None if that means nothing in this form."""
         del other
@@ -158,6 +165,15 @@ class ClassLogits(Predictions):
         """The predicted classes, [examples] int64."""
         found: Array = self.logits.argmax(axis=1)
         return found
+
+    @override
+    def folded(self, classes: Sequence[int]) -> Self:
+        """Logits [examples, new classes] whose softmax is the sum of the probabilities: the log-sum-exp of logits."""
+        import numpy as np
+        from scipy.special import logsumexp
+
+        places, new = np.asarray(classes), range(max(classes) + 1)
+        return type(self)(np.stack([logsumexp(self.logits[:, places == each], axis=1) for each in new], axis=1))
 
     @override
     def in_words(self, labels: Sequence[str]) -> list[Any]:

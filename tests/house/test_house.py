@@ -29,7 +29,7 @@ def test_every_module_stands_in_a_folder():
     assert loose == {"__init__.py", "__main__.py"}
 
 
-DATA = ("recipes", "datasets", "submissions")  # folders that hold no modules
+DATA = ("recipes", "datasets", "submissions")
 
 
 def test_the_page_names_every_folder_in_the_order_of_imports():

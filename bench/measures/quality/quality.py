@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,12 @@ def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores 
     """`score_splits` of the artifact and of the reference."""
     artifact = score_splits(pair, pair.artifact, splits)
     return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
+
+
+def quality_of(pair: Pair, scores: Mapping[str, float | int | str]) -> float:
+    """The mean of a task's metrics, each as it counts towards quality, for the scores of some examples."""
+    metrics = pair.task.metrics
+    return math.fsum(pair.kind.metric(name).as_quality(float(scores[name])) for name in metrics) / len(metrics)
 
 
 class Quality(Measure):
@@ -144,27 +150,34 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
-    """Flag a classifier that is not clearly better than always predicting the most frequent label.
+    """Flag a reference at chance: then retention, loyalty and robustness compare with chance."""
+    shares = at_chance(pair, pair.task.evaluate)
+    if shares is not None:
+        reading.warn(
+            "weak-reference",
+            f"the reference gets {shares[0]:.1%} right, and always predicting the most frequent label gets "
+            f"{shares[1]:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
+        )
 
-    "Clearly" is two standard deviations of the binomial above the most frequent label's share: below that, retention,
-    loyalty and robustness compare with chance.
+
+def at_chance(pair: Pair, splits: Sequence[str]) -> tuple[float, float] | None:
+    """The reference's share of right examples and the most frequent labels', if the first is not clearly greater.
+
+    "Clearly" is two standard deviations of the binomial above the most frequent label's share. None if it is, if labels
+    are hidden, and for predictions that are not classes.
     """
     right = commonest = total = 0
-    for split in pair.task.evaluate:
+    for split in splits:
         labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
         said = pair.evaluator.predict(pair.reference, split)
         if not isinstance(said, ClassLogits) or None in labels:
-            return
+            return None
         right += sum(int(found) == label for found, label in zip(said.classes, labels, strict=True))
         commonest += max(Counter(labels).values())
         total += len(labels)
     share = commonest / total
-    if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
-        reading.warn(
-            "weak-reference",
-            f"the reference gets {right / total:.1%} right, and always predicting the most frequent label gets "
-            f"{share:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
-        )
+    clearly = right > commonest + 2 * math.sqrt(total * share * (1 - share))
+    return None if clearly else (right / total, share)
 
 
 MEASURES.register("quality")(Quality())

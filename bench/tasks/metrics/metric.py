@@ -99,6 +99,11 @@ class Metric(ABC):
         del predictions, references
         return None
 
+    def each(self, predictions: Sequence[Any], references: Sequence[Any]) -> Array | None:
+        """The value of each example, float [examples], if the score is their mean; None otherwise."""
+        right = self.right(predictions, references)
+        return None if right is None else right.astype(float)
+
     def as_quality(self, value: float) -> float:
         """A value as it counts towards quality, for which more is better; by default itself."""
         return value
