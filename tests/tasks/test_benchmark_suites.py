@@ -46,6 +46,8 @@ def test_squad_has_both_versions_in_windows_of_384_tokens():
     assert metrics(suite) == dict.fromkeys(("squad-v1", "squad-v2"), ("exact_match", "f1"))
     assert suite.setting.max_length == suite.setting.measuring.length == 384
     assert [track.rank for track in suite.tracks] == ["f1"]
+    assert [task.kind for task in suite.tasks] == ["span_qa", "span_qa_no_answer"]
+    assert suite.task("squad-v1").shifted["addsent"].data.dataset == "adversarial-squad/addsent"
 
 
 def test_elue_has_six_tasks_with_the_official_metrics_and_a_measured_baseline():
