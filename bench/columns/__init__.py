@@ -14,6 +14,7 @@ COLUMNS = Columns(
         "bench.tasks.metrics.parity",
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
+        "bench.tasks.metrics.decisions",
         "bench.tasks.metrics.perplexity",
         "bench.columns.retention",
         "bench.columns.agreement",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from bench.base.errors import DataError
 if TYPE_CHECKING:
     from bench.spec.submission import SubmissionFile
     from bench.tasks.examples import Example
+
+_INDICES = re.compile(r"(\d+)-(\d+)$")
 
 
 def lines_of(file: SubmissionFile, said: Sequence[Any], examples: Sequence[Example]) -> list[str]:
@@ -45,18 +48,22 @@ def _jsonl(file: SubmissionFile, said: Sequence[Any], examples: Sequence[Example
 
 
 def _questions(file: SubmissionFile, said: Sequence[Any], examples: Sequence[Example]) -> Iterator[str]:
-    """MultiRC's: passages, questions and answers are counted through the whole file, as its own `idx` does."""
-    passages: list[dict[str, Any]] = []
-    last, counted = None, 0
-    for row, (each, example) in enumerate(zip(said, examples, strict=True)):
-        passage = example.text if example.pair is None else example.pair
-        if passage != last:
-            passages.append({"idx": len(passages), "passage": {"questions": []}})
-            last = passage
+    """MultiRC's: the uid ends with the indices of passage and question, and answers are counted through the file."""
+    passages: dict[int, list[Any]] = {}
+    counted = 0
+    for each, example in zip(said, examples, strict=True):
+        found = _INDICES.search(example.uid)
+        if found is None:
+            raise DataError(
+                f"{file.name}: example {example.uid}: expected a uid that ends with the indices of passage and "
+                "question, such as 3-17"
+            )
+        passage, question = map(int, found.groups())
         answers = [{"idx": counted + place, "label": int(right)} for place, right in enumerate(each)]
-        passages[-1]["passage"]["questions"].append({"idx": row, "answers": answers})
+        passages.setdefault(passage, []).append({"idx": question, "answers": answers})
         counted += len(answers)
-    yield from map(json.dumps, passages)
+    for index, questions in passages.items():
+        yield json.dumps({"idx": index, "passage": {"questions": questions}})
 
 
 def _answers(file: SubmissionFile, said: Sequence[Any], examples: Sequence[Example]) -> Iterator[str]:

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.features import Batch, Feature
-from bench.tasks.kinds.kind import KINDS
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
 from bench.tasks.predictions import Predictions
-from bench.tasks.shifted import fold_of
+from bench.tasks.shifted import fold_of, tuned_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +74,8 @@ def predict(
         raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
-    lengths = [len(feature.inputs["input_ids"]) for feature in features]
-    _check_positions(model, max(lengths), task=task)
+    lengths = [feature.tokens for feature in features]
+    _check_positions(model, max(feature.longest for feature in features), task=task)
     outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
 
@@ -131,6 +131,7 @@ class Evaluator:
         self.seconds = 0.0
         self._told: dict[tuple[Hashable, ...], Any] = {tuple(each.key): each.value for each in known}
         self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._settled: dict[tuple[Hashable, ...], Predictions] = {}
         self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
 
     def known(self, content_hash: str) -> tuple[Remembered, ...]:
@@ -167,8 +168,22 @@ class Evaluator:
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
         """Predictions of a loaded model on `split`, or on its first `limit` examples.
 
-        In a shifted set with fewer labels than the task, they are over the labels of the set.
+        In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a
+        threshold, it is chosen for this model by itself: on the split that `tuned_on` gives, or, if that is `split`,
+        as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
         """
+        kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
+        if not kind.thresholded:
+            return self._predict(loaded, split, limit)
+        if key not in self._settled:
+            chosen = tuned_on(self.task, split)
+            most = limit if chosen == split else None
+            on = ChosenOn(chosen, self._predict(loaded, chosen, most), self.examples(chosen)[:most])
+            self._settled[key] = kind.settled(self._predict(loaded, split, limit), self.task, chosen_on=on)
+        return self._settled[key]
+
+    def _predict(self, loaded: Loaded, split: str, limit: int | None) -> Predictions:
+        """What the model says before a threshold was chosen."""
         key = (loaded.content_hash, "predictions", split, limit)
         if key not in self._known and key in self._told:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
@@ -200,9 +215,9 @@ class Evaluator:
     def context(self, loaded: Loaded, split: str) -> Context:
         """What the task's metrics need to score a loaded model on `split`.
 
-        Thresholds are chosen on the split `Task.threshold`, and without one on `split` itself.
+        Thresholds are chosen on the split that `tuned_on` gives.
         """
-        chosen = self.task.threshold or split
+        chosen = tuned_on(self.task, split)
         return context_of(
             self.task,
             self.examples(split),
@@ -234,11 +249,7 @@ def _outputs(
         with torch.inference_mode():
             for positions in length_batches(lengths, budget_tokens=budget):
                 batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
-                inputs, targets = (
-                    {name: values.to(device, non_blocking=True) for name, values in part.items()}
-                    for part in (batch.inputs, batch.targets)
-                )
-                found.append(kind.run(model, Batch(inputs, targets, positions), tokenizer))
+                found.append(kind.run(model, batch.to(device), tokenizer))
                 rows.append(positions)
             tables = [tuple(_numbers(part) for part in parts) for parts in found]
     finally:

@@ -177,7 +177,8 @@ def test_json_lines_hold_the_index_and_the_spelled_label():
 
 def test_questions_and_answers_are_counted_through_all_passages():
     said = [[True, False], [False], [True]]
-    lines = lines_of(file("questions", 4), said, examples("first", "first", "second"))
+    given = [Example(uid=uid, text="which?") for uid in ("test-0-0", "test-0-1", "test-1-2")]
+    lines = lines_of(file("questions", 4), said, given)
     assert [json.loads(line) for line in lines] == [
         {
             "idx": 0,
@@ -190,6 +191,11 @@ def test_questions_and_answers_are_counted_through_all_passages():
         },
         {"idx": 1, "passage": {"questions": [{"idx": 2, "answers": [{"idx": 3, "label": 1}]}]}},
     ]
+
+
+def test_questions_without_the_indices_of_their_passage_are_refused():
+    with pytest.raises(DataError, match="example id: expected a uid that ends with the indices"):
+        lines_of(file("questions", 1), [[True]], [Example(uid="id", text="which?")])
 
 
 def test_answers_are_one_object_by_the_ids_of_the_data():

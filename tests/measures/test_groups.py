@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from made_pairs import classes, given_pair, labelled, make_task, missing
 
-from bench.measures.quality.quality import MOST_GROUPS, Quality
+from bench.measures.quality.conditions import MOST_GROUPS
+from bench.measures.quality.quality import Quality
 from bench.spec.suite import Task
 from bench.tasks.metrics.context import Context
 from bench.tasks.predictions import ClassLogits

@@ -14,8 +14,8 @@ from bench.base.errors import DataError, UnavailableError
 from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
 from bench.columns import IntervalNames, column
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.tasks.metrics.context import recorded
-from bench.tasks.metrics.metric import Answered, metric_columns, quality_scorer
+from bench.measures.quality.conditions import conditions_of
+from bench.tasks.metrics.metric import metric_columns, quality_scorer
 from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     from bench.base.statistics import Score
     from bench.measures.base.measure import Pair, Reading
-
-
-MOST_GROUPS = 50  # a record with more would be about groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,34 +69,6 @@ def quality_of(pair: Pair, scores: Mapping[str, float | int | str]) -> float:
     return math.fsum(pair.kind.metric(name).as_quality(float(scores[name])) for name in metrics) / len(metrics)
 
 
-def by_group(pair: Pair, loaded: Loaded, split: str) -> dict[str, dict[str, float | int | str]]:
-    """The task's metrics of one model on each group of a split's examples, with their number.
-
-    Empty if no example has a group, and if groups are what a metric scores, such as pairs. A group with one example
-    only, or on which a metric is undefined, has the reason under `absent`.
-    """
-    examples = pair.evaluator.examples(split)
-    rows: dict[str, list[int]] = {}
-    for row, example in enumerate(examples):
-        if example.group is not None:
-            rows.setdefault(example.group, []).append(row)
-    if not rows or any(pair.kind.metric(metric).of_groups for metric in pair.task.metrics):
-        return {}
-    said, context = pair.evaluator.predict(loaded, split), pair.evaluator.context(loaded, split)
-    found: dict[str, dict[str, float | int | str]] = {}
-    for group, inside in rows.items():
-        found[group] = {"examples": len(inside)}
-        if len(inside) < 2:
-            found[group]["absent"] = "one example alone has no score"
-            continue
-        chosen = [examples[row] for row in inside]
-        try:
-            found[group] |= pair.kind.score(said.chosen(inside), chosen, pair.task.metrics, context.at(inside))
-        except DataError as error:
-            found[group]["absent"] = str(error)
-    return found
-
-
 class Quality(Measure):
     """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
@@ -137,62 +106,10 @@ class Quality(Measure):
         _warn_of_weak_reference(pair, reading)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
-        reading.conditions |= _conditions(pair)
+        reading.conditions |= conditions_of(pair)
         reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
-        reading.conditions |= _groups(pair)
         give_intervals(reading, pair)
         return reading
-
-
-def _groups(pair: Pair) -> dict[str, Any]:
-    """The scores of both models by group, in splits that have groups; in place of too many, the reason."""
-    splits = [
-        (split, {example.group for example in pair.evaluator.examples(split)} - {None}) for split in pair.task.evaluate
-    ]
-    most = max(len(groups) for _, groups in splits)
-    if not most:
-        return {}
-    if most > MOST_GROUPS:
-        return {"by_group": f"{most} groups; scores by group are given for at most {MOST_GROUPS}"}
-    found = {
-        side: {split: scores for split, groups in splits if groups and (scores := by_group(pair, loaded, split))}
-        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
-    }
-    return {"by_group": found} if any(found.values()) else {}
-
-
-def _conditions(pair: Pair) -> dict[str, Any]:
-    """What the scores depend on besides the models: as the kind says, as the metrics say, and as both were scored."""
-    parts = {
-        side: {split: pair.answered(loaded, split) for split in pair.task.evaluate}
-        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
-    }
-    contexts = {side: {split: part.context for split, part in of.items()} for side, of in parts.items()}
-    return _of_kind(pair) | recorded(contexts, pair.task.threshold) | _of_metrics(pair, parts)
-
-
-def _of_metrics(pair: Pair, parts: dict[str, dict[str, Answered]]) -> dict[str, Any]:
-    """What the metrics keep besides their values, by metric, model and split; nothing if they keep nothing."""
-    found: dict[str, Any] = {}
-    for metric in map(pair.kind.metric, pair.task.metrics):
-        told = {
-            side: {split: metric.details(*part) for split, part in of.items() if None not in part.truth}
-            for side, of in parts.items()
-        }
-        if any(any(of.values()) for of in told.values()):
-            found[metric.column.name] = told
-    return {"details": found} if found else {}
-
-
-def _of_kind(pair: Pair) -> dict[str, Any]:
-    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
-    found = {
-        split: pair.kind.conditions(
-            pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=pair.max_length
-        )
-        for split in pair.task.evaluate
-    }
-    return {"scored": found} if any(found.values()) else {}
 
 
 def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:
@@ -212,21 +129,24 @@ def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> Non
 
 def _calibrate(reading: Reading, pair: Pair) -> None:
     """Give the calibration error of both models."""
-    if not pair.kind.classifies:
+    form = pair.kind.predicts
+    if not form.probable:
         reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
         return
     labels = [pair.kind.truth(example) for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
-    known = [int(label) for label in labels if label is not None]
-    if len(known) < len(labels):
+    if None in labels:
         reading.leave("the labels are hidden", "calibration_ece")
         return
     said = [
-        ClassLogits.joined([pair.evaluator.predict(loaded, split) for split in pair.task.evaluate])
+        form.joined([pair.evaluator.predict(loaded, split) for split in pair.task.evaluate])
         for loaded in (pair.artifact, pair.reference)
     ]
-    errors = [expected_calibration_error(each.logits, known) for each in said]
+    errors = [expected_calibration_error(*each.as_classes(labels)) for each in said]
     reading.give("calibration_ece", errors[0], reference=errors[1])
     reading.conditions["calibration"] = f"{BINS} bins of equal width over the probability of the predicted class"
+    decisions = len(said[0].as_classes(labels)[1])
+    if decisions != len(labels):
+        reading.conditions["calibration"] += f", over {decisions} {form.called}"
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
-from bench.measures.quality.quality import Scores, at_chance, by_group, quality_of, score_both
+from bench.measures.quality.conditions import by_group
+from bench.measures.quality.quality import Scores, at_chance, quality_of, score_both
 from bench.measures.robustness.altered import compare_altered
 from bench.tasks.prediction_tables import prediction_table
 from bench.tasks.predictions import ClassLogits
@@ -165,7 +166,7 @@ def _warn_of_chance(reading: Reading, pair: Pair, splits: tuple[str, ...]) -> No
             reading.warn(
                 "reference-at-chance",
                 f"on {split.removeprefix(PREFIX)} the reference gets {shares[0]:.1%} right, and always predicting the "
-                f"most frequent label gets {shares[1]:.1%}, so there its gap measures chance, and relative bias says little.",
+                f"most frequent label gets {shares[1]:.1%}, so its gap measures chance, and relative bias says little.",
             )
 
 
