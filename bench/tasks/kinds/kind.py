@@ -41,13 +41,17 @@ class TaskKind(ABC):
     """
 
     name: ClassVar[str]
+    says: ClassVar[str] = ""  # what is predicted, in words
     head: ClassVar[str]  # which head of `bench.models.heads` a model needs
     predicts: ClassVar[type[Predictions]]  # what `predict` gives
+    usual_metrics: ClassVar[tuple[str, ...]] = ()  # columns that score a task on data without official metrics
     least_labels: ClassVar[int] = 0  # how many labels a task must name at least; 0 if it names none
+    cuts: ClassVar[bool] = True  # whether of a text longer than `max_length` the rest is lost
     per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    one_by_one: ClassVar[bool] = False  # whether `encode` gives each example what it would give it alone
     few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
     thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
@@ -126,10 +130,13 @@ class TaskKind(ABC):
         del example
         return None
 
-    def candidates(self, examples: Sequence[Example]) -> float | None:
-        """Mean number of inputs that the model reads for one example, each a call's row; None if it is always one."""
+    def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """What the cost of one example is if it is not that of one input of a measured call, as JSON values.
+
+        By default nothing: an example is one input, or what is measured does not depend on the task's examples.
+        """
         del examples
-        return None
+        return {}
 
     def truth(self, example: Example) -> Any:
         """The true output of an example, as it is stored: by default its answers, its target or its label.

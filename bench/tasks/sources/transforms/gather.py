@@ -35,6 +35,11 @@ class Gather(RowTransform):
         for own in found.values():
             choices = [value_of(row, self.choice) for row in own]
             flags = [self._flag(row, split=split) for row in own]
+            known = sum(flag is not None for flag in flags)
+            if 0 < known < len(flags):
+                raise DataError(
+                    f"{own[0].where}: {known} of the {len(flags)} candidates have a label; expected all or none"
+                )
             right: Any = [index for index, flag in enumerate(flags) if flag]
             added = {"choices": choices, "right": int(HIDDEN) if None in flags else right}
             yield own[0]._replace(values={**own[0].values, **added})
