@@ -40,8 +40,8 @@ class Guess(NamedTuple):
 def guess(seen: Glimpse, *, taken: Collection[str] = (), by_values: bool = False) -> dict[str, Guess]:
     """What columns are, by the command's option for it: `text`, `pair`, `label`, `score`, `answer` or `start`.
 
-    Columns in `taken` are left out. Usual names count, of a nested field the last part; with `by_values`, what is in the
-    columns if no name does.
+    Columns in `taken` are left out. Usual names count, of a nested field its last part; with `by_values`, what is in
+    the columns if no name does.
     """
     free = [column for column in seen.columns if column not in taken]
     named = {column.rpartition(".")[2].strip().lower(): column for column in reversed(free)}

@@ -18,6 +18,7 @@ from bench.library.guessing import guess, lacks_header
 from bench.spec.data import TableData
 from bench.spec.suite import Suite
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.sources.formats import ENDINGS
 
 HOLDOUT = 0.2  # share of the training file that is scored if there is no other file
 SEED = 0  # of that split
@@ -336,7 +337,8 @@ def _common_folder(paths: Iterable[Path]) -> Path:
 
 def name_of(path: Path) -> str:
     """The name of a suite on a file: the file's, or the folder's if the file's says only what part it is."""
-    plain = path.name.partition(".")[0]
+    file = Path(path.name.removesuffix(".gz"))
+    plain = file.stem if file.suffix.lower() in ENDINGS else file.name
     if _GENERIC.fullmatch(plain):
         plain = path.resolve().parent.name
     return re.sub(r"[^a-z0-9._-]+", "-", plain.lower()).strip("-._") or "own"

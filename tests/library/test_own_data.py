@@ -288,5 +288,5 @@ def test_rows_deep_inside_json_are_found_in_squads_layout_and_at_a_stated_path(t
 def test_a_column_may_be_a_text_with_columns_in_braces(folder):
     data = bench.own_suite("support/train.csv", text="{intent}: {message}", label="intent").tasks[0].data
     assert data.columns["text"] == "{intent}: {message}"
-    with pytest.raises(UnknownNameError, match="no column named '{intend}: {message}'"):
+    with pytest.raises(UnknownNameError, match=r"no column named '\{intend\}: \{message\}'"):
         bench.own_suite("support/train.csv", text="{intend}: {message}", label="intent")
