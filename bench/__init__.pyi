@@ -33,6 +33,8 @@ from bench.library.results import load_results as load_results
 from bench.library.results import pareto as pareto
 from bench.library.results import pivot as pivot
 from bench.library.running import run as run
+from bench.library.submitting import Submission as Submission
+from bench.library.submitting import submit as submit
 from bench.measures.base.measure import Measure as Measure
 from bench.measures.base.measure import Pair as Pair
 from bench.measures.base.measure import ProbingMeasure as ProbingMeasure

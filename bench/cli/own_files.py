@@ -46,14 +46,14 @@ class OwnOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class ChosenSuite:
     """A suite to run, and comments on its keys for the file that it may be saved to."""
 
     suite: str | Suite
     comments: Mapping[str, str] = field(default_factory=dict)
 
 
-def choose_suite(suite: str | None, own: OwnOptions) -> Chosen:
+def choose_suite(suite: str | None, own: OwnOptions) -> ChosenSuite:
     """The suite that is named or made of files; says what was taken without being asked for.
 
     Raises `SuiteError` if neither or both are given, and what `bench.own_suite` raises.
@@ -66,7 +66,7 @@ def choose_suite(suite: str | None, own: OwnOptions) -> Chosen:
             )
         if own.first_given():
             raise SuiteError(f"{own.first_given()} needs --data, the file to train on. Suite {suite} has its own data.")
-        return Chosen(suite=suite)
+        return ChosenSuite(suite=suite)
     if suite is not None:
         raise SuiteError(f"{suite} with --data {own.data}: give a suite or files of your own, not both")
     from bench.library.own_data import Files, draft
@@ -79,7 +79,7 @@ def choose_suite(suite: str | None, own: OwnOptions) -> Chosen:
     made = draft(files, columns, reading=reading, header=own.header, **task)
     for says in made.taken:
         typer.echo(says, err=True)
-    return Chosen(suite=made.suite, comments=made.comments)
+    return ChosenSuite(suite=made.suite, comments=made.comments)
 
 
 def save(

@@ -87,13 +87,13 @@ def run(
         task={"kind": kind, "metrics": metric, "max_length": max_length},
         data_dir=data_dir,
     )
-    chosen, changes = choose_suite(suite, own), _changes(assignments)
+    chosen, changed = choose_suite(suite, own), changes(assignments)
     planned = plan_run(
         chosen.suite,
         model,
         recipes=recipe,
         tasks=task,
-        set=changes,
+        set=changed,
         seeds=seed,
         name=name,
         labels=() if labels is None else labels.split(","),
@@ -108,7 +108,7 @@ def run(
         typer.echo(f"warning: {says}", err=True)
     if save_suite is not None:
         beside = {"name": name, "labels": labels, "task": task, "device": None if device == "cpu" else device}
-        stands_for = standing_for(chosen.suite, model, recipes=recipe, set=changes, seeds=seed, data_dir=data_dir)
+        stands_for = standing_for(chosen.suite, model, recipes=recipe, set=changed, seeds=seed, data_dir=data_dir)
         save(save_suite, stands_for, chosen.comments, beside)
     try:
         watch(planned.work)
@@ -127,7 +127,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _changes(assignments: list[str]) -> dict[str, Any]:
+def changes(assignments: list[str]) -> dict[str, Any]:
     """What `--set KEY=VALUE` gives, by key."""
     from bench.base.schema import toml_value
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from bench.plan.recipes import methods_of
 from bench.records.record import StageLog
 from bench.spec.suite import Task
 from bench.tasks.data import load_data
+from bench.tasks.encoded import encode, encode_once
 from bench.tasks.examples import Example, read_data
 from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS
@@ -46,7 +48,7 @@ def train_reference(job: TrainJob, report: Report) -> Made:
 
     tokenizer = watch.time("training", lambda: source.tokenizer(texts))
     model = _build(source, task, tokenizer, seed=cell.seed)
-    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer))
+    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer, data=job.data))
     plan = cell.suite.training(task)
     begun = time.process_time()
     with _meter(cell) as meter:
@@ -90,7 +92,9 @@ def compress(job: CompressJob, report: Report) -> Made:
     stages = [stage.model_copy(update={"cached": True}) for stage in earlier.stages]
     models: list[torch.nn.Module] = []
     examples = read_data(job.data, (cell.train_task.train,)).splits[cell.train_task.train]
-    features = watch.time("training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer))
+    features = watch.time(
+        "training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer, data=job.data)
+    )
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(cell, reference, examples, features, seed=cell.seed * 1000 + index, report=report)
@@ -121,7 +125,7 @@ def _lab(
     cell: Cell,
     reference: Loaded,
     examples: Sequence[Example],
-    features: list[Feature],
+    features: Sequence[Feature],
     *,
     seed: int,
     report: Report,
@@ -175,9 +179,14 @@ def _build(
     )
 
 
-def _features(cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any) -> list[Feature]:
-    length = cell.suite.max_length(task)
-    return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
+def _features(
+    cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any, *, data: Path | None = None
+) -> Sequence[Feature]:
+    """The training features, kept beside the file `data` of their examples if there is one."""
+    kind, length = KINDS.get(task.kind), cell.suite.max_length(task)
+    if data is None:
+        return encode(kind, examples, tokenizer, task=task, max_length=length, training=True)
+    return encode_once(kind, examples, tokenizer, task=task, max_length=length, folder=data.parent, split=task.train)
 
 
 def _meter(cell: Cell) -> EnergyMeter:

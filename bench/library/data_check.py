@@ -92,7 +92,7 @@ def _read(task: Task, suite: Suite, data_dir: Path | None, source: ModelSource |
         data = load_data(task, data_dir=data_dir)
     except BenchError as error:
         return DataView(task=task, most=most, problems=_problems_by_split(task, data_dir, first=str(error)))
-    fit = _Fit() if source is None else _fit(task, suite, data, source)
+    fit = _LengthUnit() if source is None else _fit(task, suite, data, source)
     return DataView(
         task=task,
         most=most,
@@ -104,7 +104,7 @@ def _read(task: Task, suite: Suite, data_dir: Path | None, source: ModelSource |
     )
 
 
-class _Fit(NamedTuple):
+class _LengthUnit(NamedTuple):
     """How a model and a task's data fit each other; without a tokenizer, lengths are in words."""
 
     tokenizer: Any = None
@@ -114,7 +114,7 @@ class _Fit(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def _fit(task: Task, suite: Suite, data: TaskData, source: ModelSource) -> _Fit:
+def _fit(task: Task, suite: Suite, data: TaskData, source: ModelSource) -> _LengthUnit:
     notes: list[str] = []
     warnings: list[str] = []
     problems: list[str] = []
@@ -128,8 +128,8 @@ def _fit(task: Task, suite: Suite, data: TaskData, source: ModelSource) -> _Fit:
         problems.append(str(error))
     found = tuple(notes), tuple(warnings), tuple(problems)
     if not isinstance(source, CheckpointSource):
-        return _Fit(None, "words", *found)
-    return _Fit(source.stored_tokenizer(), "tokens", *found)
+        return _LengthUnit(None, "words", *found)
+    return _LengthUnit(source.stored_tokenizer(), "tokens", *found)
 
 
 def _problems_by_split(task: Task, data_dir: Path | None, *, first: str) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def _head_notes(task: Task, source: ModelSource) -> Iterator[str]:
         yield f"the head of {source.name} is of another task and is not used; a new one is trained"
 
 
-def _view(name: str, examples: Sequence[Example], task: Task, fit: _Fit, *, most: int) -> SplitView:
+def _view(name: str, examples: Sequence[Example], task: Task, fit: _LengthUnit, *, most: int) -> SplitView:
     labels, scores = _labels(examples, task)
     return SplitView(
         name=name,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from bench.base.errors import BenchError, SuiteError
+from bench.base.errors import BenchError, SuiteError, unknown
 from bench.columns import column
 from bench.measures.base.measure import MEASURES
+from bench.spec.data import read_dataset
 from bench.spec.suite import Suite, Task
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.shifted import check_shifted
 from bench.tasks.sources.table import source_of
 
 
@@ -71,7 +73,9 @@ def _task_checks(task: Task, *, where: str) -> Iterator[Callable[[], object]]:
         kind = KINDS.get(task.kind)
         yield partial(_check_labels, task, kind, where=where)
         for metric in task.metrics:
-            yield partial(kind.metric, metric, where=f"{where}: metrics")
+            yield partial(_check_metric, task, kind, metric, where=where)
+        yield partial(_check_out_of_scope, task, where=where)
+        yield partial(check_shifted, task, where=where)
 
 
 def _check_labels(task: Task, kind: TaskKind, *, where: str) -> None:
@@ -81,3 +85,26 @@ def _check_labels(task: Task, kind: TaskKind, *, where: str) -> None:
         raise SuiteError(f"{where}: labels: a {task.kind} task needs at least {least}, found {len(task.labels)}")
     if task.labels and not kind.least_labels:
         raise SuiteError(f"{where}: labels: a {task.kind} task has no labels, found {', '.join(task.labels)}")
+
+
+def _check_metric(task: Task, kind: TaskKind, metric: str, *, where: str) -> None:
+    if kind.metric(metric, where=f"{where}: metrics").of_positive:
+        _check_positive(task, metric, where=where)
+
+
+def _check_out_of_scope(task: Task, *, where: str) -> None:
+    if task.out_of_scope is not None and task.labels and task.out_of_scope not in task.labels:
+        raise unknown("label", task.out_of_scope, task.labels, where=f"{where}: out_of_scope")
+
+
+def _check_positive(task: Task, metric: str, *, where: str) -> None:
+    """Raise `SuiteError` if the task swaps the two labels of its data set, so that the wrong one would be positive."""
+    name = task.data.dataset
+    if name is None or not task.labels:
+        return
+    known = task.data.labels or read_dataset(name, where=f"{where}: data").labels
+    if set(known) == set(task.labels) and known != task.labels:
+        raise SuiteError(
+            f"{where}: labels: {metric} is of the second label, here '{task.labels[1]}', but the positive class of "
+            f"{name} is '{known[1]}'. Write labels = [{', '.join(map(repr, known))}]."
+        )

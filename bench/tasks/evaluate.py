@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
@@ -11,9 +12,11 @@ from pydantic import TypeAdapter
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.features import Batch, Feature
-from bench.tasks.kinds.kind import KINDS
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS, ChosenOn
+from bench.tasks.metrics.context import Context
 from bench.tasks.predictions import Predictions
+from bench.tasks.shifted import fold_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,10 +74,36 @@ def predict(
         raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
-    lengths = [len(feature.inputs["input_ids"]) for feature in features]
-    _check_positions(model, max(lengths), task=task)
+    lengths = [feature.tokens for feature in features]
+    _check_positions(model, max(feature.longest for feature in features), task=task)
     outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
+
+
+def context_of(
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    chosen_on: Callable[[], tuple[Predictions, Sequence[Example]]],
+) -> Context:
+    """What the task's metrics need to score one model on `examples`.
+
+    Args:
+        task: its metrics say whether there are thresholds to choose.
+        examples: those that are scored.
+        chosen_on: gives the model's predictions on the examples on which thresholds are chosen, and these examples; it
+            is called only if a metric has a threshold.
+
+    Raises:
+        DataError: a threshold cannot be chosen, such as where labels are hidden.
+    """
+    kind, context = KINDS.get(task.kind), Context.of(task, examples)
+    wanted = [metric for metric in map(kind.metric, task.metrics) if metric.has_threshold]
+    if not wanted:
+        return context
+    said, others = chosen_on()
+    truth, own = kind.known_truths(others), Context.of(task, others)
+    return replace(context, thresholds={each.column.name: each.threshold(said, truth, own) for each in wanted})
 
 
 class Evaluator:
@@ -102,6 +131,7 @@ class Evaluator:
         self.seconds = 0.0
         self._told: dict[tuple[Hashable, ...], Any] = {tuple(each.key): each.value for each in known}
         self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._settled: dict[tuple[Hashable, ...], Predictions] = {}
         self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
 
     def known(self, content_hash: str) -> tuple[Remembered, ...]:
@@ -136,13 +166,29 @@ class Evaluator:
         return self.data.splits[split]
 
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
-        """Predictions of a loaded model on `split`, or on its first `limit` examples."""
+        """Predictions of a loaded model on `split`, or on its first `limit` examples.
+
+        In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a
+        threshold, it is chosen for this model by itself: on the split `task.threshold`, or, as the official scripts of
+        SQuAD 2.0 do, on the examples that are predicted.
+        """
+        kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
+        if not kind.thresholded:
+            return self._predict(loaded, split, limit)
+        if key not in self._settled:
+            chosen, most = (split, limit) if self.task.threshold is None else (self.task.threshold, None)
+            on = ChosenOn(chosen, self._predict(loaded, chosen, most), self.examples(chosen)[:most])
+            self._settled[key] = kind.settled(self._predict(loaded, split, limit), self.task, chosen_on=on)
+        return self._settled[key]
+
+    def _predict(self, loaded: Loaded, split: str, limit: int | None) -> Predictions:
+        """What the model says before a threshold was chosen."""
         key = (loaded.content_hash, "predictions", split, limit)
         if key not in self._known and key in self._told:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            self._known[key] = predict(
+            found: Predictions = predict(
                 loaded.model,
                 loaded.tokenizer,
                 self.examples(split)[:limit],
@@ -151,17 +197,31 @@ class Evaluator:
                 token_budget=self.token_budget,
                 device=self.device,
             )
+            fold = fold_of(self.task, split)
+            self._known[key] = found if fold is None else found.folded(fold)
             self.seconds += time.perf_counter() - started
-        found: Predictions = self._known[key]
-        return found
+        known: Predictions = self._known[key]
+        return known
 
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.
 
         Raises `DataError` if labels are hidden or a metric is undefined, as correlation is for a constant output.
         """
-        predictions = self.predict(loaded, split)
-        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics)
+        predictions, context = self.predict(loaded, split), self.context(loaded, split)
+        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics, context)
+
+    def context(self, loaded: Loaded, split: str) -> Context:
+        """What the task's metrics need to score a loaded model on `split`.
+
+        Thresholds are chosen on the split `Task.threshold`, and without one on `split` itself.
+        """
+        chosen = self.task.threshold or split
+        return context_of(
+            self.task,
+            self.examples(split),
+            chosen_on=lambda: (self.predict(loaded, chosen), self.examples(chosen)),
+        )
 
 
 def _outputs(
@@ -188,11 +248,7 @@ def _outputs(
         with torch.inference_mode():
             for positions in length_batches(lengths, budget_tokens=budget):
                 batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
-                inputs, targets = (
-                    {name: values.to(device, non_blocking=True) for name, values in part.items()}
-                    for part in (batch.inputs, batch.targets)
-                )
-                found.append(kind.run(model, Batch(inputs, targets, positions), tokenizer))
+                found.append(kind.run(model, batch.to(device), tokenizer))
                 rows.append(positions)
             tables = [tuple(_numbers(part) for part in parts) for parts in found]
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.base.registry import Registry
 from bench.columns import column
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.metrics.metric import Answered
 from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
@@ -103,6 +104,14 @@ class Pair:
             reference=self.evaluator.predict(self.reference, split, limit),
         )
 
+    def answered(self, loaded: Loaded, split: str) -> Answered:
+        """What one of the two models said on `split`, with all that its score depends on.
+
+        Raises `DataError` if a threshold cannot be chosen, see `Evaluator.context`.
+        """
+        truth = [self.kind.truth(example) for example in self.evaluator.examples(split)]
+        return Answered(self.evaluator.predict(loaded, split), truth, self.evaluator.context(loaded, split))
+
 
 class Measure(ABC):
     """A plug-in that yields columns.
@@ -115,6 +124,7 @@ class Measure(ABC):
     says: ClassVar[str]
     budget_s: ClassVar[float] = 5.0  # stated seconds per cell, for an encoder of 20 M parameters on two cores
     optional: ClassVar[bool] = False  # a suite may leave it out
+    of_calls: ClassVar[bool] = False  # whether it measures calls with made inputs, and not the task's examples
 
     @property
     @abstractmethod

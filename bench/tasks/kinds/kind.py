@@ -6,12 +6,14 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
+from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
-from bench.tasks.metrics.metric import Metric, metrics_of, score_metrics
+from bench.tasks.metrics.context import PLAIN, Context
+from bench.tasks.metrics.metric import Answered, Metric, metrics_of, score_part
 from bench.tasks.predictions import ClassLogits, Predictions
 
 if TYPE_CHECKING:
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.spec.suite import Task
-    from bench.tasks.examples import Example
+
+
+class ChosenOn(NamedTuple):
+    """What a threshold is chosen on: a model's predictions of examples, and the name of their split."""
+
+    split: str
+    predictions: Predictions
+    examples: Sequence[Example]
 
 
 class TaskKind(ABC):
@@ -42,6 +51,9 @@ class TaskKind(ABC):
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    one_by_one: ClassVar[bool] = False  # whether `encode` gives each example what it would give it alone
+    few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
+    thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
 
     @property
@@ -64,12 +76,14 @@ class TaskKind(ABC):
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
         """The task's own training loss, a mean over the batch."""
 
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
+    def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         """The output tensors a distillation term compares, of what the model gave for a batch's inputs.
 
         [batch, classes], start and end [batch, length] if `over_tokens`, or [batch, length, vocabulary] if each token
-        has a target. By default the one called `logits`.
+        has a target. For features with candidates [batch, most candidates], where missing ones have the lowest finite
+        number, as `as_rows` gives them. By default the one called `logits`.
         """
+        del batch
         return (outputs.logits,)
 
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
@@ -78,7 +92,7 @@ class TaskKind(ABC):
         The model is in evaluation mode and no gradient is kept. `tokenizer` is the one that belongs to it.
         """
         del tokenizer
-        return self.logits(model(**batch.inputs))
+        return self.logits(model(**batch.inputs), batch)
 
     def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
         """What the scores of these examples depend on besides the model, as JSON values for the record."""
@@ -98,6 +112,31 @@ class TaskKind(ABC):
 
         If `per_token`, the arrays are cut to the feature's own length.
         """
+
+    def settled(self, predictions: Predictions, task: Task, *, chosen_on: ChosenOn) -> Predictions:
+        """The predictions after a decision threshold was chosen, for kinds and metrics that need one.
+
+        By default they are as they were. Called for each model by itself, with its predictions on the examples that
+        the threshold is chosen on: those of the split `task.threshold`, or the ones that are settled.
+        """
+        del task, chosen_on
+        return predictions
+
+    def parts(self, example: Example) -> str | None:
+        """The part of the examples, such as questions without an answer, of which scores are stated too.
+
+        By default None: there are no parts.
+        """
+        del example
+        return None
+
+    def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """What the cost of one example is if it is not that of one input of a measured call, as JSON values.
+
+        By default nothing: an example is one input, or what is measured does not depend on the task's examples.
+        """
+        del examples
+        return {}
 
     def truth(self, example: Example) -> Any:
         """The true output of an example, as it is stored: by default its answers, its target or its label.
@@ -151,16 +190,23 @@ class TaskKind(ABC):
             raise unknown(f"{self.name} metric", column, known, where=where)
         return known[column]
 
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined."""
-        chosen = {column: self.metric(column) for column in metrics}
+    def score(
+        self,
+        predictions: Predictions,
+        examples: Sequence[Example],
+        metrics: Sequence[str],
+        context: Context = PLAIN,
+    ) -> dict[str, float]:
+        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined.
+
+        `context` holds what some metrics need besides, see `bench.tasks.evaluate.context_of`.
+        """
+        chosen = [self.metric(column) for column in metrics]
         if not isinstance(predictions, self.predicts):
             raise DataError(f"{self.name}: nothing to score: the predictions contain no {self.predicts.called}")
-        for metric in chosen.values():
+        for metric in chosen:
             metric.check(predictions)
-        compared = predictions.compared(self.known_truths(examples))
-        scores = score_metrics([metric.name for metric in chosen.values()], *compared)
-        return {column: scores[metric.name] for column, metric in chosen.items()}
+        return score_part(Answered(predictions, self.known_truths(examples), context), chosen)
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """What a record keeps of the agreement of two models besides its columns, as JSON values."""
@@ -181,7 +227,10 @@ KINDS: Registry[TaskKind] = Registry(
     "task kind",
     modules=(
         "bench.tasks.kinds.sequence",
+        "bench.tasks.kinds.choices",
+        "bench.tasks.kinds.multi_label",
         "bench.tasks.kinds.span_qa",
+        "bench.tasks.kinds.unanswerable",
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",

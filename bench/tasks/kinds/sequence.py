@@ -24,10 +24,11 @@ class SequenceKind(TaskKind):
     """A task whose model reads `text`, or `text` and `pair`, and gives one output vector for it."""
 
     head = "sequence-classification"
+    one_by_one = True
 
     @abstractmethod
-    def target(self, label: int | float) -> int | float:
-        """The label as the loss wants it: a class index, or a score that is always a float."""
+    def target(self, label: Any, task: Task) -> int | float | list[int]:
+        """The truth of an example as the loss wants it: a class index, a score that is always a float, or a list."""
 
     @override
     def encode(
@@ -56,7 +57,7 @@ class SequenceKind(TaskKind):
         return [
             Feature(
                 inputs={name: encoded[name][row] for name in names},
-                targets={"labels": self.target(labels[row])} if training else {},
+                targets={"labels": self.target(labels[row], task)} if training else {},
                 example=row,
             )
             for row in range(len(examples))
@@ -73,7 +74,7 @@ class Classification(SequenceKind):
     least_labels = 2
 
     @override
-    def target(self, label: int | float) -> int:
+    def target(self, label: Any, task: Task) -> int:
         return int(label)
 
     @override
@@ -111,7 +112,7 @@ class Regression(SequenceKind):
     predicts = ScoreValues
 
     @override
-    def target(self, label: int | float) -> float:
+    def target(self, label: Any, task: Task) -> float:
         return float(label)
 
     @override
