@@ -18,6 +18,7 @@ from bench.library.running import plan_run, standing_for
 from bench.library.suite_file import suite_text, write_suite
 from bench.plan.cell import described
 from bench.spec.suite import load_suite
+from bench.tasks.kinds.kind import KINDS
 
 INTENTS = [
     ("where is my card", "card"),
@@ -290,3 +291,11 @@ def test_a_column_may_be_a_text_with_columns_in_braces(folder):
     assert data.columns["text"] == "{intent}: {message}"
     with pytest.raises(UnknownNameError, match=r"no column named '\{intend\}: \{message\}'"):
         bench.own_suite("support/train.csv", text="{intend}: {message}", label="intent")
+
+
+@pytest.mark.parametrize("name", KINDS.names())
+def test_every_kind_of_bench_says_what_it_predicts_and_scores_by_usual_metrics_of_its_own(name):
+    kind = KINDS.get(name)
+    assert kind.says or not type(kind).__module__.startswith("bench.")
+    for metric in kind.usual_metrics:
+        assert kind.metric(metric)
