@@ -104,7 +104,7 @@ def kind_rows() -> list[Row]:
     from bench.tasks.kinds.kind import KINDS
 
     return [
-        {"name": name, "metrics": ", ".join(_metrics_of(kind)), "says": _kind_says(kind)}
+        {"name": name, "predicts": _kind_says(kind), "metrics": ", ".join(_metrics_of(kind))}
         for name, kind in KINDS.items()
     ]
 
