@@ -24,6 +24,16 @@ class RowScores(NamedTuple):
     tasks: dict[str, float | Absent]
 
 
+def told(baseline: Baseline) -> str:
+    """What the scores of a board are measured from."""
+    stated = [curve.task for curve in baseline.curves]
+    parts = [f"the reference and the rows of {baseline.recipe} on this board"] if baseline.recipe else []
+    parts += [f"the suite's points on {', '.join(stated)}"] if stated else []
+    unsure = [curve.task for curve in baseline.curves if not curve.verified]
+    note = f" The points on {', '.join(unsure)} are not verified." if unsure else ""
+    return f"ELUE scores are distances from the curve of {baseline.title}: {' and '.join(parts)}.{note}"
+
+
 def quality_at(curve: Sequence[Coordinate], flops: float) -> float | Absent:
     """The curve's quality at a cost, by linear interpolation; outside its range absent, not extrapolated.
 
@@ -75,10 +85,10 @@ def scores(
     families = _families(baseline, rows)
     for task in tasks:
         points = {row: _point(own, task, seeds) for row, own in rows.items()}
-        for row, own in rows.items():
+        for row in rows:
             curve = _curve(baseline, task, row[0], rows, points)
             mine = [points[other] for other in families[row]]
-            by_task[task][row] = _score(mine, curve) if _any(own, task) else Absent(f"{task}: no record")
+            by_task[task][row] = _score(mine, curve)
     return {
         row: RowScores(
             _mean([(task, by_task[task][row]) for task in counted]), {task: by_task[task][row] for task in tasks}
@@ -87,16 +97,12 @@ def scores(
     }
 
 
-def _any(own: Own, task: str) -> bool:
-    return any(name == task for name, _ in own)
-
-
 def _score(points: Sequence[Coordinate | Absent], curve: Sequence[Coordinate] | Absent) -> float | Absent:
-    if isinstance(curve, Absent):
-        return curve
     for point in points:
         if isinstance(point, Absent):
             return point
+    if isinstance(curve, Absent):
+        return curve
     return elue_score([point for point in points if not isinstance(point, Absent)], curve)
 
 
@@ -122,7 +128,7 @@ def _point(own: Own, task: str, seeds: Sequence[int]) -> Coordinate | Absent:
 def _curve(
     baseline: Baseline, task: str, model: str, rows: Mapping[Row, Own], points: Mapping[Row, Coordinate | Absent]
 ) -> tuple[Coordinate, ...] | Absent:
-    """The stated curve of a task, or the one through the rows of the baseline's recipe on the same model."""
+    """The stated curve of a task, or the one through the baseline's recipe and the reference of the same model."""
     for stated in baseline.curves:
         if stated.task == task:
             return stated.points
@@ -131,13 +137,18 @@ def _curve(
     found: dict[float, Coordinate] = {}
     for row, own in rows.items():
         point = points[row]
-        if row[0] != model or _first(own).recipe_base != baseline.recipe or isinstance(point, Absent):
+        if row[0] != model or _first(own).recipe_base not in (baseline.recipe, "none") or isinstance(point, Absent):
             continue
         other = found.setdefault(point.flops, point)
         if other != point:
-            return Absent(f"{task}: two rows of {baseline.recipe} have {point.flops:.6g} FLOPs but different quality")
+            return Absent(
+                f"{task}: two rows of {baseline.recipe} or the reference have {point.flops:.6g} FLOPs but different "
+                "quality"
+            )
     if len(found) < 2:
-        return Absent(f"{task}: a curve needs two rows of {baseline.recipe} on {model}, found {len(found)}")
+        return Absent(
+            f"{task}: a curve needs two rows of {baseline.recipe} or the reference of {model}, found {len(found)}"
+        )
     return tuple(found[flops] for flops in sorted(found))
 
 

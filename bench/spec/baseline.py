@@ -35,9 +35,9 @@ class BaselineCurve(Frozen):
 class Baseline(Frozen):
     """A family of models at several costs, whose curve of quality over FLOPs is zero of the board's score.
 
-    The curve of a task is the one in `curves`, or else it runs through the board's own rows of `recipe`, trained and
-    measured as all others. Rows of one model and recipe that differ only in the arguments `exits` are the points of
-    one model with several costs, such as an early exit's thresholds.
+    The curve of a task is the one in `curves`, or else it runs through the board's own rows of `recipe` and through the
+    reference, trained and measured as all others. Rows of one model and recipe that differ only in the arguments
+    `exits` are the points of one model with several costs, such as an early exit's thresholds.
     """
 
     title: str

@@ -88,16 +88,19 @@ def test_a_board_has_the_score_on_each_task_and_its_mean(suite_with, scored):
     assert "alpha, elue score" in render(table, "md")
 
 
-def test_rows_of_the_baselines_recipe_are_its_curve_and_score_zero(suite_with, scored):
+def test_the_baselines_rows_and_the_reference_are_its_curve_and_score_zero(suite_with, scored):
     suite = suite_with(baseline=BY_RECIPE)
     records = [
         *scored("shallow[layers=1]", 10, 0.5, 0.4, 0.3),
         *scored("shallow[layers=2]", 20, 0.7, 0.6, 0.5),
         *scored("svd", 15, 0.7, 0.6, 0.5),
         *scored("int8", 5, 0.7, 0.6, 0.5),
+        *scored("none", 40, 0.9, 0.8, 0.7),
+        *scored("between", 30, 0.9, 0.8, 0.7),
     ]
     found = values(leaderboard(suite, records))
-    assert found["shallow[layers=1]"] == found["shallow[layers=2]"] == 0
+    assert found["shallow[layers=1]"] == found["shallow[layers=2]"] == found["none"] == 0
+    assert found["between"] == pytest.approx(0.1)
     assert found["svd"] == pytest.approx(0.1)
     assert "5 FLOPs is below the least of the baseline's curve, 10" in found["int8"].reason
 
@@ -106,9 +109,11 @@ def test_a_curve_through_one_row_is_no_curve_and_neither_is_one_with_two_qualiti
     suite = suite_with(baseline=BY_RECIPE)
     one = scored("shallow[layers=1]", 10, 0.5, 0.4, 0.3)
     found = values(leaderboard(suite, [*one, *scored("svd", 10, 0.7, 0.6, 0.5)]))
-    assert found["svd"] == Absent("alpha: a curve needs two rows of shallow on tiny, found 1")
+    assert found["svd"] == Absent("alpha: a curve needs two rows of shallow or the reference of tiny, found 1")
     twice = values(leaderboard(suite, [*one, *scored("shallow[init=fresh]", 10, 0.4, 0.4, 0.3)]))
-    assert "two rows of shallow have 10 FLOPs but different quality" in twice["shallow[layers=1]"].reason
+    assert (
+        "two rows of shallow or the reference have 10 FLOPs but different quality" in twice["shallow[layers=1]"].reason
+    )
 
 
 def test_a_row_without_a_task_or_without_flops_has_no_score_but_a_reason(suite_with, scored, row):

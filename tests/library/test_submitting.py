@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 
+import numpy as np
 import pytest
 
 import bench
@@ -13,7 +14,9 @@ from bench.base.errors import ArtifactError, DataError, SuiteError, UnknownNameE
 from bench.spec.submission import SUBMISSIONS, SubmissionFile, read_submission
 from bench.spec.suite import Suite, load_suite
 from bench.tasks.answer_files import lines_of
+from bench.tasks.decisions import ChoiceDecisions, LabelDecisions
 from bench.tasks.examples import Example
+from bench.tasks.predictions import AnswersOrNone, ChosenAnswers, ClassLogits, ScoreValues, WrittenAnswers
 
 SETTING = {
     "max_length": 16,
@@ -206,3 +209,20 @@ def test_answers_are_one_object_by_the_ids_of_the_data():
 def test_a_label_that_the_grader_does_not_have_is_named():
     with pytest.raises(DataError, match="has no label 'maybe'; it has yes, no"):
         lines_of(file("tsv", 1, labels={"yes": "1", "no": "0"}), ["maybe"], examples("a"))
+
+
+@pytest.mark.parametrize(
+    ("said", "labels", "expected"),
+    [
+        (ClassLogits(np.eye(2)[[1, 0]]), ("no", "yes"), ["yes", "no"]),
+        (ClassLogits(np.eye(2)[[1, 0]]), (), [1, 0]),
+        (ScoreValues(np.array([2.5])), (), [2.5]),
+        (WrittenAnswers(("Denver",)), (), ["Denver"]),
+        (AnswersOrNone.of(("Denver", "Rome"), (1.0, -1.0), threshold=0.0), (), ["", "Rome"]),
+        (ChosenAnswers(("Rome",), ((1.0, 2.0),)), (), ["Rome"]),
+        (ChoiceDecisions(((1.0, -1.0), (2.0,))), (), [[1, 0], [1]]),
+        (LabelDecisions(((1.0, -1.0),)), ("joy", "fear"), [["joy"]]),
+    ],
+)
+def test_predictions_of_every_form_are_written_as_people_write_them(said, labels, expected):
+    assert said.in_words(labels) == expected

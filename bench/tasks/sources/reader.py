@@ -13,7 +13,7 @@ from bench.tasks.sources.answers import NONE
 from bench.tasks.sources.cutting import cut
 from bench.tasks.sources.files import find_files, shown, split_files
 from bench.tasks.sources.formats import TEXT, read_file
-from bench.tasks.sources.hub import hub_table
+from bench.tasks.sources.hub import hub_notes, hub_table
 from bench.tasks.sources.joining import beside, joined
 from bench.tasks.sources.labels import (
     LabelReader,
@@ -23,7 +23,7 @@ from bench.tasks.sources.labels import (
     names_in,
     score_reader,
 )
-from bench.tasks.sources.mapping import Mapping, Read, values_of
+from bench.tasks.sources.mapping import Mapping, Read
 from bench.tasks.sources.rows import Table
 from bench.tasks.sources.source import needed_splits
 from bench.tasks.sources.suspicions import suspicions
@@ -58,6 +58,8 @@ class TableReader:
         found = {split: tuple(read.example for read in reads) for split, reads in splits.items()} | cut_into
         wanted = {split: found[split] for split in needed_splits(self._task)}
         hub = self._data.hub if self._from_hub else None
+        if hub is not None:
+            self._notes += hub_notes(hub)
         return TaskData(
             splits=wanted,
             origin=self._origin(),
@@ -81,7 +83,8 @@ class TableReader:
         if "label" not in data.columns:
             raise DataError(f"{self._where}: labels: name them, or add label = COLUMN to the data's columns")
         classes = self._classes(table)
-        return classes or names_in(values_of(data, table, "label"), data)
+        mapping = Mapping(data, table, split=split, label=None, needs_label=True)
+        return classes or names_in(mapping.label_values(), data)
 
     @property
     def _from_hub(self) -> bool:
