@@ -165,8 +165,9 @@ def model_name(model: str, given: str | None) -> str:
 
 
 def training_part(data: TaskData, task: Task) -> TaskData:
-    """The data with nothing but the training split."""
-    return replace(data, splits={task.train: data.splits[task.train]})
+    """The data with nothing but the splits that its models are made from."""
+    splits = KINDS.get(task.kind).training_splits(task)
+    return replace(data, splits={split: data.splits[split] for split in splits if split in data.splits})
 
 
 def plan(

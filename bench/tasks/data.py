@@ -54,3 +54,9 @@ def _subsample(examples: tuple[Example, ...], count: int, *, seed: int, split: s
     order = list(range(len(examples)))
     random.Random(f"{seed}:{split}").shuffle(order)
     return tuple(examples[row] for row in sorted(order[:count]))
+
+
+def trained_on(data: TaskData, task: Task) -> tuple[Example, ...]:
+    """The examples that a model of `task` is made from, of every split that its kind learns from."""
+    splits = KINDS.get(task.kind).training_splits(task)
+    return tuple(example for split in splits for example in data.splits.get(split, ()))

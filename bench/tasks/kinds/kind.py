@@ -57,6 +57,33 @@ class TaskKind(ABC):
         del draws
         return feature
 
+    def training_splits(self, task: Task) -> tuple[str, ...]:
+        """The splits whose examples a model of the task is made from, in the order in which they are given."""
+        return (task.train,)
+
+    def completed(
+        self,
+        model: nn.Module,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        *,
+        task: Task,
+        max_length: int,
+        like: nn.Module | None = None,
+    ) -> nn.Module:
+        """`model`, new and not yet trained, with what it needs besides its weights: by default nothing.
+
+        Args:
+            model: what the head of this kind gave; it may become a part of the result.
+            examples: those of `training_splits`.
+            tokenizer: the one that belongs to it.
+            task: the task that it will be trained on.
+            max_length: tokens an example may have.
+            like: a model that was completed already, of the same task and tokenizer, to take the rest from.
+        """
+        del examples, tokenizer, task, max_length, like
+        return model
+
     @abstractmethod
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
         """The task's own training loss, a mean over the batch."""
@@ -182,6 +209,7 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",
+        "bench.tasks.kinds.open_qa",
     ),
     group="bench.kinds",
 )
