@@ -1,1 +1,1 @@
-"""Programs that answer open questions: encoders with the texts, the vectors and the answers that they look things up in."""
+"""Programs that answer open questions: encoders with the texts, vectors and answers that they look things up in."""

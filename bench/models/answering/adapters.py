@@ -11,7 +11,7 @@ from bench.models.architectures import BertAdapter
 
 
 class AnsweringAdapter(Adapter):
-    """An adapter of encoders of one of the architectures named as BERT is; `configs` names the configuration of each stack."""
+    """An adapter of encoders whose layers are named as BERT's; `configs` names the configuration of each stack."""
 
     paths: ClassVar[dict[str, str]] = {}
     roles: ClassVar[dict[Role, str]] = {}

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import ModelOutput
+from typing_extensions import override
 
-from bench.models.answering.system import AnsweringModel, encoder_of, sentence_vectors
+from bench.base.errors import ModelError
+from bench.models.answering.system import AnsweringModel, encoder_of, mean_states, sentence_vectors
 from bench.models.answering.texts import StoredTexts, size_of
 
 
 class ListedAnswersConfig(PreTrainedConfig):  # type: ignore[misc]
     """The configuration of the encoder, the number of stored answers and their bytes.
 
-    With `learned` the scores have a bias: they are those of a classifier. Without, they are cosines with the vectors
-    of known questions.
+    With `learned` the scores are those of a classifier, with a bias. Without, they are cosines with the vectors of
+    known questions.
     """
 
     model_type = "bench-listed-answers"
@@ -62,7 +64,11 @@ class ListedAnswersForQuestionAnswering(AnsweringModel):
             self.post_init()
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        passage_mask: Tensor | None = None,
     ) -> ListedAnswersOutput:
         """The score of every stored answer.
 
@@ -70,8 +76,18 @@ class ListedAnswersForQuestionAnswering(AnsweringModel):
             input_ids: questions [batch, length], padded on the right.
             attention_mask: 1 at real tokens; None if all are real.
             token_type_ids: not used: a question is one text.
+            passage_mask: must be None.
+
+        Raises:
+            ModelError: a passage was given, which this program cannot read.
         """
-        return ListedAnswersOutput(logits=self.scores(sentence_vectors(self.encoder, input_ids, attention_mask)))
+        if passage_mask is not None:
+            raise ModelError(
+                "a program that chooses among stored answers reads no passages, so it cannot be trained as a reader. "
+                "Train or calibrate before the stage that makes it, or only quantize or prune by weights after it."
+            )
+        vector = mean_states if self.config.learned else sentence_vectors
+        return ListedAnswersOutput(logits=self.scores(vector(self.encoder, input_ids, attention_mask)))
 
     def answers(self, input_ids: Tensor, attention_mask: Tensor, tokenizer: Any) -> list[str]:
         """The stored answer of the largest score, the first among equals."""
@@ -80,6 +96,7 @@ class ListedAnswersForQuestionAnswering(AnsweringModel):
         return [self.texts.text(place) for place in logits.argmax(dim=1).tolist()]
 
     @property
+    @override
     def question_encoder(self) -> nn.Module:
         return self.encoder
 

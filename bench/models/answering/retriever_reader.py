@@ -1,4 +1,4 @@
-"""A program that looks for passages by their vectors and reads the best ones (Chen et al. 2017; Karpukhin et al. 2020)."""
+"""A program that looks for passages by their vectors and reads the best ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForQuestionAnswering, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import ModelOutput
+from typing_extensions import override
 
 from bench.base.errors import ModelError
 from bench.models.answering.system import AnsweringModel, bare, encoded, encoder_of, sentence_vectors
@@ -75,6 +76,8 @@ class _Span(NamedTuple):
 class RetrieverReaderForQuestionAnswering(AnsweringModel):
     """Two encoders of one tokenizer over stored passages: their texts, their tokens, and their vectors.
 
+    Retrieving and reading as in Chen et al. 2017, arXiv:1704.00051; vectors as in Karpukhin et al. 2020,
+    arXiv:2004.04906, but those of one encoder that is pretrained for sentences, for questions and passages alike.
     The retriever is not trained: its vectors of passages would be out of date.
     """
 
@@ -143,6 +146,7 @@ class RetrieverReaderForQuestionAnswering(AnsweringModel):
         return written
 
     @property
+    @override
     def question_encoder(self) -> nn.Module:
         return self.retriever
 
@@ -232,8 +236,8 @@ def look_up(
     positions = getattr(inner, "max_position_embeddings", None)
     if row_length <= len(joint) + len(tail) or (positions and positions - row_length < row_length // 8 + 2):
         raise ModelError(
-            f"{type(reader).__name__}: passages of {row_length} tokens and a question do not fit {positions} positions. "
-            "Change max_length of the task."
+            f"{type(reader).__name__}: passages of {row_length} tokens and a question do not fit {positions} "
+            "positions. Change max_length of the task."
         )
     rows = _rows(passages, tokenizer, joint, tail, row_length)
     retriever = copy.deepcopy(bare(reader))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class AnsweringModel(PreTrainedModel):  # type: ignore[misc]
     base_model_prefix = ""
     _supports_sdpa = True
     _supports_flash_attn = True
-    parts: dict[str, str]
+    parts: ClassVar[dict[str, str]]
 
     @abstractmethod
     def answers(self, input_ids: Tensor, attention_mask: Tensor, tokenizer: Any) -> list[str]:
@@ -62,13 +62,18 @@ def bare(model: nn.Module) -> nn.Module:
     return cast(nn.Module, getattr(model, str(model.base_model_prefix)))
 
 
-def sentence_vectors(encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Unit vectors [batch, width]: the mean of the last hidden states of the real tokens (Reimers & Gurevych 2019)."""
-    hidden = encoder(input_ids=input_ids, attention_mask=attention_mask)[0]  # [batch, length, width]
+def mean_states(encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """The mean of the last hidden states of the real tokens, [batch, width] (Reimers & Gurevych 2019)."""
+    hidden: Tensor = encoder(input_ids=input_ids, attention_mask=attention_mask)[0]  # [batch, length, width]
     if attention_mask is None:
-        return functional.normalize(hidden.mean(dim=1), dim=-1)
+        return hidden.mean(dim=1)
     real = attention_mask.unsqueeze(-1).to(hidden.dtype)
-    return functional.normalize((hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1), dim=-1)
+    return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+
+
+def sentence_vectors(encoder: nn.Module, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """`mean_states` as unit vectors, so that their products are cosines."""
+    return functional.normalize(mean_states(encoder, input_ids, attention_mask), dim=-1)
 
 
 def encoded(encoder: nn.Module, tokenizer: Any, texts: Sequence[str], *, max_length: int) -> Tensor:

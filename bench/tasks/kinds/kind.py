@@ -41,6 +41,8 @@ class TaskKind(ABC):
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
 
+    self_contained: ClassVar[bool] = False  # whether a model is a program that holds all it knows, counted as a whole
+
     @property
     def classifies(self) -> bool:
         """Whether each example gets one of the task's labels, with a probability."""

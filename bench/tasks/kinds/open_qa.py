@@ -34,6 +34,7 @@ class OpenQA(TaskKind):
     head = "question-answering"
     predicts = WrittenAnswers
     over_tokens = True
+    self_contained = True
 
     @override
     def training_splits(self, task: Task) -> tuple[str, ...]:
@@ -84,12 +85,12 @@ class OpenQA(TaskKind):
             for row in range(len(examples))
         ]
 
-    def _lessons(
-        self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int
-    ) -> list[Feature]:
+    def _lessons(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> list[Feature]:
         places = [place for place, example in enumerate(examples) if example.pair is not None and example.answers]
         if not places:
-            raise DataError(f"{task.name}: no training example has a passage, so there is nothing to learn to read from")
+            raise DataError(
+                f"{task.name}: no training example has a passage, so there is nothing to learn to read from"
+            )
         windows = SpanQA().encode(
             [examples[place] for place in places], tokenizer, task=task, max_length=max_length, training=True
         )
@@ -179,7 +180,7 @@ def passages_of(examples: Sequence[Example], *, where: str) -> list[str]:
     ]
     if not found:
         raise DataError(
-            f"{where}: no passage in the data. Name a corpus in the task's data (`corpus`), whose rows have the passage "
-            "as `pair` beside a question, or as `text` alone."
+            f"{where}: no passage in the data. Name a corpus in the task's data (`corpus`), whose rows have the "
+            "passage as `pair` beside a question, or as `text` alone."
         )
     return list(dict.fromkeys(found))
