@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.features import Batch, Feature
-from bench.tasks.kinds.kind import KINDS
+from bench.tasks.features import Feature
+from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def predict(
         raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
-    lengths = [len(feature.inputs["input_ids"]) for feature in features]
-    _check_positions(model, max(lengths), task=task)
+    lengths = [feature.tokens for feature in features]
+    _check_positions(model, max(feature.longest for feature in features), task=task)
     outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
 
@@ -102,6 +102,7 @@ class Evaluator:
         self.seconds = 0.0
         self._told: dict[tuple[Hashable, ...], Any] = {tuple(each.key): each.value for each in known}
         self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._settled: dict[tuple[Hashable, ...], Predictions] = {}
         self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
 
     def known(self, content_hash: str) -> tuple[Remembered, ...]:
@@ -136,7 +137,22 @@ class Evaluator:
         return self.data.splits[split]
 
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
-        """Predictions of a loaded model on `split`, or on its first `limit` examples."""
+        """Predictions of a loaded model on `split`, or on its first `limit` examples.
+
+        If the kind decides by a threshold, it is chosen for this model by itself: on the split `task.threshold`, or,
+        as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
+        """
+        kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
+        if not kind.thresholded:
+            return self._predict(loaded, split, limit)
+        if key not in self._settled:
+            chosen, most = (split, limit) if self.task.threshold is None else (self.task.threshold, None)
+            on = ChosenOn(chosen, self._predict(loaded, chosen, most), self.examples(chosen)[:most])
+            self._settled[key] = kind.settled(self._predict(loaded, split, limit), self.task, chosen_on=on)
+        return self._settled[key]
+
+    def _predict(self, loaded: Loaded, split: str, limit: int | None) -> Predictions:
+        """What the model says before a threshold was chosen."""
         key = (loaded.content_hash, "predictions", split, limit)
         if key not in self._known and key in self._told:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
@@ -188,11 +204,7 @@ def _outputs(
         with torch.inference_mode():
             for positions in length_batches(lengths, budget_tokens=budget):
                 batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
-                inputs, targets = (
-                    {name: values.to(device, non_blocking=True) for name, values in part.items()}
-                    for part in (batch.inputs, batch.targets)
-                )
-                found.append(kind.run(model, Batch(inputs, targets, positions), tokenizer))
+                found.append(kind.run(model, batch.to(device), tokenizer))
                 rows.append(positions)
             tables = [tuple(_numbers(part) for part in parts) for parts in found]
     finally:

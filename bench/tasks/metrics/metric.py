@@ -77,12 +77,13 @@ class Metric(ABC):
         import evaluate
 
         metric, value = self, datasets.Value(self.takes.dtype)
-        accepted = datasets.Sequence(value) if self.takes.nested else value
+        said = datasets.Sequence(value) if self.takes.listed else value
+        accepted = datasets.Sequence(value) if self.takes.nested or self.takes.listed else value
         info = evaluate.MetricInfo(
             description=self.column.says,
             citation=self.column.source,
             inputs_description="",
-            features=datasets.Features({"predictions": value, "references": accepted}),
+            features=datasets.Features({"predictions": said, "references": accepted}),
         )
 
         class Official(evaluate.Metric):  # type: ignore[misc]
@@ -114,6 +115,7 @@ METRICS = Metrics(
         "bench.tasks.metrics.classes",
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
+        "bench.tasks.metrics.decisions",
         "bench.tasks.metrics.perplexity",
     ),
     group="bench.metrics",
