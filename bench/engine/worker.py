@@ -172,6 +172,7 @@ def _build(
         seed=seed,
         depth=depth,
         pretrained=pretrained,
+        settings=KINDS.get(task.kind).head_settings(task),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import DataError
-from bench.tasks.examples import Example, TaskData
+from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.source import SOURCES, needed_splits
 
@@ -33,13 +33,14 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
     data = source.load(task, data_dir=data_dir)
     splits: dict[str, tuple[Example, ...]] = {}
     notes = list(data.notes)
-    for split in needed_splits(task):
+    for split in (*needed_splits(task), *([CORPUS] if kind.searches else [])):
         examples = data.splits.get(split, ())
         if not examples:
             raise DataError(f"{task.name}: split '{split}' of {data.origin} has no examples; at least one is needed")
         for example in examples:
             kind.check(example, task, where=f"{task.name}: split '{split}', example {example.uid}")
-        count = task.train_examples if split == task.train else task.evaluate_examples
+        counts = {task.train: task.train_examples, CORPUS: None}
+        count = counts.get(split, task.evaluate_examples)
         splits[split] = examples
         if count is not None and count < len(examples):
             splits[split] = _subsample(examples, count, seed=task.data.seed, split=split)

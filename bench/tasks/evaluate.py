@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter
 
 from bench.base.errors import DataError, ModelError
 from bench.models.limits import positions_of
+from bench.tasks.examples import CORPUS
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import KINDS
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from bench.tasks.examples import Example, TaskData
 
 T = TypeVar("T")
+_PORTION = 16384  # texts that are encoded together
+_IN_MEMORY = 256 * 2**20
 _CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
 
 
@@ -37,6 +41,13 @@ class Remembered(NamedTuple):
     value: Any
 
 
+class Index(NamedTuple):
+    """The vectors of a corpus, [documents, width] float32, and the seconds in which they were encoded."""
+
+    vectors: np.ndarray[Any, Any]
+    seconds: float
+
+
 def predict(
     model: nn.Module,
     tokenizer: Any,
@@ -46,6 +57,7 @@ def predict(
     max_length: int,
     token_budget: int,
     device: str,
+    corpus: Sequence[Example] = (),
 ) -> Predictions:
     """What `model` says of every example, in the order of the examples.
 
@@ -62,6 +74,8 @@ def predict(
         max_length: most tokens per feature.
         token_budget: most padded tokens per batch; on a CPU at most 1024.
         device: where the batches go, as torch names it.
+        corpus: the documents that queries are answered from, if the kind searches; without it, those that stand beside
+            the examples, as in training.
 
     Raises:
         DataError: no examples, or examples the kind cannot encode. ModelError: more tokens than the model has
@@ -70,11 +84,66 @@ def predict(
     if not examples:
         raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)
+    if kind.searches:
+        documents = tuple(corpus) or kind.searched(examples)
+        asked, known = (
+            vectors(
+                *(model, tokenizer, texts),
+                task=task,
+                max_length=max_length,
+                token_budget=token_budget,
+                device=device,
+            )
+            for texts in (examples, documents)
+        )
+        return kind.find(asked, known, [document.uid for document in documents])
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
     lengths = [len(feature.inputs["input_ids"]) for feature in features]
     _check_positions(model, max(lengths), task=task)
     outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
+
+
+def vectors(
+    model: nn.Module,
+    tokenizer: Any,
+    texts: Sequence[Example],
+    *,
+    task: Task,
+    max_length: int,
+    token_budget: int,
+    device: str,
+) -> np.ndarray[Any, Any]:
+    """The vector of every text, [texts, width] float32, in their order; arguments and errors as for `predict`.
+
+    Texts are encoded in portions, so that no more than the vectors grows with their number. Vectors of more than
+    `_IN_MEMORY` bytes are in a temporary file that is mapped, and gone with the array.
+    """
+    import numpy as np
+
+    kind, found = KINDS.get(task.kind), np.empty((0, 0), dtype=np.float32)
+    for start in range(0, len(texts), _PORTION):
+        portion = texts[start : start + _PORTION]
+        features = kind.encode(portion, tokenizer, task=task, max_length=max_length, training=False)
+        lengths = [len(feature.inputs["input_ids"]) for feature in features]
+        _check_positions(model, max(lengths), task=task)
+        outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
+        if not start:
+            found = _room(len(texts), len(outputs[0][0]))
+        for row, (vector,) in enumerate(outputs, start=start):
+            found[row] = vector
+    return found
+
+
+def _room(count: int, width: int) -> np.ndarray[Any, Any]:
+    """An array [count, width] float32 to be filled, in a file if it is large."""
+    import numpy as np
+
+    shape = (count, width)
+    if count * width * 4 <= _IN_MEMORY:
+        return np.empty(shape, dtype=np.float32)
+    with tempfile.TemporaryFile() as stream:
+        return np.memmap(stream, dtype=np.float32, mode="w+", shape=shape)
 
 
 class Evaluator:
@@ -103,6 +172,7 @@ class Evaluator:
         self._told: dict[tuple[Hashable, ...], Any] = {tuple(each.key): each.value for each in known}
         self._known: dict[tuple[Hashable, ...], Any] = {}
         self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
+        self._indexes: dict[str, Index] = {}
 
     def known(self, content_hash: str) -> tuple[Remembered, ...]:
         """What is remembered of the model with this hash, for another evaluator of the same task and setting."""
@@ -142,18 +212,43 @@ class Evaluator:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            self._known[key] = predict(
-                loaded.model,
-                loaded.tokenizer,
-                self.examples(split)[:limit],
-                task=self.task,
-                max_length=self.max_length,
-                token_budget=self.token_budget,
-                device=self.device,
-            )
+            self._known[key] = self._predict(loaded, self.examples(split)[:limit])
             self.seconds += time.perf_counter() - started
         found: Predictions = self._known[key]
         return found
+
+    def index(self, loaded: Loaded) -> Index:
+        """The vectors of the corpus by a loaded model, encoded once while this evaluator lives."""
+        if loaded.content_hash not in self._indexes:
+            started = time.perf_counter()
+            found = self.vectors(loaded, self.examples(CORPUS))
+            taken = time.perf_counter() - started
+            self._indexes[loaded.content_hash] = Index(found, taken)
+            self.seconds += taken
+        return self._indexes[loaded.content_hash]
+
+    def vectors(self, loaded: Loaded, texts: Sequence[Example]) -> np.ndarray[Any, Any]:
+        """The vectors of texts by a loaded model, [texts, width] float32."""
+        return vectors(loaded.model, loaded.tokenizer, texts, **self._options())
+
+    def _predict(self, loaded: Loaded, examples: Sequence[Example]) -> Predictions:
+        """Predictions; queries are answered from the index, or from their own documents if they have these."""
+        kind = KINDS.get(self.task.kind)
+        if not kind.searches or kind.searched(examples):
+            return predict(loaded.model, loaded.tokenizer, examples, **self._options())
+        before = self.seconds
+        index = self.index(loaded)
+        self.seconds = before  # the caller's clock runs already
+        uids = [document.uid for document in self.examples(CORPUS)]
+        return kind.find(self.vectors(loaded, examples), index.vectors, uids)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "max_length": self.max_length,
+            "token_budget": self.token_budget,
+            "device": self.device,
+        }
 
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.

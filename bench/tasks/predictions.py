@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 PROBABILITY = ("probability_loyalty", "fidelity_kl")
-OF_ITSELF = {"label_loyalty": 1.0, "probability_loyalty": 1.0, "fidelity_kl": 0.0, "output_correlation": 1.0}
+OF_ITSELF = {
+    "label_loyalty": 1.0,
+    "probability_loyalty": 1.0,
+    "fidelity_kl": 0.0,
+    "output_correlation": 1.0,
+    "ranking_overlap": 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,15 @@ class Predictions(ABC):
     """What a model says of every example, in the order of the examples.
 
     `called` is the word for what one prediction is, in messages. `dtype` is the type of `compared`, as the `datasets`
-    package names it; `nested` is True if an example may have several accepted references; `needs_truth` is False if
-    the text of an example is itself what is predicted, so that no truth is needed for a score.
+    package names it; `nested` is True if an example may have several accepted references, `listed` if a prediction
+    itself is a list; `needs_truth` is False if the text of an example is itself what is predicted, so that no truth is
+    needed for a score.
     """
 
     called: ClassVar[str]
     dtype: ClassVar[str]
     nested: ClassVar[bool] = False
+    listed: ClassVar[bool] = False
     needs_truth: ClassVar[bool] = True
 
     @abstractmethod

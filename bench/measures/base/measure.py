@@ -176,6 +176,7 @@ MEASURES: Registry[Measure] = Registry(
         "bench.measures.computation.computation",
         "bench.measures.storage.parameters",
         "bench.measures.storage.size",
+        "bench.measures.retrieval.retrieval",
         "bench.measures.memory.memory",
         "bench.measures.energy.carbon",
     ),

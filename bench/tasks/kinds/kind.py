@@ -40,11 +40,18 @@ class TaskKind(ABC):
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
+    searches: ClassVar[bool] = False  # whether examples are queries, answered from the vectors of the corpus
+    in_batch: ClassVar[bool] = False  # whether `logits` of an example depend on the others of its batch
 
     @property
     def classifies(self) -> bool:
         """Whether each example gets one of the task's labels, with a probability."""
         return issubclass(self.predicts, ClassLogits)
+
+    def head_settings(self, task: Task) -> dict[str, Any]:
+        """Keys of a model's configuration that say how its head works, as far as the task does; by default none."""
+        del task
+        return {}
 
     @abstractmethod
     def encode(
@@ -95,6 +102,21 @@ class TaskKind(ABC):
 
         If `per_token`, the arrays are cut to the feature's own length.
         """
+
+    def find(self, queries: Any, documents: Any, uids: Sequence[str]) -> Predictions:
+        """The best documents for every query, for kinds that search.
+
+        Args:
+            queries: vectors [queries, width] float32.
+            documents: vectors [documents, width] float32.
+            uids: what the documents are called.
+        """
+        raise DataError(f"a {self.name} task searches no documents")
+
+    def searched(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """The documents that stand beside examples, each once, if the kind searches; none for queries alone."""
+        del examples
+        return ()
 
     def truth(self, example: Example) -> Any:
         """The true output of an example, as it is stored: by default its answers, its target or its label.
@@ -182,6 +204,7 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",
+        "bench.tasks.kinds.retrieval",
     ),
     group="bench.kinds",
 )

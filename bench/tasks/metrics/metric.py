@@ -78,11 +78,12 @@ class Metric(ABC):
 
         metric, value = self, datasets.Value(self.takes.dtype)
         accepted = datasets.Sequence(value) if self.takes.nested else value
+        said = datasets.Sequence(value) if self.takes.listed else value
         info = evaluate.MetricInfo(
             description=self.column.says,
             citation=self.column.source,
             inputs_description="",
-            features=datasets.Features({"predictions": value, "references": accepted}),
+            features=datasets.Features({"predictions": said, "references": accepted}),
         )
 
         class Official(evaluate.Metric):  # type: ignore[misc]
@@ -115,6 +116,7 @@ METRICS = Metrics(
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
         "bench.tasks.metrics.perplexity",
+        "bench.tasks.metrics.rankings",
     ),
     group="bench.metrics",
 )
