@@ -11,6 +11,7 @@ COLUMNS = Columns(
         "bench.tasks.metrics.classes",
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
+        "bench.tasks.metrics.decisions",
         "bench.tasks.metrics.perplexity",
         "bench.tasks.metrics.rankings",
         "bench.columns.retention",

@@ -135,5 +135,3 @@ def _read(path: Path, *, where: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{where}: {path.parent.name}/{path.name} cannot be read: {error}") from error
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.tasks.features import IGNORED, Batch, Feature
 
@@ -20,7 +20,7 @@ def length_batches(
     """Positions of `lengths` in batches of similar length; every position is in exactly one batch.
 
     Args:
-        lengths: tokens of each feature.
+        lengths: tokens of each feature; see `Feature.tokens`.
         budget_tokens: most padded tokens per batch (count times longest); a longer feature is a batch of its own.
         batch_size: features per batch, as an alternative to `budget_tokens`; all but one batch have exactly as many.
         seed: None for one sorted order, longest first; else features are shuffled, sorted within pools of 50
@@ -48,17 +48,23 @@ def collate(features: Sequence[Feature], *, pad_id: int, rows: Sequence[int] | N
     """One padded batch of `features`, or of those at the positions `rows` of it.
 
     Token ids are padded with `pad_id`, every other input with 0, on the right. Targets become int64 if all are
-    whole numbers and float32 otherwise; lists of them, one for each token, are padded with -100. All features must
-    have the same inputs and the same targets.
+    whole numbers and float32 otherwise; lists of them, one for each token or candidate, are padded with -100. All
+    features must have the same inputs and the same targets, and all of them candidates or none.
     """
     chosen = list(range(len(features))) if rows is None else list(rows)
     picked = [features[row] for row in chosen]
-    inputs = {
-        name: _padded([feature.inputs[name] for feature in picked], pad_id if name.endswith("input_ids") else 0)
-        for name in picked[0].inputs
-    }
+    counts = [feature.candidates for feature in picked]
+    groups = tuple(count for count in counts if count is not None)
+    if groups and len(groups) < len(picked):
+        raise ValueError("some features of the batch have candidates and others do not")
+
+    def lists(name: str) -> list[Any]:
+        found = [feature.inputs[name] for feature in picked]
+        return [candidate for values in found for candidate in values] if groups else found
+
+    inputs = {name: _padded(lists(name), pad_id if name.endswith("input_ids") else 0) for name in picked[0].inputs}
     targets = {name: _targets([feature.targets[name] for feature in picked]) for name in picked[0].targets}
-    return Batch(inputs, targets, chosen)
+    return Batch(inputs, targets, chosen, groups or None)
 
 
 def _cut(

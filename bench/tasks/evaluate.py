@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
-from bench.base.errors import DataError, ModelError
-from bench.models.limits import positions_of
+from bench.base.errors import DataError
 from bench.tasks.examples import CORPUS
-from bench.tasks.batching import collate, length_batches
-from bench.tasks.features import Batch, Feature
-from bench.tasks.kinds.kind import KINDS
+from bench.tasks.kinds.kind import KINDS, ChosenOn
+from bench.tasks.outputs import Index, outputs_of, vectors
 from bench.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor, nn
+    from torch import nn
 
     from bench.artifacts.artifact import Loaded
     from bench.spec.suite import Task
     from bench.tasks.examples import Example, TaskData
 
 T = TypeVar("T")
-_PORTION = 16384  # texts that are encoded together
-_IN_MEMORY = 256 * 2**20
-_CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
 
 
 class Remembered(NamedTuple):
@@ -39,13 +33,6 @@ class Remembered(NamedTuple):
 
     key: tuple[str | int | None, ...]
     value: Any
-
-
-class Index(NamedTuple):
-    """The vectors of a corpus, [documents, width] float32, and the seconds in which they were encoded."""
-
-    vectors: np.ndarray[Any, Any]
-    seconds: float
 
 
 def predict(
@@ -98,52 +85,8 @@ def predict(
         )
         return kind.find(asked, known, [document.uid for document in documents])
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
-    lengths = [len(feature.inputs["input_ids"]) for feature in features]
-    _check_positions(model, max(lengths), task=task)
-    outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
+    outputs = outputs_of(model, features, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
-
-
-def vectors(
-    model: nn.Module,
-    tokenizer: Any,
-    texts: Sequence[Example],
-    *,
-    task: Task,
-    max_length: int,
-    token_budget: int,
-    device: str,
-) -> np.ndarray[Any, Any]:
-    """The vector of every text, [texts, width] float32, in their order; arguments and errors as for `predict`.
-
-    Texts are encoded in portions, so that no more than the vectors grows with their number. Vectors of more than
-    `_IN_MEMORY` bytes are in a temporary file that is mapped, and gone with the array.
-    """
-    import numpy as np
-
-    kind, found = KINDS.get(task.kind), np.empty((0, 0), dtype=np.float32)
-    for start in range(0, len(texts), _PORTION):
-        portion = texts[start : start + _PORTION]
-        features = kind.encode(portion, tokenizer, task=task, max_length=max_length, training=False)
-        lengths = [len(feature.inputs["input_ids"]) for feature in features]
-        _check_positions(model, max(lengths), task=task)
-        outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
-        if not start:
-            found = _room(len(texts), len(outputs[0][0]))
-        for row, (vector,) in enumerate(outputs, start=start):
-            found[row] = vector
-    return found
-
-
-def _room(count: int, width: int) -> np.ndarray[Any, Any]:
-    """An array [count, width] float32 to be filled, in a file if it is large."""
-    import numpy as np
-
-    shape = (count, width)
-    if count * width * 4 <= _IN_MEMORY:
-        return np.empty(shape, dtype=np.float32)
-    with tempfile.TemporaryFile() as stream:
-        return np.memmap(stream, dtype=np.float32, mode="w+", shape=shape)
 
 
 class Evaluator:
@@ -171,6 +114,7 @@ class Evaluator:
         self.seconds = 0.0
         self._told: dict[tuple[Hashable, ...], Any] = {tuple(each.key): each.value for each in known}
         self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._settled: dict[tuple[Hashable, ...], Predictions] = {}
         self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
         self._indexes: dict[str, Index] = {}
 
@@ -206,13 +150,28 @@ class Evaluator:
         return self.data.splits[split]
 
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
-        """Predictions of a loaded model on `split`, or on its first `limit` examples."""
+        """Predictions of a loaded model on `split`, or on its first `limit` examples.
+
+        If the kind decides by a threshold, it is chosen for this model by itself: on the split `task.threshold`, or,
+        as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
+        """
+        kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
+        if not kind.thresholded:
+            return self._predict(loaded, split, limit)
+        if key not in self._settled:
+            chosen, most = (split, limit) if self.task.threshold is None else (self.task.threshold, None)
+            on = ChosenOn(chosen, self._predict(loaded, chosen, most), self.examples(chosen)[:most])
+            self._settled[key] = kind.settled(self._predict(loaded, split, limit), self.task, chosen_on=on)
+        return self._settled[key]
+
+    def _predict(self, loaded: Loaded, split: str, limit: int | None) -> Predictions:
+        """What the model says before a threshold was chosen."""
         key = (loaded.content_hash, "predictions", split, limit)
         if key not in self._known and key in self._told:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            self._known[key] = self._predict(loaded, self.examples(split)[:limit])
+            self._known[key] = self._ask(loaded, self.examples(split)[:limit])
             self.seconds += time.perf_counter() - started
         found: Predictions = self._known[key]
         return found
@@ -231,7 +190,7 @@ class Evaluator:
         """The vectors of texts by a loaded model, [texts, width] float32."""
         return vectors(loaded.model, loaded.tokenizer, texts, **self._options())
 
-    def _predict(self, loaded: Loaded, examples: Sequence[Example]) -> Predictions:
+    def _ask(self, loaded: Loaded, examples: Sequence[Example]) -> Predictions:
         """Predictions; queries are answered from the index, or from their own documents if they have these."""
         kind = KINDS.get(self.task.kind)
         if not kind.searches or kind.searched(examples):
@@ -257,70 +216,3 @@ class Evaluator:
         """
         predictions = self.predict(loaded, split)
         return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics)
-
-
-def _outputs(
-    model: nn.Module,
-    features: Sequence[Feature],
-    lengths: Sequence[int],
-    *,
-    task: Task,
-    tokenizer: Any,
-    budget: int,
-    device: str,
-) -> list[tuple[Any, ...]]:
-    """What the kind reads from the model, one tuple of numpy arrays per feature, unpadded if it is per token."""
-    import torch
-
-    kind = KINDS.get(task.kind)
-    if device == "cpu":
-        budget = min(budget, _CPU_TOKENS)
-    was_training = model.training
-    model.eval()
-    rows: list[list[int]] = []
-    found: list[tuple[Any, ...]] = []
-    try:
-        with torch.inference_mode():
-            for positions in length_batches(lengths, budget_tokens=budget):
-                batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
-                inputs, targets = (
-                    {name: values.to(device, non_blocking=True) for name, values in part.items()}
-                    for part in (batch.inputs, batch.targets)
-                )
-                found.append(kind.run(model, Batch(inputs, targets, positions), tokenizer))
-                rows.append(positions)
-            tables = [tuple(_numbers(part) for part in parts) for parts in found]
-    finally:
-        model.train(was_training)
-    outputs: list[tuple[Any, ...]] = [()] * len(features)
-    for positions, parts in zip(rows, tables, strict=True):
-        for place, row in enumerate(positions):
-            outputs[row] = tuple(part[place, : lengths[row]] if kind.per_token else part[place] for part in parts)
-    _check_finite(outputs, task=task)
-    return outputs
-
-
-def _numbers(part: Tensor) -> np.ndarray[Any, Any]:
-    """Whole numbers as they are, others in 32 bits."""
-    found: np.ndarray[Any, Any] = (part.float() if part.is_floating_point() else part).cpu().numpy()
-    return found
-
-
-def _check_positions(model: nn.Module, longest: int, *, task: Task) -> None:
-    positions = positions_of(getattr(model, "config", None))
-    if positions is not None and positions < longest:
-        raise ModelError(
-            f"{task.name}: an example has {longest} tokens, but the model has only {positions} positions. "
-            f"Set max_length to {positions} or less."
-        )
-
-
-def _check_finite(outputs: Sequence[tuple[Any, ...]], *, task: Task) -> None:
-    import numpy as np
-
-    bad = sum(not all(np.isfinite(part).all() for part in parts) for parts in outputs)
-    if bad:
-        raise ModelError(
-            f"{task.name}: the model's output is not a finite number for {bad} of {len(outputs)} inputs, "
-            "so it cannot be evaluated. Its weights are probably not finite either; train or compress it again."
-        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import Self, override
 
+from bench.base.errors import UnavailableError
 from bench.tasks.loyalty import (
     fidelity_kl,
     label_loyalty,
@@ -38,9 +39,9 @@ class Predictions(ABC):
     """What a model says of every example, in the order of the examples.
 
     `called` is the word for what one prediction is, in messages. `dtype` is the type of `compared`, as the `datasets`
-    package names it; `nested` is True if an example may have several accepted references, `listed` if a prediction
-    itself is a list; `needs_truth` is False if the text of an example is itself what is predicted, so that no truth is
-    needed for a score.
+    package names it; `nested` is True if an example may have several accepted references; `listed` is True if what is
+    said and what is true of an example are both lists; `needs_truth` is False if the text of an example is itself what
+    is predicted, so that no truth is needed for a score; `probable` is True if `as_classes` gives probabilities.
     """
 
     called: ClassVar[str]
@@ -48,6 +49,7 @@ class Predictions(ABC):
     nested: ClassVar[bool] = False
     listed: ClassVar[bool] = False
     needs_truth: ClassVar[bool] = True
+    probable: ClassVar[bool] = False
 
     @abstractmethod
     def stored(self) -> list[Any]:
@@ -70,6 +72,18 @@ class Predictions(ABC):
         Args:
             truth: per example what `TaskKind.truth` gives, never None if `needs_truth`.
         """
+
+    def as_classes(self, truth: Sequence[Any]) -> tuple[Array, list[int]]:
+        """Logits [decisions, classes] and the true class of each, for calibration; only if `probable`.
+
+        Args:
+            truth: per example what `TaskKind.truth` gives, never None.
+        """
+        raise UnavailableError(f"{self.called} are not probabilities over classes")
+
+    def decided(self) -> dict[str, Any]:
+        """What was decided for all examples together, such as a threshold, as JSON values; by default nothing."""
+        return {}
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Self:
@@ -98,12 +112,17 @@ class Predictions(ABC):
 
 @dataclass(frozen=True)
 class ClassLogits(Predictions):
-    """`logits` [examples, classes] float64; the class is that of the largest, the first among equals."""
+    """`logits` [examples, classes] float64; the class is that of the largest, the first among equals.
+
+    If the classes of an example are its choices, there may be fewer than in another: missing ones have the lowest
+    finite number of 32 bits, so that their probability is 0.
+    """
 
     logits: Array
 
     called = "logits"
     dtype = "int64"
+    probable = True
 
     @override
     def stored(self) -> list[Any]:
@@ -117,13 +136,15 @@ class ClassLogits(Predictions):
     @classmethod
     @override
     def read(cls, stored: Sequence[Any]) -> Self:
-        import numpy as np
-
-        return cls(np.asarray(stored, dtype=np.float64))
+        return cls(_rectangle(stored))
 
     @override
     def compared(self, truth: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return self.classes.tolist(), [int(label) for label in truth]
+
+    @override
+    def as_classes(self, truth: Sequence[Any]) -> tuple[Array, list[int]]:
+        return self.logits, [int(label) for label in truth]
 
     @property
     def classes(self) -> Array:
@@ -248,6 +269,84 @@ class WrittenAnswers(Predictions):
 
 
 @dataclass(frozen=True)
+class ChosenAnswers(WrittenAnswers):
+    """Answers that were chosen from each example's own candidates, and `scores`: one logit per candidate."""
+
+    scores: tuple[tuple[float, ...], ...]
+
+    called = "chosen answers"
+
+    @override
+    def stored(self) -> list[Any]:
+        pairs = zip(self.answers, self.scores, strict=True)
+        return [{"answer": answer, "scores": list(scores)} for answer, scores in pairs]
+
+    @classmethod
+    @override
+    def holds(cls, value: Any) -> bool:
+        return isinstance(value, dict) and set(value) == {"answer", "scores"}
+
+    @classmethod
+    @override
+    def read(cls, stored: Sequence[Any]) -> Self:
+        return cls(tuple(one["answer"] for one in stored), tuple(tuple(one["scores"]) for one in stored))
+
+    @override
+    def agreement(self, artifact: Predictions) -> dict[str, float | str]:
+        found = super().agreement(artifact)
+        if not isinstance(artifact, ChosenAnswers):
+            return found
+        mine, its = _rectangle(self.scores), _rectangle(artifact.scores)
+        return {
+            **found,
+            "probability_loyalty": probability_loyalty(mine, its),
+            "fidelity_kl": fidelity_kl(mine, its),
+        }
+
+
+@dataclass(frozen=True)
+class AnswersOrNone(WrittenAnswers):
+    """Answers of which some are empty, which says that there is no answer, by a threshold of the score difference.
+
+    `best` is the best answer that is not empty, and `excess` [examples] by how much the score of no answer exceeds its
+    score; an excess above the example's one of `thresholds` [examples] means no answer (Devlin et al. 2019, §4.3).
+    """
+
+    best: tuple[str, ...]
+    excess: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, best: Sequence[str], excess: Sequence[float], *, threshold: float) -> Self:
+        """Every example decided by one threshold."""
+        answers = ["" if value > threshold else text for text, value in zip(best, excess, strict=True)]
+        return cls(tuple(answers), tuple(best), tuple(excess), (threshold,) * len(answers))
+
+    @override
+    def stored(self) -> list[Any]:
+        rows = zip(self.answers, self.best, self.excess, self.thresholds, strict=True)
+        return [dict(zip(_DECIDED, row, strict=True)) for row in rows]
+
+    @classmethod
+    @override
+    def holds(cls, value: Any) -> bool:
+        return isinstance(value, dict) and set(value) == set(_DECIDED)
+
+    @classmethod
+    @override
+    def read(cls, stored: Sequence[Any]) -> Self:
+        return cls(*(tuple(one[name] for one in stored) for name in _DECIDED))
+
+    @override
+    def decided(self) -> dict[str, Any]:
+        counts = {"answered": sum(map(bool, self.answers)), "examples": len(self.answers)}
+        return {"thresholds": sorted(set(self.thresholds)), **counts}
+
+
+_DECIDED = ("answer", "best", "null_excess", "threshold")
+
+
+@dataclass(frozen=True)
 class TextLosses(Predictions):
     """`losses` [examples, 2] float64: negative log-likelihood of a text in nats, and its number of predicted tokens."""
 
@@ -281,3 +380,14 @@ class TextLosses(Predictions):
     @override
     def agreement(self, artifact: Predictions) -> dict[str, float | str]:
         return dict.fromkeys(OF_ITSELF, "a language model's losses are not labels; see the next tokens")
+
+
+def _rectangle(rows: Sequence[Sequence[float]]) -> Array:
+    """Rows of different lengths as one array [rows, longest] float64, filled up as `ClassLogits` says."""
+    import numpy as np
+
+    longest = max(map(len, rows), default=0)
+    missing = float(np.finfo(np.float32).min)
+    if all(len(row) == longest for row in rows):
+        return np.asarray(rows, dtype=np.float64)
+    return np.asarray([[*row, *[missing] * (longest - len(row))] for row in rows], dtype=np.float64)

@@ -34,7 +34,6 @@ class Rankings(Predictions):
 
     called = "rankings"
     dtype = "int64"
-    nested = True
     listed = True
 
     @override

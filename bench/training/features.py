@@ -136,7 +136,7 @@ class FeatureMatching(Hook, Term):
         try:
             wanted = self._teacher.run(batch)
             given = model(**batch.inputs) if again else outputs
-            return self._compared(student, teacher, batch, [] if self._summed else _heads(kind, given, wanted))
+            return self._compared(student, teacher, batch, [] if self._summed else _heads(kind, batch, given, wanted))
         finally:
             teacher.close()
             if again:
@@ -159,9 +159,9 @@ class FeatureMatching(Hook, Term):
         return _Ears(model, attention=bool(self._attention))
 
 
-def _heads(kind: TaskKind, student: Any, teacher: Any) -> list[Tensor]:
+def _heads(kind: TaskKind, batch: Batch, student: Any, teacher: Any) -> list[Tensor]:
     """The mean squared difference of each head's logits."""
-    heads = zip(kind.logits(student), kind.logits(teacher), strict=True)
+    heads = zip(kind.logits(student, batch), kind.logits(teacher, batch), strict=True)
     return [functional.mse_loss(mine.float(), its.float()) for mine, its in heads]
 
 

@@ -123,7 +123,7 @@ def _step(
 
 
 def _lengths(features: Sequence[Feature]) -> list[int]:
-    return [len(feature.inputs["input_ids"]) for feature in features]
+    return [feature.tokens for feature in features]
 
 
 def _total_steps(features: Sequence[Feature], plan: Training) -> int:
@@ -144,15 +144,11 @@ def _batches(
     while True:
         for rows in length_batches(lengths, batch_size=plan.batch_size, seed=seed + _EPOCH_SEEDS * epoch):
             batch = collate([kind.anew(features[row], draws) for row in rows], pad_id=pad_id)
-            yield Batch(_moved(batch.inputs, device), _moved(batch.targets, device), rows)
+            yield batch.to(device)._replace(rows=rows)
             steps -= 1
             if steps == 0:
                 return
         epoch += 1
-
-
-def _moved(tensors: dict[str, Tensor], device: str) -> dict[str, Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 @contextmanager

@@ -46,23 +46,24 @@ class DistillationTerm(Term):
         """The divergence; if outputs are over tokens, only real tokens, not padding, take part in the distributions.
 
         If each token has a target, the mean is over these tokens: word-level distillation (Kim and Rush 2016,
-        arXiv:1606.07947, §3.1).
+        arXiv:1606.07947, §3.1); the same if each class or candidate has one, which is right or not by itself.
         """
         if kind.in_batch:
             its = self._teacher.outputs_once(batch, kind)
-            return distillation_loss(kind.logits(outputs), its, temperature=self._temperature)
+            return distillation_loss(kind.logits(outputs, batch), its, temperature=self._temperature)
         places = _predicted(batch)
         if places is not None:
-            mine = [logits[places] for logits in kind.logits(outputs)]  # [tokens, vocabulary]
-            its = [logits[places] for logits in self._teacher.outputs_once(batch, kind)]
+            mine = [logits[places] for logits in kind.logits(outputs, batch)]  # [tokens, vocabulary]
+            known = self._teacher.outputs if kind.few_outputs else self._teacher.outputs_once
+            its = [logits[places] for logits in known(batch, kind)]
             return distillation_loss(mine, its, temperature=self._temperature)
         mask = batch.inputs["attention_mask"] if kind.over_tokens else None
         wanted = self._teacher.outputs(batch, kind)
-        return distillation_loss(kind.logits(outputs), wanted, temperature=self._temperature, mask=mask)
+        return distillation_loss(kind.logits(outputs, batch), wanted, temperature=self._temperature, mask=mask)
 
 
 def _predicted(batch: Batch) -> Tensor | None:
-    """Which tokens of a batch have a target, [batch, length]; None if examples have one, and not their tokens."""
+    """Which tokens, classes or candidates of a batch have a target, [batch, length]; None if only examples have one."""
     labels = batch.targets.get("labels")
     return None if labels is None or labels.dim() != 2 else labels != IGNORED
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.tasks.features import Batch
+from bench.tasks.features import Batch, as_rows
 from bench.tasks.kinds.kind import TaskKind
 
 
@@ -35,28 +35,35 @@ class Teacher:
         return outputs
 
     def outputs(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
-        """One tensor a head: [batch, classes], or [batch, length] if the outputs are over tokens."""
+        """One tensor a head: [batch, classes or candidates], or [batch, length] if the outputs are over tokens."""
         if not all(row in self._known for row in batch.rows):
             self._remember(batch, kind)
         rows = [self._known[row] for row in batch.rows]
-        length = next(iter(batch.inputs.values())).size(1)
-        join: Callable[[list[Tensor]], Tensor] = _padded(length) if kind.over_tokens else torch.stack
+        join = _join(batch, kind)
         return tuple(join([row[head] for row in rows]) for head in range(len(rows[0])))
 
     def outputs_once(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """The same without a memory: for distributions over a vocabulary, of which a training set has too many."""
-        return tuple(head.float() for head in kind.logits(self._outputs(batch)))
+        return tuple(head.float() for head in kind.logits(self._outputs(batch), batch))
 
     def _outputs(self, batch: Batch) -> Any:
         last = self._last
         return last[1] if last is not None and last[0] is batch else self.run(batch)
 
     def _remember(self, batch: Batch, kind: TaskKind) -> None:
-        heads = [head.float() for head in kind.logits(self._outputs(batch))]
-        lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.over_tokens else None
+        heads = [head.float() for head in kind.logits(self._outputs(batch), batch)]
+        lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.over_tokens else batch.groups
         for index, row in enumerate(batch.rows):
             end = None if lengths is None else lengths[index]
             self._known[row] = tuple(head[index, :end] if end is not None else head[index] for head in heads)
+
+
+def _join(batch: Batch, kind: TaskKind) -> Callable[[list[Tensor]], Tensor]:
+    """How what is remembered of single rows becomes what `TaskKind.logits` gives for a batch of them."""
+    if batch.groups is not None:
+        groups = batch.groups
+        return lambda rows: as_rows(torch.cat(rows), groups)
+    return _padded(batch.inputs["input_ids"].size(1)) if kind.over_tokens else torch.stack
 
 
 def _padded(length: int) -> Callable[[list[Tensor]], Tensor]:

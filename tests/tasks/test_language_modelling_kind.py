@@ -114,4 +114,4 @@ def test_predictions_without_losses_are_not_scored():
 
 def test_logits_are_those_of_the_next_token():
     logits = object()
-    assert KIND.logits(SimpleNamespace(logits=logits)) == (logits,)
+    assert KIND.logits(SimpleNamespace(logits=logits), None) == (logits,)

@@ -27,7 +27,14 @@ class Agreement(Measure):
     """
 
     name = "agreement"
-    columns = ("label_loyalty", *ENDS.names(), *PROBABILITY, "fidelity_kl_train", "output_correlation", "ranking_overlap")
+    columns = (
+        "label_loyalty",
+        *ENDS.names(),
+        *PROBABILITY,
+        "fidelity_kl_train",
+        "output_correlation",
+        "ranking_overlap",
+    )
     says = "agreement of the artifact with the reference: labels, probabilities, regression outputs, answers"
     budget_s = 2.0
 

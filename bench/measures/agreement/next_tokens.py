@@ -85,8 +85,8 @@ def _log_probabilities(pair: Pair, loaded: Loaded, batch: Batch) -> Tensor:
     """Of every token of the vocabulary at every predicted place, [places, vocabulary] float64."""
     import torch
 
-    inputs = {name: values.to(pair.device) for name, values in batch.inputs.items()}
+    moved = batch.to(pair.device)
     with torch.inference_mode():
-        (logits,) = pair.kind.logits(loaded.model(**inputs))
+        (logits,) = pair.kind.logits(loaded.model(**moved.inputs), moved)
     places = batch.targets["labels"][0] != IGNORED
     return torch.log_softmax(logits[0, places.to(logits.device)].double(), dim=-1)

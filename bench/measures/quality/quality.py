@@ -99,7 +99,7 @@ class Quality(Measure):
         _warn_of_weak_reference(pair, reading)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
-        reading.conditions |= _conditions(pair)
+        reading.conditions |= {**_conditions(pair), **_decided(pair), **_by_part(pair)}
         reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
         give_intervals(reading, pair)
         return reading
@@ -114,6 +114,35 @@ def _conditions(pair: Pair) -> dict[str, Any]:
         for split in pair.task.evaluate
     }
     return {"scored": found} if any(found.values()) else {}
+
+
+def _decided(pair: Pair) -> dict[str, Any]:
+    """What was decided for all examples of a split together, such as a threshold, for each model by itself."""
+    found = {
+        side: {
+            split: decided
+            for split in pair.task.evaluate
+            if (decided := pair.evaluator.predict(loaded, split).decided())
+        }
+        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
+    }
+    return {"decided": found} if any(found.values()) else {}
+
+
+def _by_part(pair: Pair) -> dict[str, Any]:
+    """Metrics of each part that the kind sees in the examples, by model and split, with the number of examples."""
+    found: dict[str, dict[str, Any]] = {"artifact": {}, "reference": {}}
+    for split in pair.task.evaluate:
+        examples = pair.evaluator.examples(split)
+        parts = [pair.kind.parts(example) for example in examples]
+        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference)):
+            said = pair.evaluator.predict(loaded, split).stored() if any(parts) else []
+            for part in sorted({part for part in parts if part is not None}):
+                rows = [row for row, each in enumerate(parts) if each == part]
+                own = pair.kind.predicts.read([said[row] for row in rows])
+                scores = pair.kind.score(own, [examples[row] for row in rows], pair.task.metrics)
+                found[side].setdefault(split, {})[part] = {**scores, "examples": len(rows)}
+    return {"by_part": found} if any(found.values()) else {}
 
 
 def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:
@@ -133,21 +162,24 @@ def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> Non
 
 def _calibrate(reading: Reading, pair: Pair) -> None:
     """Give the calibration error of both models."""
-    if not pair.kind.classifies:
+    form = pair.kind.predicts
+    if not form.probable:
         reading.leave(f"a {pair.task.kind} task has no class probabilities", "calibration_ece")
         return
     labels = [pair.kind.truth(example) for split in pair.task.evaluate for example in pair.evaluator.examples(split)]
-    known = [int(label) for label in labels if label is not None]
-    if len(known) < len(labels):
+    if None in labels:
         reading.leave("the labels are hidden", "calibration_ece")
         return
     said = [
-        ClassLogits.joined([pair.evaluator.predict(loaded, split) for split in pair.task.evaluate])
+        form.joined([pair.evaluator.predict(loaded, split) for split in pair.task.evaluate])
         for loaded in (pair.artifact, pair.reference)
     ]
-    errors = [expected_calibration_error(each.logits, known) for each in said]
+    errors = [expected_calibration_error(*each.as_classes(labels)) for each in said]
     reading.give("calibration_ece", errors[0], reference=errors[1])
     reading.conditions["calibration"] = f"{BINS} bins of equal width over the probability of the predicted class"
+    decisions = len(said[0].as_classes(labels)[1])
+    if decisions != len(labels):
+        reading.conditions["calibration"] += f", over {decisions} {form.called}"
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:

@@ -14,7 +14,7 @@ from bench.base.errors import MethodError
 
 if TYPE_CHECKING:
     from bench.methods.base.method import Lab
-    from bench.tasks.features import Batch
+    from bench.tasks.features import Batch, Feature
 
 Listener = Callable[[Tensor], None]
 
@@ -22,27 +22,26 @@ Listener = Callable[[Tensor], None]
 def alike(lab: Lab, *, examples: int, skip: int = 0) -> list[Batch]:
     """Batches of `examples` training examples from position `skip` on, those of one length together, on the device.
 
+    So nothing is padded, except candidates that are shorter than another one of their example.
+
     Raises `MethodError` if there are none.
     """
     from bench.tasks.batching import collate
-    from bench.tasks.features import Batch
 
     chosen = list(lab.features[skip : skip + examples])
     if not chosen:
         raise MethodError("there are no training examples for calibration")
 
-    def lengths(feature: Any) -> list[int]:
-        return [len(values) for values in feature.inputs.values()]
+    def lengths(feature: Feature) -> list[int]:
+        found = [len(values) for values in feature.inputs.values()]
+        return found if feature.candidates is None else [*found, feature.longest]
 
     batches = []
     for _, group in itertools.groupby(sorted(chosen, key=lengths), key=lengths):
         features = list(group)
         for start in range(0, len(features), lab.plan.batch_size):
             batch = collate(features[start : start + lab.plan.batch_size], pad_id=lab.tokenizer.pad_token_id)
-            inputs, targets = (
-                {name: tensor.to(lab.device) for name, tensor in part.items()} for part in (batch.inputs, batch.targets)
-            )
-            batches.append(Batch(inputs, targets, batch.rows))
+            batches.append(batch.to(lab.device))
     return batches
 
 

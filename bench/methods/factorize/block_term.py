@@ -112,7 +112,8 @@ def _attentions(model: nn.Module) -> list[_SelfAttention]:
 
 def _longest(lab: Lab) -> int:
     """Tokens of the longest training input."""
-    return max(len(values) for feature in lab.features for values in feature.inputs.values())
+    longest: int = max(feature.longest for feature in lab.features)
+    return longest
 
 
 def _refuse_what_saves_nothing(place: _SelfAttention, rank: int, cores: int, length: int) -> None:

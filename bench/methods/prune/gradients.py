@@ -37,11 +37,6 @@ def batches(subject: Subject, examples: int) -> list[Batch]:
 
 def one_by_one(subject: Subject, examples: int) -> Iterator[Batch]:
     """The same examples in batches of one."""
-    from bench.tasks.features import Batch
-
     for batch in batches(subject, examples):
         for row in range(len(batch.rows)):
-            inputs, targets = (
-                {name: tensor[row : row + 1] for name, tensor in part.items()} for part in (batch.inputs, batch.targets)
-            )
-            yield Batch(inputs, targets, batch.rows[row : row + 1])
+            yield batch.alone(row)

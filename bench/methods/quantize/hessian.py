@@ -258,7 +258,6 @@ def curvature(
 def dealt(work: Quantization, count: int) -> list[Batch]:
     """The `count` shards of the training examples, on the device."""
     from bench.tasks.batching import collate
-    from bench.tasks.features import Batch
 
     lab = work.lab
     chosen = list(lab.features[: work.examples])
@@ -267,8 +266,7 @@ def dealt(work: Quantization, count: int) -> list[Batch]:
     batches = []
     for start in range(count):
         batch = collate(chosen[start::count], pad_id=lab.tokenizer.pad_token_id)
-        inputs, targets = ({key: value.to(lab.device) for key, value in part.items()} for part in batch[:2])
-        batches.append(Batch(inputs, targets, batch.rows))
+        batches.append(batch.to(lab.device))
     return batches
 
 

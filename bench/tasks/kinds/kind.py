@@ -6,10 +6,11 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
+from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
 from bench.tasks.metrics.metric import Metric, metrics_of, score_metrics
 from bench.tasks.predictions import ClassLogits, Predictions
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.spec.suite import Task
-    from bench.tasks.examples import Example
+
+
+class ChosenOn(NamedTuple):
+    """What a threshold is chosen on: a model's predictions of examples, and the name of their split."""
+
+    split: str
+    predictions: Predictions
+    examples: Sequence[Example]
 
 
 class TaskKind(ABC):
@@ -39,6 +47,8 @@ class TaskKind(ABC):
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
+    thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
     searches: ClassVar[bool] = False  # whether examples are queries, answered from the vectors of the corpus
     in_batch: ClassVar[bool] = False  # whether `logits` of an example depend on the others of its batch
@@ -68,12 +78,14 @@ class TaskKind(ABC):
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
         """The task's own training loss, a mean over the batch."""
 
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
+    def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         """The output tensors a distillation term compares, of what the model gave for a batch's inputs.
 
         [batch, classes], start and end [batch, length] if `over_tokens`, or [batch, length, vocabulary] if each token
-        has a target. By default the one called `logits`.
+        has a target. For features with candidates [batch, most candidates], where missing ones have the lowest finite
+        number, as `as_rows` gives them. By default the one called `logits`.
         """
+        del batch
         return (outputs.logits,)
 
     def run(self, model: nn.Module, batch: Batch, tokenizer: Any) -> tuple[Tensor, ...]:
@@ -82,7 +94,7 @@ class TaskKind(ABC):
         The model is in evaluation mode and no gradient is kept. `tokenizer` is the one that belongs to it.
         """
         del tokenizer
-        return self.logits(model(**batch.inputs))
+        return self.logits(model(**batch.inputs), batch)
 
     def conditions(self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int) -> dict[str, Any]:
         """What the scores of these examples depend on besides the model, as JSON values for the record."""
@@ -117,6 +129,28 @@ class TaskKind(ABC):
         """The documents that stand beside examples, each once, if the kind searches; none for queries alone."""
         del examples
         return ()
+
+    def settled(self, predictions: Predictions, task: Task, *, chosen_on: ChosenOn) -> Predictions:
+        """The predictions after a decision threshold was chosen, for kinds and metrics that need one.
+
+        By default they are as they were. Called for each model by itself, with its predictions on the examples that
+        the threshold is chosen on: those of the split `task.threshold`, or the ones that are settled.
+        """
+        del task, chosen_on
+        return predictions
+
+    def parts(self, example: Example) -> str | None:
+        """The part of the examples, such as questions without an answer, of which scores are stated too.
+
+        By default None: there are no parts.
+        """
+        del example
+        return None
+
+    def candidates(self, examples: Sequence[Example]) -> float | None:
+        """Mean number of inputs that the model reads for one example, each a call's row; None if it is always one."""
+        del examples
+        return None
 
     def truth(self, example: Example) -> Any:
         """The true output of an example, as it is stored: by default its answers, its target or its label.
@@ -200,7 +234,10 @@ KINDS: Registry[TaskKind] = Registry(
     "task kind",
     modules=(
         "bench.tasks.kinds.sequence",
+        "bench.tasks.kinds.choices",
+        "bench.tasks.kinds.multi_label",
         "bench.tasks.kinds.span_qa",
+        "bench.tasks.kinds.unanswerable",
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",

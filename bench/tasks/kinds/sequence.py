@@ -26,8 +26,8 @@ class SequenceKind(TaskKind):
     head = "sequence-classification"
 
     @abstractmethod
-    def target(self, label: int | float) -> int | float:
-        """The label as the loss wants it: a class index, or a score that is always a float."""
+    def target(self, label: Any, task: Task) -> int | float | list[int]:
+        """The truth of an example as the loss wants it: a class index, a score that is always a float, or a list."""
 
     @override
     def encode(
@@ -56,7 +56,7 @@ class SequenceKind(TaskKind):
         return [
             Feature(
                 inputs={name: encoded[name][row] for name in names},
-                targets={"labels": self.target(labels[row])} if training else {},
+                targets={"labels": self.target(labels[row], task)} if training else {},
                 example=row,
             )
             for row in range(len(examples))
@@ -71,7 +71,7 @@ class Classification(SequenceKind):
     least_labels = 2
 
     @override
-    def target(self, label: int | float) -> int:
+    def target(self, label: Any, task: Task) -> int:
         return int(label)
 
     @override
@@ -107,7 +107,7 @@ class Regression(SequenceKind):
     predicts = ScoreValues
 
     @override
-    def target(self, label: int | float) -> float:
+    def target(self, label: Any, task: Task) -> float:
         return float(label)
 
     @override

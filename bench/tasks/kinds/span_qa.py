@@ -1,18 +1,18 @@
-"""Span question answering: the answer is a stretch of the context (SQuAD v1: every question has one)."""
+"""Span question answering: the answer is a stretch of the context, and every question has one (SQuAD 1.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from typing_extensions import override
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Answer, Example
-from bench.tasks.features import Feature
+from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
-from bench.tasks.predictions import WrittenAnswers
+from bench.tasks.predictions import Predictions, WrittenAnswers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from bench.spec.suite import Task
 
 
+NO_ANSWER = (Answer("", 0),)  # the answers of a question whose context has none
+
+
 class SpanQA(TaskKind):
     """A start and an end score per token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
 
     name = "span_qa"
     head = "question-answering"
-    predicts = WrittenAnswers
+    predicts: ClassVar[type[Predictions]] = WrittenAnswers
     per_token = True
     over_tokens = True
 
@@ -61,7 +64,7 @@ class SpanQA(TaskKind):
         return (start + end) / 2
 
     @override
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
+    def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         return outputs.start_logits, outputs.end_logits
 
     def predict(
@@ -88,6 +91,11 @@ class SpanQA(TaskKind):
 
     @override
     def check(self, example: Example, task: Task, *, where: str) -> None:
+        if example.answers == NO_ANSWER:
+            raise DataError(
+                f"{where}: the question has no answer, but every question of a {self.name} task has one. Set kind = "
+                "'span_qa_no_answer', or leave out questions without an answer."
+            )
         for answer in example.answers:
             context = example.pair or ""
             if context[answer.start : answer.start + len(answer.text)] != answer.text or not answer.text:
@@ -105,7 +113,8 @@ def _answers(example: Example) -> tuple[Answer, ...]:
 def _says_no_answer(uid: str) -> str:
     return (
         f"span_qa: example {uid} has no answer, so it cannot be used for training or scoring. Use a split with "
-        f"published answers; questions without an answer (SQuAD v2) are not supported."
+        f"published answers. If some questions have no answer in their context (SQuAD 2.0), their answers are one "
+        f"empty text, and the task needs kind = 'span_qa_no_answer'."
     )
 
 

@@ -39,7 +39,7 @@ class ExactMatch(Metric):
     name = "exact_match"
     column = Column(
         "exact_match",
-        says="share of answers that equal a reference answer after SQuAD normalisation",
+        says="share of normalised answers that equal a reference, or of questions with every choice judged right",
         kind="score",
         show="percent",
         better="higher",

@@ -66,7 +66,7 @@ class F1(Metric):
     name = "f1"
     column = Column(
         "f1",
-        says="F1 of the positive class; for span QA token F1, the best over the answers",
+        says="F1 of the positive class, of the right ones among all choices, or for span QA of the answer's words",
         kind="score",
         show="percent",
         better="higher",

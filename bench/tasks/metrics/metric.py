@@ -77,8 +77,8 @@ class Metric(ABC):
         import evaluate
 
         metric, value = self, datasets.Value(self.takes.dtype)
-        accepted = datasets.Sequence(value) if self.takes.nested else value
         said = datasets.Sequence(value) if self.takes.listed else value
+        accepted = datasets.Sequence(value) if self.takes.nested or self.takes.listed else value
         info = evaluate.MetricInfo(
             description=self.column.says,
             citation=self.column.source,
@@ -115,6 +115,7 @@ METRICS = Metrics(
         "bench.tasks.metrics.classes",
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
+        "bench.tasks.metrics.decisions",
         "bench.tasks.metrics.perplexity",
         "bench.tasks.metrics.rankings",
     ),

@@ -33,9 +33,13 @@ class DataSource(ABC):
 
 
 def needed_splits(task: Task) -> tuple[str, ...]:
-    """The splits that `task` uses, each once: training (unless another task trains its model), evaluation, shifted."""
+    """The splits that `task` uses, each once: training (unless another task trains its model), evaluation, shifted.
+
+    The last one is that on which a threshold is chosen, if it is none of these.
+    """
     train = () if task.trained_on is not None else (task.train,)
-    return tuple(dict.fromkeys((*train, *task.evaluate, *task.ood)))
+    threshold = () if task.threshold is None else (task.threshold,)
+    return tuple(dict.fromkeys((*train, *task.evaluate, *task.ood, *threshold)))
 
 
 SOURCES: Registry[DataSource] = Registry(

@@ -1,0 +1,82 @@
+"""Multi-label classification: any number of the task's labels belongs to a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from bench.base.errors import DataError
+from bench.tasks.decisions import LabelDecisions
+from bench.tasks.examples import Example
+from bench.tasks.features import Batch, Feature
+from bench.tasks.kinds.kind import KINDS
+from bench.tasks.kinds.sequence import SequenceKind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.spec.suite import Task
+
+
+class MultiLabel(SequenceKind):
+    """A sigmoid and a binary cross-entropy per label; a label is predicted if its probability is above 1/2."""
+
+    name = "multi_label"
+    predicts = LabelDecisions
+    least_labels = 2
+    few_outputs = True
+
+    @override
+    def target(self, label: Any, task: Task) -> list[int]:
+        return [int(index in label) for index in range(len(task.labels))]
+
+    @override
+    def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
+        """Mean binary cross-entropy over labels and batch, in nats."""
+        from torch.nn import functional
+
+        return functional.binary_cross_entropy_with_logits(outputs.logits.float(), targets["labels"].float())
+
+    @override
+    def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
+        """No and yes of each label, [batch, labels, 2], as each is a distribution of its own."""
+        import torch
+
+        odds = outputs.logits.float()
+        return (torch.stack([torch.zeros_like(odds), odds], dim=-1),)
+
+    @override
+    def predict(
+        self,
+        outputs: Sequence[tuple[Any, ...]],
+        features: Sequence[Feature],
+        examples: Sequence[Example],
+        *,
+        tokenizer: Any = None,
+    ) -> LabelDecisions:
+        rows: list[Any] = [None] * len(examples)
+        for (logits,), feature in zip(outputs, features, strict=True):
+            rows[feature.example] = tuple((logits[:, 1] - logits[:, 0]).tolist())
+        return LabelDecisions(tuple(rows))
+
+    @override
+    def truth(self, example: Example) -> Any:
+        return None if example.label is None else list(_indices(example))
+
+    @override
+    def check(self, example: Example, task: Task, *, where: str) -> None:
+        for index in () if example.label is None else _indices(example):
+            if not isinstance(index, int) or not 0 <= index < len(task.labels):
+                raise DataError(
+                    f"{where}: label {index!r} is not one of 0 to {len(task.labels) - 1} ({', '.join(task.labels)})"
+                )
+
+
+def _indices(example: Example) -> tuple[Any, ...]:
+    """The labels of an example; a single index is a list of one."""
+    return example.label if isinstance(example.label, tuple) else (example.label,)
+
+
+KINDS.register(MultiLabel.name)(MultiLabel())
