@@ -192,6 +192,7 @@ def _build(
         seed=seed,
         depth=depth,
         pretrained=pretrained,
+        settings=KINDS.get(task.kind).head_settings(task),
     )
     length = cell.suite.max_length(task)
     return kind.completed(model, examples, tokenizer, task=task, max_length=length, like=like)

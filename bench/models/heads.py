@@ -17,11 +17,12 @@ HEADS = {
     "masked-language-modelling": ("AutoModelForMaskedLM", ("ForMaskedLM",)),
     "translation": ("AutoModelForSeq2SeqLM", ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel")),
     "causal-language-modelling": ("AutoModelForCausalLM", ("ForCausalLM",)),
+    "embedding": ("AutoModel", ("ForEmbedding",)),
 }
 
 
 def auto_class(head: str, config: Any) -> Any:
-    """The transformers Auto class that puts a head on a model of `config`.
+    """The transformers Auto class that puts a head on a model of `config`; for embeddings, the model's own class.
 
     Raises `ModelError` for a head that is not in `HEADS`, or that the architecture cannot have.
     """
@@ -30,8 +31,12 @@ def auto_class(head: str, config: Any) -> Any:
     if head not in HEADS:
         raise ModelError(str(unknown("head", head, HEADS)))
     auto = getattr(transformers, HEADS[head][0])
-    if type(config) not in auto._model_mapping:
+    if type(config) not in auto._model_mapping or (head == "embedding" and not _is_encoder(config)):
         raise ModelError(f"architecture '{config.model_type}' has no {head} head; choose another model for this task")
+    if head == "embedding":
+        from bench.models.embedding import embedding_class
+
+        return embedding_class(auto._model_mapping[type(config)])
     return auto
 
 
@@ -121,6 +126,14 @@ def without_second_bias(model: nn.Module) -> nn.Module:
             if output in module.children() and module._parameters.get("bias") is not None:
                 module._parameters["bias"] = None
     return model
+
+
+def _is_encoder(config: Any) -> bool:
+    """Whether a model of `config` reads a text in both directions, so that each token's vector knows all of it."""
+    from bench.models.adapter import adapter_of_type
+
+    stacks = adapter_of_type(config.model_type, where=config.model_type).paths
+    return tuple(stacks) == ("encoder",) and hasattr(config, "num_attention_heads")
 
 
 def _holds(module: nn.Module) -> bool:

@@ -41,6 +41,10 @@ class Task(Frozen):
         None, description="split on which a decision threshold is chosen; None chooses it on the split that is scored"
     )
     out_of_scope: str | None = Field(None, description="the label of texts that belong to none of the others")
+    pooling: Literal["mean", "cls"] | None = Field(
+        None, description="for retrieval, what a text's vector is: the mean over its tokens, or the first token's"
+    )
+    similarity: Literal["cosine", "dot"] | None = Field(None, description="for retrieval, the score of two vectors")
     trained_on: str | None = Field(None, description="another task of the suite whose model is evaluated here")
     train_examples: int | None = Field(None, ge=1, description="training subsample; None is the full set")
     evaluate_examples: int | None = Field(None, ge=1, description="evaluation subsample; None is the full set")

@@ -177,6 +177,7 @@ MEASURES: Registry[Measure] = Registry(
         "bench.measures.storage.parameters",
         "bench.measures.storage.size",
         "bench.measures.storage.system",
+        "bench.measures.retrieval.retrieval",
         "bench.measures.memory.memory",
         "bench.measures.energy.carbon",
     ),

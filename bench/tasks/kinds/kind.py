@@ -50,13 +50,19 @@ class TaskKind(ABC):
     few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
     thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
-
+    searches: ClassVar[bool] = False  # whether examples are queries, answered from the vectors of the corpus
+    in_batch: ClassVar[bool] = False  # whether `logits` of an example depend on the others of its batch
     self_contained: ClassVar[bool] = False  # whether a model is a program that holds all it knows, counted as a whole
 
     @property
     def classifies(self) -> bool:
         """Whether each example gets one of the task's labels, with a probability."""
         return issubclass(self.predicts, ClassLogits)
+
+    def head_settings(self, task: Task) -> dict[str, Any]:
+        """Keys of a model's configuration that say how its head works, as far as the task does; by default none."""
+        del task
+        return {}
 
     @abstractmethod
     def encode(
@@ -136,6 +142,21 @@ class TaskKind(ABC):
 
         If `per_token`, the arrays are cut to the feature's own length.
         """
+
+    def find(self, queries: Any, documents: Any, uids: Sequence[str]) -> Predictions:
+        """The best documents for every query, for kinds that search.
+
+        Args:
+            queries: vectors [queries, width] float32.
+            documents: vectors [documents, width] float32.
+            uids: what the documents are called.
+        """
+        raise DataError(f"a {self.name} task searches no documents")
+
+    def searched(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """The documents that stand beside examples, each once, if the kind searches; none for queries alone."""
+        del examples
+        return ()
 
     def settled(self, predictions: Predictions, task: Task, *, chosen_on: ChosenOn) -> Predictions:
         """The predictions after a decision threshold was chosen, for kinds and metrics that need one.
@@ -249,6 +270,7 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",
         "bench.tasks.kinds.open_qa",
+        "bench.tasks.kinds.retrieval",
     ),
     group="bench.kinds",
 )
