@@ -81,9 +81,9 @@ def bounds(condition: Condition) -> tuple[str, ...]:
     """What a condition asks for, in words."""
     name, found = condition.column, []
     if condition.at_most is not None:
-        found.append(f"{name} at most {condition.at_most:.6g}")
+        found.append(f"{name} at most {_number(condition.at_most)}")
     if condition.at_least is not None:
-        found.append(f"{name} at least {condition.at_least:.6g}")
+        found.append(f"{name} at least {_number(condition.at_least)}")
     if condition.at_least_of_reference is not None:
         found.append(f"{name} at least {condition.at_least_of_reference:.6g} of the reference's")
     return tuple(found)
@@ -118,9 +118,9 @@ def _broken(row: Standing, track: Track, seen: Evidence, reference: Standing | N
 def _out_of_bounds(condition: Condition, value: float) -> Iterator[str]:
     name = condition.column
     if condition.at_most is not None and value > condition.at_most:
-        yield f"{name} {value:.6g} is above {condition.at_most:.6g}"
+        yield f"{name} {_number(value)} is above {_number(condition.at_most)}"
     if condition.at_least is not None and value < condition.at_least:
-        yield f"{name} {value:.6g} is below {condition.at_least:.6g}"
+        yield f"{name} {_number(value)} is below {_number(condition.at_least)}"
 
 
 def _below_reference(name: str, value: float, share: float, reference: Standing | None) -> Iterator[str | Absent]:
@@ -137,6 +137,11 @@ def _below_reference(name: str, value: float, share: float, reference: Standing 
             f"{name} {value:.6g} is {floor - value:.3g} below the floor of {floor:.6g}, {share:.6g} of the "
             f"reference's {theirs:.6g}"
         )
+
+
+def _number(value: float) -> str:
+    """Whole numbers with every digit, since a bound may be missed by the last one; others with six."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _power_source(record: Record, shown: Column) -> str:
