@@ -65,7 +65,7 @@ class ReadOutput(ModelOutput):  # type: ignore[misc]
     places: Tensor | None = None
 
 
-class _Span(NamedTuple):
+class _Stretch(NamedTuple):
     """The best answer of one question: in which of its passages, and the first and last token of the row."""
 
     rank: int
@@ -191,7 +191,7 @@ class RetrieverReaderForQuestionAnswering(AnsweringModel):
         return ReadOutput(start_logits=start, end_logits=end)
 
 
-def best_spans(start: Tensor, end: Tensor) -> list[_Span]:
+def best_spans(start: Tensor, end: Tensor) -> list[_Stretch]:
     """The best stretch of 1 to 30 tokens per question, from scores [batch, read, row]."""
     batch, read, length = start.shape
     sums = torch.full((batch, LONGEST_ANSWER, read, length), float("-inf"), device=start.device)
@@ -201,7 +201,7 @@ def best_spans(start: Tensor, end: Tensor) -> list[_Span]:
     for place in sums.flatten(1).argmax(dim=1).tolist():
         more, rest = divmod(place, read * length)
         rank, first = divmod(rest, length)
-        found.append(_Span(rank, first, first + more))
+        found.append(_Stretch(rank, first, first + more))
     return found
 
 

@@ -110,7 +110,7 @@ class OpenQA(TaskKind):
         return SpanQA().loss(outputs, targets)
 
     @override
-    def logits(self, outputs: Any) -> tuple[Tensor, ...]:
+    def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         return outputs.start_logits, outputs.end_logits
 
     @override
