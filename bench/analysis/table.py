@@ -71,8 +71,9 @@ TableCell = str | int | float | Absent | Shown | BySeed
 class ResultTable:
     """Rows under columns, not yet formatted.
 
-    `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
-    (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each means.
+    `columns` holds names of `bench.columns`, such a name with `:TASK` for its value on one task, and names of what a
+    row is (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each
+    means.
     `hidden` are columns that only files show, in addition to the ends of intervals, which follow their value.
     `notes` are sentences for under the table; `generated` is True if any row rests on generated data.
     """

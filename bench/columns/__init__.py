@@ -23,6 +23,7 @@ COLUMNS = Columns(
         "bench.columns.storage",
         "bench.columns.retrieval",
         "bench.columns.energy",
+        "bench.columns.boards",
     ),
     group="bench.columns",
     also=("bench.metrics", "bench.measures"),

@@ -14,6 +14,7 @@ from bench.base.errors import SuiteError, unknown
 from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.base.shelf import Shelf
 from bench.columns import column
+from bench.spec.baseline import Baseline
 from bench.spec.data import Shifted, Source
 from bench.spec.setting import Setting, Training
 
@@ -153,6 +154,7 @@ class Suite(Frozen):
     tasks: tuple[Task, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ()
     findings: tuple[Finding, ...] = ()
+    baseline: Baseline | None = Field(None, description="the curve that ELUE scores are measured from")
     macro_excludes: tuple[str, ...] = Field((), description="tasks that the macro average leaves out")
     task_changes: tuple[str, ...] = Field((), description="keys of tasks that this run changed, as TASK.KEY=VALUE")
 
@@ -166,6 +168,9 @@ class Suite(Frozen):
         for task in self.tasks:
             if task.trained_on is not None and task.trained_on not in names:
                 raise ValueError(str(unknown("task", task.trained_on, names, where=f"{task.name}.trained_on")))
+        for curve in self.baseline.curves if self.baseline else ():
+            if curve.task not in names:
+                raise ValueError(str(unknown("task", curve.task, names, where="baseline.curves")))
         return self
 
     def task(self, name: str, *, where: str | None = None) -> Task:

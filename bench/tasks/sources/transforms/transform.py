@@ -1,4 +1,4 @@
-"""What turns the rows of a table into others before, or the examples after they are read, and the transforms by name."""
+"""What turns the rows of a table into other rows, or its examples into others, and the transforms by name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from bench.base.errors import DataError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen, validated
 from bench.tasks.examples import Example
-from bench.tasks.sources.rows import Row
+from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
+
+ColumnNames = str | tuple[str, ...]  # a column, or alternatives of which the first that a row has counts
+
+
+def value_of(row: Row, columns: ColumnNames) -> Any:
+    """The value of the first of some columns that the row has; raises `DataError` if it has none of them."""
+    names = (columns,) if isinstance(columns, str) else columns
+    for name in names:
+        found = value_at(row.values, name)
+        if found is not MISSING:
+            return found
+    raise no_column(row.where, names, row.values)
 
 
 class RowTransform(Frozen, ABC):
     """A named change of rows, for what column names cannot say; its fields are its arguments in `data.transform`."""
 
     def rows(self, rows: Iterable[Row], *, split: str) -> Iterator[Row]:
-        """The rows of a split with other values, or other rows; by default the same. Raises `DataError` with a place."""
+        """The rows of a split with other values, or other rows; by default the same. Raises `DataError`."""
         del split
         return iter(rows)
 
@@ -33,7 +45,11 @@ class RowTransform(Frozen, ABC):
 
 TRANSFORMS: Registry[type[RowTransform]] = Registry(
     "transform",
-    modules=("bench.tasks.sources.transforms.mark_span", "bench.tasks.sources.transforms.record_candidates"),
+    modules=(
+        "bench.tasks.sources.transforms.gather",
+        "bench.tasks.sources.transforms.mark_span",
+        "bench.tasks.sources.transforms.record_candidates",
+    ),
     group="bench.transforms",
 )
 
