@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "pydantic", "numpy", "typing-extensions")
 PYTHON = "not counted: the interpreter, its standard library and the operating system"
 _COMPILED = (".pyc", ".pyo")  # made again by Python wherever they are missing
+_SHARED = ("code", "libraries")  # parts that are the same for every program of one installation
 
 
 class SystemSize(NamedTuple):
@@ -66,7 +67,10 @@ class SystemBytes(Measure):
         mine = system_size(pair.artifact.model, pair.artifact_dir)
         theirs = system_size(pair.reference.model, pair.reference_dir)
         reading.give("system_bytes", mine.total, reference=theirs.total)
-        reading.conditions = {"system_parts": {**mine._asdict(), "python": PYTHON}, "reference_parts": theirs._asdict()}
+        reading.conditions = {
+            "system_parts": {**mine._asdict(), "python": PYTHON},
+            "reference_parts": {part: size for part, size in theirs._asdict().items() if part not in _SHARED},
+        }
         return reading
 
 
@@ -145,8 +149,13 @@ def closure(names: Iterable[str]) -> list[Distribution]:
 
 
 def _installed_bytes(found: Distribution) -> int:
-    """Bytes of the files that were installed; those outside, such as programs in `bin`, count too."""
-    return _bytes_of(Path(str(found.locate_file(file))) for file in found.files or ())
+    """Bytes of the files that were installed, as the installer noted them, else as they are.
+
+    Files outside the library's folder, such as programs in `bin`, count too.
+    """
+    files = [file for file in found.files or () if file.suffix not in _COMPILED]
+    noted = sum(file.size for file in files if file.size is not None)
+    return noted + _bytes_of(Path(str(found.locate_file(file))) for file in files if file.size is None)
 
 
 def _bytes_of(paths: Iterable[Path]) -> int:
