@@ -24,6 +24,16 @@ class RowScores(NamedTuple):
     tasks: dict[str, float | Absent]
 
 
+def told(baseline: Baseline) -> str:
+    """What the scores of a board are measured from."""
+    stated = [curve.task for curve in baseline.curves]
+    parts = [f"the reference and the rows of {baseline.recipe} on this board"] if baseline.recipe else []
+    parts += [f"the suite's points on {', '.join(stated)}"] if stated else []
+    unsure = [curve.task for curve in baseline.curves if not curve.verified]
+    note = f" The points on {', '.join(unsure)} are not verified." if unsure else ""
+    return f"ELUE scores are distances from the curve of {baseline.title}: {' and '.join(parts)}.{note}"
+
+
 def quality_at(curve: Sequence[Coordinate], flops: float) -> float | Absent:
     """The curve's quality at a cost, by linear interpolation; outside its range absent, not extrapolated.
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.analysis import elue
 from bench.analysis.eligibility import HOW_TO_MEASURE, Evidence, evidence, rule, why_unranked
-from bench.analysis.elue import COLUMN
 from bench.analysis.membership import told_apart
 from bench.analysis.standings import Standing, Standings, standings
 from bench.analysis.table import Absent, ResultTable, TableCell, default_columns
 from bench.base.errors import unknown
 from bench.columns import column, with_intervals
 from bench.records.record import Failure, Record
-from bench.spec.baseline import Baseline
 from bench.spec.suite import Suite, Track
 
 _DIGITS = 12  # values equal to this many significant digits are a tie: their difference is rounding
@@ -44,7 +43,7 @@ class Board:
         """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
         suite = self.standings.suite
         wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
-        scored = ["quality", COLUMN] if suite.baseline else []
+        scored = ["quality", elue.COLUMN] if suite.baseline else []
         columns = with_intervals(*wanted, *scored, *self.shown)
         tasks = [f"{name}:{task.name}" for name in scored or ["quality"] for task in suite.tasks]
         track = f", track {self.track.name}" if self.track else ""
@@ -60,12 +59,7 @@ class Board:
                 *(("flags",) if self.standings.flags else ()),
             ),
             rows=tuple({**_row(place, columns), "seeds": len(self.standings.seeds)} for place in self.places),
-            notes=(
-                *self.standings.notes(),
-                *((rule(self.track),) if self.track else ()),
-                *((_curve(suite.baseline),) if suite.baseline else ()),
-                *self.remarks,
-            ),
+            notes=(*self.standings.notes(), *((rule(self.track),) if self.track else ()), *self.remarks),
             flags=self.standings.flags,
             generated=self.standings.generated,
         )
@@ -137,15 +131,5 @@ def _row(place: RankedRow, columns: Sequence[str]) -> dict[str, TableCell]:
     cells: dict[str, TableCell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
     cells.update({name: row.shown(name) for name in columns})
     cells.update({f"quality:{task}": value for task, value in row.tasks.items()})
-    cells.update({f"{COLUMN}:{task}": value for task, value in row.scores.items()})
+    cells.update({f"{elue.COLUMN}:{task}": value for task, value in row.scores.items()})
     return {**cells, "flags": ", ".join(row.flags)}
-
-
-def _curve(baseline: Baseline) -> str:
-    """What the ELUE scores are measured from."""
-    stated = [curve.task for curve in baseline.curves]
-    parts = [f"the reference and the rows of {baseline.recipe} on this board"] if baseline.recipe else []
-    parts += [f"the suite's points on {', '.join(stated)}"] if stated else []
-    unsure = [curve.task for curve in baseline.curves if not curve.verified]
-    note = f" The points on {', '.join(unsure)} are not verified." if unsure else ""
-    return f"ELUE scores are distances from the curve of {baseline.title}: {' and '.join(parts)}.{note}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
-from bench.analysis.elue import COLUMN, RowScores, scores
+from bench.analysis.elue import COLUMN, RowScores, scores, told
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
@@ -92,9 +92,11 @@ class Standings:
     shared: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """What the means are over, and what the intervals of scores cover."""
+        """What the means are over, what the intervals of scores cover, and what ELUE scores are measured from."""
         means, *setting = self.means()
-        return (means, known(self.seeds, [row.trains for row in self.rows if not row.is_reference]), *setting)
+        known_from = known(self.seeds, [row.trains for row in self.rows if not row.is_reference])
+        curve = (told(self.suite.baseline),) if self.suite.baseline else ()
+        return (means, known_from, *setting, *curve)
 
     def means(self) -> tuple[str, ...]:
         """What the means are over: tasks, tasks left out, seeds, and how the setting differs from the suite's own."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from bench.plan.recipes import methods_of
 from bench.records.record import StageLog
 from bench.spec.suite import Task
 from bench.tasks.data import load_data, trained_on
+from bench.tasks.encoded import encode, encode_once
 from bench.tasks.examples import Example, read_data
 from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS
@@ -47,7 +49,7 @@ def train_reference(job: TrainJob, report: Report) -> Made:
     tokenizer = watch.time("training", lambda: source.tokenizer(texts))
     build = partial(_build, source, cell, task, tokenizer, examples)
     model = watch.time("training", lambda: build(seed=cell.seed))
-    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer))
+    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer, data=job.data))
     plan = cell.suite.training(task)
     begun = time.process_time()
     with _meter(cell) as meter:
@@ -91,7 +93,9 @@ def compress(job: CompressJob, report: Report) -> Made:
     stages = [stage.model_copy(update={"cached": True}) for stage in earlier.stages]
     models: list[torch.nn.Module] = []
     examples = _examples(job, cell.train_task)
-    features = watch.time("training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer))
+    features = watch.time(
+        "training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer, data=job.data)
+    )
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(cell, reference, examples, features, seed=cell.seed * 1000 + index, report=report)
@@ -122,7 +126,7 @@ def _lab(
     cell: Cell,
     reference: Loaded,
     examples: Sequence[Example],
-    features: list[Feature],
+    features: Sequence[Feature],
     *,
     seed: int,
     report: Report,
@@ -202,9 +206,14 @@ def _examples(job: TrainJob | CompressJob, task: Task) -> tuple[Example, ...]:
     return trained_on(read_data(job.data, KINDS.get(task.kind).training_splits(task)), task)
 
 
-def _features(cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any) -> list[Feature]:
-    length = cell.suite.max_length(task)
-    return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
+def _features(
+    cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any, *, data: Path | None = None
+) -> Sequence[Feature]:
+    """The training features, kept beside the file `data` of their examples if there is one."""
+    kind, length = KINDS.get(task.kind), cell.suite.max_length(task)
+    if data is None:
+        return encode(kind, examples, tokenizer, task=task, max_length=length, training=True)
+    return encode_once(kind, examples, tokenizer, task=task, max_length=length, folder=data.parent, split=task.train)
 
 
 def _meter(cell: Cell) -> EnergyMeter:

@@ -155,8 +155,9 @@ class Cell:
 
 
 def described(task: Task) -> dict[str, Any]:
-    """What a record depends on of a task, as JSON values: everything but its title that differs from the defaults."""
-    return task.model_dump(mode="json", exclude_defaults=True, exclude={"title"})
+    """What a record depends on of a task, as JSON values: everything but titles that differs from the defaults."""
+    titles: Any = {"title": True, "shifted": {"__all__": {"title"}}}
+    return task.model_dump(mode="json", exclude_defaults=True, exclude=titles)
 
 
 def model_name(model: str, given: str | None) -> str:

@@ -157,6 +157,9 @@ class Suite(Frozen):
     baseline: Baseline | None = Field(None, description="the curve that ELUE scores are measured from")
     macro_excludes: tuple[str, ...] = Field((), description="tasks that the macro average leaves out")
     task_changes: tuple[str, ...] = Field((), description="keys of tasks that this run changed, as TASK.KEY=VALUE")
+    data_dir: str | None = Field(
+        None, description="folder of the tasks' files, relative to the suite's file; --data-dir replaces it"
+    )
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> Suite:
@@ -214,6 +217,9 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
         overrides: dotted keys below `setting`, or below a task's name, with their new values, for example
             `("training.epochs", 1)` or `("sst2.train_examples", 5000)`.
 
+    Returns:
+        The suite; its `data_dir` is no longer relative to its file, but to the current folder.
+
     Raises:
         UnknownNameError: no such suite. SuiteError: the file or an override is not valid. PluginError: see `Shelf`.
     """
@@ -223,6 +229,8 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
     where = str(path) if is_path else SUITES.shown(path)
     for key, value in overrides:
         _override(data, key, value)
+    if isinstance(data.get("data_dir"), str):
+        data["data_dir"] = str(path.parent / data["data_dir"])
     return validated(Suite, data, where=where)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING
 from bench.base.errors import DataError, SuiteError
 from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.shifted import read_shifted
 from bench.tasks.sources.source import needed_splits
 from bench.tasks.sources.table import source_of
+from bench.tasks.subsample import subsample
 
 if TYPE_CHECKING:
     from bench.spec.suite import Task
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
     """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" if they were.
 
-    A subsample keeps the order of the data, and a larger one of the same seed holds the smaller one.
+    Each shifted set is a further split, whose name `bench.tasks.shifted` makes. A subsample keeps the order of the
+    data, and a larger one of the same seed holds the smaller one.
 
     Args:
         task: names the source, the splits and the sizes.
@@ -45,10 +47,15 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
         count = counts.get(split, task.evaluate_examples)
         splits[split] = examples
         if count is not None and count < len(examples):
-            splits[split] = _subsample(examples, count, seed=task.data.seed, split=split)
+            splits[split] = subsample(examples, count, seed=task.data.seed, split=split)
             purpose = "training" if split == task.train else split
             notes.append(f"{count} of {len(examples)} {purpose} examples (seed {task.data.seed})")
-    return replace(data, splits=splits, notes=tuple(notes))
+    warnings = list(data.warnings)
+    for each in read_shifted(task, data_dir=data_dir):
+        splits[each.split] = each.examples
+        notes += each.notes
+        warnings += each.warnings
+    return replace(data, splits=splits, notes=tuple(notes), warnings=tuple(warnings))
 
 
 def _corpus(task: Task, data: TaskData) -> tuple[str, ...]:
@@ -82,12 +89,6 @@ def settled(task: Task, *, data_dir: Path | None, trained: Task | None = None) -
                 f"data: {', '.join(found) or 'none'}. Check the label column."
             )
     return task.model_copy(update={"labels": found})
-
-
-def _subsample(examples: tuple[Example, ...], count: int, *, seed: int, split: str) -> tuple[Example, ...]:
-    order = list(range(len(examples)))
-    random.Random(f"{seed}:{split}").shuffle(order)
-    return tuple(examples[row] for row in sorted(order[:count]))
 
 
 def trained_on(data: TaskData, task: Task) -> tuple[Example, ...]:

@@ -34,6 +34,7 @@ class ChoiceKind(TaskKind):
 
     head = "sequence-classification"
     least_choices: ClassVar[int] = 2
+    one_by_one = True
 
     @abstractmethod
     def right(self, example: Example) -> tuple[int, ...] | None:

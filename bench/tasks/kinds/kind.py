@@ -12,7 +12,8 @@ from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
-from bench.tasks.metrics.metric import Metric, metrics_of, score_metrics
+from bench.tasks.metrics.context import PLAIN, Context
+from bench.tasks.metrics.metric import Answered, Metric, metrics_of, score_part
 from bench.tasks.predictions import ClassLogits, Predictions
 
 if TYPE_CHECKING:
@@ -40,13 +41,17 @@ class TaskKind(ABC):
     """
 
     name: ClassVar[str]
+    says: ClassVar[str] = ""  # what is predicted, in words
     head: ClassVar[str]  # which head of `bench.models.heads` a model needs
     predicts: ClassVar[type[Predictions]]  # what `predict` gives
+    usual_metrics: ClassVar[tuple[str, ...]] = ()  # columns that score a task on data without official metrics
     least_labels: ClassVar[int] = 0  # how many labels a task must name at least; 0 if it names none
+    cuts: ClassVar[bool] = True  # whether of a text longer than `max_length` the rest is lost
     per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    one_by_one: ClassVar[bool] = False  # whether `encode` gives each example what it would give it alone
     few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
     thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
@@ -235,16 +240,23 @@ class TaskKind(ABC):
             raise unknown(f"{self.name} metric", column, known, where=where)
         return known[column]
 
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined."""
-        chosen = {column: self.metric(column) for column in metrics}
+    def score(
+        self,
+        predictions: Predictions,
+        examples: Sequence[Example],
+        metrics: Sequence[str],
+        context: Context = PLAIN,
+    ) -> dict[str, float]:
+        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined.
+
+        `context` holds what some metrics need besides, see `bench.tasks.evaluate.context_of`.
+        """
+        chosen = [self.metric(column) for column in metrics]
         if not isinstance(predictions, self.predicts):
             raise DataError(f"{self.name}: nothing to score: the predictions contain no {self.predicts.called}")
-        for metric in chosen.values():
+        for metric in chosen:
             metric.check(predictions)
-        compared = predictions.compared(self.known_truths(examples))
-        scores = score_metrics([metric.name for metric in chosen.values()], *compared)
-        return {column: scores[metric.name] for column, metric in chosen.items()}
+        return score_part(Answered(predictions, self.known_truths(examples), context), chosen)
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """What a record keeps of the agreement of two models besides its columns, as JSON values."""

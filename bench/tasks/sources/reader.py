@@ -144,13 +144,15 @@ class TableReader:
         data, task = self._data, self._task
         if "label" not in data.columns:
             return None
+        if "choices" in data.columns:
+            return choice_reader(data)
         if task.labels:
             order = self._classes(table) or data.labels
             if order and set(order) != set(task.labels) and not data.label_names:
                 expected, found = ", ".join(task.labels), ", ".join(order)
                 raise DataError(f"{table.name}: expected the labels {expected}, found {found}")
             return class_reader(data, task.labels, order or task.labels)
-        return choice_reader(data) if "choices" in data.columns else score_reader(data)
+        return score_reader(data)
 
     def _classes(self, table: Table) -> tuple[str, ...]:
         spec = self._data.columns.get("label", ())
