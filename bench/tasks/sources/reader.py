@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.base.errors import DataError
 from bench.spec.data import TableData, read_dataset
 from bench.spec.suite import Task
-from bench.tasks.examples import Example, TaskData
+from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.sources.answers import NONE
 from bench.tasks.sources.cutting import cut
 from bench.tasks.sources.files import find_files, shown, split_files
@@ -57,17 +57,28 @@ class TableReader:
             splits[split] = self._split(split)
         found = {split: tuple(read.example for read in reads) for split, reads in splits.items()} | cut_into
         wanted = {split: found[split] for split in needed_splits(self._task)}
+        passages = self._passages()
         hub = self._data.hub if self._from_hub else None
         if hub is not None:
             self._notes += hub_notes(hub)
         return TaskData(
-            splits=wanted,
+            splits={**wanted, **passages},
             origin=self._origin(),
             revision=hub.revision if hub else None,
             generated=False,
             notes=tuple(self._notes),
             warnings=suspicions(self._task, wanted),
         )
+
+    def _passages(self) -> dict[str, tuple[Example, ...]]:
+        """The corpus that no judgements are of: rows with passages, perhaps beside questions that they answer."""
+        if self._data.corpus is None or self._data.judgements is not None:
+            return {}
+        inner = TableReader(self._data.corpus, self._task.model_copy(update={"labels": ()}), self._dir)
+        found = tuple(read.example for read in inner._split(CORPUS))
+        self._notes += inner._notes
+        self._files += inner._files
+        return {CORPUS: found}
 
     def labels(self) -> tuple[str, ...]:
         """The names of the classes in the order of the data's indices, else sorted."""
