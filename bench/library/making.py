@@ -24,6 +24,7 @@ from bench.library.running import RecipeLike, choose, conditions_of
 from bench.models.label_names import names_of
 from bench.models.source import ModelSource
 from bench.plan.cell import Conditions, plan
+from bench.plan.settle import with_labels
 from bench.spec.suite import Task, fingerprint, load_suite, suite_names
 from bench.tasks.kinds.kind import KINDS
 
@@ -75,7 +76,8 @@ def compress(
             f"{recipes[0].base}: {len(recipes)} recipes, but compress takes one. Give one value per argument."
         )
     store, conditions = Store(Path(cache) if cache else default_root()), conditions_of(device, data_dir, labels)
-    wanted, key = chosen.task(task, where="task"), None
+    key = None
+    chosen, (wanted,) = with_labels(chosen, [chosen.task(task, where="task")], data_dir=conditions.data_dir)
     if isinstance(model, str | Path):
         named = str(model)
     else:

@@ -18,6 +18,7 @@ from bench.library.progress import is_interactive, watch
 from bench.library.results import SuiteLike
 from bench.library.running import choose, conditions_of
 from bench.plan.cell import plan
+from bench.plan.settle import with_labels
 from bench.records.record import Record, read_failure, read_record
 from bench.spec.recipe import Recipe, RecipeFile
 from bench.spec.suite import Task
@@ -63,7 +64,8 @@ def measure(
         BenchError: models, data and task do not fit together, or a measure failed.
     """
     chosen, _ = choose(suite_with(task, suite), ["none"], set or {})
-    wanted, conditions = chosen.task(task, where="task"), conditions_of(device, data_dir, labels)
+    conditions = conditions_of(device, data_dir, labels)
+    chosen, (wanted,) = with_labels(chosen, [chosen.task(task, where="task")], data_dir=conditions.data_dir)
     with tempfile.TemporaryDirectory(prefix="bench-measure-") as scratch:
         root = Path(scratch)
         models = [

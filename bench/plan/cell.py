@@ -18,6 +18,7 @@ from bench.models.stored import Held
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
 from bench.plan.recipes import methods_of
+from bench.plan.settle import with_labels
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
@@ -191,10 +192,18 @@ def plan(
             "plus signs, underscores or slashes"
         )
     check_suite(suite)
+    tasks, recipes = list(tasks), list(recipes)
+    others = [
+        suite.task(each, where=recipe.name)
+        for recipe in recipes
+        for method in methods_of(recipe)
+        for each in method.tasks()
+    ]
+    suite, tasks = with_labels(suite, tasks, also=others, data_dir=conditions.data_dir)
     source = open_source(model, outputs=conditions.outputs)
     model_fingerprint = source.fingerprint()
     held = _held(source)
-    recipes, seeds, cells = list(recipes), list(seeds), []
+    seeds, cells = list(seeds), []
     elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
         train_task = suite.task(task.trained_on) if task.trained_on else task
@@ -203,7 +212,6 @@ def plan(
         entries = [each.entry() for each in ([data] if train_task is task else [data, train_data])]
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()
-        others = [suite.task(each) for recipe in recipes for method in methods_of(recipe) for each in method.tasks()]
         read = [(task, data)] if train_task is task else [(train_task, train_data), (task, data)]
         fit = examine(source, suite, read, also=others, called=model_name(model, name))
         for seed in seeds:

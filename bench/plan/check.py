@@ -7,7 +7,7 @@ from bench.columns import column
 from bench.measures.base.measure import MEASURES
 from bench.spec.suite import Suite, Task
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.sources.source import SOURCES
+from bench.tasks.sources.table import source_of
 
 
 def check_suite(suite: Suite, *, where: str | None = None) -> None:
@@ -43,8 +43,8 @@ def check_suite(suite: Suite, *, where: str | None = None) -> None:
 
 def _check_task(task: Task, *, where: str) -> None:
     kind = KINDS.get(task.kind, where=f"{where}: kind")
-    SOURCES.get(task.data.source, where=f"{where}: data.source")
-    if len(task.labels) < kind.least_labels:
+    source = source_of(task, where=f"{where}: data")
+    if len(task.labels) < kind.least_labels and not (source.names_labels and not task.labels):
         least = {1: "one label", 2: "two labels"}.get(kind.least_labels, f"{kind.least_labels} labels")
         raise SuiteError(f"{where}: labels: a {task.kind} task needs at least {least}, found {len(task.labels)}")
     if task.labels and not kind.least_labels:

@@ -13,6 +13,7 @@ from bench.models.limits import Limits, Segments, with_segments
 from bench.models.source import ModelSource
 from bench.spec.suite import Suite, Task
 from bench.tasks.examples import Example, TaskData
+from bench.tasks.sources.suspicions import refuse_one_class
 
 SAMPLE = 1000  # examples of each split whose texts are read, evenly spread
 WARN_ABOVE = 0.05  # share of unknown tokens, or of characters that no known token holds
@@ -22,7 +23,7 @@ _FAILED = "a check before training failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What was found: `conditions` for the record, and `warnings` as (code, sentence) pairs.
+    """What was found: `conditions` for the record, and `warnings` as (code, sentence) pairs, also those of the data.
 
     `segments` says how the model's segment ids come to it; see `bench.models.limits.choose_segments`.
     """
@@ -62,16 +63,21 @@ def examine(
         called: the model's name in records, which warnings use; None is the source's.
 
     Raises:
+        DataError: training examples of one class only.
         ModelError: inputs longer than the model's positions, no padding token, more tokens than the embedding has rows,
             a tokenizer that knows no word or nearly none of these texts, or segment ids beyond the model's.
     """
+    for task, each in data:
+        if task.trained_on is None:
+            refuse_one_class(task, each.splits[task.train])
     limits, name = source.limits(), called or source.name
+    told = tuple(dict.fromkeys(warning for _, each in data for warning in each.warnings))
     for task in [*(task for task, _ in data), *also]:
         _check_length(source, limits, suite, task)
     if not isinstance(source, CheckpointSource):
         _check_measured_length(source, limits.positions or TOKENS, suite)
         trained = "the tokenizer is trained on the task's own texts"
-        return Fit(conditions={"positions": limits.positions, "unknown_tokens_absent": trained})
+        return Fit(conditions={"positions": limits.positions, "unknown_tokens_absent": trained}, warnings=told)
     _check_measured_length(source, limits.positions, suite)
     tokenizer = source.stored_tokenizer()
     _check_tokenizer(source, limits, tokenizer)
@@ -96,7 +102,7 @@ def examine(
             "unread_characters": unread.characters,
             "texts_read": unread.texts,
         },
-        warnings=tuple(warnings),
+        warnings=(*warnings, *told),
         segments=segments,
     )
 

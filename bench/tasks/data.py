@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.base.errors import DataError
+from bench.base.errors import DataError, SuiteError
 from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.kinds.kind import KINDS
-from bench.tasks.sources.source import SOURCES, needed_splits
+from bench.tasks.sources.source import needed_splits
+from bench.tasks.sources.table import source_of
 
 if TYPE_CHECKING:
     from bench.spec.suite import Task
@@ -28,7 +30,7 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
         DataError: data that cannot be had, an empty split, a label or an answer that does not fit the task.
         UnknownNameError: no such source or kind.
     """
-    source = SOURCES.get(task.data.source, where=f"tasks.{task.name}.data.source")
+    source = source_of(task, where=f"tasks.{task.name}.data")
     kind = KINDS.get(task.kind, where=f"tasks.{task.name}.kind")
     data = source.load(task, data_dir=data_dir)
     splits: dict[str, tuple[Example, ...]] = {}
@@ -46,9 +48,33 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
             splits[split] = _subsample(examples, count, seed=task.data.seed, split=split)
             purpose = "training" if split == task.train else split
             notes.append(f"{count} of {len(examples)} {purpose} examples (seed {task.data.seed})")
-    return TaskData(
-        splits=splits, origin=data.origin, revision=data.revision, generated=data.generated, notes=tuple(notes)
-    )
+    return replace(data, splits=splits, notes=tuple(notes))
+
+
+def settled(task: Task, *, data_dir: Path | None, trained: Task | None = None) -> Task:
+    """The task with its labels filled in from the data, if its kind needs labels and the suite states none.
+
+    Args:
+        task: as the suite has it.
+        data_dir: as for `load_data`.
+        trained: the settled task whose model is evaluated on this one, which then has its labels.
+
+    Raises:
+        DataError: data that cannot be had. SuiteError: fewer labels than the kind needs.
+    """
+    kind = KINDS.get(task.kind, where=f"tasks.{task.name}.kind")
+    if task.labels or not kind.least_labels:
+        return task
+    found = trained.labels if trained is not None else ()
+    if not found:
+        where = f"tasks.{task.name}"
+        found = source_of(task, where=f"{where}.data").labels(task, data_dir=data_dir)
+        if len(found) < kind.least_labels:
+            raise SuiteError(
+                f"{where}.labels: a {task.kind} task needs at least {kind.least_labels}, found {len(found)} in the "
+                f"data: {', '.join(found) or 'none'}. Check the label column."
+            )
+    return task.model_copy(update={"labels": found})
 
 
 def _subsample(examples: tuple[Example, ...], count: int, *, seed: int, split: str) -> tuple[Example, ...]:

@@ -6,8 +6,7 @@ import pytest
 
 from bench.base.errors import DataError
 from bench.spec.suite import load_suite
-from bench.tasks.sources import hub
-from bench.tasks.sources.source import SOURCES
+from bench.tasks.sources.table import source_of
 
 GLUE = load_suite("glue")
 
@@ -15,6 +14,8 @@ GLUE = load_suite("glue")
 @pytest.fixture
 def mirror(monkeypatch, tmp_path):
     """A function that lays out Parquet files as the hub's repository does and lets the source read them instead."""
+
+    from_hub = datasets.load_dataset
 
     def lay_out(config, tables, *, names=None):
         root = tmp_path / "repository"
@@ -31,7 +32,7 @@ def mirror(monkeypatch, tmp_path):
         (root / "README.md").write_text(
             f"---\nconfigs:\n- config_name: {config}\n  data_files:\n{''.join(files)}---\n", encoding="utf-8"
         )
-        monkeypatch.setattr(hub, "REPOSITORY", str(root))
+        monkeypatch.setattr(datasets, "load_dataset", lambda _, *given, **named: from_hub(str(root), *given, **named))
         monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
     datasets.disable_progress_bars()
@@ -41,7 +42,7 @@ def mirror(monkeypatch, tmp_path):
 
 def load(name, **changes):
     task = GLUE.task(name).model_copy(update=changes)
-    return SOURCES.get("glue").load(task, data_dir=None)
+    return source_of(task, where="here").load(task, data_dir=None)
 
 
 def rows(data, split):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from bench.spec.data import read_dataset
 from bench.spec.suite import load_suite
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.source import needed_splits
-from bench.tasks.sources.tables import SUBSETS
 
 GLUE = load_suite("glue")
 METRICS = {
@@ -33,8 +33,8 @@ def test_glue_has_its_nine_tasks_and_the_diagnostic_set_with_the_official_metric
 def test_every_glue_task_names_the_hubs_labels_and_splits(name):
     task = GLUE.task(name)
     assert task.data.source == "glue"
-    assert task.labels == SUBSETS[task.data.subset].labels
-    assert set(needed_splits(task)) <= set(SUBSETS[task.data.subset].files)
+    assert task.labels == read_dataset(f"glue/{name}").labels
+    assert set(needed_splits(task)) <= set(read_dataset(f"glue/{name}").files)
     assert KINDS.get(task.kind).head == "sequence-classification"
 
 

@@ -8,9 +8,9 @@ import pytest
 from made_sequences import sequence_task
 
 from bench.base.errors import DataError, UnknownNameError
+from bench.spec.data import read_dataset
 from bench.tasks.data import load_data
-from bench.tasks.sources import text
-from bench.tasks.sources.source import SOURCES
+from bench.tasks.sources.table import source_of
 
 GERMAN = ("Ein Hund läuft.", "Zwei Männer.", "Eine Frau lacht.")
 ENGLISH = ("A dog runs.", "Two men.", "A woman laughs.")
@@ -22,7 +22,8 @@ def task(kind, source, subset, **more):
 
 
 def load(kind, source, subset, data_dir, **more):
-    return SOURCES.get(source).load(task(kind, source, subset, **more), data_dir=data_dir)
+    wanted = task(kind, source, subset, **more)
+    return source_of(wanted, where="here").load(wanted, data_dir=data_dir)
 
 
 def lay_out(folder, *, zipped=True):
@@ -49,12 +50,12 @@ def test_multi30k_is_read_in_both_directions(tmp_path, folder, zipped):
 def test_missing_files_are_named_with_where_to_get_them(tmp_path):
     with pytest.raises(DataError) as error:
         load("translation", "multi30k", "de-en", tmp_path)
-    for name in ("multi30k/train.de", "multi30k/train.de.gz", "data/task1/raw/train.de"):
+    for name in ("multi30k/train.de\n", "multi30k/train.de.gz", "data/task1/raw/train.de"):
         assert str(tmp_path / name) in str(error.value)
     assert "github.com/multi30k/dataset" in str(error.value)
     with pytest.raises(DataError, match="from local files only"):
         load("translation", "multi30k", "de-en", None)
-    with pytest.raises(UnknownNameError, match="Did you mean 'de-en'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'multi30k/de-en'"):
         load("translation", "multi30k", "de_en", tmp_path)
 
 
@@ -120,8 +121,9 @@ def test_wikitext_comes_from_the_hub_at_its_pinned_revision(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", given)
     data = load("language_modelling", "text", "wikitext-2-raw-v1", None)
     assert [e.text for e in data.splits["train"]] == ["= A =", "b c"]
-    assert data.revision == text.REVISION
-    assert asked[0] == (text.REPOSITORY, "wikitext-2-raw-v1", {"revision": text.REVISION, "split": "train"})
+    hub = read_dataset("text/wikitext-2-raw-v1").hub
+    assert data.revision == hub.revision == "b08601e04326c79dfdd32d625aee71d232d685c3"
+    assert asked[0] == ("Salesforce/wikitext", "wikitext-2-raw-v1", {"revision": hub.revision, "split": "train"})
 
 
 @pytest.mark.shared
@@ -130,6 +132,6 @@ def test_the_real_multi30k_has_its_published_sizes(real_data):
     data = load_data(wanted, data_dir=real_data)
     assert {split: len(rows) for split, rows in data.splits.items()} == {"train": 10, "validation": 1014, "test": 1000}
     assert data.notes == ("10 of 29000 training examples (seed 0)",)
-    first = SOURCES.get("multi30k").load(wanted, data_dir=real_data).splits["train"][0]
+    first = source_of(wanted, where="here").load(wanted, data_dir=real_data).splits["train"][0]
     assert first.text.startswith("Zwei junge weiße Männer")
     assert first.target == "Two young, White males are outside near many bushes."

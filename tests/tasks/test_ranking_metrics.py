@@ -55,12 +55,8 @@ def judged():
 def test_metrics_of_rankings_equal_those_of_trec_eval(judged):
     pytrec_eval = pytest.importorskip("pytrec_eval")
     said, truth = judged
-    qrels = {
-        str(row): dict(zip(each["documents"], each["grades"], strict=True)) for row, each in enumerate(truth)
-    }
-    runs = {
-        str(row): dict(zip(each.documents, each.scores, strict=True)) for row, each in enumerate(said.rankings)
-    }
+    qrels = {str(row): dict(zip(each["documents"], each["grades"], strict=True)) for row, each in enumerate(truth)}
+    runs = {str(row): dict(zip(each.documents, each.scores, strict=True)) for row, each in enumerate(said.rankings)}
     ten = {row: dict(sorted(run.items(), key=lambda pair: -pair[1])[:10]) for row, run in runs.items()}
     full = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recall.100"}).evaluate(runs)
     first = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(ten)

@@ -79,7 +79,7 @@ class Retrieval(TaskKind):
 
     @override
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
-        """Scores of the batch's queries with its documents, [batch, batch]; those of other right documents are lowest."""
+        """Scores of the batch's queries with its documents, [batch, batch]; those of other right ones are lowest."""
         return (_scores(outputs, batch.targets),)
 
     @override

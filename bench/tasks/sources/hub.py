@@ -1,38 +1,45 @@
-"""GLUE from the Hugging Face hub, at one pinned commit."""
+"""Rows of a data set of the Hugging Face hub at one commit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from bench.base.errors import DataError
-from bench.tasks.sources.tables import RawRow, Subset
-
-REPOSITORY = "nyu-mll/glue"
-REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"  # Parquet files, so no loading script is run
+from bench.spec.data import Hub
+from bench.tasks.sources.rows import Row, Table
 
 
-def hub_rows(subset: Subset, config: str, split: str) -> Iterator[RawRow]:
-    """The rows of one split of the hub's configuration `config`.
+def hub_table(hub: Hub, split: str, *, instead: str) -> Table:
+    """The rows of one split; `instead` names a file that could be read in its place, for the message.
 
-    Raises `DataError` if the hub cannot be reached, or holds other labels or columns than expected.
+    Raises `DataError` if the hub cannot be reached, or has no such data.
     """
     import datasets
 
-    where = f"{REPOSITORY} ({config}, {split}) on the hub"
+    name = hub_name(hub, split)
+    given = (hub.id,) if hub.config is None else (hub.id, hub.config)
+    pinned = {} if hub.revision is None else {"revision": hub.revision}
     try:
-        table = datasets.load_dataset(REPOSITORY, config, revision=REVISION, split=split)
+        found = datasets.load_dataset(*given, **pinned, split=hub.splits.get(split, split))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
-            f"{where} cannot be read: {error}. To work without the hub, pass --data-dir FOLDER with the files of GLUE "
-            f"in it, for example FOLDER/{subset.folders[0]}/{subset.files[split][0]}.tsv."
+            f"{name} cannot be read: {error}. To work without the hub, pass --data-dir FOLDER with the files in it, "
+            f"for example {instead}."
         ) from error
-    text, label = subset.text[0], subset.label[0]
-    pair = subset.pair[0] if subset.pair else None
-    missing = {text, label, *([pair] if pair else [])} - set(table.column_names)
-    if missing:
-        raise DataError(f"{where}: no column {', '.join(sorted(missing))}. Found: {', '.join(table.column_names)}.")
-    names = tuple(getattr(table.features[label], "names", subset.labels))
-    if names != subset.labels:
-        raise DataError(f"{where}: expected the labels {', '.join(subset.labels)}, found {', '.join(names)}")
-    for index, row in enumerate(table):
-        yield RawRow(row[text], row[pair] if pair else None, row[label], f"{where}, row {index}")
+    named = {column: getattr(feature, "names", None) for column, feature in found.features.items()}
+    classes = {column: tuple(names) for column, names in named.items() if names}
+    return Table(name, tuple(found.column_names), _rows(found, name), [], classes)
+
+
+def hub_name(hub: Hub, split: str | None = None) -> str:
+    """The data set, its configuration and a split, as messages name them."""
+    parts = [each for each in (hub.config, split) if each]
+    return f"{hub.id} ({', '.join(parts)}) on the hub" if parts else f"{hub.id} on the hub"
+
+
+def _rows(found: object, name: str) -> Iterator[Row]:
+    number = 0
+    for batch in found.with_format("arrow").iter(batch_size=4096):  # type: ignore[attr-defined]
+        for values in batch.to_pylist():
+            yield Row(values, name, f"row {number}")
+            number += 1

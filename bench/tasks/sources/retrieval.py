@@ -1,13 +1,23 @@
-"""Queries, documents and judgements as the splits of a retrieval task."""
+"""Retrieval: queries, documents and judgements, read from tables, as the splits of a task."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from typing_extensions import override
 
 from bench.base.errors import DataError
-from bench.tasks.examples import CORPUS, Example
+from bench.spec.data import Role, TableData
+from bench.spec.suite import Task
+from bench.tasks.examples import CORPUS, Example, TaskData
+from bench.tasks.sources.labels import spelled
+from bench.tasks.sources.mapping import paths_in
+from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
+from bench.tasks.sources.source import SOURCES
+from bench.tasks.sources.table import RETRIEVAL, Reading, TableSource
 
 
 class Judgement(NamedTuple):
@@ -24,6 +34,79 @@ class Joined(NamedTuple):
 
     splits: dict[str, tuple[Example, ...]]
     notes: tuple[str, ...]
+
+
+class RetrievalSource(TableSource):
+    """Tables of queries, documents and judgements; it reads all data that state a corpus."""
+
+    name = RETRIEVAL
+    names_labels = False
+
+    @override
+    def load(self, task: Task, *, data_dir: Path | None) -> TaskData:
+        """Every split that the task names and the documents; see `retrieval_data`."""
+        return retrieval_data(self.table(task), task, data_dir)
+
+
+SOURCES.register(RetrievalSource.name)(RetrievalSource())
+
+
+def retrieval_data(data: TableData, task: Task, data_dir: Path | None) -> TaskData:
+    """The data of a task whose `data` state a corpus and judgements; see `joined`.
+
+    Judgements of a split that is cut out of another are those of the other one. Raises `DataError` as `Reading` does,
+    for a grade that is not a whole number, and as `joined` does.
+    """
+    if data.corpus is None or data.judgements is None:
+        raise DataError(
+            f"tasks.{task.name}.data: retrieval needs a corpus and judgements; add corpus = {{ … }} with the columns "
+            "uid and text, and judgements = { … } with the columns uid, relevant and, if they are graded, label"
+        )
+    queries = Reading(data, task, data_dir).data()
+    whole = task.model_copy(update={"train": CORPUS, "evaluate": (CORPUS,), "ood": (), "threshold": None})
+    documents = Reading(data.corpus, whole.model_copy(update={"trained_on": None}), data_dir).data()
+    reading = Reading(data.judgements, task, data_dir)
+    found = joined(
+        queries.splits,
+        documents.splits[CORPUS],
+        {split: _judgements(data, reading, split) for split in queries.splits},
+        train=task.train if task.trained_on is None else None,
+        name=f"tasks.{task.name}",
+    )
+    return dataclasses.replace(
+        queries,
+        splits=found.splits,
+        origin=f"{queries.origin}; documents of {documents.origin}; judgements of {reading.origin()}",
+        notes=(*queries.notes, *documents.notes, *found.notes),
+        warnings=(*queries.warnings, *documents.warnings),
+    )
+
+
+def _judgements(data: TableData, reading: Reading, split: str) -> Iterator[Judgement]:
+    judged = data.judgements or TableData()
+    stated = {*judged.files, *(judged.hub.splits if judged.hub else ())}
+    if data.cut is not None and split in data.cut.shares and split not in stated:
+        split = data.cut.of
+    for row in reading.table(split).rows:
+        grade = spelled(_value(row, "label", judged)) if "label" in judged.columns else "1"
+        named = judged.label_names.get(grade, grade)
+        try:
+            number = int(named)
+        except ValueError as error:
+            raise DataError(
+                f"{row.where}: the grade is {grade!r}; expected a whole number, 0 for not relevant"
+            ) from error
+        yield Judgement(*(spelled(_value(row, role, judged)) for role in ("uid", "relevant")), number, row.where)
+
+
+def _value(row: Row, role: Role, data: TableData) -> Any:
+    stated = data.columns.get(role, role)
+    names = (stated,) if isinstance(stated, str) else stated
+    for name in names:
+        value = value_at(row.values, name)
+        if value is not MISSING:
+            return value
+    raise no_column(row.where, names, paths_in(row.values), taken=set())
 
 
 def joined(

@@ -18,6 +18,7 @@ class DataSource(ABC):
     """Where the examples of a task come from; instances hold no state."""
 
     name: ClassVar[str]
+    names_labels: ClassVar[bool] = False  # whether `labels` finds the labels of a task that states none
 
     @abstractmethod
     def load(self, task: Task, *, data_dir: Path | None) -> TaskData:
@@ -31,23 +32,28 @@ class DataSource(ABC):
             DataError: data that cannot be found, reached or read; the text says where and what to do.
         """
 
+    def labels(self, task: Task, *, data_dir: Path | None) -> tuple[str, ...]:
+        """The labels of a task that states none, in the order of the data's indices; by default there are none."""
+        del task, data_dir
+        return ()
+
 
 def needed_splits(task: Task) -> tuple[str, ...]:
     """The splits that `task` uses, each once: training (unless another task trains its model), evaluation, shifted.
 
-    The last one is that on which a threshold is chosen, if it is none of these.
+    The split on which a threshold is chosen is the last.
     """
     train = () if task.trained_on is not None else (task.train,)
-    threshold = () if task.threshold is None else (task.threshold,)
-    return tuple(dict.fromkeys((*train, *task.evaluate, *task.ood, *threshold)))
+    chosen_on = () if task.threshold is None else (task.threshold,)
+    return tuple(dict.fromkeys((*train, *task.evaluate, *task.ood, *chosen_on)))
 
 
 SOURCES: Registry[DataSource] = Registry(
     "data source",
     modules=(
-        "bench.tasks.sources.glue",
         "bench.tasks.sources.generated",
-        "bench.tasks.sources.multi30k",
+        "bench.tasks.sources.table",
+        "bench.tasks.sources.retrieval",
         "bench.tasks.sources.text",
     ),
     group="bench.sources",

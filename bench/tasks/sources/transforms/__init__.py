@@ -1,0 +1,1 @@
+"""Transforms of rows: marks around spans, candidates for a placeholder, rows gathered into one."""

@@ -1,0 +1,106 @@
+"""Marks around words of a text that a question is about, as in WiC and WSC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from bench.base.errors import DataError
+from bench.base.schema import Frozen
+from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
+from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
+
+
+class MarkedSpan(Frozen):
+    """One span of the text in `column`: from character `start` up to `end`, or from the word with index `word` on.
+
+    Words are what is between white space. `says` names the column with the text that stands there: it tells how many
+    words there are, and is compared with what is marked. `marks` stand before and behind.
+    """
+
+    column: str
+    start: str | None = None
+    end: str | None = None
+    word: str | None = None
+    says: str | None = None
+    marks: tuple[str, str] = ("[", "]")
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> MarkedSpan:
+        by_characters = self.start is not None and self.end is not None and self.word is None
+        by_words = self.word is not None and self.says is not None and self.start is None and self.end is None
+        if not (by_characters or by_words):
+            raise ValueError(f"{self.column}: give start and end, or word and says")
+        return self
+
+
+@TRANSFORMS.register("mark-span")
+class MarkSpan(RowTransform):
+    """Write marks into texts, around the words that the question is about.
+
+    Every span's column holds the marked text afterwards; several spans of one column may nest, but not cross.
+    """
+
+    spans: tuple[MarkedSpan, ...] = Field(min_length=1)
+
+    def rows(self, rows: Iterable[Row], *, split: str) -> Iterator[Row]:
+        """Each row with its texts marked; raises `DataError` if a span is not in the text, or says something else."""
+        del split
+        for row in rows:
+            marked: dict[str, str] = {}
+            for column in dict.fromkeys(span.column for span in self.spans):
+                text = _value(row, column)
+                places = [(*_place(span, text, row), span) for span in self.spans if span.column == column]
+                marked[column] = _marked(text, places)
+            yield Row({**row.values, **marked}, row.file, row.place)
+
+
+def _value(row: Row, column: str) -> Any:
+    found = value_at(row.values, column)
+    if found is MISSING:
+        raise no_column(row.where, [column], row.values)
+    return found
+
+
+def _place(span: MarkedSpan, text: str, row: Row) -> tuple[int, int]:
+    """The characters between which the span stands."""
+    if span.word is not None:
+        return _words(span, text, row)
+    start, end = int(_value(row, str(span.start))), int(_value(row, str(span.end)))
+    if not 0 <= start < end <= len(text) or text[start:end] != text[start:end].strip():
+        raise DataError(
+            f"{row.where}: characters {start} to {end} of {span.column} are {text[start:end]!r}; expected words"
+        )
+    if span.says is not None and (said := _value(row, span.says)) != text[start:end]:
+        raise DataError(f"{row.where}: {span.column} has {text[start:end]!r} at {start}, but {span.says} is {said!r}")
+    return start, end
+
+
+def _words(span: MarkedSpan, text: str, row: Row) -> tuple[int, int]:
+    first, said = int(_value(row, str(span.word))), str(_value(row, str(span.says)))
+    words = list(re.finditer(r"\S+", text))
+    there = words[first : first + len(said.split())]
+    if not there or first < 0:
+        raise DataError(f"{row.where}: {span.column} has {len(words)} words, and {span.word} is {first}")
+    start, end = there[0].start(), there[-1].end()
+    # The stated words may lack punctuation that the text has around them, or have another case.
+    place = text[start:end].lower().find(said.lower())
+    if place < 0:
+        raise DataError(
+            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {span.says} is {said!r}"
+        )
+    return start + place, start + place + len(said)
+
+
+def _marked(text: str, places: list[tuple[int, int, MarkedSpan]]) -> str:
+    """The text with all marks; the inner of two marks at one place is that of the shorter span."""
+    inserts: list[tuple[int, int, int, str]] = []
+    for start, end, span in places:
+        inserts.append((start, 1, start - end, span.marks[0]))
+        inserts.append((end, 0, end - start, span.marks[1]))
+    for place, _, _, mark in sorted(inserts, reverse=True):
+        text = text[:place] + mark + text[place:]
+    return text

@@ -1,0 +1,71 @@
+"""Questions of ReCoRD: the entities of a passage as candidates for the placeholder in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bench.base.errors import DataError
+from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
+from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
+
+
+@TRANSFORMS.register("record-candidates")
+class RecordCandidates(RowTransform):
+    """Give each row `choices`, the distinct entities in their order, and `right`, the indices of the gold answers.
+
+    Entities are texts, as on the hub, or spans of the passage with `start` and an inclusive `end`, as in the official
+    files. The placeholder stays in the query; with `filled`, the column `filled` has the query once per candidate.
+    `answers` are the gold texts, one per distinct answer; all are hidden if a row has none (Zhang et al. 2018,
+    arXiv:1810.12885; Wang et al. 2019, arXiv:1905.00537).
+    """
+
+    passage: str = "passage"
+    query: str = "query"
+    entities: str = "entities"
+    answers: str = "answers"
+    placeholder: str = "@placeholder"
+
+    def rows(self, rows: Iterable[Row], *, split: str) -> Iterator[Row]:
+        """Each row with the columns of `columns`; raises `DataError` if an answer is none of the candidates."""
+        del split
+        for row in rows:
+            passage, query, entities = (_value(row, each) for each in (self.passage, self.query, self.entities))
+            if self.placeholder not in query:
+                raise DataError(f"{row.where}: no {self.placeholder} in {self.query}: {query!r}")
+            choices = list(dict.fromkeys(_text(each, passage, row) for each in entities))
+            given = value_at(row.values, self.answers)
+            gold = list(dict.fromkeys(_text(each, passage, row) for each in (() if given is MISSING else given or ())))
+            missing = [each for each in gold if each not in choices]
+            if missing:
+                raise DataError(f"{row.where}: the answer {missing[0]!r} is none of the {len(choices)} entities")
+            added = {
+                "choices": choices,
+                "filled": [query.replace(self.placeholder, choice) for choice in choices],
+                "gold": gold,
+                "right": [choices.index(each) for each in gold] or -1,
+            }
+            yield Row({**row.values, **added}, row.file, row.place)
+
+    def columns(self) -> tuple[str, ...]:
+        """`choices` and `gold` as texts, `right` as indices, and the query once per choice in `filled`."""
+        return ("choices", "filled", "gold", "right")
+
+
+def _value(row: Row, column: str) -> Any:
+    found = value_at(row.values, column)
+    if found is MISSING:
+        raise no_column(row.where, [column], row.values)
+    return found
+
+
+def _text(entity: Any, passage: str, row: Row) -> str:
+    if isinstance(entity, str):
+        return entity
+    try:
+        text = passage[int(entity["start"]) : int(entity["end"]) + 1]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{row.where}: an entity is {entity!r}; expected text, or a span with start and end") from error
+    if not text or entity.get("text", text) != text:
+        raise DataError(f"{row.where}: an entity {entity!r} is {text!r} in the passage")
+    return text
