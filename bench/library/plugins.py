@@ -18,6 +18,7 @@ _REGISTRIES = {
     "metric": "bench.tasks.metrics.metric:METRICS",
     "task kind": "bench.tasks.kinds.kind:KINDS",
     "data source": "bench.tasks.sources.source:SOURCES",
+    "transform": "bench.tasks.sources.transforms.transform:TRANSFORMS",
     "generator": "bench.tasks.generated.generator:GENERATORS",
     "adapter": "bench.models.adapter:ADAPTERS",
     "layer": "bench.layers.layer:LAYER_KINDS",
@@ -31,8 +32,8 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     that a script or notebook registers is known to that process only.
 
     Args:
-        kind: `method`, `measure`, `metric`, `task kind`, `data source`, `generator`, `adapter`, `layer`, or the kind of
-            a choice as `bench.list_choices()` gives it, such as `saliency`.
+        kind: `method`, `measure`, `metric`, `task kind`, `data source`, `transform`, `generator`, `adapter`, `layer`,
+            or the kind of a choice as `bench.list_choices()` gives it, such as `saliency`.
         name: a name that is not yet used for this kind.
 
     Raises:

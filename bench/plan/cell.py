@@ -24,6 +24,7 @@ from bench.spec.suite import Suite, Task, fingerprint
 from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.sources.suspicions import refuse_one_class
 
 # Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
 PROCEDURE = 2
@@ -209,6 +210,7 @@ def plan(
         train_task = suite.task(task.trained_on) if task.trained_on else task
         data = load_data(task, data_dir=conditions.data_dir)
         train_data = data if train_task is task else load_data(train_task, data_dir=conditions.data_dir)
+        refuse_one_class(train_task, train_data.splits[train_task.train])
         entries = [each.entry() for each in ([data] if train_task is task else [data, train_data])]
         data_fingerprint = data.fingerprint()
         training_fingerprint = training_part(train_data, train_task).fingerprint()

@@ -13,7 +13,6 @@ from bench.models.limits import Limits, Segments, with_segments
 from bench.models.source import ModelSource
 from bench.spec.suite import Suite, Task
 from bench.tasks.examples import Example, TaskData
-from bench.tasks.sources.suspicions import refuse_one_class
 
 SAMPLE = 1000  # examples of each split whose texts are read, evenly spread
 WARN_ABOVE = 0.05  # share of unknown tokens, or of characters that no known token holds
@@ -63,13 +62,9 @@ def examine(
         called: the model's name in records, which warnings use; None is the source's.
 
     Raises:
-        DataError: training examples of one class only.
         ModelError: inputs longer than the model's positions, no padding token, more tokens than the embedding has rows,
             a tokenizer that knows no word or nearly none of these texts, or segment ids beyond the model's.
     """
-    for task, each in data:
-        if task.trained_on is None:
-            refuse_one_class(task, each.splits[task.train])
     limits, name = source.limits(), called or source.name
     told = tuple(dict.fromkeys(warning for _, each in data for warning in each.warnings))
     for task in [*(task for task, _ in data), *also]:

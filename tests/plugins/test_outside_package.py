@@ -128,3 +128,22 @@ def test_an_architecture_of_the_package_is_compressed_by_a_method_of_bench(outsi
     assert done.returncode == 0, done.stdout + done.stderr
     table = outside("table", "outside", "--results", "ernie-results", "--column", "layers_run", "--format", "csv")
     assert {row["recipe"]: float(row["layers_run"]) for row in rows_of(table)} == {"int8": 2.0}
+
+
+READ = """
+from pathlib import Path
+from bench.spec.suite import Task
+from bench.tasks.data import load_data, settled
+data = {"source": "films", "subset": "reviews"}
+task = settled(Task(name="t", kind="classification", metrics=("accuracy",), data=data), data_dir=Path("."))
+print(task.labels, [example.text for example in load_data(task, data_dir=Path(".")).splits["train"]])
+"""
+
+
+def test_its_data_set_is_read_with_its_transform(outside):
+    (outside.folder / "films").mkdir()
+    for split in ("train", "test"):
+        (outside.folder / "films" / f"{split}.csv").write_text("said,verdict\nso good,yes\nso bad,no\n", "utf-8")
+    done = outside("-c", READ, python=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "('no', 'yes') ['SO GOOD', 'SO BAD']"

@@ -158,7 +158,8 @@ def _scores(outputs: Any, targets: dict[str, Tensor]) -> Tensor:
     scores = vectors[0::2] @ vectors[1::2].T * outputs.scale.float()
     same = [targets[name][:, None] == targets[name][None] for name in ("queries", "documents")]
     other = torch.eye(len(scores), dtype=torch.bool, device=scores.device).logical_not()
-    return scores.masked_fill((same[0] | same[1]) & other, torch.finfo(scores.dtype).min)
+    told: Tensor = scores.masked_fill((same[0] | same[1]) & other, torch.finfo(scores.dtype).min)
+    return told
 
 
 KINDS.register(Retrieval.name)(Retrieval())

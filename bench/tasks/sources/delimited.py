@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -85,7 +84,7 @@ def _unquoted(text: str, delimiter: str) -> Iterator[Line]:
 
 def _quoted(text: str, delimiter: str, name: str) -> Iterator[Line]:
     """Lines of a file in which quotes enclose fields, with the line on which each row begins; blank lines are none."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader((f"{line}\n" for line in lines_of(text)), delimiter=delimiter, strict=True)
     start, width = 1, 0
     advice = "Close the quote, or set quotes = false if quote characters are part of the text."
     while True:

@@ -74,7 +74,7 @@ class Mapping:
                 continue
             context = _text(pair(row), "pair", self._columns, row) if pair else None
             choices = self._choices(row) if self._choices else ()
-            given, searched = self._answered(answers(row), context, row) if answers else ((), 0)
+            given, searched = self._answered(answers(row), None if choices else context, row) if answers else ((), 0)
             looked_up += searched
             example = Example(
                 uid=f"{self._split}-{number}" if uid is None else _unique(spelled(uid(row)), seen, row),

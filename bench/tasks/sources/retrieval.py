@@ -7,17 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from typing_extensions import override
-
 from bench.base.errors import DataError
 from bench.spec.data import Role, TableData
 from bench.spec.suite import Task
 from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.sources.labels import spelled
 from bench.tasks.sources.mapping import paths_in
+from bench.tasks.sources.reader import TableReader
 from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
-from bench.tasks.sources.source import SOURCES
-from bench.tasks.sources.table import RETRIEVAL, Reading, TableSource
 
 
 class Judgement(NamedTuple):
@@ -36,36 +33,21 @@ class Joined(NamedTuple):
     notes: tuple[str, ...]
 
 
-class RetrievalSource(TableSource):
-    """Tables of queries, documents and judgements; it reads all data that state a corpus."""
-
-    name = RETRIEVAL
-    names_labels = False
-
-    @override
-    def load(self, task: Task, *, data_dir: Path | None) -> TaskData:
-        """Every split that the task names and the documents; see `retrieval_data`."""
-        return retrieval_data(self.table(task), task, data_dir)
-
-
-SOURCES.register(RetrievalSource.name)(RetrievalSource())
-
-
 def retrieval_data(data: TableData, task: Task, data_dir: Path | None) -> TaskData:
     """The data of a task whose `data` state a corpus and judgements; see `joined`.
 
-    Judgements of a split that is cut out of another are those of the other one. Raises `DataError` as `Reading` does,
-    for a grade that is not a whole number, and as `joined` does.
+    Judgements of a split that is cut out of another are those of the other one. Raises `DataError` as `TableReader`
+    does, for a grade that is not a whole number, and as `joined` does.
     """
     if data.corpus is None or data.judgements is None:
         raise DataError(
             f"tasks.{task.name}.data: retrieval needs a corpus and judgements; add corpus = {{ … }} with the columns "
             "uid and text, and judgements = { … } with the columns uid, relevant and, if they are graded, label"
         )
-    queries = Reading(data, task, data_dir).data()
+    queries = TableReader(data, task, data_dir).data()
     whole = task.model_copy(update={"train": CORPUS, "evaluate": (CORPUS,), "ood": (), "threshold": None})
-    documents = Reading(data.corpus, whole.model_copy(update={"trained_on": None}), data_dir).data()
-    reading = Reading(data.judgements, task, data_dir)
+    documents = TableReader(data.corpus, whole.model_copy(update={"trained_on": None}), data_dir).data()
+    reading = TableReader(data.judgements, task, data_dir)
     found = joined(
         queries.splits,
         documents.splits[CORPUS],
@@ -82,7 +64,7 @@ def retrieval_data(data: TableData, task: Task, data_dir: Path | None) -> TaskDa
     )
 
 
-def _judgements(data: TableData, reading: Reading, split: str) -> Iterator[Judgement]:
+def _judgements(data: TableData, reading: TableReader, split: str) -> Iterator[Judgement]:
     judged = data.judgements or TableData()
     stated = {*judged.files, *(judged.hub.splits if judged.hub else ())}
     if data.cut is not None and split in data.cut.shares and split not in stated:
@@ -96,7 +78,8 @@ def _judgements(data: TableData, reading: Reading, split: str) -> Iterator[Judge
             raise DataError(
                 f"{row.where}: the grade is {grade!r}; expected a whole number, 0 for not relevant"
             ) from error
-        yield Judgement(*(spelled(_value(row, role, judged)) for role in ("uid", "relevant")), number, row.where)
+        query, document = spelled(_value(row, "uid", judged)), spelled(_value(row, "relevant", judged))
+        yield Judgement(query, document, number, row.where)
 
 
 def _value(row: Row, role: Role, data: TableData) -> Any:

@@ -53,7 +53,6 @@ SOURCES: Registry[DataSource] = Registry(
     modules=(
         "bench.tasks.sources.generated",
         "bench.tasks.sources.table",
-        "bench.tasks.sources.retrieval",
         "bench.tasks.sources.text",
     ),
     group="bench.sources",

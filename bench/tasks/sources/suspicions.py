@@ -35,8 +35,8 @@ def refuse_one_class(task: Task, examples: Sequence[Example]) -> None:
     classes = {example.label for example in examples if example.label is not None}
     if task.labels and len(classes) == 1 and isinstance(label := classes.pop(), int):
         raise DataError(
-            f"{task.name}: all {len(examples)} examples of '{task.train}' have the label {task.labels[label]}, so there "
-            "is nothing to learn. Check the label column, or train on more examples."
+            f"{task.name}: all {len(examples)} examples of '{task.train}' have the label {task.labels[label]}, so "
+            "there is nothing to learn. Check the label column, or train on more examples."
         )
 
 

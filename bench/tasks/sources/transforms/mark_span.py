@@ -17,8 +17,9 @@ from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
 class MarkedSpan(Frozen):
     """One span of the text in `column`: from character `start` up to `end`, or from the word with index `word` on.
 
-    Words are what is between white space. `says` names the column with the text that stands there: it tells how many
-    words there are, and is compared with what is marked. `marks` stand before and behind.
+    Words are what is between white space. `says` names the column with the text that stands there, which must be what
+    is marked. Official files count some words wrongly: then the nearest place with that text is marked, and if there is
+    none and `strict` is False, as many words as it has. `marks` stand before and behind.
     """
 
     column: str
@@ -27,6 +28,7 @@ class MarkedSpan(Frozen):
     word: str | None = None
     says: str | None = None
     marks: tuple[str, str] = ("[", "]")
+    strict: bool = True
 
     @model_validator(mode="after")
     def _has_a_place(self) -> MarkedSpan:
@@ -86,13 +88,22 @@ def _words(span: MarkedSpan, text: str, row: Row) -> tuple[int, int]:
     if not there or first < 0:
         raise DataError(f"{row.where}: {span.column} has {len(words)} words, and {span.word} is {first}")
     start, end = there[0].start(), there[-1].end()
-    # The stated words may lack punctuation that the text has around them, or have another case.
-    place = text[start:end].lower().find(said.lower())
-    if place < 0:
+    found = _nearest(said, text, start) or _nearest(said.rstrip(".,;:!?"), text, start)
+    if found is not None:
+        return found
+    if span.strict:
         raise DataError(
-            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {span.says} is {said!r}"
+            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {span.says} is {said!r}, which "
+            "stands nowhere in it. With strict = false the words at that place are marked."
         )
-    return start + place, start + place + len(said)
+    return start, end
+
+
+def _nearest(said: str, text: str, start: int) -> tuple[int, int] | None:
+    """Where the stated words stand nearest to `start`, whatever their case and the white space between them."""
+    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, said.split())) + r"(?!\w)"
+    found = [match.span() for match in re.finditer(pattern, text, flags=re.IGNORECASE)]
+    return min(found, key=lambda place: abs(place[0] - start), default=None)
 
 
 def _marked(text: str, places: list[tuple[int, int, MarkedSpan]]) -> str:

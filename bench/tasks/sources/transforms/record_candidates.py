@@ -12,12 +12,11 @@ from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
 
 @TRANSFORMS.register("record-candidates")
 class RecordCandidates(RowTransform):
-    """Give each row `choices`, the distinct entities in their order, and `right`, the indices of the gold answers.
+    """Give each row `choices`, `gold` and `right`: the distinct entities, the gold answers and their indices.
 
     Entities are texts, as on the hub, or spans of the passage with `start` and an inclusive `end`, as in the official
-    files. The placeholder stays in the query; with `filled`, the column `filled` has the query once per candidate.
-    `answers` are the gold texts, one per distinct answer; all are hidden if a row has none (Zhang et al. 2018,
-    arXiv:1810.12885; Wang et al. 2019, arXiv:1905.00537).
+    files. The placeholder stays in the query, where the kind of task puts each choice. Without answers `right` is
+    hidden (Zhang et al. 2018, arXiv:1810.12885; Wang et al. 2019, arXiv:1905.00537).
     """
 
     passage: str = "passage"
@@ -41,15 +40,14 @@ class RecordCandidates(RowTransform):
                 raise DataError(f"{row.where}: the answer {missing[0]!r} is none of the {len(choices)} entities")
             added = {
                 "choices": choices,
-                "filled": [query.replace(self.placeholder, choice) for choice in choices],
                 "gold": gold,
                 "right": [choices.index(each) for each in gold] or -1,
             }
             yield Row({**row.values, **added}, row.file, row.place)
 
     def columns(self) -> tuple[str, ...]:
-        """`choices` and `gold` as texts, `right` as indices, and the query once per choice in `filled`."""
-        return ("choices", "filled", "gold", "right")
+        """`choices` and `gold` as texts, `right` as indices."""
+        return ("choices", "gold", "right")
 
 
 def _value(row: Row, column: str) -> Any:

@@ -1,4 +1,4 @@
-"""What turns the rows of a table into others before, or the examples after they are read, and the transforms by name."""
+"""What turns the rows of a table into other rows, or its examples into others, and the transforms by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RowTransform(Frozen, ABC):
     """A named change of rows, for what column names cannot say; its fields are its arguments in `data.transform`."""
 
     def rows(self, rows: Iterable[Row], *, split: str) -> Iterator[Row]:
-        """The rows of a split with other values, or other rows; by default the same. Raises `DataError` with a place."""
+        """The rows of a split with other values, or other rows; by default the same. Raises `DataError`."""
         del split
         return iter(rows)
 

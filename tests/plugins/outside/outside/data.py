@@ -1,4 +1,4 @@
-"""A task kind, a metric with its column, a data source and a generator."""
+"""A task kind, a metric with its column, a data source, a transform of rows and a generator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bench.tasks.kinds.sequence import Classification
 from bench.tasks.metrics.metric import METRICS, Metric
 from bench.tasks.predictions import ClassLogits
 from bench.tasks.sources.source import SOURCES, DataSource, needed_splits
+from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
 
 SUBJECTS = ("the film", "the plot", "the actor", "the ending", "the music")
 WORDS = (("was awful", "was boring"), ("was good", "was great"))
@@ -78,6 +79,17 @@ class Clips(Generator):
 
     def generate(self, split, seed):
         return reviews(split, 32, seed)
+
+
+@TRANSFORMS.register("shouted")
+class Shouted(RowTransform):
+    """Capital letters in one column."""
+
+    column: str
+
+    def rows(self, rows, *, split):
+        for row in rows:
+            yield row._replace(values={**row.values, self.column: row.values[self.column].upper()})
 
 
 METRICS.register(BalancedAccuracy.name)(BalancedAccuracy())

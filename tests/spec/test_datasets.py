@@ -1,0 +1,21 @@
+"""Every file of a data set is valid, says where the data are from, and can be read from files or the hub."""
+
+import pytest
+
+from bench.spec.data import DATASETS, read_dataset
+from bench.tasks.sources.transforms.transform import transform_of
+
+
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_every_data_set_says_what_people_should_know_and_how_it_is_read(name):
+    data = read_dataset(name)
+    assert data.title
+    assert data.cite
+    assert data.licence
+    assert data.hub or data.files
+    assert set(data.sizes) <= {
+        *data.files,
+        *(data.hub.splits if data.hub else ()),
+        *(data.cut.shares if data.cut else ()),
+    }
+    transform_of(data.transform, where=name)
