@@ -56,6 +56,8 @@ def measure(job: MeasureJob, report: Report) -> Measured:
     torch.set_num_threads(job.threads)
     pair, provenance = _pair(job)
     readings: dict[str, Reading] = {}
+    evaluated = [each for split in pair.task.evaluate for each in pair.evaluator.examples(split)]
+    per_example = pair.kind.per_example(evaluated)
     for index, (name, plugin) in enumerate(MEASURES.items()):
         report(f"measuring {name}", index / len(MEASURES.names()))
         before = pair.evaluator.seconds
@@ -64,6 +66,8 @@ def measure(job: MeasureJob, report: Report) -> Measured:
         evaluating = pair.evaluator.seconds - before
         measuring = time.perf_counter() - started - evaluating
         _account(readings[name], plugin, measuring, pair)
+        if plugin.of_calls:
+            readings[name].conditions |= per_example
         watch.add("evaluating", evaluating)
         watch.add("measuring", measuring)
     readings["claims"] = check_claims(readings, pair)

@@ -80,7 +80,7 @@ def examine(
     warnings = _padding_warnings(name, limits, tokenizer)
     segments = source.segments(tokenizer)
     with_segments(tokenizer, segments)
-    paired = any(example.pair is not None for example in _sampled(data))
+    paired = any(example.paired for example in _sampled(data))
     if paired and segments == "none" and limits.segments > 1:
         warnings.append(_no_segments(name, limits))
     unread = unread_share(tokenizer, [text for example in _sampled(data) for text in example.texts])
@@ -191,7 +191,7 @@ def _no_segments(name: str, limits: Limits) -> tuple[str, str]:
 def _check_segment_ids(
     source: CheckpointSource, limits: Limits, tokenizer: Any, data: Sequence[tuple[Task, TaskData]]
 ) -> None:
-    example = next((example for example in _sampled(data) if example.pair is not None), None)
+    example = next((example for example in _sampled(data) if example.paired), None)
     highest = max(tokenizer("a", None if example is None else "a")["token_type_ids"], default=0)
     if highest >= limits.segments:
         raise ModelError(

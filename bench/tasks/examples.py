@@ -56,6 +56,11 @@ class Example:
         """Everything that is written in it, for a tokenizer to learn from."""
         return tuple(text for text in (self.text, self.pair, self.target, *self.choices) if text)
 
+    @property
+    def paired(self) -> bool:
+        """Whether a model reads two texts at once: a pair, or a text with one of its choices."""
+        return self.pair is not None or bool(self.choices)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:

@@ -27,7 +27,7 @@ def distillation_loss(
         student: one tensor per head, [batch, classes], [batch, length] for span QA, or [batch] or [batch, 1].
         teacher: the same shapes; no gradient flows into them.
         temperature: T > 0.
-        mask: [batch, length], true where a position may be chosen; None lets every class be chosen.
+        mask: [batch, length], true where a position or a candidate may be chosen; None lets every class be chosen.
     """
     losses = [
         _squared(mine, its) if _is_value(mine) else _divergence(mine, its, temperature, mask)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bench.tasks.features import IGNORED, Batch
@@ -43,7 +44,7 @@ class DistillationTerm(Term):
         self._temperature = temperature
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """The divergence; if outputs are over tokens, only real tokens, not padding, take part in the distributions.
+        """The divergence; only real tokens or candidates, not padding, take part in distributions over these.
 
         If each token has a target, the mean is over these tokens: word-level distillation (Kim and Rush 2016,
         arXiv:1606.07947, §3.1); the same if each class or candidate has one, which is right or not by itself.
@@ -57,7 +58,7 @@ class DistillationTerm(Term):
             known = self._teacher.outputs if kind.few_outputs else self._teacher.outputs_once
             its = [logits[places] for logits in known(batch, kind)]
             return distillation_loss(mine, its, temperature=self._temperature)
-        mask = batch.inputs["attention_mask"] if kind.over_tokens else None
+        mask = batch.inputs["attention_mask"] if kind.over_tokens else _candidates(batch)
         wanted = self._teacher.outputs(batch, kind)
         return distillation_loss(kind.logits(outputs, batch), wanted, temperature=self._temperature, mask=mask)
 
@@ -66,6 +67,14 @@ def _predicted(batch: Batch) -> Tensor | None:
     """Which tokens, classes or candidates of a batch have a target, [batch, length]; None if only examples have one."""
     labels = batch.targets.get("labels")
     return None if labels is None or labels.dim() != 2 else labels != IGNORED
+
+
+def _candidates(batch: Batch) -> Tensor | None:
+    """Which of the most candidates each example has, [batch, most]; None if examples have none."""
+    if batch.groups is None:
+        return None
+    counts = torch.tensor(batch.groups, device=batch.inputs["input_ids"].device)
+    return torch.arange(max(batch.groups), device=counts.device) < counts[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,6 +115,7 @@ class Measure(ABC):
     says: ClassVar[str]
     budget_s: ClassVar[float] = 5.0  # stated seconds per cell, for an encoder of 20 M parameters on two cores
     optional: ClassVar[bool] = False  # a suite may leave it out
+    of_calls: ClassVar[bool] = False  # whether it measures calls with made inputs, and not the task's examples
 
     @property
     @abstractmethod

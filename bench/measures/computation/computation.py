@@ -34,6 +34,7 @@ class Computation(Measure):
     columns = (*TOTALS, "flops_coverage", "speedup_layers")
     says = "multiply-adds, FLOPs and bit operations for one example, and the layer-count proxy of speed"
     budget_s = 4.0
+    of_calls = True
 
     def read(self, pair: Pair) -> Reading:
         """Trace both models; totals are absent if a heavy operator could not be counted."""

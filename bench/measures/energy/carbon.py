@@ -62,6 +62,7 @@ class Carbon(ProbingMeasure):
     )
     says = "energy, CO2-equivalent and water per 1,000 inferences; energy and seconds to make the artifact"
     budget_s = 1.0  # metering itself is done in the probes' processes
+    of_calls = True
     optional = True
 
     def unavailable(self, device: str) -> dict[str, tuple[str, ...]]:

@@ -54,6 +54,7 @@ class Memory(ProbingMeasure):
     columns = with_intervals("memory_load_bytes", "memory_inference_bytes", "memory_peak_bytes", "memory_device_bytes")
     says = "peak memory added by loading, and memory held during steady inference; each in its own process"
     budget_s = 5.0
+    of_calls = True
     optional = True
 
     def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ class Latency(ProbingMeasure):
     )
     says = "seconds per call after warm-up, also at other lengths and batch sizes; throughput; the paired speed-up"
     budget_s = 2.0  # the timing itself is done in the probes' processes
+    of_calls = True
     optional = True
 
     def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:

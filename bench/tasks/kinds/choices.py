@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +14,7 @@ from bench.tasks.decisions import ChoiceDecisions
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Batch, Feature, as_rows
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.kinds.multi_label import no_and_yes
 from bench.tasks.metrics.answers import normalise_answer
 from bench.tasks.predictions import ChosenAnswers, ClassLogits, Predictions
 
@@ -99,8 +101,18 @@ class ChoiceKind(TaskKind):
         return self.said(rows, examples)
 
     @override
-    def candidates(self, examples: Sequence[Example]) -> float:
-        return sum(len(example.choices) for example in examples) / len(examples)
+    def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:
+        mean = sum(len(example.choices) for example in examples) / len(examples)
+        return {"measured_input": "one candidate", "candidates_per_example": mean}
+
+    @override
+    def attacked_text(self, example: Example) -> str:
+        """What all candidates are read beside; words that belong to the candidates stay."""
+        return example.text
+
+    @override
+    def with_text(self, example: Example, text: str) -> Example:
+        return dataclasses.replace(example, text=text)
 
     @override
     def check(self, example: Example, task: Task, *, where: str) -> None:
@@ -227,14 +239,14 @@ KINDS.register(Cloze.name)(Cloze())
 
 
 class SeveralChoices(ChoiceKind):
-    """Each candidate is right or not (MultiRC): two logits per candidate, the second of them for "right".
+    """Each candidate is right or not (MultiRC): one score per candidate, and a sigmoid.
 
-    An example is a question with all its candidates, so that a question can be scored and resampled as a whole.
+    That is a softmax over two classes of which one has the score 0. An example is a question with all its candidates,
+    so that a question can be scored and resampled as a whole.
     """
 
     name = "several_choices"
     predicts = ChoiceDecisions
-    least_labels = 2
     least_choices = 1
     few_outputs = True
 
@@ -250,16 +262,17 @@ class SeveralChoices(ChoiceKind):
 
     @override
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy over the candidates of the batch, in nats."""
+        """Mean binary cross-entropy over the candidates of the batch, in nats."""
         from torch.nn import functional
 
         labels = targets["labels"]  # [batch, most candidates]
-        return functional.cross_entropy(outputs.logits.float(), labels[labels != IGNORED])
+        known = labels[labels != IGNORED].float()
+        return functional.binary_cross_entropy_with_logits(_scores(outputs), known)
 
     @override
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
-        """[batch, most candidates, 2]."""
-        return (as_rows(outputs.logits.float(), batch.groups or ()),)
+        """No and yes of each candidate, [batch, most candidates, 2], as each is a distribution of its own."""
+        return (as_rows(no_and_yes(_scores(outputs)), batch.groups or ()),)
 
     @override
     def said(self, scores: list[Any], examples: Sequence[Example]) -> ChoiceDecisions:
@@ -269,14 +282,6 @@ class SeveralChoices(ChoiceKind):
     def truth(self, example: Example) -> Any:
         right = self.right(example)
         return None if right is None else list(right)
-
-    @override
-    def check(self, example: Example, task: Task, *, where: str) -> None:
-        super().check(example, task, where=where)
-        if len(task.labels) != self.least_labels:
-            raise DataError(
-                f"{where}: a {self.name} task has two labels, such as false and true, found {', '.join(task.labels)}"
-            )
 
 
 KINDS.register(SeveralChoices.name)(SeveralChoices())

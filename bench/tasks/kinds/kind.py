@@ -147,10 +147,13 @@ class TaskKind(ABC):
         del example
         return None
 
-    def candidates(self, examples: Sequence[Example]) -> float | None:
-        """Mean number of inputs that the model reads for one example, each a call's row; None if it is always one."""
+    def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """What the cost of one example is if it is not that of one input of a measured call, as JSON values.
+
+        By default nothing: an example is one input, or what is measured does not depend on the task's examples.
+        """
         del examples
-        return None
+        return {}
 
     def truth(self, example: Example) -> Any:
         """The true output of an example, as it is stored: by default its answers, its target or its label.

@@ -42,10 +42,7 @@ class MultiLabel(SequenceKind):
     @override
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         """No and yes of each label, [batch, labels, 2], as each is a distribution of its own."""
-        import torch
-
-        odds = outputs.logits.float()
-        return (torch.stack([torch.zeros_like(odds), odds], dim=-1),)
+        return (no_and_yes(outputs.logits.float()),)
 
     @override
     def predict(
@@ -72,6 +69,13 @@ class MultiLabel(SequenceKind):
                 raise DataError(
                     f"{where}: label {index!r} is not one of 0 to {len(task.labels) - 1} ({', '.join(task.labels)})"
                 )
+
+
+def no_and_yes(odds: Tensor) -> Tensor:
+    """Log-odds [...] as logits of two classes, [..., 2], whose softmax is what the sigmoid of the log-odds says."""
+    import torch
+
+    return torch.stack([torch.zeros_like(odds), odds], dim=-1)
 
 
 def _indices(example: Example) -> tuple[Any, ...]:

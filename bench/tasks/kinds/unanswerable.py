@@ -140,7 +140,10 @@ def best_threshold(best: Sequence[str], excess: Sequence[float], truths: Sequenc
     levels, level = np.unique(values, return_inverse=True)
     total = np.cumsum(np.bincount(level, weights=gains, minlength=len(levels)))
     row = int(total.argmax())
-    return float(levels[row]) if total[row] > 0 else float(np.nextafter(levels[0], -np.inf))
+    return float(levels[row]) if total[row] > _ROUNDING else float(np.nextafter(levels[0], -np.inf))
+
+
+_ROUNDING = 1e-9  # of sums of F1, below which keeping some answers is worth nothing
 
 
 def _targets(window: Feature, example: Example, tokenizer: Any) -> dict[str, int | float | list[int]]:

@@ -33,7 +33,11 @@ class RowTransform(Frozen, ABC):
 
 TRANSFORMS: Registry[type[RowTransform]] = Registry(
     "transform",
-    modules=("bench.tasks.sources.transforms.mark_span", "bench.tasks.sources.transforms.record_candidates"),
+    modules=(
+        "bench.tasks.sources.transforms.gather",
+        "bench.tasks.sources.transforms.mark_span",
+        "bench.tasks.sources.transforms.record_candidates",
+    ),
     group="bench.transforms",
 )
 
