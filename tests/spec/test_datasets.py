@@ -17,5 +17,6 @@ def test_every_data_set_says_what_people_should_know_and_how_it_is_read(name):
         *data.files,
         *(data.hub.splits if data.hub else ()),
         *(data.cut.shares if data.cut else ()),
+        *(data.corpus.files if data.corpus else ()),
     }
     transform_of(data.transform, where=name)
