@@ -63,7 +63,7 @@ class TableReader:
             self._notes += hub_notes(hub)
         return TaskData(
             splits={**wanted, **passages},
-            origin=self._origin(),
+            origin=self.origin(),
             revision=hub.revision if hub else None,
             generated=False,
             notes=tuple(self._notes),
@@ -90,7 +90,7 @@ class TableReader:
         split = self._task.train
         if data.cut is not None and split in data.cut.shares:
             split = data.cut.of
-        table = self._table(split)
+        table = self.table(split)
         if "label" not in data.columns:
             raise DataError(f"{self._where}: labels: name them, or add label = COLUMN to the data's columns")
         classes = self._classes(table)
@@ -116,7 +116,7 @@ class TableReader:
         return self._task.data.subset if self._task.data.dataset else self._called
 
     def _split(self, split: str) -> list[Read]:
-        table = self._table(split)
+        table = self.table(split)
         needs_label = not split.startswith(_UNLABELLED)
         mapping = Mapping(self._data, table, split=split, label=self._reader(table), needs_label=needs_label)
         found = list(mapping.read())
@@ -166,7 +166,7 @@ class TableReader:
             raise DataError(f"{table.name}: expected the labels {expected}, found {', '.join(found)}")
         return found
 
-    def _table(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
         """The rows of a split after the transform."""
         table = self._hub(split) if self._from_hub else self._local(split)
         changed = self._transform.rows(table.rows, split=split)
@@ -250,7 +250,8 @@ class TableReader:
         path = self._find((name,), self._dir or Path("."), what="the names of the labels")[0]
         return listed_labels(path, name=str(path))
 
-    def _origin(self) -> str:
+    def origin(self) -> str:
+        """Where the rows that were read so far are from, as a record has it."""
         if self._from_hub and self._data.hub is not None:
             return ", ".join(filter(None, (self._data.hub.id, self._data.hub.config, "on the hub")))
         return f"local files {', '.join(dict.fromkeys(self._files))}"
