@@ -91,7 +91,7 @@ def test_entities_are_the_candidates_of_the_hubs_rows_and_hidden_answers_stay_hi
     assert changed("record-candidates", {**given, "answers": []})[0]["right"] == -1
     with pytest.raises(DataError, match="the answer 'Eve' is none of the 2 entities"):
         changed("record-candidates", {**given, "answers": ["Eve"]})
-    with pytest.raises(DataError, match="no @placeholder in query"):
+    with pytest.raises(DataError, match="no @placeholder in the query"):
         changed("record-candidates", {**given, "query": "who left"})
 
 
