@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bench.base.errors import MethodError
 from bench.methods.base.listening import alike
 
 if TYPE_CHECKING:
@@ -36,7 +37,18 @@ def batches(subject: Subject, examples: int) -> list[Batch]:
 
 
 def one_by_one(subject: Subject, examples: int) -> Iterator[Batch]:
-    """The same examples in batches of one."""
+    """The same examples in batches of one.
+
+    Raises `MethodError` for a kind whose loss tells the examples of a batch from each other: of one alone it is 0.
+    """
+    from bench.tasks.kinds.kind import KINDS
+
+    task = subject.lab.task
+    if KINDS.get(task.kind).in_batch:
+        raise MethodError(
+            f"{task.name}: the loss of a {task.kind} task compares the pairs of a batch, so single examples have no "
+            "gradient. Choose a saliency that needs none of single examples, such as magnitude."
+        )
     for batch in batches(subject, examples):
         for row in range(len(batch.rows)):
             yield batch.alone(row)
