@@ -58,6 +58,10 @@ class ArtifactSource(CheckpointSource):
             )
         if self.outputs == FRESH:
             raise ModelError(f"{self.name}: an artifact keeps its head; leave out '--labels fresh'")
+        if head == "embedding":
+            from bench.models.embedding import POOLING, SIMILARITY
+
+            found.update({key: getattr(config, key) for key in (POOLING, SIMILARITY)})
         return model, self.match_outputs(model, labels)
 
     @override

@@ -52,6 +52,16 @@ COLUMNS = (
         oracle=f"{_TEST}::test_divergence_on_training_data_is_that_of_the_first_training_examples",
     ),
     Column(
+        "ranking_overlap",
+        says="mean share of the reference's 10 best documents that are among the artifact's 10 best",
+        kind="score",
+        show="percent",
+        better="higher",
+        source="ours: the overlap at depth 10 of Webber et al. 2010, doi:10.1145/1852102.1852106, section 3",
+        oracle="measures/test_retrieval.py::test_the_overlap_of_rankings_is_that_of_their_first_ten",
+        scale="share",
+    ),
+    Column(
         "output_correlation",
         says="Pearson correlation of the two models' regression outputs",
         kind="score",

@@ -161,7 +161,9 @@ def file_reference(directory: Path, task: Task, target: Path, *, labels: Sequenc
         return
     source = _source(directory, labels)
     tokenizer = source.tokenizer(lambda: ())
-    model = source.build(head=KINDS.get(task.kind).head, labels=task.labels or None, tokenizer=tokenizer, seed=0)
+    kind, labelled = KINDS.get(task.kind), task.labels or None
+    settings = kind.head_settings(task)
+    model = source.build(head=kind.head, labels=labelled, tokenizer=tokenizer, seed=0, settings=settings)
     save(model, target, tokenizer=tokenizer, made=Manifest(title=f"given for {task.name}"))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
@@ -172,6 +173,7 @@ class BuiltinSource(ModelSource):
         seed: int,
         depth: int | None = None,
         pretrained: bool = True,
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> nn.Module:
         """Random weights, drawn on the CPU from `seed` alone; see `ModelSource.build`."""
         import torch
@@ -183,10 +185,15 @@ class BuiltinSource(ModelSource):
         definition = BUILTINS[self.name]
         if depth is not None and depth < 1:
             raise ModelError(f"{self.name}: depth {depth}: an encoder needs at least one layer")
-        settings = {**definition.settings, **label_settings(head, labels), **_tokens(definition, tokenizer)}
+        made = {
+            **definition.settings,
+            **label_settings(head, labels),
+            **self.head_settings(head, settings),
+            **_tokens(definition, tokenizer),
+        }
         for name in adapter_of_type(definition.model_type, where=self.name).depths.values():
-            settings[name] = depth or settings[name]
-        config = config_of(definition.model_type, settings)
+            made[name] = depth or made[name]
+        config = config_of(definition.model_type, made)
         if head == "translation" and not config.is_encoder_decoder:
             config = seq2seq_config(config, tokenizer, where=self.name)
         with torch.random.fork_rng(devices=[]):

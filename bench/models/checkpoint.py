@@ -7,7 +7,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from typing_extensions import override
 
 from bench.base.errors import ModelError
 from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerprint, weight_files
@@ -46,7 +49,7 @@ class CheckpointSource(ModelSource):
         """The bounds of `config.json`."""
         from transformers import AutoConfig
 
-        from bench.models.recurrent.adapters import register
+        from bench.models.registration import register
 
         register(_model_type(self.directory, self.name))
         return limits_of(AutoConfig.from_pretrained(self.directory, trust_remote_code=False))
@@ -86,18 +89,30 @@ class CheckpointSource(ModelSource):
         seed: int,
         depth: int | None = None,
         pretrained: bool = True,
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> nn.Module:
         """The checkpoint's encoder with its head if that fits, else a new one; see `ModelSource.build`.
 
         For translation an encoder becomes both halves of a translator (Rothe et al. 2020): all weights of both are the
         checkpoint's, those of the decoder's cross-attention are fresh.
         """
-        return self._built(head, labels, tokenizer, seed=seed, depth=depth, pretrained=pretrained)[0]
+        made = {**label_settings(head, labels), **self.head_settings(head, settings)}
+        return self._built(head, labels, tokenizer, made, seed=seed, depth=depth, pretrained=pretrained)[0]
+
+    @override
+    def head_settings(self, head: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        if head != "embedding":
+            return dict(settings)
+        from bench.models.embedding import embedding_settings
+
+        own = SimpleNamespace(**self._settings())
+        return dict(embedding_settings(own, self.directory, settings, where=self.name))
 
     def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
         """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
         tensors = stored_tensors(self.directory, where=self.name)
-        model, use = self._built(head, labels, self.tokenizer(lambda: ()), seed=0)
+        made = {**label_settings(head, labels), **self.head_settings(head, {})}
+        model, use = self._built(head, labels, self.tokenizer(lambda: ()), made, seed=0)
         return Held(
             bytes_by_dtype=bytes_by_dtype(tensors),
             widened_bytes=self._widened_bytes(model, tensors),
@@ -113,6 +128,7 @@ class CheckpointSource(ModelSource):
         head: str,
         labels: Sequence[str] | None,
         tokenizer: Any,
+        settings: Mapping[str, Any],
         *,
         seed: int,
         depth: int | None = None,
@@ -124,11 +140,11 @@ class CheckpointSource(ModelSource):
 
         from bench.models.adapter import adapter_for
         from bench.models.heads import from_config
-        from bench.models.recurrent.adapters import register
+        from bench.models.registration import register
 
         register(_model_type(self.directory, self.name))
         config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
-        config.update({**label_settings(head, labels), "dtype": "float32"})
+        config.update({**settings, "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
             raise ModelError(
                 f"{self.name}: the tokenizer has {len(tokenizer)} tokens, but the embedding has only "

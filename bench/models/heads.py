@@ -17,11 +17,12 @@ HEADS = {
     "masked-language-modelling": ("AutoModelForMaskedLM", ("ForMaskedLM",)),
     "translation": ("AutoModelForSeq2SeqLM", ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel")),
     "causal-language-modelling": ("AutoModelForCausalLM", ("ForCausalLM",)),
+    "embedding": ("AutoModel", ("ForEmbedding",)),
 }
 
 
 def auto_class(head: str, config: Any) -> Any:
-    """The transformers Auto class that puts a head on a model of `config`.
+    """The transformers Auto class that puts a head on a model of `config`; for embeddings, the model's own class.
 
     Raises `ModelError` for a head that is not in `HEADS`, or that the architecture cannot have.
     """
@@ -30,8 +31,12 @@ def auto_class(head: str, config: Any) -> Any:
     if head not in HEADS:
         raise ModelError(str(unknown("head", head, HEADS)))
     auto = getattr(transformers, HEADS[head][0])
-    if type(config) not in auto._model_mapping:
+    if type(config) not in auto._model_mapping or (head == "embedding" and not _is_encoder(config)):
         raise ModelError(f"architecture '{config.model_type}' has no {head} head; choose another model for this task")
+    if head == "embedding":
+        from bench.models.embedding import embedding_class
+
+        return embedding_class(auto._model_mapping[type(config)])
     return auto
 
 
@@ -85,7 +90,7 @@ def config_of(model_type: str, settings: dict[str, Any]) -> Any:
     """The configuration of an architecture of transformers or of bench; an unknown one raises `ValueError`."""
     from transformers import AutoConfig
 
-    from bench.models.recurrent.adapters import register
+    from bench.models.registration import register
 
     register(model_type)
     return AutoConfig.for_model(model_type, **settings)
@@ -98,7 +103,7 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
     """
     from bench.layers.rounded import IMPLEMENTATION, register_attention
     from bench.models.encoder_decoder import without_pooler
-    from bench.models.recurrent.adapters import register
+    from bench.models.registration import register
 
     register(config.model_type)
     if attention == IMPLEMENTATION:
@@ -121,6 +126,14 @@ def without_second_bias(model: nn.Module) -> nn.Module:
             if output in module.children() and module._parameters.get("bias") is not None:
                 module._parameters["bias"] = None
     return model
+
+
+def _is_encoder(config: Any) -> bool:
+    """Whether a model of `config` reads a text in both directions, so that each token's vector knows all of it."""
+    from bench.models.adapter import adapter_of_type
+
+    stacks = adapter_of_type(config.model_type, where=config.model_type).paths
+    return tuple(stacks) == ("encoder",) and hasattr(config, "num_attention_heads")
 
 
 def _holds(module: nn.Module) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.base.errors import ModelError
@@ -53,6 +54,7 @@ class ModelSource(ABC):
         seed: int,
         depth: int | None = None,
         pretrained: bool = True,
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> nn.Module:
         """A float32 model in evaluation mode; torch's global random state is left as it was.
 
@@ -63,11 +65,22 @@ class ModelSource(ABC):
             seed: of every weight that is not loaded, such as a new head.
             depth: keep this many layers, spread evenly (see `spread`); None keeps all.
             pretrained: False leaves the source's weights unused and starts from random ones.
+            settings: what the task says of its head, as keys of the configuration (`TaskKind.head_settings`).
 
         Raises:
             ModelError: weights that do not fit, a depth that the source does not have, too small a vocabulary, or a
                 head whose outputs cannot be told apart (see `outputs`).
         """
+
+    def head_settings(self, head: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of a configuration that a model with `head` has beside those of its labels, the task's `settings`
+        among them; a model that says itself how texts become vectors adds that.
+        """
+        if head != "embedding":
+            return dict(settings)
+        from bench.models.embedding import embedding_settings
+
+        return dict(embedding_settings(None, None, settings, where=self.name))
 
     def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
         """What its files hold; None for a model without files. Raises as `build` does, before anything is trained."""

@@ -168,8 +168,9 @@ def model_name(model: str, given: str | None) -> str:
 
 
 def training_part(data: TaskData, task: Task) -> TaskData:
-    """The data with nothing but the training split."""
-    return replace(data, splits={task.train: data.splits[task.train]})
+    """The data with nothing but the splits that its models are made from."""
+    splits = KINDS.get(task.kind).training_splits(task)
+    return replace(data, splits={split: data.splits[split] for split in splits if split in data.splits})
 
 
 def plan(
@@ -228,6 +229,7 @@ def plan(
                 *(["segment ids added"] if fit.segments == "added" else []),
                 *([["outputs", *conditions.outputs]] if conditions.outputs else []),
                 *_changed_head(held(train_task)),
+                *_set_head(source, train_task),
             ]
             cells += [
                 Cell(
@@ -270,6 +272,13 @@ def _held(source: ModelSource) -> Callable[[Task], Held | None]:
 def _changed_head(held: Held | None) -> list[Any]:
     """What a key is made of besides, if the stored head is not used as it was stored."""
     return [["head", held.order, held.set_aside]] if held and (held.order or held.set_aside) else []
+
+
+def _set_head(source: ModelSource, task: Task) -> list[Any]:
+    """What a key is made of besides, if the head has settings, which the model's files or the task give."""
+    kind = KINDS.get(task.kind)
+    settings = source.head_settings(kind.head, kind.head_settings(task))
+    return [["head settings", *sorted(settings.items())]] if settings else []
 
 
 def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any]:

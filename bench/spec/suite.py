@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,6 +43,10 @@ class Task(Frozen):
         None, description="split on which a decision threshold is chosen; None chooses it on the split that is scored"
     )
     out_of_scope: str | None = Field(None, description="the label of texts that belong to none of the others")
+    pooling: Literal["mean", "cls"] | None = Field(
+        None, description="for retrieval, what a text's vector is: the mean over its tokens, or the first token's"
+    )
+    similarity: Literal["cosine", "dot"] | None = Field(None, description="for retrieval, the score of two vectors")
     trained_on: str | None = Field(None, description="another task of the suite whose model is evaluated here")
     train_examples: int | None = Field(None, ge=1, description="training subsample; None is the full set")
     evaluate_examples: int | None = Field(None, ge=1, description="evaluation subsample; None is the full set")
@@ -53,11 +57,16 @@ class Task(Frozen):
 
 
 class Condition(Frozen):
-    """A bound on one column that a row must meet to be eligible for a track."""
+    """A bound on one column that a row must meet to be eligible for a track.
+
+    `at_least_of_reference` is relative: the least share of the value that the row of the reference on the same model
+    has.
+    """
 
     column: str
     at_most: float | None = None
     at_least: float | None = None
+    at_least_of_reference: float | None = Field(None, gt=0)
 
     @field_validator("column")
     @classmethod
@@ -66,18 +75,25 @@ class Condition(Frozen):
 
     @model_validator(mode="after")
     def _bounded(self) -> Condition:
-        if self.at_most is None and self.at_least is None:
-            raise ValueError("needs at_most, at_least or both")
+        if self.at_most is None and self.at_least is None and self.at_least_of_reference is None:
+            raise ValueError("needs at_most, at_least, at_least_of_reference or several of them")
         return self
 
 
 class Track(Frozen):
-    """An eligibility rule plus a ranking rule; a row whose eligibility cannot be decided is left out by name."""
+    """An eligibility rule plus a ranking rule; a row whose eligibility cannot be decided is left out by name.
+
+    `device` is where models must have been measured. `verified` is False if a bound was not found in a source of the
+    benchmark, and `notes` say what stands in for it.
+    """
 
     name: str = Field(pattern=NAME)
     title: str = ""
     where: tuple[Condition, ...] = ()
+    device: Literal["cpu", "cuda"] | None = None
     rank: str = "quality"
+    verified: bool = True
+    notes: tuple[str, ...] = ()
 
     @field_validator("rank")
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base.errors import DataError, SuiteError
-from bench.tasks.examples import Example, TaskData
+from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.shifted import read_shifted
 from bench.tasks.sources.source import needed_splits
@@ -35,15 +35,21 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
     source = source_of(task, where=f"tasks.{task.name}.data")
     kind = KINDS.get(task.kind, where=f"tasks.{task.name}.kind")
     data = source.load(task, data_dir=data_dir)
+    if kind.searches and CORPUS not in data.splits:
+        raise DataError(
+            f"tasks.{task.name}.data: a {task.kind} task needs documents and judgements; add corpus = {{ … }} with the "
+            "columns uid and text, and judgements = { … } with the columns uid, relevant and, if graded, label"
+        )
     splits: dict[str, tuple[Example, ...]] = {}
     notes = list(data.notes)
-    for split in needed_splits(task):
+    for split in (*needed_splits(task), *_corpus(task, data)):
         examples = data.splits.get(split, ())
         if not examples:
             raise DataError(f"{task.name}: split '{split}' of {data.origin} has no examples; at least one is needed")
         for example in examples:
             kind.check(example, task, where=f"{task.name}: split '{split}', example {example.uid}")
-        count = task.train_examples if split == task.train else task.evaluate_examples
+        counts = {task.train: task.train_examples, CORPUS: None}
+        count = counts.get(split, task.evaluate_examples)
         splits[split] = examples
         if count is not None and count < len(examples):
             splits[split] = subsample(examples, count, seed=task.data.seed, split=split)
@@ -55,6 +61,13 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
         notes += each.notes
         warnings += each.warnings
     return replace(data, splits=splits, notes=tuple(notes), warnings=tuple(warnings))
+
+
+def _corpus(task: Task, data: TaskData) -> tuple[str, ...]:
+    """The split of documents, if the kind cannot do without, or if its models are made from them and there are some."""
+    kind = KINDS.get(task.kind)
+    made_from = CORPUS in kind.training_splits(task) and CORPUS in data.splits
+    return (CORPUS,) if kind.searches or made_from else ()
 
 
 def settled(task: Task, *, data_dir: Path | None, trained: Task | None = None) -> Task:
@@ -81,3 +94,9 @@ def settled(task: Task, *, data_dir: Path | None, trained: Task | None = None) -
                 f"data: {', '.join(found) or 'none'}. Check the label column."
             )
     return task.model_copy(update={"labels": found})
+
+
+def trained_on(data: TaskData, task: Task) -> tuple[Example, ...]:
+    """The examples that a model of `task` is made from, of every split that its kind learns from."""
+    splits = KINDS.get(task.kind).training_splits(task)
+    return tuple(example for split in splits for example in data.splits.get(split, ()))

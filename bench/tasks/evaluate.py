@@ -9,25 +9,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
-from bench.base.errors import DataError, ModelError
-from bench.models.limits import positions_of
-from bench.tasks.batching import collate, length_batches
-from bench.tasks.features import Feature
+from bench.base.errors import DataError
+from bench.tasks.examples import CORPUS
 from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
+from bench.tasks.outputs import Index, outputs_of, vectors
 from bench.tasks.predictions import Predictions
 from bench.tasks.shifted import fold_of, tuned_on
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor, nn
+    from torch import nn
 
     from bench.artifacts.artifact import Loaded
     from bench.spec.suite import Task
     from bench.tasks.examples import Example, TaskData
 
 T = TypeVar("T")
-_CPU_TOKENS = 1024  # a CPU gains nothing from larger batches, and small ones mix fewer lengths and so pad less
 
 
 class Remembered(NamedTuple):
@@ -49,6 +47,7 @@ def predict(
     max_length: int,
     token_budget: int,
     device: str,
+    corpus: Sequence[Example] = (),
 ) -> Predictions:
     """What `model` says of every example, in the order of the examples.
 
@@ -65,6 +64,8 @@ def predict(
         max_length: most tokens per feature.
         token_budget: most padded tokens per batch; on a CPU at most 1024.
         device: where the batches go, as torch names it.
+        corpus: the documents that queries are answered from, if the kind searches; without it, those that stand beside
+            the examples, as in training.
 
     Raises:
         DataError: no examples, or examples the kind cannot encode. ModelError: more tokens than the model has
@@ -73,10 +74,21 @@ def predict(
     if not examples:
         raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)
+    if kind.searches:
+        documents = tuple(corpus) or kind.searched(examples)
+        asked, known = (
+            vectors(
+                *(model, tokenizer, texts),
+                task=task,
+                max_length=max_length,
+                token_budget=token_budget,
+                device=device,
+            )
+            for texts in (examples, documents)
+        )
+        return kind.find(asked, known, [document.uid for document in documents])
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
-    lengths = [feature.tokens for feature in features]
-    _check_positions(model, max(feature.longest for feature in features), task=task)
-    outputs = _outputs(model, features, lengths, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
+    outputs = outputs_of(model, features, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
 
 
@@ -133,6 +145,7 @@ class Evaluator:
         self._known: dict[tuple[Hashable, ...], Any] = {}
         self._settled: dict[tuple[Hashable, ...], Predictions] = {}
         self._forms: dict[tuple[Hashable, ...], TypeAdapter[Any]] = {}
+        self._indexes: dict[str, Index] = {}
 
     def known(self, content_hash: str) -> tuple[Remembered, ...]:
         """What is remembered of the model with this hash, for another evaluator of the same task and setting."""
@@ -189,20 +202,45 @@ class Evaluator:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            found: Predictions = predict(
-                loaded.model,
-                loaded.tokenizer,
-                self.examples(split)[:limit],
-                task=self.task,
-                max_length=self.max_length,
-                token_budget=self.token_budget,
-                device=self.device,
-            )
+            found = self._ask(loaded, self.examples(split)[:limit])
             fold = fold_of(self.task, split)
             self._known[key] = found if fold is None else found.folded(fold)
             self.seconds += time.perf_counter() - started
         known: Predictions = self._known[key]
         return known
+
+    def index(self, loaded: Loaded) -> Index:
+        """The vectors of the corpus by a loaded model, encoded once while this evaluator lives."""
+        if loaded.content_hash not in self._indexes:
+            started = time.perf_counter()
+            found = self.vectors(loaded, self.examples(CORPUS))
+            taken = time.perf_counter() - started
+            self._indexes[loaded.content_hash] = Index(found, taken)
+            self.seconds += taken
+        return self._indexes[loaded.content_hash]
+
+    def vectors(self, loaded: Loaded, texts: Sequence[Example]) -> np.ndarray[Any, Any]:
+        """The vectors of texts by a loaded model, [texts, width] float32."""
+        return vectors(loaded.model, loaded.tokenizer, texts, **self._options())
+
+    def _ask(self, loaded: Loaded, examples: Sequence[Example]) -> Predictions:
+        """Predictions; queries are answered from the index, or from their own documents if they have these."""
+        kind = KINDS.get(self.task.kind)
+        if not kind.searches or kind.searched(examples):
+            return predict(loaded.model, loaded.tokenizer, examples, **self._options())
+        before = self.seconds
+        index = self.index(loaded)
+        self.seconds = before  # the caller's clock runs already
+        uids = [document.uid for document in self.examples(CORPUS)]
+        return kind.find(self.vectors(loaded, examples), index.vectors, uids)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "max_length": self.max_length,
+            "token_budget": self.token_budget,
+            "device": self.device,
+        }
 
     def score(self, loaded: Loaded, split: str) -> dict[str, float]:
         """The task's official metrics of a loaded model on `split`, by column name.
@@ -222,67 +260,4 @@ class Evaluator:
             self.task,
             self.examples(split),
             chosen_on=lambda: (self.predict(loaded, chosen), self.examples(chosen)),
-        )
-
-
-def _outputs(
-    model: nn.Module,
-    features: Sequence[Feature],
-    lengths: Sequence[int],
-    *,
-    task: Task,
-    tokenizer: Any,
-    budget: int,
-    device: str,
-) -> list[tuple[Any, ...]]:
-    """What the kind reads from the model, one tuple of numpy arrays per feature, unpadded if it is per token."""
-    import torch
-
-    kind = KINDS.get(task.kind)
-    if device == "cpu":
-        budget = min(budget, _CPU_TOKENS)
-    was_training = model.training
-    model.eval()
-    rows: list[list[int]] = []
-    found: list[tuple[Any, ...]] = []
-    try:
-        with torch.inference_mode():
-            for positions in length_batches(lengths, budget_tokens=budget):
-                batch = collate(features, pad_id=tokenizer.pad_token_id, rows=positions)
-                found.append(kind.run(model, batch.to(device), tokenizer))
-                rows.append(positions)
-            tables = [tuple(_numbers(part) for part in parts) for parts in found]
-    finally:
-        model.train(was_training)
-    outputs: list[tuple[Any, ...]] = [()] * len(features)
-    for positions, parts in zip(rows, tables, strict=True):
-        for place, row in enumerate(positions):
-            outputs[row] = tuple(part[place, : lengths[row]] if kind.per_token else part[place] for part in parts)
-    _check_finite(outputs, task=task)
-    return outputs
-
-
-def _numbers(part: Tensor) -> np.ndarray[Any, Any]:
-    """Whole numbers as they are, others in 32 bits."""
-    found: np.ndarray[Any, Any] = (part.float() if part.is_floating_point() else part).cpu().numpy()
-    return found
-
-
-def _check_positions(model: nn.Module, longest: int, *, task: Task) -> None:
-    positions = positions_of(getattr(model, "config", None))
-    if positions is not None and positions < longest:
-        raise ModelError(
-            f"{task.name}: an example has {longest} tokens, but the model has only {positions} positions. "
-            f"Set max_length to {positions} or less."
-        )
-
-
-def _check_finite(outputs: Sequence[tuple[Any, ...]], *, task: Task) -> None:
-    import numpy as np
-
-    bad = sum(not all(np.isfinite(part).all() for part in parts) for parts in outputs)
-    if bad:
-        raise ModelError(
-            f"{task.name}: the model's output is not a finite number for {bad} of {len(outputs)} inputs, "
-            "so it cannot be evaluated. Its weights are probably not finite either; train or compress it again."
         )

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 PROBABILITY = ("probability_loyalty", "fidelity_kl")
-OF_ITSELF = {"label_loyalty": 1.0, "probability_loyalty": 1.0, "fidelity_kl": 0.0, "output_correlation": 1.0}
+OF_ITSELF = {
+    "label_loyalty": 1.0,
+    "probability_loyalty": 1.0,
+    "fidelity_kl": 0.0,
+    "output_correlation": 1.0,
+    "ranking_overlap": 1.0,
+}
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ class DistillationTerm(Term):
         If each token has a target, the mean is over these tokens: word-level distillation (Kim and Rush 2016,
         arXiv:1606.07947, §3.1); the same if each class or candidate has one, which is right or not by itself.
         """
+        if kind.in_batch:
+            told = self._teacher.outputs_once(batch, kind)
+            return distillation_loss(kind.logits(outputs, batch), told, temperature=self._temperature)
         places = _predicted(batch)
         if places is not None:
             mine = [logits[places] for logits in kind.logits(outputs, batch)]  # [tokens, vocabulary]

@@ -27,7 +27,14 @@ class Agreement(Measure):
     """
 
     name = "agreement"
-    columns = ("label_loyalty", *ENDS.names(), *PROBABILITY, "fidelity_kl_train", "output_correlation")
+    columns = (
+        "label_loyalty",
+        *ENDS.names(),
+        *PROBABILITY,
+        "fidelity_kl_train",
+        "output_correlation",
+        "ranking_overlap",
+    )
     says = "agreement of the artifact with the reference: labels, probabilities, regression outputs, answers"
     budget_s = 2.0
 
@@ -39,7 +46,7 @@ class Agreement(Measure):
         artifact, reference = form.joined([part.artifact for part in said]), form.joined([p.reference for p in said])
         reading.conditions["examples"] = sum(len(part.uids) for part in said)
         columns = compare_next_tokens(reading, pair) if pair.kind.tokens_compared else reference.agreement(artifact)
-        for name, found in columns.items():
+        for name, found in {"ranking_overlap": "the task ranks no documents", **columns}.items():
             if isinstance(found, str):
                 reading.leave(found, name)
             else:

@@ -186,6 +186,8 @@ MEASURES: Registry[Measure] = Registry(
         "bench.measures.computation.computation",
         "bench.measures.storage.parameters",
         "bench.measures.storage.size",
+        "bench.measures.storage.system",
+        "bench.measures.retrieval.retrieval",
         "bench.measures.memory.memory",
         "bench.measures.energy.carbon",
     ),

@@ -55,11 +55,19 @@ class TaskKind(ABC):
     few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
     thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
+    searches: ClassVar[bool] = False  # whether examples are queries, answered from the vectors of the corpus
+    in_batch: ClassVar[bool] = False  # whether `logits` of an example depend on the others of its batch
+    self_contained: ClassVar[bool] = False  # whether a model is a program that holds all it knows, counted as a whole
 
     @property
     def classifies(self) -> bool:
         """Whether each example gets one of the task's labels, with a probability."""
         return issubclass(self.predicts, ClassLogits)
+
+    def head_settings(self, task: Task) -> dict[str, Any]:
+        """Keys of a model's configuration that say how its head works, as far as the task does; by default none."""
+        del task
+        return {}
 
     @abstractmethod
     def encode(
@@ -71,6 +79,33 @@ class TaskKind(ABC):
         """An encoded feature as training sees it this time, with `draws` for what chance decides: by default itself."""
         del draws
         return feature
+
+    def training_splits(self, task: Task) -> tuple[str, ...]:
+        """The splits whose examples a model of the task is made from, in the order in which they are given."""
+        return (task.train,)
+
+    def completed(
+        self,
+        model: nn.Module,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        *,
+        task: Task,
+        max_length: int,
+        like: nn.Module | None = None,
+    ) -> nn.Module:
+        """`model`, new and not yet trained, with what it needs besides its weights: by default nothing.
+
+        Args:
+            model: what the head of this kind gave; it may become a part of the result.
+            examples: those of `training_splits`.
+            tokenizer: the one that belongs to it.
+            task: the task that it will be trained on.
+            max_length: tokens an example may have.
+            like: a model that was completed already, of the same task and tokenizer, to take the rest from.
+        """
+        del examples, tokenizer, task, max_length, like
+        return model
 
     @abstractmethod
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
@@ -112,6 +147,21 @@ class TaskKind(ABC):
 
         If `per_token`, the arrays are cut to the feature's own length.
         """
+
+    def find(self, queries: Any, documents: Any, uids: Sequence[str]) -> Predictions:
+        """The best documents for every query, for kinds that search.
+
+        Args:
+            queries: vectors [queries, width] float32.
+            documents: vectors [documents, width] float32.
+            uids: what the documents are called.
+        """
+        raise DataError(f"a {self.name} task searches no documents")
+
+    def searched(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """The documents that stand beside examples, each once, if the kind searches; none for queries alone."""
+        del examples
+        return ()
 
     def settled(self, predictions: Predictions, task: Task, *, chosen_on: ChosenOn) -> Predictions:
         """The predictions after a decision threshold was chosen, for kinds and metrics that need one.
@@ -234,6 +284,8 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",
+        "bench.tasks.kinds.open_qa",
+        "bench.tasks.kinds.retrieval",
     ),
     group="bench.kinds",
 )

@@ -161,6 +161,7 @@ METRICS = Metrics(
         "bench.tasks.metrics.answers",
         "bench.tasks.metrics.decisions",
         "bench.tasks.metrics.perplexity",
+        "bench.tasks.metrics.rankings",
     ),
     group="bench.metrics",
 )

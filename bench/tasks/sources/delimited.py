@@ -79,9 +79,9 @@ def _ragged(where: str, found: int, expected: int, data: TableData, delimiter: s
 
 
 def _unquoted(text: str, delimiter: str) -> Iterator[Line]:
-    """Lines split at every delimiter; quote characters are text."""
+    """Lines split at every delimiter, or at any white space if that is a blank; quote characters are text."""
     for number, line in enumerate(lines_of(text), start=1):
-        yield number, line.removesuffix("\r").split(delimiter)
+        yield number, line.split() if delimiter == " " else line.removesuffix("\r").split(delimiter)
 
 
 def _quoted(text: str, delimiter: str, name: str) -> Iterator[Line]:

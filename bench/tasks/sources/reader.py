@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.base.errors import DataError
 from bench.spec.data import TableData, read_dataset
 from bench.spec.suite import Task
-from bench.tasks.examples import Example, TaskData
+from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.sources.answers import NONE
 from bench.tasks.sources.cutting import cut
 from bench.tasks.sources.files import find_files, shown, split_files
@@ -57,17 +57,28 @@ class TableReader:
             splits[split] = self._split(split)
         found = {split: tuple(read.example for read in reads) for split, reads in splits.items()} | cut_into
         wanted = {split: found[split] for split in needed_splits(self._task)}
+        passages = self._passages()
         hub = self._data.hub if self._from_hub else None
         if hub is not None:
             self._notes += hub_notes(hub)
         return TaskData(
-            splits=wanted,
-            origin=self._origin(),
+            splits={**wanted, **passages},
+            origin=self.origin(),
             revision=hub.revision if hub else None,
             generated=False,
             notes=tuple(self._notes),
             warnings=suspicions(self._task, wanted),
         )
+
+    def _passages(self) -> dict[str, tuple[Example, ...]]:
+        """The corpus that no judgements are of: rows with passages, perhaps beside questions that they answer."""
+        if self._data.corpus is None or self._data.judgements is not None:
+            return {}
+        inner = TableReader(self._data.corpus, self._task.model_copy(update={"labels": ()}), self._dir)
+        found = tuple(read.example for read in inner._split(CORPUS))
+        self._notes += inner._notes
+        self._files += inner._files
+        return {CORPUS: found}
 
     def labels(self) -> tuple[str, ...]:
         """The names of the classes in the order of the data's indices, else sorted."""
@@ -79,7 +90,7 @@ class TableReader:
         split = self._task.train
         if data.cut is not None and split in data.cut.shares:
             split = data.cut.of
-        table = self._table(split)
+        table = self.table(split)
         if "label" not in data.columns:
             raise DataError(f"{self._where}: labels: name them, or add label = COLUMN to the data's columns")
         classes = self._classes(table)
@@ -105,7 +116,7 @@ class TableReader:
         return self._task.data.subset if self._task.data.dataset else self._called
 
     def _split(self, split: str) -> list[Read]:
-        table = self._table(split)
+        table = self.table(split)
         needs_label = not split.startswith(_UNLABELLED)
         mapping = Mapping(self._data, table, split=split, label=self._reader(table), needs_label=needs_label)
         found = list(mapping.read())
@@ -155,7 +166,7 @@ class TableReader:
             raise DataError(f"{table.name}: expected the labels {expected}, found {', '.join(found)}")
         return found
 
-    def _table(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
         """The rows of a split after the transform."""
         table = self._hub(split) if self._from_hub else self._local(split)
         changed = self._transform.rows(table.rows, split=split)
@@ -239,7 +250,8 @@ class TableReader:
         path = self._find((name,), self._dir or Path("."), what="the names of the labels")[0]
         return listed_labels(path, name=str(path))
 
-    def _origin(self) -> str:
+    def origin(self) -> str:
+        """Where the rows that were read so far are from, as a record has it."""
         if self._from_hub and self._data.hub is not None:
             return ", ".join(filter(None, (self._data.hub.id, self._data.hub.config, "on the hub")))
         return f"local files {', '.join(dict.fromkeys(self._files))}"
