@@ -90,7 +90,7 @@ def test_init_writes_a_suite_that_can_be_checked_and_says_why(bench, folder):
     ]
     checked = bench("check", "support/suite.toml", cwd=folder)
     assert checked.returncode == 0, checked.stderr
-    assert "train: 24 rows, 4.5 words in the median" in checked.stdout
+    assert "train: 24 rows, 3 words in the median, 5 at most" in checked.stdout
     assert "2 labels: rate 16 (66.7%), card 8 (33.3%)" in checked.stdout
     assert "support is valid" in checked.stdout
     assert all(len(line) <= 80 for line in checked.stdout.splitlines()[:-1])
