@@ -29,10 +29,13 @@ _HOMES = {
     "bench.library.results": ("Results", "compare", "leaderboard", "load_results", "pareto", "pivot"),
     "bench.library.making": ("compress", "load_artifact", "save_artifact"),
     "bench.library.measuring": ("measure",),
+    "bench.library.submitting": ("Submission", "submit"),
+    "bench.library.own_data": ("own_suite",),
     "bench.library.plugins": ("register",),
     "bench.library.listing": (
-        *("check", "examine_machine", "list_choices", "list_columns", "list_measures", "list_methods", "list_models"),
-        *("list_recipes", "list_suites", "list_tasks", "show", "survey"),
+        *("check", "examine_machine", "list_choices", "list_columns", "list_datasets", "list_kinds", "list_measures"),
+        *("list_methods", "list_metrics", "list_models", "list_recipes", "list_sources", "list_suites", "list_tasks"),
+        *("list_transforms", "show", "survey"),
     ),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

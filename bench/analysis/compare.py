@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.analysis.changes import Change, change_of, change_of_difference, change_of_ratio
 from bench.analysis.comparable import comparable, same_conditions
 from bench.analysis.comparison import OVERALL, Comparison, Judgement, Line
-from bench.analysis.leaderboard import estimate_source
+from bench.analysis.eligibility import estimate_source
 from bench.analysis.means import mean_of
 from bench.analysis.membership import content_of
 from bench.analysis.paired import StoredRecord

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.analysis import elue
+from bench.analysis.eligibility import HOW_TO_MEASURE, Evidence, evidence, rule, why_unranked
+from bench.analysis.membership import told_apart
 from bench.analysis.standings import Standing, Standings, standings
 from bench.analysis.table import Absent, ResultTable, TableCell, default_columns
-from bench.base.errors import RecordError, unknown
-from bench.columns import Column, column, with_intervals
+from bench.base.errors import unknown
+from bench.columns import column, with_intervals
 from bench.records.record import Failure, Record
 from bench.spec.suite import Suite, Track
 
-_METERS = frozenset({"wall meter", "rapl", "nvml", "amdsmi", "pmic", "power gadget"})  # all else is an estimate
 _DIGITS = 12  # values equal to this many significant digits are a tie: their difference is rounding
 
 
@@ -28,20 +30,22 @@ class RankedRow:
 class Board:
     """Ranked rows first, then those without a rank; tied rows share the better rank and the next rank is skipped.
 
-    `shown` are the columns of its table besides those of the track.
+    `shown` are the columns of its table besides those of the track, `remarks` are sentences for under it.
     """
 
     standings: Standings
     track: Track | None
     places: tuple[RankedRow, ...]
     shown: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     def table(self) -> ResultTable:
         """The board as a table: rank, recipe, the ranking column, costs, and the quality on every task."""
         suite = self.standings.suite
         wanted = [self.track.rank, *(bound.column for bound in self.track.where)] if self.track else []
-        columns = with_intervals(*wanted, *self.shown)
-        tasks = [f"quality:{task.name}" for task in suite.tasks]
+        scored = ["quality", elue.COLUMN] if suite.baseline else []
+        columns = with_intervals(*wanted, *scored, *self.shown)
+        tasks = [f"{name}:{task.name}" for name in scored or ["quality"] for task in suite.tasks]
         track = f", track {self.track.name}" if self.track else ""
         return ResultTable(
             title=f"{suite.title}{track}",
@@ -55,7 +59,7 @@ class Board:
                 *(("flags",) if self.standings.flags else ()),
             ),
             rows=tuple({**_row(place, columns), "seeds": len(self.standings.seeds)} for place in self.places),
-            notes=(*self.standings.notes(), *((_rule(self.track),) if self.track else ())),
+            notes=(*self.standings.notes(), *((rule(self.track),) if self.track else ()), *self.remarks),
             flags=self.standings.flags,
             generated=self.standings.generated,
         )
@@ -79,15 +83,18 @@ def leaderboard(
         tasks: rank over these tasks only; a note on the board says so.
 
     Raises:
-        UnknownNameError: no such track or task. RecordError: nothing to rank, records that may not be ranked
-        together, or a track by energy if the energy is an estimate.
+        UnknownNameError: no such track or task. RecordError: nothing to rank, or records that may not be ranked
+        together.
     """
-    rule = _track(suite, track) if track is not None else None
-    if rule is not None and column(rule.rank).power:
-        _refuse_estimates(rule, records)
+    chosen = _track(suite, track) if track is not None else None
     everyone = standings(suite, records, failures, tasks)
-    name = rule.rank if rule else "quality"
-    reasons = [_why_unranked(row, rule, name) for row in everyone.rows]
+    name = chosen.rank if chosen else "quality"
+    seen = evidence(told_apart(records).records, [name])
+    references = {row.model: row for row in everyone.rows if row.is_reference}
+    reasons = [
+        why_unranked(row, chosen, name, seen.get((row.model, row.recipe), Evidence()), references.get(row.model))
+        for row in everyone.rows
+    ]
     ranked = [(row, _key(row, name)) for row, reason in zip(everyone.rows, reasons, strict=True) if reason is None]
     ranked.sort(key=lambda pair: pair[1])
     keys = [key for _, key in ranked]
@@ -97,19 +104,13 @@ def leaderboard(
         for row, reason in zip(everyone.rows, reasons, strict=True)
         if reason is not None
     ]
-    return Board(standings=everyone, track=rule, places=tuple(places), shown=default_columns(records))
-
-
-def estimate_source(record: Record, name: str) -> str | None:
-    """The power source of the record if its column `name` is an estimated energy; otherwise None."""
-    source = _power_source(record, column(name)) if column(name).power and name in record.values else None
-    return None if source is None or _METERS.issuperset(source.split(" + ")) else source
-
-
-def _power_source(record: Record, shown: Column) -> str:
-    """Where the power behind an energy comes from, as the record's conditions say, several joined by +."""
-    found = [[str(part[key]) for part in record.conditions.values() if key in part] for key in shown.power]
-    return " + ".join(dict.fromkeys(named[0] if named else "not stated" for named in found))
+    return Board(
+        standings=everyone,
+        track=chosen,
+        places=tuple(places),
+        shown=default_columns(records),
+        remarks=(HOW_TO_MEASURE,) if any(each.estimates for each in seen.values()) else (),
+    )
 
 
 def _track(suite: Suite, name: str) -> Track:
@@ -117,32 +118,6 @@ def _track(suite: Suite, name: str) -> Track:
         if track.name == name:
             return track
     raise unknown("track", name, [track.name for track in suite.tracks], where=f"suite {suite.name}")
-
-
-def _refuse_estimates(track: Track, records: Sequence[Record]) -> None:
-    for record in records:
-        source = estimate_source(record, track.rank)
-        if source is not None:
-            raise RecordError(
-                f"track {track.name} ranks by {track.rank}, but the energy of record {record.key} is estimated (power "
-                f"source: {source}), and estimates are not ranked. Run the suite on a machine with a wall meter, RAPL "
-                f"or NVML (see `bench doctor`), or read the column in `bench table`."
-            )
-
-
-def _why_unranked(row: Standing, track: Track | None, name: str) -> str | None:
-    if row.missing is not None:
-        return row.missing
-    for bound in track.where if track else ():
-        value = row.values[bound.column]
-        if isinstance(value, Absent):
-            return f"eligibility unknown: {value.reason}"
-        if bound.at_most is not None and value > bound.at_most:
-            return f"not eligible: {bound.column} {value:.6g} is above {bound.at_most:.6g}"
-        if bound.at_least is not None and value < bound.at_least:
-            return f"not eligible: {bound.column} {value:.6g} is below {bound.at_least:.6g}"
-    value = row.values[name]
-    return value.reason if isinstance(value, Absent) else None
 
 
 def _key(row: Standing, name: str) -> float:
@@ -156,13 +131,5 @@ def _row(place: RankedRow, columns: Sequence[str]) -> dict[str, TableCell]:
     cells: dict[str, TableCell] = {"rank": place.rank, "model": row.model, "recipe": row.recipe}
     cells.update({name: row.shown(name) for name in columns})
     cells.update({f"quality:{task}": value for task, value in row.tasks.items()})
+    cells.update({f"{elue.COLUMN}:{task}": value for task, value in row.scores.items()})
     return {**cells, "flags": ", ".join(row.flags)}
-
-
-def _rule(track: Track) -> str:
-    bounds = []
-    for bound in track.where:
-        bounds += [f"{bound.column} at most {bound.at_most:.6g}"] if bound.at_most is not None else []
-        bounds += [f"{bound.column} at least {bound.at_least:.6g}"] if bound.at_least is not None else []
-    where = f" among rows with {' and '.join(bounds)}" if bounds else ""
-    return f"Track {track.name}: ranked by {track.rank}, {column(track.rank).better} is better{where}."

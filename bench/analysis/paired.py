@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.table import Absent
-from bench.base.errors import UnavailableError
+from bench.base.errors import DataError, UnavailableError
 from bench.base.statistics import Interval, paired_difference
 from bench.columns import COLUMNS
 from bench.records.record import Record
@@ -43,14 +43,17 @@ def paired_change(name: str, first: StoredRecord, second: StoredRecord) -> tuple
         if isinstance(seen, Absent):
             return seen
         sides.append(seen)
-    before, after = ([side[split] for split in splits] for side in sides)
-    if any(one.uids != other.uids or one.truth != other.truth for one, other in zip(before, after, strict=True)):
+    before, after = ({split: side[split] for split in splits} for side in sides)
+    if any(
+        one.uids != other.uids or one.truth != other.truth
+        for one, other in zip(before.values(), after.values(), strict=True)
+    ):
         return Absent("the two records were evaluated on different examples")
     try:
-        old, new = (SCORERS[name](first.record, parts) for parts in (before, after))
-    except UnavailableError as error:
+        old, new = (SCORERS[name](each.record, parts) for each, parts in ((first, before), (second, after)))
+    except (DataError, UnavailableError) as error:
         return Absent(str(error))
-    count = sum(len(part.uids) for part in before)
+    count = sum(len(part.uids) for part in before.values())
     found = paired_difference(new, old, count, generator=np.random.default_rng(0), resamples=RESAMPLES)
     return found or Absent("the score is undefined on too many bootstrap resamples")
 
@@ -71,23 +74,33 @@ def _seen(side: StoredRecord, splits: Sequence[str]) -> Mapping[str, SplitPredic
     return seen
 
 
-def _quality(record: Record, parts: Sequence[SplitPredictions]) -> Score:
-    """Quality as a function of the examples; raises `UnavailableError` if the labels are hidden."""
-    from bench.tasks.metrics.metric import quality_scorer
+def _quality(record: Record, parts: Mapping[str, SplitPredictions]) -> Score:
+    """Quality as a function of the examples.
 
-    if any(truth is None for part in parts for truth in part.truth):
+    Raises `UnavailableError` if the labels are hidden, `DataError` if a metric needs more than a record holds.
+    """
+    from bench.tasks.metrics.context import Context
+    from bench.tasks.metrics.metric import Answered, quality_scorer
+
+    if any(truth is None for part in parts.values() for truth in part.truth):
         raise UnavailableError("the labels are hidden")
+    scored = record.conditions.get("quality", {})
     metrics = [item.name for item in COLUMNS.values() if item.in_quality and item.name in record.values]
-    return quality_scorer([(part.artifact, part.truth) for part in parts], metrics)
+    said = [
+        Answered(part.artifact, part.truth, Context.stored(scored, "artifact", split)) for split, part in parts.items()
+    ]
+    return quality_scorer(said, metrics)
 
 
-def _label_loyalty(record: Record, parts: Sequence[SplitPredictions]) -> Score:
+def _label_loyalty(record: Record, parts: Mapping[str, SplitPredictions]) -> Score:
     """Label loyalty as a function of the examples; raises `UnavailableError` for a regression."""
     import numpy as np
 
     del record
-    form = type(parts[0].reference)
-    reference, artifact = (form.joined([getattr(part, side) for part in parts]) for side in ("reference", "artifact"))
+    form = type(next(iter(parts.values())).reference)
+    reference, artifact = (
+        form.joined([getattr(part, side) for part in parts.values()]) for side in ("reference", "artifact")
+    )
     same = reference.same(artifact)
     if same is None:
         raise UnavailableError("a regression output is not a label")
@@ -96,7 +109,7 @@ def _label_loyalty(record: Record, parts: Sequence[SplitPredictions]) -> Score:
 
 
 # By column: how it is computed again from stored predictions.
-SCORERS: dict[str, Callable[[Record, Sequence[SplitPredictions]], Score]] = {
+SCORERS: dict[str, Callable[[Record, Mapping[str, SplitPredictions]], Score]] = {
     "quality": _quality,
     "label_loyalty": _label_loyalty,
 }

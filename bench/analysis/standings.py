@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench.analysis.comparable import comparable, differing
+from bench.analysis.elue import COLUMN, RowScores, scores, told
 from bench.analysis.means import by_seed, mean_of
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
@@ -30,7 +31,8 @@ class Standing:
     """One recipe on one model over the whole suite.
 
     `missing` says why some cell of the row is not there; then every value is absent for that reason, since a mean over
-    fewer tasks is another number. `tasks` holds the mean quality over the seeds by task, excluded tasks among them.
+    fewer tasks is another number. `tasks` holds the mean quality over the seeds by task, excluded tasks among them;
+    `scores` the ELUE score by task, and nothing if the suite has no baseline.
     `trains` says whether another seed may give another artifact of the same reference; `by_seed` holds the values of
     each seed, of scores with intervals, and nothing if there is one seed only.
     """
@@ -45,6 +47,7 @@ class Standing:
     flags: tuple[str, ...]
     trains: bool
     by_seed: dict[str, tuple[float, ...]]
+    scores: dict[str, float | Absent] = field(default_factory=dict)
 
     def shown(self, name: str) -> TableCell:
         """The value of a column for a table, with the values of its seeds if it has some."""
@@ -89,9 +92,11 @@ class Standings:
     shared: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """What the means are over, and what the intervals of scores cover."""
+        """What the means are over, what the intervals of scores cover, and what ELUE scores are measured from."""
         means, *setting = self.means()
-        return (means, known(self.seeds, [row.trains for row in self.rows if not row.is_reference]), *setting)
+        known_from = known(self.seeds, [row.trains for row in self.rows if not row.is_reference])
+        curve = (told(self.suite.baseline),) if self.suite.baseline else ()
+        return (means, known_from, *setting, *curve)
 
     def means(self) -> tuple[str, ...]:
         """What the means are over: tasks, tasks left out, seeds, and how the setting differs from the suite's own."""
@@ -138,7 +143,14 @@ def standings(
     seeds = tuple(sorted({item.seed for item in relevant if item.task in counted} or {0}))
     pairs = dict.fromkeys((item.model, item.recipe) for item in relevant)
     done, failed = _by_row(records), _by_row(failures)
-    rows = [_standing(suite, pair, done.get(pair, {}), failed.get(pair, {}), counted, seeds) for pair in pairs]
+    names = [task.name for task in suite.tasks]
+    above = scores(suite.baseline, done, names, counted, seeds) if suite.baseline else {}
+    rows = [
+        _scored(
+            _standing(suite, pair, done.get(pair, {}), failed.get(pair, {}), counted, seeds), suite, above.get(pair)
+        )
+        for pair in pairs
+    ]
     return Standings(
         suite=suite,
         rows=tuple(sorted(rows, key=lambda row: (row.model, not row.is_reference, row.family, row.recipe))),
@@ -214,6 +226,15 @@ def _standing(
         trains=any(map(trains, own.values())),
         by_seed={} if missing or len(seeds) < 2 else _by_seed(own, counted, seeds),
     )
+
+
+def _scored(row: Standing, suite: Suite, found: RowScores | None) -> Standing:
+    """The row with its ELUE score, or with the reason why it has none."""
+    if found is None:
+        lacking = f"suite {suite.name} has no baseline" if suite.baseline is None else str(row.missing)
+        return replace(row, values={**row.values, COLUMN: Absent(lacking)})
+    overall = Absent(row.missing) if row.missing else found.overall
+    return replace(row, values={**row.values, COLUMN: overall}, scores=found.tasks)
 
 
 def _by_seed(

@@ -71,8 +71,9 @@ TableCell = str | int | float | Absent | Shown | BySeed
 class ResultTable:
     """Rows under columns, not yet formatted.
 
-    `columns` holds names of `bench.columns`, `quality:TASK` for the quality on one task, and names of what a row is
-    (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each means.
+    `columns` holds names of `bench.columns`, such a name with `:TASK` for its value on one task, and names of what a
+    row is (`task`, `recipe`, `rank`). A column `flags` holds the codes of a row's warnings; `flags` says what each
+    means.
     `hidden` are columns that only files show, in addition to the ends of intervals, which follow their value.
     `notes` are sentences for under the table; `generated` is True if any row rests on generated data.
     """
@@ -111,11 +112,21 @@ def table_of(
             *(name for name in chosen if name in COLUMNS),
             *(("flags",) if flags else ()),
         ),
-        rows=tuple(_row(record, chosen) for record in sorted(records, key=_order)),
+        rows=tuple(_row(record, chosen) for record in in_order(records)),
         notes=(*shared, *(failure_note(failure) for failure in failures)),
         flags=flags,
         generated=any(record.generated for record in records),
     )
+
+
+def identified(record: Record) -> dict[str, TableCell]:
+    """What a row always says of the record that it is of."""
+    return {name: _IDENTITY[name](record) for name in _ALWAYS}
+
+
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """Records by task and model, the reference first."""
+    return sorted(records, key=_order)
 
 
 def default_columns(records: Iterable[Record]) -> tuple[str, ...]:

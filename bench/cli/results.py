@@ -12,6 +12,7 @@ from bench.cli.board import FORMAT, MACHINE, OUT, OUTS, RESULTS, SETTING, TASK, 
 def table(
     suite: str | None = typer.Argument(None, help="Only records of this suite."),
     column: list[str] = typer.Option([], help="Show this column (repeatable); default: the main ones."),
+    shifted: bool = typer.Option(False, "--shifted", help="One row per shifted set of a record and part of the set."),
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
@@ -34,7 +35,9 @@ def table(
             raise RecordError(f"{no_records(suite, results)}{hint}")
         results = results / suite
     found = bench.load_results(results, machine=machine, setting=setting, tasks=task)
-    put(found.table(column), format_, out)
+    if shifted and column:
+        raise RecordError("--shifted has columns of its own. Leave out --column or --shifted.")
+    put(found.shifted() if shifted else found.table(column), format_, out)
 
 
 def leaderboard(

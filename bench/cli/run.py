@@ -10,6 +10,7 @@ import typer
 
 from bench.base.errors import SuiteError
 from bench.cli.board import put
+from bench.cli.own_files import OwnOptions, choose_suite, save
 
 if TYPE_CHECKING:
     from bench.engine.events import Summary
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    suite: str = typer.Argument(help="A suite's name, or a path to a TOML file. `bench list suites` names them."),
+    suite: str | None = typer.Argument(
+        None, help="A suite's name, or a path to a TOML file. `bench list suites` names them. Not with --data."
+    ),
     model: str | None = typer.Option(None, help="Hub id, local directory or built-in; default: the suite's own."),
     name: str | None = typer.Option(None, help="Name of the model in records and boards; default: its folder or id."),
     labels: str | None = typer.Option(
@@ -38,21 +41,59 @@ def run(
         [], "--set", help="KEY=VALUE (repeatable): a key of the setting, TASK.KEY or RECIPE.ARGUMENT."
     ),
     retry: bool = typer.Option(False, "--retry", help="Also run the cells that failed before."),
+    data: Path | None = typer.Option(None, help="Train on this file of your own instead of a suite's data."),
+    validation: Path | None = typer.Option(None, help="Evaluate on this file; default: a part of --data."),
+    test: Path | None = typer.Option(None, help="Evaluate on this file, too."),
+    text: str | None = typer.Option(None, help="Column of the text, or of the question."),
+    pair: str | None = typer.Option(None, help="Column of the second text, or of a question's context."),
+    label: str | None = typer.Option(None, help="Column of the class."),
+    score: str | None = typer.Option(None, help="Column of a number to predict."),
+    answer: str | None = typer.Option(None, help="Column of the answer, a part of --pair."),
+    start: str | None = typer.Option(None, help="Column of the character at which the answer starts."),
+    target: str | None = typer.Option(None, help="Column of the text to write."),
+    group: str | None = typer.Option(None, help="Column by which scores are also reported."),
+    kind: str | None = typer.Option(None, help="Kind of the task, if columns do not say it."),
+    metric: list[str] = typer.Option([], help="Score (repeatable); default: the kind's usual ones."),
+    max_length: int | None = typer.Option(None, help="Tokens per example; default: 128."),
+    holdout: float | None = typer.Option(None, help="Share of --data to evaluate on; default: 0.2."),
+    rows: str | None = typer.Option(None, help="Path to the rows inside JSON, such as data[].rows[]."),
+    format_: str | None = typer.Option(None, "--format", help="csv, tsv, jsonl, json, parquet or text."),
+    delimiter: str | None = typer.Option(None, help="What separates columns."),
+    encoding: str | None = typer.Option(None, help="Of the files; default: UTF-8."),
+    quotes: bool = typer.Option(True, "--quotes/--no-quotes", help="Whether quotation marks may enclose a field."),
+    header: bool = typer.Option(True, "--header/--no-header", help="Whether columns have names in the file."),
+    save_suite: Path | None = typer.Option(None, help="Write what was run to this TOML file."),
 ) -> None:
-    """Compress, measure and record every cell of SUITE.
+    """Compress, measure and record every cell of SUITE, or of a task on your own files.
 
-    If stopped, run it again to resume: cells that have a record are skipped.
+    If stopped, run it again to resume: cells that have a record are skipped. With --data no suite is needed:
+
+    bench run --data train.csv --text message --label intent --model DIR --recipe int8
     """
     from bench.library.progress import watch
-    from bench.library.running import plan_run
+    from bench.library.running import plan_run, standing_for
 
     started = time.perf_counter()
+    texts = {"text": text, "pair": pair, "target": target, "group": group}
+    own = OwnOptions(
+        data=data,
+        validation=validation,
+        test=test,
+        holdout=holdout,
+        columns={**texts, "label": label, "score": score, "answer": answer, "start": start},
+        reading={"rows": rows, "format": format_, "delimiter": delimiter, "encoding": encoding},
+        quotes=quotes,
+        header=header,
+        task={"kind": kind, "metrics": metric, "max_length": max_length},
+        data_dir=data_dir,
+    )
+    chosen, changed = choose_suite(suite, own), changes(assignments)
     planned = plan_run(
-        suite,
+        chosen.suite,
         model,
         recipes=recipe,
         tasks=task,
-        set=_changes(assignments),
+        set=changed,
         seeds=seed,
         name=name,
         labels=() if labels is None else labels.split(","),
@@ -65,6 +106,10 @@ def run(
     )
     for says in planned.warnings:
         typer.echo(f"warning: {says}", err=True)
+    if save_suite is not None:
+        beside = {"name": name, "labels": labels, "task": task, "device": None if device == "cpu" else device}
+        stands_for = standing_for(chosen.suite, model, recipes=recipe, set=changed, seeds=seed, data_dir=data_dir)
+        save(save_suite, stands_for, chosen.comments, beside)
     try:
         watch(planned.work)
     except KeyboardInterrupt:
@@ -82,7 +127,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _changes(assignments: list[str]) -> dict[str, Any]:
+def changes(assignments: list[str]) -> dict[str, Any]:
     """What `--set KEY=VALUE` gives, by key."""
     from bench.base.schema import toml_value
 

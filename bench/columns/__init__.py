@@ -9,6 +9,9 @@ COLUMNS = Columns(
     modules=(
         "bench.columns.quality",
         "bench.tasks.metrics.classes",
+        "bench.tasks.metrics.ranked",
+        "bench.tasks.metrics.scope",
+        "bench.tasks.metrics.parity",
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
         "bench.tasks.metrics.decisions",
@@ -23,6 +26,7 @@ COLUMNS = Columns(
         "bench.columns.storage",
         "bench.columns.retrieval",
         "bench.columns.energy",
+        "bench.columns.boards",
     ),
     group="bench.columns",
     also=("bench.metrics", "bench.measures"),

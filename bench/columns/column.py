@@ -72,6 +72,7 @@ class Column:
         power: keys of a record's conditions that name the power source of an energy.
         interval: the columns of its 95 % interval, if it has one.
         part: set on those columns.
+        of_boards: True if no measure gives it: a board computes it from its rows, and records do not hold it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Column:
     power: tuple[str, ...] = ()
     interval: IntervalNames | None = None
     part: Part | None = None
+    of_boards: bool = False
 
     def __post_init__(self) -> None:
         if self.mean == "ratio of means" and not self.of:

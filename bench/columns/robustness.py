@@ -18,7 +18,7 @@ _REPLAY = "measures/test_attack.py::test_texts_that_flip_the_reference_are_repla
 COLUMNS = (
     Column(
         "ood_quality",
-        says="quality on the shifted split, without further training",
+        says="quality on shifted splits and sets, without further training",
         kind="score",
         show="percent",
         better="higher",
@@ -28,7 +28,7 @@ COLUMNS = (
     ),
     Column(
         "ood_gap",
-        says="quality minus quality on the shifted split",
+        says="quality minus quality on shifted splits and sets",
         kind="score",
         show="percent",
         better="lower",

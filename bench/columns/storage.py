@@ -68,6 +68,17 @@ COLUMNS = (
         relative="ratio",
     ),
     Column(
+        "system_bytes",
+        says="a whole answering program as installed: bench, libraries, parameters, vectors, corpus, tokenizer",
+        kind="count",
+        show="bytes",
+        unit="B",
+        better="lower",
+        source="Min et al. 2021, arXiv:2101.00133, §2: code, libraries, parameters and corpora; Python is not counted",
+        oracle="measures/test_system.py::test_the_parts_of_a_program_are_its_files_and_those_of_its_libraries",
+        mean="largest",
+    ),
+    Column(
         "memory_load_bytes",
         says="peak host memory added by loading, in a separate process",
         kind="measurement",

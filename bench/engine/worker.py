@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from bench.plan.cell import Cell
 from bench.plan.recipes import methods_of
 from bench.records.record import StageLog
 from bench.spec.suite import Task
-from bench.tasks.data import load_data
+from bench.tasks.data import load_data, trained_on
+from bench.tasks.encoded import encode, encode_once
 from bench.tasks.examples import Example, read_data
 from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS
@@ -39,14 +41,15 @@ def train_reference(job: TrainJob, report: Report) -> Made:
     store = Store(job.store)
     source = open_source(cell.model, outputs=cell.conditions.outputs)
     task = cell.train_task
-    examples = read_data(job.data, (task.train,)).splits[task.train]
+    examples = _examples(job, task)
 
     def texts() -> Iterator[str]:
         return (text for row in examples for text in row.texts)
 
     tokenizer = watch.time("training", lambda: source.tokenizer(texts))
-    model = _build(source, task, tokenizer, seed=cell.seed)
-    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer))
+    build = partial(_build, source, cell, task, tokenizer, examples)
+    model = watch.time("training", lambda: build(seed=cell.seed))
+    features = watch.time("training", lambda: _features(cell, task, examples, tokenizer, data=job.data))
     plan = cell.suite.training(task)
     begun = time.process_time()
     with _meter(cell) as meter:
@@ -89,8 +92,10 @@ def compress(job: CompressJob, report: Report) -> Made:
         model, earlier = reference.model, NOTHING_MADE
     stages = [stage.model_copy(update={"cached": True}) for stage in earlier.stages]
     models: list[torch.nn.Module] = []
-    examples = read_data(job.data, (cell.train_task.train,)).splits[cell.train_task.train]
-    features = watch.time("training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer))
+    examples = _examples(job, cell.train_task)
+    features = watch.time(
+        "training", lambda: _features(cell, cell.train_task, examples, reference.tokenizer, data=job.data)
+    )
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
             lab = _lab(cell, reference, examples, features, seed=cell.seed * 1000 + index, report=report)
@@ -121,7 +126,7 @@ def _lab(
     cell: Cell,
     reference: Loaded,
     examples: Sequence[Example],
-    features: list[Feature],
+    features: Sequence[Feature],
     *,
     seed: int,
     report: Report,
@@ -129,20 +134,28 @@ def _lab(
     task, tokenizer = cell.train_task, reference.tokenizer
     device, source = cell.conditions.device, open_source(cell.model, outputs=cell.conditions.outputs)
 
-    def fresh(depth: int, pretrained: bool, *, of: Task = task) -> torch.nn.Module:
-        return _build(source, of, tokenizer, seed=seed, depth=depth, pretrained=pretrained).to(device)
+    build = partial(_build, source, cell, seed=seed)
+
+    def fresh(depth: int, pretrained: bool) -> torch.nn.Module:
+        like = reference.model
+        return build(task, tokenizer, examples, depth=depth, pretrained=pretrained, like=like).to(device)
 
     def elsewhere(name: str) -> Lab:
         other = cell.suite.task(name)
-        examples = load_data(other, data_dir=cell.conditions.data_dir).splits[other.train]
+        read = load_data(other, data_dir=cell.conditions.data_dir)
+        examples = trained_on(read, other)
+
+        def fresh(depth: int, pretrained: bool) -> torch.nn.Module:
+            return build(other, tokenizer, examples, depth=depth, pretrained=pretrained).to(device)
+
         return replace(
             lab,
             task=other,
             plan=cell.suite.training(other),
             examples=examples,
             features=_features(cell, other, examples, tokenizer),
-            reference=_build(source, other, tokenizer, seed=seed).to(device),
-            fresh=partial(fresh, of=other),
+            reference=build(other, tokenizer, examples).to(device),
+            fresh=fresh,
         )
 
     lab = Lab(
@@ -163,10 +176,21 @@ def _lab(
 
 
 def _build(
-    source: ModelSource, task: Task, tokenizer: Any, *, seed: int, depth: int | None = None, pretrained: bool = True
+    source: ModelSource,
+    cell: Cell,
+    task: Task,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    depth: int | None = None,
+    pretrained: bool = True,
+    like: torch.nn.Module | None = None,
 ) -> torch.nn.Module:
-    return source.build(
-        head=KINDS.get(task.kind).head,
+    """A model with the task's head and all else that its kind gives it; `like` is one to take this from."""
+    kind = KINDS.get(task.kind)
+    model = source.build(
+        head=kind.head,
         labels=task.labels or None,
         tokenizer=tokenizer,
         seed=seed,
@@ -174,11 +198,22 @@ def _build(
         pretrained=pretrained,
         settings=KINDS.get(task.kind).head_settings(task),
     )
-
-
-def _features(cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any) -> list[Feature]:
     length = cell.suite.max_length(task)
-    return KINDS.get(task.kind).encode(examples, tokenizer, task=task, max_length=length, training=True)
+    return kind.completed(model, examples, tokenizer, task=task, max_length=length, like=like)
+
+
+def _examples(job: TrainJob | CompressJob, task: Task) -> tuple[Example, ...]:
+    return trained_on(read_data(job.data, KINDS.get(task.kind).training_splits(task)), task)
+
+
+def _features(
+    cell: Cell, task: Task, examples: Sequence[Example], tokenizer: Any, *, data: Path | None = None
+) -> Sequence[Feature]:
+    """The training features, kept beside the file `data` of their examples if there is one."""
+    kind, length = KINDS.get(task.kind), cell.suite.max_length(task)
+    if data is None:
+        return encode(kind, examples, tokenizer, task=task, max_length=length, training=True)
+    return encode_once(kind, examples, tokenizer, task=task, max_length=length, folder=data.parent, split=task.train)
 
 
 def _meter(cell: Cell) -> EnergyMeter:

@@ -1,14 +1,27 @@
-"""What is available: suites, tasks, models, recipes, methods, choices, measures and columns, as rows and in full."""
+"""What is available, as rows and in full: the lists of `bench list` and the descriptions of `bench show`."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
-from bench.base.errors import BenchError, PluginError, SuiteError, UnknownNameError, unknown
+from bench.base.errors import BenchError, PluginError, UnknownNameError, unknown
 from bench.base.registry import broken_plugins
+from bench.library.tasks import (
+    Row,
+    data_parts,
+    dataset_rows,
+    kind_rows,
+    metric_rows,
+    source_rows,
+    suite_rows,
+    task_parts,
+    task_rows,
+    transform_rows,
+)
 
 if TYPE_CHECKING:
     from bench.spec.recipe import RecipeFile
@@ -16,51 +29,10 @@ if TYPE_CHECKING:
 # Everything else is imported where it is used, so that a listing imports only what it lists.
 
 T = TypeVar("T")
-Row = dict[str, str]
-TomlTable = dict[str, Any]
 
 
 def _first_sentence(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0].rstrip(".")
-
-
-def _suite_tables() -> Iterator[tuple[str, TomlTable, list[TomlTable]]]:
-    """Name, table and task tables of every suite, not validated; a malformed one of another package is skipped."""
-    from bench.base.schema import read_toml
-    from bench.spec.suite import SUITES, suite_names
-
-    for name in suite_names():
-        try:
-            path = SUITES.path(name)
-            table = read_toml(path)
-            tasks = table.get("tasks", [])
-            if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-                raise SuiteError(f"{SUITES.shown(path)}: tasks: expected [[tasks]] sections")
-        except BenchError as error:
-            if not SUITES.skip(name, error):
-                raise
-        else:
-            yield name, table, tasks
-
-
-def _suites() -> list[Row]:
-    return [
-        {"name": name, "tasks": str(len(tasks)), "title": str(table.get("title", ""))}
-        for name, table, tasks in _suite_tables()
-    ]
-
-
-def _tasks() -> list[Row]:
-    return [
-        {
-            "name": str(task.get("name", "")),
-            "suite": suite,
-            "kind": str(task.get("kind", "")),
-            "metrics": ", ".join(map(str, task.get("metrics", ()))),
-        }
-        for suite, _, tasks in _suite_tables()
-        for task in tasks
-    ]
 
 
 def _models() -> list[Row]:
@@ -165,8 +137,13 @@ def _columns_in_full() -> list[Row]:
 
 
 CATALOG: dict[str, Callable[[], list[Row]]] = {
-    "suites": _suites,
-    "tasks": _tasks,
+    "suites": suite_rows,
+    "tasks": task_rows,
+    "datasets": dataset_rows,
+    "sources": source_rows,
+    "transforms": transform_rows,
+    "kinds": kind_rows,
+    "metrics": metric_rows,
     "models": _models,
     "recipes": _recipes,
     "methods": _methods,
@@ -195,31 +172,29 @@ def aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def describe(name: str) -> dict[str, Any]:
-    """One thing in full, looked for among suites, recipes, tasks, methods, their choices, measures, models and columns.
+def describe(name: str, *, data_dir: Path | None = None) -> dict[str, Any]:
+    """One thing in full, looked for in every list of `CATALOG`; with `data_dir`, a task's rows there are counted.
 
     Raises:
         UnknownNameError: no such name; the message suggests the nearest one.
         PluginError: the plug-in of that name is broken, or two packages have the name.
     """
     found = {title: each for part in _PARTS for title, each in part(name).items()}
+    found |= task_parts(name, data_dir=data_dir)
     if not found:
         raise _not_found(name)
     return found
 
 
 def _suite_parts(name: str) -> dict[str, Any]:
-    from bench.spec.suite import SUITES, load_suite, suite_names
+    """A suite with its whole setting; of its tasks what they state."""
+    from bench.spec.suite import load_suite, suite_names
 
-    found = {"suite": load_suite(name).model_dump(exclude_defaults=False)} if name in suite_names() else {}
-    for suite, _, tasks in _suite_tables():
-        if any(task.get("name") == name for task in tasks):
-            try:
-                found[f"task of {suite}"] = load_suite(suite).task(name).model_dump()
-            except BenchError as error:
-                if not SUITES.skip(suite, error):
-                    raise
-    return found
+    if name not in suite_names():
+        return {}
+    suite = load_suite(name)
+    stated = suite.model_dump(include={"tasks"}, exclude_defaults=True)
+    return {"suite": {**suite.model_dump(exclude={"tasks", "task_changes"}), **stated}}
 
 
 def _recipe_parts(name: str) -> dict[str, Any]:
@@ -256,6 +231,15 @@ def _method_parts(name: str) -> dict[str, Any]:
     return found
 
 
+def _transform_parts(name: str) -> dict[str, Any]:
+    from bench.tasks.sources.transforms.transform import TRANSFORMS
+
+    if name not in TRANSFORMS.names():
+        return {}
+    plugin = TRANSFORMS.get(name)
+    return {"transform": {"says": plugin.__doc__, "arguments": _described(plugin.model_fields)}}
+
+
 def _measure_parts(name: str) -> dict[str, Any]:
     from bench.columns import COLUMNS
     from bench.measures.base.measure import MEASURES
@@ -276,7 +260,7 @@ def _model_parts(name: str) -> dict[str, Any]:
     return {"model": {"says": BUILTINS[name].title, **BUILTINS[name].settings}} if name in BUILTINS else {}
 
 
-_PARTS = (_suite_parts, _recipe_parts, _method_parts, _measure_parts, _model_parts)
+_PARTS = (_suite_parts, data_parts, _transform_parts, _recipe_parts, _method_parts, _measure_parts, _model_parts)
 _UNDECLARED = "not registered as a column; the package of the measure must do so"
 
 
@@ -289,7 +273,7 @@ def _not_found(name: str) -> BenchError:
         return UnknownNameError(
             f"nothing is named '{name}'. List names with `bench list` and one of: {', '.join(CATALOG)}"
         )
-    return unknown("suite, recipe, task, method, choice, measure, model or column", name, known)
+    return unknown("suite, task, data set, recipe, method, measure, column or other thing", name, known)
 
 
 def _arguments_of_choices(method: str) -> dict[str, dict[str, str]]:

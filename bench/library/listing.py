@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,11 @@ from bench.library.views import TableView
 
 if TYPE_CHECKING:
     from bench.doctor.machine import Diagnosis
+    from bench.library.data_check import DataView
     from bench.report.survey.page import Page
     from bench.spec.suite import Suite
+
+WIDTH = 100  # columns of a line that is made of many short words
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -55,23 +59,33 @@ class Description(dict[str, Any]):
 
 
 class Sound(NamedTuple):
-    """A suite that was checked, with the counts of what a run of it would do."""
+    """A suite that was checked, with the counts of what a run of it would do, and what its data are like if read."""
 
     suite: Suite
     recipes: int
     measures: int
+    data: tuple[DataView, ...] = ()
 
     @property
     def cells(self) -> int:
         """Tasks by recipes by seeds."""
         return len(self.suite.tasks) * self.recipes * len(self.suite.seeds)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps tasks from being run, found in their data."""
+        return tuple(problem for each in self.data for problem in each.problems)
+
     def __repr__(self) -> str:
-        return (
-            f"{self.suite.name} is valid: {len(self.suite.tasks)} tasks x {self.recipes} recipes x "
-            f"{len(self.suite.seeds)} seeds = {self.cells} cells, {self.measures} measures, setting "
-            f"{self.suite.setting_id}"
+        counts = (
+            f"{len(self.suite.tasks)} tasks x {self.recipes} recipes x {len(self.suite.seeds)} seeds = "
+            f"{self.cells} cells, {self.measures} measures, setting {self.suite.setting_id}"
         )
+        in_words = any(split.lengths and split.lengths.unit == "words" for each in self.data for split in each.splits)
+        hint = ["Lengths are in words. A model's tokens are more; --model counts them."] if in_words else []
+        several = "problem" if len(self.problems) == 1 else "problems"
+        said = f"has {len(self.problems)} {several} in its data" if self.problems else "is valid"
+        return "\n".join([*map(repr, self.data), *hint, f"{self.suite.name} {said}: {counts}"])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -120,7 +134,9 @@ def list_of(kind: str, *, full: bool = False) -> Listing:
     Raises `UnknownNameError` for an unknown kind.
     """
     rows = listing(kind, full=full)
-    table = ResultTable(title=kind.capitalize(), columns=tuple(rows[0]), rows=tuple(dict(row) for row in rows))
+    table = ResultTable(
+        title=kind.capitalize(), columns=tuple(rows[0] if rows else ("name",)), rows=tuple(dict(row) for row in rows)
+    )
     skipped = tuple(f"skipped: {broken}" for broken in broken_plugins())
     return Listing(table=table, remarks=skipped, names=tuple(row["name"] for row in rows))
 
@@ -131,8 +147,33 @@ def list_suites(*, full: bool = False) -> Listing:
 
 
 def list_tasks(*, full: bool = False) -> Listing:
-    """The tasks of every suite."""
+    """The tasks of all suites."""
     return list_of("tasks", full=full)
+
+
+def list_datasets(*, full: bool = False) -> Listing:
+    """The data sets that the `data` of a task can name."""
+    return list_of("datasets", full=full)
+
+
+def list_sources(*, full: bool = False) -> Listing:
+    """The sources that the `data` of a task can name."""
+    return list_of("sources", full=full)
+
+
+def list_transforms(*, full: bool = False) -> Listing:
+    """The transforms of rows that the `data` of a task can name."""
+    return list_of("transforms", full=full)
+
+
+def list_kinds(*, full: bool = False) -> Listing:
+    """The kinds of tasks, with their metrics."""
+    return list_of("kinds", full=full)
+
+
+def list_metrics(*, full: bool = False) -> Listing:
+    """The metrics, with the column that a task names and the kinds that have it."""
+    return list_of("metrics", full=full)
 
 
 def list_models(*, full: bool = False) -> Listing:
@@ -165,15 +206,22 @@ def list_columns(*, full: bool = False) -> Listing:
     return list_of("columns", full=full)
 
 
-def show(name: str) -> Description:
-    """One thing in full, by its name in any of the lists; raises `UnknownNameError` that suggests the nearest."""
-    return Description(name, describe(name))
+def show(name: str, *, data_dir: str | Path | None = None) -> Description:
+    """One thing in full, by its name in any of the lists; raises `UnknownNameError` that suggests the nearest.
+
+    With `data_dir`, the rows of a task that are in this folder are counted.
+    """
+    return Description(name, describe(name, data_dir=None if data_dir is None else Path(data_dir)))
 
 
-def check(suite: str | Path | Suite) -> Sound:
+def check(suite: str | Path | Suite, *, data_dir: str | Path | None = None, model: str | Path | None = None) -> Sound:
     """Validate a suite, its recipes and every argument without running anything.
 
-    Raises `SuiteError` or `UnknownNameError` that says where the problem is, what was found and what was expected.
+    Its data are read too if it says where they are, or `data_dir` does: see `Sound.data` and `Sound.problems`. With
+    `model`, lengths are in tokens of its tokenizer, and its head is compared with the labels.
+
+    Raises `SuiteError` or `UnknownNameError` that says where each problem of the suite is, what was found and what was
+    expected; `ModelError` if there is no such model.
     """
     from bench.analysis.arguments import check_finding
     from bench.library.results import suite_of
@@ -191,7 +239,14 @@ def check(suite: str | Path | Suite) -> Sound:
     ]
     for number, finding in enumerate(chosen.findings, 1):
         check_finding(finding, recipes, where=f"{where}: finding {number}")
-    return Sound(suite=chosen, recipes=len(recipes), measures=len(MEASURES.names()))
+    folder = data_dir or chosen.data_dir
+    data: tuple[DataView, ...] = ()
+    if folder is not None or model is not None:
+        from bench.library.data_check import read_tasks
+
+        named = None if model is None else str(model)
+        data = tuple(read_tasks(chosen, data_dir=None if folder is None else Path(folder), model=named))
+    return Sound(suite=chosen, recipes=len(recipes), measures=len(MEASURES.names()), data=data)
 
 
 def examine_machine(
@@ -247,8 +302,10 @@ def _lines(data: Any, indent: str) -> list[str]:
         return lines
     if isinstance(data, (list, tuple)):
         if all(not isinstance(item, (dict, list, tuple)) for item in data):
-            sentences = any(", " in str(item) for item in data)
-            return [f"{indent}- {item}" for item in data] if sentences else [indent + ", ".join(map(str, data))]
+            sentences = any(", " in str(item) or str(item).endswith(".") for item in data)
+            if sentences:
+                return [f"{indent}- {item}" for item in data]
+            return textwrap.wrap(", ".join(map(str, data)), WIDTH, initial_indent=indent, subsequent_indent=indent)
         lines = []
         for item in data:
             first, *rest = _lines(item, indent + "  ")

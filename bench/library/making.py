@@ -75,8 +75,8 @@ def compress(
         raise SuiteError(
             f"{recipes[0].base}: {len(recipes)} recipes, but compress takes one. Give one value per argument."
         )
-    store, conditions = Store(Path(cache) if cache else default_root()), conditions_of(device, data_dir, labels)
-    key = None
+    store = Store(Path(cache) if cache else default_root())
+    conditions, key = conditions_of(device, data_dir or chosen.data_dir, labels), None
     chosen, (wanted,) = with_labels(chosen, [chosen.task(task, where="task")], data_dir=conditions.data_dir)
     if isinstance(model, str | Path):
         named = str(model)

@@ -64,7 +64,7 @@ def measure(
         BenchError: models, data and task do not fit together, or a measure failed.
     """
     chosen, _ = choose(suite_with(task, suite), ["none"], set or {})
-    conditions = conditions_of(device, data_dir, labels)
+    conditions = conditions_of(device, data_dir or chosen.data_dir, labels)
     chosen, (wanted,) = with_labels(chosen, [chosen.task(task, where="task")], data_dir=conditions.data_dir)
     with tempfile.TemporaryDirectory(prefix="bench-measure-") as scratch:
         root = Path(scratch)

@@ -15,6 +15,7 @@ from bench.analysis.leaderboard import leaderboard as ranked
 from bench.analysis.membership import is_called, renamed, shared_names
 from bench.analysis.paired import StoredRecord
 from bench.analysis.pareto import pareto as front_of
+from bench.analysis.shifted_sets import by_set
 from bench.analysis.table import table_of
 from bench.base.errors import RecordError, UnknownNameError, unknown
 from bench.columns import column
@@ -95,6 +96,13 @@ class Results:
     def table(self, columns: Sequence[str] | None = None) -> TableView:
         """Every record, one row each, with a reason for each missing value; `bench.list_columns` gives the columns."""
         return TableView(table=table_of(self.records, columns or None, self.failures))
+
+    def shifted(self) -> TableView:
+        """Every shifted set of every record, with quality, gap and relative bias, and the quality of its parts.
+
+        Raises `RecordError` if no record has results on shifted data.
+        """
+        return TableView(table=by_set(self.records, self.failures))
 
     def to_pandas(self) -> DataFrame:
         """One row per record, with every column that any record has, unrounded.

@@ -19,7 +19,7 @@ from bench.library.results import DEFAULT_RESULTS, Results, SuiteLike, suite_of
 from bench.models.label_names import FRESH
 from bench.plan.cell import Cell, Conditions, plan
 from bench.plan.check import check_suite
-from bench.plan.recipes import expand
+from bench.plan.recipes import expand, merged
 from bench.records.record import read_failure, read_record
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Variants, changed, load_suite
@@ -154,7 +154,7 @@ def plan_run(
     if of is None:
         raise SuiteError(f"suite {chosen.name} has no default model. Give one with --model.")
     wanted = [chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks)
-    conditions = conditions_of(device, data_dir, labels)
+    conditions = conditions_of(device, data_dir or chosen.data_dir, labels)
     start_server()
     store = Store(Path(cache) if cache else default_root())
     cells = plan(
@@ -189,6 +189,31 @@ def choose(
         else:
             found += expand(choice, by_recipe.get(_stem(choice)), where="--recipe")
     return own, found
+
+
+def standing_for(
+    suite: SuiteLike,
+    model: str | Path | None = None,
+    *,
+    recipes: Sequence[str | Path | Variants] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 (as in `run`)
+    seeds: Sequence[int] | None = None,
+    data_dir: str | Path | None = None,
+) -> Suite:
+    """The suite that a run with these arguments stands for: run alone, it has the very same cells."""
+    changes = set or {}
+    own, _ = choose(suite, recipes, changes)
+    plain = suite_of(suite)
+    choices = [choice for choice in _choices(plain, recipes) if isinstance(choice, Variants)]
+    _, by_recipe = split(changes, recipes=[_stem(each) for each in choices], tasks=[task.name for task in plain.tasks])
+    merging = [merged(choice, by_recipe.get(_stem(choice))) for choice in choices]
+    stated = {
+        "model": None if model is None else str(model),
+        "seeds": tuple(seeds or ()),
+        "data_dir": None if data_dir is None else str(data_dir),
+        "recipes": tuple(each if each.set else each.recipe for each in merging),
+    }
+    return own.model_copy(update={key: value for key, value in stated.items() if value})
 
 
 def conditions_of(device: str, data_dir: str | Path | None, labels: Sequence[str]) -> Conditions:

@@ -200,6 +200,7 @@ ADAPTERS: Registry[type[Adapter]] = Registry(
         "bench.models.architectures",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",
+        "bench.models.answering.adapters",
     ),
     group="bench.adapters",
 )

@@ -49,7 +49,7 @@ class CheckpointSource(ModelSource):
         """The bounds of `config.json`."""
         from transformers import AutoConfig
 
-        from bench.models.recurrent.adapters import register
+        from bench.models.registration import register
 
         register(_model_type(self.directory, self.name))
         return limits_of(AutoConfig.from_pretrained(self.directory, trust_remote_code=False))
@@ -140,7 +140,7 @@ class CheckpointSource(ModelSource):
 
         from bench.models.adapter import adapter_for
         from bench.models.heads import from_config
-        from bench.models.recurrent.adapters import register
+        from bench.models.registration import register
 
         register(_model_type(self.directory, self.name))
         config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)

@@ -90,7 +90,7 @@ def config_of(model_type: str, settings: dict[str, Any]) -> Any:
     """The configuration of an architecture of transformers or of bench; an unknown one raises `ValueError`."""
     from transformers import AutoConfig
 
-    from bench.models.recurrent.adapters import register
+    from bench.models.registration import register
 
     register(model_type)
     return AutoConfig.for_model(model_type, **settings)
@@ -103,7 +103,7 @@ def from_config(config: Any, head: str, *, attention: str | None = None) -> nn.M
     """
     from bench.layers.rounded import IMPLEMENTATION, register_attention
     from bench.models.encoder_decoder import without_pooler
-    from bench.models.recurrent.adapters import register
+    from bench.models.registration import register
 
     register(config.model_type)
     if attention == IMPLEMENTATION:

@@ -155,8 +155,9 @@ class Cell:
 
 
 def described(task: Task) -> dict[str, Any]:
-    """What a record depends on of a task, as JSON values: everything but its title that differs from the defaults."""
-    return task.model_dump(mode="json", exclude_defaults=True, exclude={"title"})
+    """What a record depends on of a task, as JSON values: everything but titles that differs from the defaults."""
+    titles: Any = {"title": True, "shifted": {"__all__": {"title"}}}
+    return task.model_dump(mode="json", exclude_defaults=True, exclude=titles)
 
 
 def model_name(model: str, given: str | None) -> str:
@@ -167,8 +168,9 @@ def model_name(model: str, given: str | None) -> str:
 
 
 def training_part(data: TaskData, task: Task) -> TaskData:
-    """The data with nothing but the training split."""
-    return replace(data, splits={task.train: data.splits[task.train]})
+    """The data with nothing but the splits that its models are made from."""
+    splits = KINDS.get(task.kind).training_splits(task)
+    return replace(data, splits={split: data.splits[split] for split in splits if split in data.splits})
 
 
 def plan(

@@ -46,16 +46,20 @@ def expand(chosen: str | Variants, extra: dict[str, Any] | None = None, *, where
 
     `extra` (command line) overrides `set`.
     """
-    if isinstance(chosen, str):
-        chosen = Variants(recipe=chosen)
-    new = flat(extra or {})
-    kept = {key: value for key, value in flat(chosen.set).items() if not any(key.startswith(f"{n}.") for n in new)}
-    values = {**kept, **new}
+    chosen = merged(Variants(recipe=chosen) if isinstance(chosen, str) else chosen, extra)
+    values = flat(chosen.set)
     axes = [value if isinstance(value, list) else [value] for value in values.values()]
     return [
         load_recipe(chosen.recipe, dict(zip(values, point, strict=True)), where=where)
         for point in itertools.product(*axes)
     ]
+
+
+def merged(chosen: Variants, extra: dict[str, Any] | None = None) -> Variants:
+    """An entry of a suite with `extra` in its `set`; a choice given anew keeps no argument of the one before."""
+    new = flat(extra or {})
+    kept = {key: value for key, value in flat(chosen.set).items() if not any(key.startswith(f"{n}.") for n in new)}
+    return Variants(recipe=chosen.recipe, set={**kept, **new})
 
 
 def methods_of(recipe: Recipe) -> list[Method]:

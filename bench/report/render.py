@@ -18,7 +18,7 @@ from bench.columns.numbers import both, heading, written
 from bench.report.text_grid import TextGrid, drawn, paragraph, room
 
 _ONCE = ("suite", "machine", "setting", "model", "seed", "seeds")
-_QUALITY = "quality:"  # before a task's name: the quality on that task
+_ON = ":"  # between a column and a task: the column's value on that task
 _UNSURE = f"n.s.: not significant; the paired test against the reference has p > {NOT_SIGNIFICANT:g}"
 
 
@@ -211,14 +211,17 @@ def _behind(name: str, table: ResultTable) -> bool:
 
 
 def _column(name: str) -> Column | None:
-    return COLUMNS["quality"] if name.startswith(_QUALITY) else COLUMNS.get(name)
+    return COLUMNS.get(name.partition(_ON)[0])
 
 
 def _heading(name: str) -> str:
-    if name.startswith(_QUALITY):
-        return plain(name.removeprefix(_QUALITY)) + " ↑"
-    column = COLUMNS.get(name)
-    return heading(column) if column else name.replace("_", " ")
+    column = _column(name)
+    if column is None:
+        return name.replace("_", " ")
+    task = plain(name.partition(_ON)[2])
+    if not task:
+        return heading(column)
+    return f"{task} ↑" if column.name == "quality" else f"{task}, {heading(column)}"
 
 
 def _absent(table: ResultTable, row: dict[str, TableCell]) -> dict[str, str]:

@@ -155,12 +155,14 @@ class Source(TableData):
 class Shifted(Frozen):
     """A shifted or adversarial set on which a task's model is scored too, without being tuned to it.
 
-    `fold` maps each label of the task to a label of the set, if the set has other ones: HANS has two, MNLI three. The
-    probabilities of the labels that become one are summed.
+    `fold` maps labels of the task to labels of the set, if these are others: HANS has two, MNLI three. A label that it
+    does not name keeps its name; the probabilities of labels that become one are summed. `altered` is for sets that
+    hold each altered example beside the one it was made from, whose id is what the pattern leaves of its own.
     """
 
     data: Source
     split: str = "validation"
     title: str = ""
     fold: dict[str, str] = Field({}, description="label of the task -> label of the set")
+    altered: str | None = Field(None, description="regular expression for the end of the id of an altered example")
     examples: int | None = Field(None, ge=1, description="subsample; None is the full set")

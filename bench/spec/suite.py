@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from bench.base.errors import SuiteError, unknown
 from bench.base.schema import NAME, Frozen, read_toml, validated
 from bench.base.shelf import Shelf
 from bench.columns import column
+from bench.spec.baseline import Baseline
 from bench.spec.data import Shifted, Source
 from bench.spec.setting import Setting, Training
 
@@ -55,11 +57,16 @@ class Task(Frozen):
 
 
 class Condition(Frozen):
-    """A bound on one column that a row must meet to be eligible for a track."""
+    """A bound on one column that a row must meet to be eligible for a track.
+
+    `at_least_of_reference` is relative: the least share of the value that the row of the reference on the same model
+    has.
+    """
 
     column: str
     at_most: float | None = None
     at_least: float | None = None
+    at_least_of_reference: float | None = Field(None, gt=0)
 
     @field_validator("column")
     @classmethod
@@ -68,18 +75,25 @@ class Condition(Frozen):
 
     @model_validator(mode="after")
     def _bounded(self) -> Condition:
-        if self.at_most is None and self.at_least is None:
-            raise ValueError("needs at_most, at_least or both")
+        if self.at_most is None and self.at_least is None and self.at_least_of_reference is None:
+            raise ValueError("needs at_most, at_least, at_least_of_reference or several of them")
         return self
 
 
 class Track(Frozen):
-    """An eligibility rule plus a ranking rule; a row whose eligibility cannot be decided is left out by name."""
+    """An eligibility rule plus a ranking rule; a row whose eligibility cannot be decided is left out by name.
+
+    `device` is where models must have been measured. `verified` is False if a bound was not found in a source of the
+    benchmark, and `notes` say what stands in for it.
+    """
 
     name: str = Field(pattern=NAME)
     title: str = ""
     where: tuple[Condition, ...] = ()
+    device: Literal["cpu", "cuda"] | None = None
     rank: str = "quality"
+    verified: bool = True
+    notes: tuple[str, ...] = ()
 
     @field_validator("rank")
     @classmethod
@@ -141,8 +155,12 @@ class Suite(Frozen):
     tasks: tuple[Task, ...] = Field(min_length=1)
     tracks: tuple[Track, ...] = ()
     findings: tuple[Finding, ...] = ()
+    baseline: Baseline | None = Field(None, description="the curve that ELUE scores are measured from")
     macro_excludes: tuple[str, ...] = Field((), description="tasks that the macro average leaves out")
     task_changes: tuple[str, ...] = Field((), description="keys of tasks that this run changed, as TASK.KEY=VALUE")
+    data_dir: str | None = Field(
+        None, description="folder of the tasks' files, relative to the suite's file; --data-dir replaces it"
+    )
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> Suite:
@@ -154,6 +172,9 @@ class Suite(Frozen):
         for task in self.tasks:
             if task.trained_on is not None and task.trained_on not in names:
                 raise ValueError(str(unknown("task", task.trained_on, names, where=f"{task.name}.trained_on")))
+        for curve in self.baseline.curves if self.baseline else ():
+            if curve.task not in names:
+                raise ValueError(str(unknown("task", curve.task, names, where="baseline.curves")))
         return self
 
     def task(self, name: str, *, where: str | None = None) -> Task:
@@ -197,6 +218,9 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
         overrides: dotted keys below `setting`, or below a task's name, with their new values, for example
             `("training.epochs", 1)` or `("sst2.train_examples", 5000)`.
 
+    Returns:
+        The suite; its `data_dir` is no longer relative to its file, but to the current folder.
+
     Raises:
         UnknownNameError: no such suite. SuiteError: the file or an override is not valid. PluginError: see `Shelf`.
     """
@@ -206,6 +230,8 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
     where = str(path) if is_path else SUITES.shown(path)
     for key, value in overrides:
         _override(data, key, value)
+    if isinstance(data.get("data_dir"), str):
+        data["data_dir"] = os.path.normpath(path.parent / data["data_dir"])
     return validated(Suite, data, where=where)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING
 from bench.base.errors import DataError, SuiteError
 from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.shifted import read_shifted
 from bench.tasks.sources.source import needed_splits
 from bench.tasks.sources.table import source_of
+from bench.tasks.subsample import subsample
 
 if TYPE_CHECKING:
     from bench.spec.suite import Task
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
     """The splits that `task` uses, subsampled with the task's data seed; `notes` say "10000 of 67349" if they were.
 
-    A subsample keeps the order of the data, and a larger one of the same seed holds the smaller one.
+    Each shifted set is a further split, whose name `bench.tasks.shifted` makes. A subsample keeps the order of the
+    data, and a larger one of the same seed holds the smaller one.
 
     Args:
         task: names the source, the splits and the sizes.
@@ -40,7 +42,7 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
         )
     splits: dict[str, tuple[Example, ...]] = {}
     notes = list(data.notes)
-    for split in (*needed_splits(task), *([CORPUS] if kind.searches else [])):
+    for split in (*needed_splits(task), *_corpus(task, data)):
         examples = data.splits.get(split, ())
         if not examples:
             raise DataError(f"{task.name}: split '{split}' of {data.origin} has no examples; at least one is needed")
@@ -50,10 +52,22 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
         count = counts.get(split, task.evaluate_examples)
         splits[split] = examples
         if count is not None and count < len(examples):
-            splits[split] = _subsample(examples, count, seed=task.data.seed, split=split)
+            splits[split] = subsample(examples, count, seed=task.data.seed, split=split)
             purpose = "training" if split == task.train else split
             notes.append(f"{count} of {len(examples)} {purpose} examples (seed {task.data.seed})")
-    return replace(data, splits=splits, notes=tuple(notes))
+    warnings = list(data.warnings)
+    for each in read_shifted(task, data_dir=data_dir):
+        splits[each.split] = each.examples
+        notes += each.notes
+        warnings += each.warnings
+    return replace(data, splits=splits, notes=tuple(notes), warnings=tuple(warnings))
+
+
+def _corpus(task: Task, data: TaskData) -> tuple[str, ...]:
+    """The split of documents, if the kind cannot do without, or if its models are made from them and there are some."""
+    kind = KINDS.get(task.kind)
+    made_from = CORPUS in kind.training_splits(task) and CORPUS in data.splits
+    return (CORPUS,) if kind.searches or made_from else ()
 
 
 def settled(task: Task, *, data_dir: Path | None, trained: Task | None = None) -> Task:
@@ -82,7 +96,7 @@ def settled(task: Task, *, data_dir: Path | None, trained: Task | None = None) -
     return task.model_copy(update={"labels": found})
 
 
-def _subsample(examples: tuple[Example, ...], count: int, *, seed: int, split: str) -> tuple[Example, ...]:
-    order = list(range(len(examples)))
-    random.Random(f"{seed}:{split}").shuffle(order)
-    return tuple(examples[row] for row in sorted(order[:count]))
+def trained_on(data: TaskData, task: Task) -> tuple[Example, ...]:
+    """The examples that a model of `task` is made from, of every split that its kind learns from."""
+    splits = KINDS.get(task.kind).training_splits(task)
+    return tuple(example for split in splits for example in data.splits.get(split, ()))

@@ -52,6 +52,12 @@ class Decisions(Predictions):
         return said, true
 
     @override
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        """Per example the names of the labels that are said to be right; of a choice, 1 if it is and 0 if not."""
+        rows = [[int(value > 0) for value in row] for row in self.logits]
+        return [[name for name, yes in zip(labels, row, strict=True) if yes] for row in rows] if labels else rows
+
+    @override
     def same(self, other: Predictions) -> Array | None:
         import numpy as np
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
@@ -11,8 +12,10 @@ from pydantic import TypeAdapter
 from bench.base.errors import DataError
 from bench.tasks.examples import CORPUS
 from bench.tasks.kinds.kind import KINDS, ChosenOn
+from bench.tasks.metrics.context import Context
 from bench.tasks.outputs import Index, outputs_of, vectors
 from bench.tasks.predictions import Predictions
+from bench.tasks.shifted import fold_of, tuned_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,6 +92,32 @@ def predict(
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)
 
 
+def context_of(
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    chosen_on: Callable[[], tuple[Predictions, Sequence[Example]]],
+) -> Context:
+    """What the task's metrics need to score one model on `examples`.
+
+    Args:
+        task: its metrics say whether there are thresholds to choose.
+        examples: those that are scored.
+        chosen_on: gives the model's predictions on the examples on which thresholds are chosen, and these examples; it
+            is called only if a metric has a threshold.
+
+    Raises:
+        DataError: a threshold cannot be chosen, such as where labels are hidden.
+    """
+    kind, context = KINDS.get(task.kind), Context.of(task, examples)
+    wanted = [metric for metric in map(kind.metric, task.metrics) if metric.has_threshold]
+    if not wanted:
+        return context
+    said, others = chosen_on()
+    truth, own = kind.known_truths(others), Context.of(task, others)
+    return replace(context, thresholds={each.column.name: each.threshold(said, truth, own) for each in wanted})
+
+
 class Evaluator:
     """Predictions and scores of models on one task's data; every prediction is made once and remembered.
 
@@ -152,14 +181,16 @@ class Evaluator:
     def predict(self, loaded: Loaded, split: str, limit: int | None = None) -> Predictions:
         """Predictions of a loaded model on `split`, or on its first `limit` examples.
 
-        If the kind decides by a threshold, it is chosen for this model by itself: on the split `task.threshold`, or,
+        In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a
+        threshold, it is chosen for this model by itself: on the split that `tuned_on` gives, or, if that is `split`,
         as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
         """
         kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
         if not kind.thresholded:
             return self._predict(loaded, split, limit)
         if key not in self._settled:
-            chosen, most = (split, limit) if self.task.threshold is None else (self.task.threshold, None)
+            chosen = tuned_on(self.task, split)
+            most = limit if chosen == split else None
             on = ChosenOn(chosen, self._predict(loaded, chosen, most), self.examples(chosen)[:most])
             self._settled[key] = kind.settled(self._predict(loaded, split, limit), self.task, chosen_on=on)
         return self._settled[key]
@@ -171,10 +202,12 @@ class Evaluator:
             self._known[key] = KINDS.get(self.task.kind).predicts.read(self._told[key])
         if key not in self._known:
             started = time.perf_counter()
-            self._known[key] = self._ask(loaded, self.examples(split)[:limit])
+            found = self._ask(loaded, self.examples(split)[:limit])
+            fold = fold_of(self.task, split)
+            self._known[key] = found if fold is None else found.folded(fold)
             self.seconds += time.perf_counter() - started
-        found: Predictions = self._known[key]
-        return found
+        known: Predictions = self._known[key]
+        return known
 
     def index(self, loaded: Loaded) -> Index:
         """The vectors of the corpus by a loaded model, encoded once while this evaluator lives."""
@@ -214,5 +247,17 @@ class Evaluator:
 
         Raises `DataError` if labels are hidden or a metric is undefined, as correlation is for a constant output.
         """
-        predictions = self.predict(loaded, split)
-        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics)
+        predictions, context = self.predict(loaded, split), self.context(loaded, split)
+        return KINDS.get(self.task.kind).score(predictions, self.examples(split), self.task.metrics, context)
+
+    def context(self, loaded: Loaded, split: str) -> Context:
+        """What the task's metrics need to score a loaded model on `split`.
+
+        Thresholds are chosen on the split that `tuned_on` gives.
+        """
+        chosen = tuned_on(self.task, split)
+        return context_of(
+            self.task,
+            self.examples(split),
+            chosen_on=lambda: (self.predict(loaded, chosen), self.examples(chosen)),
+        )

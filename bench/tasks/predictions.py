@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import Self, override
 
-from bench.base.errors import UnavailableError
+from bench.base.errors import DataError, UnavailableError
 from bench.tasks.loyalty import (
     fidelity_kl,
     label_loyalty,
@@ -90,6 +90,26 @@ class Predictions(ABC):
         """The predictions of several splits as one; all parts are of this form."""
         return cls.read([value for part in parts for value in part.stored()])
 
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        """What is said of every example as people write it: a label's name, a score, an answer, by default as stored.
+
+        `labels` are the task's; without them a class is its index.
+        """
+        del labels
+        return self.stored()
+
+    def chosen(self, rows: Sequence[int]) -> Self:
+        """The predictions of the examples in these rows."""
+        stored = self.stored()
+        return self.read([stored[row] for row in rows])
+
+    def folded(self, classes: Sequence[int]) -> Self:
+        """The predictions with fewer classes: class k of the model becomes `classes[k]`; probabilities are summed.
+
+        Raises `DataError` for predictions that are not probabilities over classes.
+        """
+        raise DataError(f"{self.called} are not probabilities over classes, so {len(classes)} labels cannot be folded")
+
     def same(self, other: Predictions) -> Array | None:
         """Whether both models say the same of an example, bool [examples]; None if that means nothing in this form."""
         del other
@@ -151,6 +171,19 @@ class ClassLogits(Predictions):
         """The predicted classes, [examples] int64."""
         found: Array = self.logits.argmax(axis=1)
         return found
+
+    @override
+    def folded(self, classes: Sequence[int]) -> Self:
+        """Logits [examples, new classes] whose softmax is the sum of the probabilities: the log-sum-exp of logits."""
+        import numpy as np
+        from scipy.special import logsumexp
+
+        places, new = np.asarray(classes), range(max(classes) + 1)
+        return type(self)(np.stack([logsumexp(self.logits[:, places == each], axis=1) for each in new], axis=1))
+
+    @override
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        return [labels[index] if labels else index for index in self.classes.tolist()]
 
     @override
     def same(self, other: Predictions) -> Array | None:
@@ -246,6 +279,10 @@ class WrittenAnswers(Predictions):
     @override
     def compared(self, truth: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return list(self.answers), [[known] if isinstance(known, str) else list(known) for known in truth]
+
+    @override
+    def in_words(self, labels: Sequence[str]) -> list[Any]:
+        return list(self.answers)
 
     @override
     def same(self, other: Predictions) -> Array | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench.base.errors import TrainingError
 from bench.spec.setting import Training
 from bench.tasks.batching import collate, length_batches
+from bench.tasks.encoded import Encoded
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.divergence import LossLog
@@ -123,7 +124,7 @@ def _step(
 
 
 def _lengths(features: Sequence[Feature]) -> list[int]:
-    return [feature.tokens for feature in features]
+    return features.lengths() if isinstance(features, Encoded) else [feature.tokens for feature in features]
 
 
 def _total_steps(features: Sequence[Feature], plan: Training) -> int:

@@ -44,7 +44,7 @@ def make_record(task: str, recipe: str, quality: float | None = 0.9, **changes) 
         "stages": (),
         "setting": {},
         "setting_id": make_suite().setting_id,
-        "machine": {},
+        "machine": changes.pop("machine_facts", {}),
         "machine_id": changes.pop("machine", "m1"),
         "created": "2026-11-22T10:00:00Z",
         "values": values | changes.pop("values", {}),

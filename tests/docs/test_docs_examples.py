@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ from bench.methods.prune.site import Site, SitePiece
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.ranges import RANGES, RangeInput
 from bench.plan.recipes import expand, load_recipe, methods_of
-from bench.spec.suite import Variants, load_suite
+from bench.spec.data import Role, TableData
+from bench.spec.suite import Suite, Variants, load_suite
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -102,9 +104,36 @@ def test_the_range_of_the_page_covers_what_it_says(monkeypatch):
     assert method.range.bounds(given).high.tolist() == [[4.0, 12.0]]
 
 
+def _whole_suite(block):
+    """The block as a suite: what it lacks is taken from a suite that has one task."""
+    found = tomllib.loads(block)
+    base = {"name": "base", "title": "Base", "setting": {"measuring": {"country": "FRA"}}}
+    task = {"name": "own", "kind": "classification", "metrics": ["accuracy"], "data": "glue/sst2"}
+    if isinstance(found.get("tasks"), dict):  # keys of one task
+        found["tasks"] = [{**task, **found["tasks"]}]
+    return {**base, "tasks": [task], **found}
+
+
+@pytest.mark.parametrize("block", blocks("suites.md", "toml"))
+def test_every_toml_of_the_suites_page_is_part_of_a_suite(block):
+    assert Suite.model_validate(_whole_suite(block)).tasks
+
+
+def test_the_suites_page_shows_a_task_in_five_lines_and_a_suite_in_fifteen():
+    task, suite = blocks("suites.md", "toml")[:2]
+    assert len([line for line in task.splitlines() if line]) == 5
+    assert len([line for line in suite.splitlines() if line and not line.startswith("[")]) <= 15
+
+
+def test_the_suites_page_names_every_key_of_a_tasks_data_and_every_role():
+    page = (DOCS / "suites.md").read_text(encoding="utf-8")
+    for name in (*TableData.model_fields, *get_args(Role)):
+        assert f"`{name}`" in page, name
+
+
 def test_the_suite_of_the_page_is_valid(tmp_path):
     path = tmp_path / "shown.toml"
-    path.write_text(blocks("suites.md", "toml")[0], encoding="utf-8")
+    path.write_text(next(block for block in blocks("suites.md", "toml") if "[[tracks]]" in block), encoding="utf-8")
     suite = load_suite(str(path))
     assert [track.name for track in suite.tracks] == ["small"]
 

@@ -29,12 +29,15 @@ def test_every_module_stands_in_a_folder():
     assert loose == {"__init__.py", "__main__.py"}
 
 
+DATA = ("recipes", "datasets", "submissions")
+
+
 def test_the_page_names_every_folder_in_the_order_of_imports():
     named = re.findall(r"^\| `bench/(\w+)` \|", PAGE, flags=re.MULTILINE)
     there = {path.name for path in (ROOT / "bench").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert set(named) == there
     contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("layers = [")[2].partition("]")[0]
-    assert [name for name in named if name not in ("recipes", "datasets")] == re.findall(r'"(\w+)"', contract)
+    assert [name for name in named if name not in DATA] == re.findall(r'"(\w+)"', contract)
 
 
 @pytest.mark.parametrize("place", sorted(set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", PAGE))))

@@ -11,8 +11,8 @@ from bench.artifacts.manifest import Manifest
 from bench.measures.base.measure import Pair
 from bench.spec.setting import Setting
 from bench.spec.suite import Task
+from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Example
-from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import ClassLogits
 
 MEASURING = {"country": "DEU", "threads": 1, "length": 8, "attack_examples": 20, "attack_queries": 100}
@@ -55,9 +55,7 @@ class GivenPredictions:
         found = self._predictions[loaded.content_hash, split]
         return type(found).read(found.stored()[:limit])
 
-    def score(self, loaded, split):
-        kind = KINDS.get(self.task.kind)
-        return kind.score(self.predict(loaded, split), self.examples(split), self.task.metrics)
+    score, context = Evaluator.score, Evaluator.context
 
 
 def make_pair(

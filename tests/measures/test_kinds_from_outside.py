@@ -171,7 +171,7 @@ def tagging_pair(metrics=("jaccard",), **more):
         name="made",
         kind="tagging",
         metrics=metrics,
-        data={"source": "glue", "subset": "t"},
+        data={"source": "glue", "subset": "sst2"},
         evaluate=("a", "b"),
         **more,
     )

@@ -1,5 +1,7 @@
 """What is computed from the stored predictions equals what the record says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_pairs import GivenPredictions, labelled, make_pair, make_task
@@ -104,3 +106,30 @@ def test_a_record_whose_splits_are_not_in_its_predictions_is_refused(tmp_path):
     write_record(path, record.model_copy(update={"conditions": {"agreement": {"splits": ["z"]}}}))
     with pytest.raises(RecordError, match="none of its evaluation splits"):
         recompute(path)
+
+
+def test_a_score_at_a_chosen_threshold_is_computed_again_with_the_same_threshold(tmp_path):
+    rng = np.random.default_rng(5)
+    metrics = ("accuracy", "macro_f1", "oos_recall", "matched_oos_recall")
+    task = make_task(metrics=metrics, labels=("a", "b", "oos"), evaluate=("a", "b"), threshold="train")
+    task = task.model_copy(update={"out_of_scope": "oos"})
+    examples = {split: labelled(rng.integers(0, 3, size=size).tolist(), split) for split, size in SIZES.items()}
+
+    def said(split):
+        return ClassLogits(rng.normal(size=(SIZES[split], 3)).astype(np.float32).astype(np.float64))
+
+    path, record = written(tmp_path, task, examples, said)
+    found = recompute(path)
+    for name in (*metrics, "quality"):
+        assert found[name] == pytest.approx(record.values[name], abs=1e-12)
+
+
+def test_pairs_are_not_stored_so_their_parity_is_not_computed_again(tmp_path):
+    task = make_task(metrics=("gender_parity",), evaluate=("b",))
+    examples = {
+        split: tuple(replace(each, group=str(row // 2)) for row, each in enumerate(labelled([0] * size, split)))
+        for split, size in SIZES.items()
+    }
+    path, record = written(tmp_path, task, examples, lambda split: ClassLogits(np.eye(2)[[0] * SIZES[split]]))
+    assert record.values["gender_parity"] == 1.0
+    assert not {"gender_parity", "quality"} & set(recompute(path))

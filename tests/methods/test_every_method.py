@@ -42,6 +42,9 @@ EACH = {
     "sparsify": Sparsify(at_most=1.0),
 }
 
+# They make other programs out of an answering program; see test_answer.py.
+OF_PROGRAMS = ("closed-book", "nearest-question")
+
 REFUSED = {
     ("halt", "Albert"): "only an encoder that loops over a list of layers can",
     ("integer", "Albert"): "only an encoder that loops over a list of layers can",
@@ -50,7 +53,7 @@ REFUSED = {
 
 
 def test_every_registered_method_is_tested_here():
-    assert sorted(EACH) == METHODS.names()
+    assert sorted([*EACH, *OF_PROGRAMS]) == METHODS.names()
 
 
 @pytest.mark.parametrize("name", EACH)

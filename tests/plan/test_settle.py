@@ -27,7 +27,9 @@ def suite_with(*tasks):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "train.csv").write_text("message,intent\npay me,pay\nbye now,leave\n" * 4, encoding="utf-8")
+    (tmp_path / "mine" / "train.csv").write_text(
+        "message,intent\n" + "pay me,pay\nbye now,leave\n" * 4, encoding="utf-8"
+    )
     (tmp_path / "mine" / "test.csv").write_text("message,intent\npay you,pay\nbye now,leave\n", encoding="utf-8")
     return tmp_path
 

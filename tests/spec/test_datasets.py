@@ -13,10 +13,5 @@ def test_every_data_set_says_what_people_should_know_and_how_it_is_read(name):
     assert data.cite
     assert data.licence
     assert data.hub or data.files
-    assert set(data.sizes) <= {
-        *data.files,
-        *(data.hub.splits if data.hub else ()),
-        *(data.cut.shares if data.cut else ()),
-        *(data.corpus.files if data.corpus else ()),
-    }
+    assert all(count > 0 for count in data.sizes.values())
     transform_of(data.transform, where=name)

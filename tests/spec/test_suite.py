@@ -3,9 +3,11 @@
 import pytest
 
 from bench.base.errors import SuiteError, UnknownNameError
-from bench.plan.check import check_suite
+from bench.base.shelf import Shelf
+from bench.plan.check import _check_positive, check_suite
 from bench.plan.recipes import expand
-from bench.spec.suite import load_suite, suite_names
+from bench.spec import data
+from bench.spec.suite import Task, load_suite, suite_names
 
 SMALL = """
 name = "small"
@@ -103,3 +105,42 @@ def test_a_track_needs_a_column_with_a_direction(written):
     track = '[[tracks]]\nname = "t"\nrank = "flops_coverage"\n'
     with pytest.raises(SuiteError, match="cannot rank"):
         load_suite(written(SMALL + track))
+
+
+SPAM = """
+title = "Spam"
+cite = "ours"
+licence = "none"
+labels = ["ham", "spam"]
+"""
+
+
+@pytest.fixture
+def spam(tmp_path, monkeypatch):
+    """A data set `mine/spam` whose second label is the positive one."""
+    (tmp_path / "sets" / "mine").mkdir(parents=True)
+    (tmp_path / "sets" / "mine" / "spam.toml").write_text(SPAM, encoding="utf-8")
+    monkeypatch.setattr(data, "DATASETS", Shelf("data set", folder=tmp_path / "sets", group="none", nested=True))
+
+
+def spam_task(*labels, metrics=("f1",), **more):
+    return Task(name="sms", kind="classification", labels=labels, metrics=metrics, data="mine/spam", **more)
+
+
+@pytest.mark.parametrize("metric", ["f1", "fpr_at_99_recall", "auroc"])
+def test_a_metric_of_the_positive_class_refuses_labels_in_the_other_order(spam, metric):
+    _check_positive(spam_task("ham", "spam"), metric, where="x")
+    with pytest.raises(
+        SuiteError, match=r"second label, here 'ham', but .* is 'spam'\. Write labels = \['ham', 'spam'\]"
+    ):
+        _check_positive(spam_task("spam", "ham"), metric, where="x")
+
+
+def test_labels_that_are_not_those_of_the_data_set_are_not_its_order(spam):
+    _check_positive(spam_task("good", "bad"), "f1", where="x")
+
+
+def test_the_label_for_out_of_scope_must_be_one_of_the_labels(written):
+    text = SMALL.replace("data = {", 'out_of_scope = "positiv"\ndata = {')
+    with pytest.raises(UnknownNameError, match=r"out_of_scope.*Did you mean 'positive'"):
+        check_suite(load_suite(written(text)))

@@ -7,6 +7,7 @@ import pytest
 from bench.analysis.table import Absent, Shown
 from bench.base.errors import UnknownNameError
 from bench.report.survey.page import page_of, written
+from bench.spec.baseline import Baseline
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_without_records_no_row_is_run(tmp_path, pages):
     page = pages(tmp_path / "results")
     found = status(page)
     assert not {"run", "run in part"} & set(found.values())
-    assert (found["W1"], found["X1"], found["M14"]) == ("tested, not run", "not there", "not there")
+    assert (found["W1"], found["X1"], found["X2"]) == ("tested, not run", "not there", "not there")
     text = written(page, "md", beside=tmp_path)
     assert text.startswith("# The rows of the survey: 0 of 102 have runs, 0 of them in part\n")
     assert "There are no records yet." in text
@@ -139,3 +140,25 @@ def test_findings_of_a_suite_are_shown_for_its_sets_and_left_out_where_nothing_f
     text = written(page, "md", beside=root)
     assert text.index("## Rows") < text.index("## Findings") < text.index("## Published against measured")
     assert "## Findings" not in written(page_of(root, {suite.name: suite}), "md", beside=root)
+
+
+def test_a_column_of_boards_counts_as_run_where_a_board_has_a_value(file, suite):
+    scored = suite.model_copy(update={"baseline": Baseline(title="shallow models", recipe="svd")})
+    for task in ("alpha", "beta"):
+        for rank, flops, quality in ((1, 10, 0.5), (2, 20, 0.7)):
+            root = file(task, f"svd[rank={rank}]", values={"flops": flops, "quality": quality})
+    without = next(each for each in page_of(root, {suite.name: suite}).found if each.row.id == "M14")
+    having = next(each for each in page_of(root, {suite.name: scored}).found if each.row.id == "M14")
+    assert (without.sets, without.status) == ((), "tested, not run")
+    assert having.status == "run in part"
+    table = next(table for table in page_of(root, {suite.name: scored}).rows if table.title.startswith("Metrics"))
+    line = next(row for row in table.rows if row["row"] == "M14")
+    assert (line["columns"], line["records"], line["in no record"]) == ("elue_score", 4, "")
+
+
+def test_a_direction_that_is_a_suite_has_a_line_for_every_recipe_that_ran_in_it(file, suite):
+    root = file("alpha", "svd", suite="spam", folder="spam")
+    spam = suite.model_copy(update={"name": "spam"})
+    page = page_of(root, {"spam": spam})
+    own = [row for table in page.rows for row in table.rows if row["row"] == "D4"]
+    assert [(row["recipe"], row["result set"], row["status"]) for row in own] == [("svd", "spam", "run")]

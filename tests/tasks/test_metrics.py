@@ -154,6 +154,7 @@ def test_every_metric_is_an_evaluate_metric_that_yields_its_own_name():
         assert isinstance(metric.official(), evaluate.Metric)
         assert metric.name == name
     assert METRICS.names() == [
-        *("accuracy", "all_choices_right", "bleu", "exact_match", "f1", "label_macro_f1", "mcc", "micro_f1"),
-        *("pearson", "perplexity", "pooled_f1", "spearman", "subset_accuracy", "token_f1"),
+        *("accuracy", "all_choices_right", "auroc", "bleu", "exact_match", "f1", "fpr_at_99_recall", "gender_parity"),
+        *("label_macro_f1", "macro_f1", "matched_oos_recall", "mcc", "micro_f1", "oos_recall", "pearson"),
+        *("perplexity", "pooled_f1", "spearman", "subset_accuracy", "token_f1"),
     ]

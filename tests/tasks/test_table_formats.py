@@ -181,6 +181,7 @@ MISTAKES = {
         "train.csv:3: found 1 comma-separated fields, expected 2",
     ),
     "a column twice": ("train.csv", "text,text\na,b\n", "two columns are called text"),
+    "a header inside": ("train.csv", "text,label\na,yes\ntext,label\nb,no\n", "train.csv:3: the header again"),
     "an open quote": (
         "train.csv",
         'text,label\na,yes\n"b,no\nc,yes\n',

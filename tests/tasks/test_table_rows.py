@@ -23,6 +23,10 @@ def test_labels_that_nobody_names_are_the_sorted_strings_of_training(tmp_path):
     assert rows(load(tmp_path, labels=())) == [("a", 1), ("b", 0), ("c", None), ("d", 1)]
     write(tmp_path, "train.csv", "text,label\na,10\nb,9\n")
     assert labels_of(tmp_path) == ("9", "10")
+    write(tmp_path, "train.csv", "text,label\na,x\nb,y\nc,z\n")
+    assert labels_of(tmp_path, leave_out={"text": ["a"]}, label_names={"y": "why"}) == ("why", "z")
+    with pytest.raises(DataError, match=r"train.csv: no column lable. Found: text, label. Did you mean 'label'"):
+        labels_of(tmp_path, columns={"text": "text", "label": "lable"})
     write(tmp_path, "train.csv", "text,label\na,x\nb,x\n")
     with pytest.raises(SuiteError, match="needs at least 2, found 1 in the data: x"):
         labels_of(tmp_path)

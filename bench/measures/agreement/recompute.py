@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.base.errors import RecordError
+from bench.base.errors import DataError, RecordError
 from bench.measures.agreement.next_tokens import TABLE as NEXT_TOKENS
 from bench.measures.agreement.next_tokens import from_table
 from bench.records.record import read_record
 from bench.records.tables import read_table
-from bench.tasks.metrics.metric import metric_columns, metric_scorer, quality_scorer
-from bench.tasks.prediction_tables import SplitPredictions, read_predictions
+from bench.tasks.metrics.context import Context
+from bench.tasks.metrics.metric import Answered, metric_columns, metric_scorer, quality_scorer
+from bench.tasks.prediction_tables import read_predictions
 
 
 def recompute(record_path: Path) -> dict[str, float]:
@@ -21,7 +22,8 @@ def recompute(record_path: Path) -> dict[str, float]:
     """
     record, splits = read_record(record_path), read_predictions(record_path)
     conditions = record.conditions.get("agreement", {})
-    evaluated = [splits[name] for name in conditions.get("splits", ()) if name in splits]
+    named = {name: splits[name] for name in conditions.get("splits", ()) if name in splits}
+    evaluated = list(named.values())
     if not evaluated:
         raise RecordError(f"{record_path}: its predictions contain none of its evaluation splits")
     form = type(evaluated[0].reference)
@@ -35,17 +37,23 @@ def recompute(record_path: Path) -> dict[str, float]:
     divergence = "not stored" if trained is None else trained.reference.agreement(trained.artifact)["fidelity_kl"]
     if not isinstance(divergence, str):
         values["fidelity_kl_train"] = divergence
-    return values | _scores(evaluated, [name for name in metric_columns() if name in record.values])
+    scored = record.conditions.get("quality", {})
+    said = [
+        Answered(part.artifact, part.truth, Context.stored(scored, "artifact", split)) for split, part in named.items()
+    ]
+    return values | _scores(said, [name for name in metric_columns() if name in record.values])
 
 
-def _scores(parts: list[SplitPredictions], metrics: list[str]) -> dict[str, float]:
-    """The artifact's metrics and their mean; nothing if labels are hidden."""
+def _scores(parts: list[Answered], metrics: list[str]) -> dict[str, float]:
+    """The artifact's metrics and their mean; nothing if labels are hidden or a metric needs more than is stored."""
     import numpy as np
 
-    hidden = any(truth is None and part.artifact.needs_truth for part in parts for truth in part.truth)
+    hidden = any(truth is None and part.said.needs_truth for part in parts for truth in part.truth)
     if not metrics or hidden:
         return {}
     every = np.arange(sum(len(part.truth) for part in parts))
-    said = [(part.artifact, part.truth) for part in parts]
-    scores = {metric: metric_scorer(said, metric)(every) for metric in metrics}
-    return {**scores, "quality": quality_scorer(said, metrics)(every)}
+    try:
+        scores = {metric: metric_scorer(parts, metric)(every) for metric in metrics}
+        return {**scores, "quality": quality_scorer(parts, metrics)(every)}
+    except DataError:  # groups are not stored, so gender parity cannot be computed again
+        return {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.base.registry import Registry
 from bench.columns import column
 from bench.tasks.kinds.kind import KINDS, TaskKind
+from bench.tasks.metrics.metric import Answered
 from bench.tasks.prediction_tables import SplitPredictions
 
 if TYPE_CHECKING:
@@ -103,6 +104,14 @@ class Pair:
             reference=self.evaluator.predict(self.reference, split, limit),
         )
 
+    def answered(self, loaded: Loaded, split: str) -> Answered:
+        """What one of the two models said on `split`, with all that its score depends on.
+
+        Raises `DataError` if a threshold cannot be chosen, see `Evaluator.context`.
+        """
+        truth = [self.kind.truth(example) for example in self.evaluator.examples(split)]
+        return Answered(self.evaluator.predict(loaded, split), truth, self.evaluator.context(loaded, split))
+
 
 class Measure(ABC):
     """A plug-in that yields columns.
@@ -177,6 +186,7 @@ MEASURES: Registry[Measure] = Registry(
         "bench.measures.computation.computation",
         "bench.measures.storage.parameters",
         "bench.measures.storage.size",
+        "bench.measures.storage.system",
         "bench.measures.retrieval.retrieval",
         "bench.measures.memory.memory",
         "bench.measures.energy.carbon",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from bench.base.errors import DataError, UnavailableError
 from bench.base.statistics import UNDEFINED, Interval, mcnemar, paired_difference, score_interval
 from bench.columns import IntervalNames, column
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
+from bench.measures.quality.conditions import conditions_of
 from bench.tasks.metrics.metric import metric_columns, quality_scorer
 from bench.tasks.predictions import ClassLogits
 
@@ -62,6 +63,12 @@ def score_both(pair: Pair, splits: Sequence[str]) -> tuple[Scores | str, Scores 
     return artifact, artifact if pair.is_reference else score_splits(pair, pair.reference, splits)
 
 
+def quality_of(pair: Pair, scores: Mapping[str, float | int | str]) -> float:
+    """The mean of a task's metrics, each as it counts towards quality, for the scores of some examples."""
+    metrics = pair.task.metrics
+    return math.fsum(pair.kind.metric(name).as_quality(float(scores[name])) for name in metrics) / len(metrics)
+
+
 class Quality(Measure):
     """Means over the evaluation splits; drop and retention compare the two qualities on the same examples.
 
@@ -99,50 +106,10 @@ class Quality(Measure):
         _warn_of_weak_reference(pair, reading)
         counts = {split: len(pair.evaluator.examples(split)) for split in pair.task.evaluate}
         by_split = {"artifact": artifact.splits, "reference": known.splits if known else {}}
-        reading.conditions |= {**_conditions(pair), **_decided(pair), **_by_part(pair)}
+        reading.conditions |= conditions_of(pair)
         reading.conditions |= {"examples": sum(counts.values()), "splits": counts, "by_split": by_split}
         give_intervals(reading, pair)
         return reading
-
-
-def _conditions(pair: Pair) -> dict[str, Any]:
-    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
-    found = {
-        split: pair.kind.conditions(
-            pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=pair.max_length
-        )
-        for split in pair.task.evaluate
-    }
-    return {"scored": found} if any(found.values()) else {}
-
-
-def _decided(pair: Pair) -> dict[str, Any]:
-    """What was decided for all examples of a split together, such as a threshold, for each model by itself."""
-    found = {
-        side: {
-            split: decided
-            for split in pair.task.evaluate
-            if (decided := pair.evaluator.predict(loaded, split).decided())
-        }
-        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference))
-    }
-    return {"decided": found} if any(found.values()) else {}
-
-
-def _by_part(pair: Pair) -> dict[str, Any]:
-    """Metrics of each part that the kind sees in the examples, by model and split, with the number of examples."""
-    found: dict[str, dict[str, Any]] = {"artifact": {}, "reference": {}}
-    for split in pair.task.evaluate:
-        examples = pair.evaluator.examples(split)
-        parts = [pair.kind.parts(example) for example in examples]
-        for side, loaded in (("artifact", pair.artifact), ("reference", pair.reference)):
-            said = pair.evaluator.predict(loaded, split).stored() if any(parts) else []
-            for part in sorted({part for part in parts if part is not None}):
-                rows = [row for row, each in enumerate(parts) if each == part]
-                own = pair.kind.predicts.read([said[row] for row in rows])
-                scores = pair.kind.score(own, [examples[row] for row in rows], pair.task.metrics)
-                found[side].setdefault(split, {})[part] = {**scores, "examples": len(rows)}
-    return {"by_part": found} if any(found.values()) else {}
 
 
 def _compare(reading: Reading, artifact: Scores, reference: Scores | str) -> None:
@@ -183,27 +150,34 @@ def _calibrate(reading: Reading, pair: Pair) -> None:
 
 
 def _warn_of_weak_reference(pair: Pair, reading: Reading) -> None:
-    """Flag a classifier that is not clearly better than always predicting the most frequent label.
+    """Flag a reference at chance: then retention, loyalty and robustness compare with chance."""
+    shares = at_chance(pair, pair.task.evaluate)
+    if shares is not None:
+        reading.warn(
+            "weak-reference",
+            f"the reference gets {shares[0]:.1%} right, and always predicting the most frequent label gets "
+            f"{shares[1]:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
+        )
 
-    "Clearly" is two standard deviations of the binomial above the most frequent label's share: below that, retention,
-    loyalty and robustness compare with chance.
+
+def at_chance(pair: Pair, splits: Sequence[str]) -> tuple[float, float] | None:
+    """The reference's share of right examples and the most frequent labels', if the first is not clearly greater.
+
+    "Clearly" is two standard deviations of the binomial above the most frequent label's share. None if it is, if labels
+    are hidden, and for predictions that are not classes.
     """
     right = commonest = total = 0
-    for split in pair.task.evaluate:
+    for split in splits:
         labels = [pair.kind.truth(example) for example in pair.evaluator.examples(split)]
         said = pair.evaluator.predict(pair.reference, split)
         if not isinstance(said, ClassLogits) or None in labels:
-            return
+            return None
         right += sum(int(found) == label for found, label in zip(said.classes, labels, strict=True))
         commonest += max(Counter(labels).values())
         total += len(labels)
     share = commonest / total
-    if right <= commonest + 2 * math.sqrt(total * share * (1 - share)):
-        reading.warn(
-            "weak-reference",
-            f"the reference gets {right / total:.1%} right, and always predicting the most frequent label gets "
-            f"{share:.1%}, so ratios to the reference say little. Train it longer, or on more data.",
-        )
+    clearly = right > commonest + 2 * math.sqrt(total * share * (1 - share))
+    return None if clearly else (right / total, share)
 
 
 MEASURES.register("quality")(Quality())
@@ -297,8 +271,8 @@ def _discordant(pair: Pair) -> tuple[int, int] | None:
     metric = pair.kind.metric(pair.task.metrics[0])
     only_reference = only_artifact = 0
     for split in pair.task.evaluate:
-        said = pair.said(split)
-        ours, theirs = (metric.right(*each.compared(said.truth)) for each in (said.artifact, said.reference))
+        parts = (pair.answered(loaded, split) for loaded in (pair.artifact, pair.reference))
+        ours, theirs = (metric.right(*metric.compared(*part)) for part in parts)
         if ours is None or theirs is None:
             return None
         only_reference += int((theirs & ~ours).sum())
@@ -308,12 +282,7 @@ def _discordant(pair: Pair) -> tuple[int, int] | None:
 
 def _scorer(pair: Pair, loaded: Loaded) -> Score:
     """Quality of one model as a function of the examples of all evaluation splits."""
-    splits = pair.task.evaluate
-    parts = [
-        (pair.evaluator.predict(loaded, split), [pair.kind.truth(each) for each in pair.evaluator.examples(split)])
-        for split in splits
-    ]
-    return quality_scorer(parts, pair.task.metrics)
+    return quality_scorer([pair.answered(loaded, split) for split in pair.task.evaluate], pair.task.metrics)
 
 
 def _give_ends(reading: Reading, ends: IntervalNames, found: Interval | None, beside: Interval | None = None) -> None:

@@ -166,6 +166,7 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.shrink.shallow",
         "bench.methods.shrink.shrink",
         "bench.methods.shrink.layerdrop",
+        "bench.methods.answer.answer",
     ),
     group="bench.methods",
 )

@@ -127,7 +127,7 @@ def divided(lab: Lab, share: float) -> tuple[Lab, list[Example]]:
 
 def quality(pruning: Pruning, examples: list[Example]) -> float | None:
     """The mean of the task's metrics on `examples`, as its quality counts them; None if one is undefined."""
-    from bench.tasks.evaluate import predict
+    from bench.tasks.evaluate import context_of, predict
     from bench.tasks.kinds.kind import KINDS
 
     lab = pruning.lab
@@ -142,7 +142,8 @@ def quality(pruning: Pruning, examples: list[Example]) -> float | None:
         device=lab.device,
     )
     try:
-        found = kind.score(predictions, examples, lab.task.metrics)
+        context = context_of(lab.task, examples, chosen_on=lambda: (predictions, examples))
+        found = kind.score(predictions, examples, lab.task.metrics, context)
     except DataError:  # such as the correlation of a constant, which a pruned model may well give
         return None
     return sum(kind.metric(metric).as_quality(found[metric]) for metric in lab.task.metrics) / len(lab.task.metrics)

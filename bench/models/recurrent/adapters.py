@@ -1,4 +1,4 @@
-"""The recurrent architectures: their layers and gate matrices, and their registration with transformers."""
+"""The recurrent architectures: their layers and gate matrices."""
 
 from __future__ import annotations
 
@@ -60,34 +60,3 @@ class BiLstmAdapter(RecurrentAdapter):
 
     def _inner(self, layer: nn.Module) -> list[tuple[str, nn.Module]]:
         return [(f"{name}.", layer.get_submodule(name)) for name in ("ahead", "back")]
-
-
-PREFIX = "bench-"  # of the `model_type` of every architecture that is not transformers' own
-
-
-def register(model_type: str) -> None:
-    """File bench's configurations and models under their `model_type`, if `model_type` is one of them.
-
-    For others nothing is imported, so that loading them takes no longer; a second call changes nothing.
-    """
-    if not model_type.startswith(PREFIX):
-        return
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        AutoModelForSeq2SeqLM,
-        AutoModelForSequenceClassification,
-    )
-
-    from bench.models.recurrent.bilstm import BiLstmForSequenceClassification
-    from bench.models.recurrent.language_model import LstmForCausalLM
-    from bench.models.recurrent.seq2seq import LstmForConditionalGeneration
-
-    for auto, model in (
-        (AutoModelForCausalLM, LstmForCausalLM),
-        (AutoModelForSeq2SeqLM, LstmForConditionalGeneration),
-        (AutoModelForSequenceClassification, BiLstmForSequenceClassification),
-    ):
-        config = model.config_class
-        AutoConfig.register(config.model_type, config, exist_ok=True)
-        auto.register(config, model, exist_ok=True)

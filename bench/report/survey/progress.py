@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
+from bench.analysis.standings import Standing
 from bench.analysis.table import Absent, ResultTable, TableCell, value_of
-from bench.columns import with_intervals
+from bench.columns import column, with_intervals
 from bench.report.survey.rows import Family, SurveyRow
 from bench.report.survey.sets import ResultSet
 from bench.spec.recipe import RecipeFile
@@ -87,7 +88,16 @@ def family_table(family: Family, found: Sequence[Progress], recipes: Recipes) ->
 def _holds(found: ResultSet, row: SurveyRow, recipes: Sequence[str]) -> bool:
     if found.suite.name in row.suites or set(recipes) & set(found.recipes().values()):
         return True
-    return any(name in item.record.values for item in found.items for name in row.columns)
+    return any(_numbers(found, name) for name in row.columns)
+
+
+def _numbers(found: ResultSet, name: str) -> list[float | int]:
+    """The values of a column in a set: those of its records, or of its board if boards compute it."""
+    if column(name).of_boards:
+        values = [row.values[name] for row in found.standings.rows]
+    else:
+        values = [value_of(item.record, name) for item in found.items]
+    return [value for value in values if not isinstance(value, Absent)]
 
 
 def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, TableCell]]) -> ResultTable:
@@ -95,15 +105,20 @@ def _table(title: str, columns: tuple[str, ...], lines: Iterable[dict[str, Table
 
 
 def _metric(each: Progress) -> dict[str, TableCell]:
-    records = [item.record for found in each.sets for item in found.items]
-    never = [name for name in each.row.columns if all(isinstance(value_of(item, name), Absent) for item in records)]
-    holding = sum(any(name in record.values for name in each.row.columns) for record in records)
+    never = [name for name in each.row.columns if not any(_numbers(found, name) for found in each.sets)]
     return {
         **_head(each),
         "columns": ", ".join(each.row.columns),
-        "records": holding,
+        "records": sum(_holding(found, each.row) for found in each.sets),
         "in no record": ", ".join(never),
     }
+
+
+def _holding(found: ResultSet, row: SurveyRow) -> int:
+    """How many records of a set have a column of the row, or are behind a board that has one."""
+    if any(column(name).of_boards and _numbers(found, name) for name in row.columns):
+        return len(found.items)
+    return sum(any(name in item.record.values for name in row.columns) for item in found.items)
 
 
 def _benchmark(each: Progress) -> dict[str, TableCell]:
@@ -117,17 +132,28 @@ def _benchmark(each: Progress) -> dict[str, TableCell]:
 
 
 def _system(each: Progress, recipes: Recipes) -> list[dict[str, TableCell]]:
-    """A line for each recipe and result set, and one for a recipe without a run or a row without a recipe."""
-    lines: list[dict[str, TableCell]] = []
+    """A line for each recipe and result set, and one for a recipe without a run or a row without a recipe.
+
+    A row that is a suite has a line for every recipe that ran in it.
+    """
+    lines = [_ran(each, row.recipe, found, row) for found in _own_sets(each) for row in found.standings.rows]
     for name in each.recipes:
         kind = " (mechanism)" if recipes[name].status == "mechanism" else ""
         runs = [(found, row) for found in each.sets for row in found.runs(name)]
-        for found, row in runs:
-            values: dict[str, TableCell] = {column: row.shown(column) for column in with_intervals(*SHORT)}
-            lines.append({**_head(each), "recipe": row.recipe + kind, "result set": found.label, **values})
+        lines += [_ran(each, row.recipe + kind, found, row) for found, row in runs]
         if not runs:
             lines.append({**_head(each), "recipe": name + kind, **_nothing("no run")})
-    return lines or [{**_head(each), "recipe": "", **_nothing("no recipe")}]
+    lacking = "no run" if each.row.suites else "no recipe"
+    return lines or [{**_head(each), "recipe": "", **_nothing(lacking)}]
+
+
+def _own_sets(each: Progress) -> list[ResultSet]:
+    return [found for found in each.sets if found.suite.name in each.row.suites]
+
+
+def _ran(each: Progress, recipe: str, found: ResultSet, row: Standing) -> dict[str, TableCell]:
+    values: dict[str, TableCell] = {name: row.shown(name) for name in with_intervals(*SHORT)}
+    return {**_head(each), "recipe": recipe, "result set": found.label, **values}
 
 
 def _head(each: Progress) -> dict[str, TableCell]:
@@ -135,4 +161,4 @@ def _head(each: Progress) -> dict[str, TableCell]:
 
 
 def _nothing(reason: str) -> dict[str, TableCell]:
-    return {"result set": "", **{column: Absent(reason) for column in with_intervals(*SHORT)}}
+    return {"result set": "", **{name: Absent(reason) for name in with_intervals(*SHORT)}}

@@ -12,7 +12,8 @@ from bench.base.errors import DataError, unknown
 from bench.base.registry import Registry
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
-from bench.tasks.metrics.metric import Metric, metrics_of, score_metrics
+from bench.tasks.metrics.context import PLAIN, Context
+from bench.tasks.metrics.metric import Answered, Metric, metrics_of, score_part
 from bench.tasks.predictions import ClassLogits, Predictions
 
 if TYPE_CHECKING:
@@ -40,18 +41,23 @@ class TaskKind(ABC):
     """
 
     name: ClassVar[str]
+    says: ClassVar[str] = ""  # what is predicted, in words
     head: ClassVar[str]  # which head of `bench.models.heads` a model needs
     predicts: ClassVar[type[Predictions]]  # what `predict` gives
+    usual_metrics: ClassVar[tuple[str, ...]] = ()  # columns that score a task on data without official metrics
     least_labels: ClassVar[int] = 0  # how many labels a task must name at least; 0 if it names none
+    cuts: ClassVar[bool] = True  # whether of a text longer than `max_length` the rest is lost
     per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token
     over_tokens: ClassVar[bool] = False  # whether `logits` are distributions over the tokens of the input
     tokens_compared: ClassVar[int] = 0  # features per split on which two models are compared token by token
     asked: ClassVar[str] = "predicted"  # the word for the tokens that are compared
+    one_by_one: ClassVar[bool] = False  # whether `encode` gives each example what it would give it alone
     few_outputs: ClassVar[bool] = False  # whether a teacher's outputs fit in memory, though not only examples have some
     thresholded: ClassVar[bool] = False  # whether `settled` chooses a threshold
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
     searches: ClassVar[bool] = False  # whether examples are queries, answered from the vectors of the corpus
     in_batch: ClassVar[bool] = False  # whether `logits` of an example depend on the others of its batch
+    self_contained: ClassVar[bool] = False  # whether a model is a program that holds all it knows, counted as a whole
 
     @property
     def classifies(self) -> bool:
@@ -73,6 +79,33 @@ class TaskKind(ABC):
         """An encoded feature as training sees it this time, with `draws` for what chance decides: by default itself."""
         del draws
         return feature
+
+    def training_splits(self, task: Task) -> tuple[str, ...]:
+        """The splits whose examples a model of the task is made from, in the order in which they are given."""
+        return (task.train,)
+
+    def completed(
+        self,
+        model: nn.Module,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        *,
+        task: Task,
+        max_length: int,
+        like: nn.Module | None = None,
+    ) -> nn.Module:
+        """`model`, new and not yet trained, with what it needs besides its weights: by default nothing.
+
+        Args:
+            model: what the head of this kind gave; it may become a part of the result.
+            examples: those of `training_splits`.
+            tokenizer: the one that belongs to it.
+            task: the task that it will be trained on.
+            max_length: tokens an example may have.
+            like: a model that was completed already, of the same task and tokenizer, to take the rest from.
+        """
+        del examples, tokenizer, task, max_length, like
+        return model
 
     @abstractmethod
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
@@ -207,16 +240,23 @@ class TaskKind(ABC):
             raise unknown(f"{self.name} metric", column, known, where=where)
         return known[column]
 
-    def score(self, predictions: Predictions, examples: Sequence[Example], metrics: Sequence[str]) -> dict[str, float]:
-        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined."""
-        chosen = {column: self.metric(column) for column in metrics}
+    def score(
+        self,
+        predictions: Predictions,
+        examples: Sequence[Example],
+        metrics: Sequence[str],
+        context: Context = PLAIN,
+    ) -> dict[str, float]:
+        """The official metrics by column name; raises `DataError` if labels are hidden or a metric is undefined.
+
+        `context` holds what some metrics need besides, see `bench.tasks.evaluate.context_of`.
+        """
+        chosen = [self.metric(column) for column in metrics]
         if not isinstance(predictions, self.predicts):
             raise DataError(f"{self.name}: nothing to score: the predictions contain no {self.predicts.called}")
-        for metric in chosen.values():
+        for metric in chosen:
             metric.check(predictions)
-        compared = predictions.compared(self.known_truths(examples))
-        scores = score_metrics([metric.name for metric in chosen.values()], *compared)
-        return {column: scores[metric.name] for column, metric in chosen.items()}
+        return score_part(Answered(predictions, self.known_truths(examples), context), chosen)
 
     def agreement_details(self, reference: Predictions, artifact: Predictions, task: Task) -> dict[str, Any]:
         """What a record keeps of the agreement of two models besides its columns, as JSON values."""
@@ -244,6 +284,7 @@ KINDS: Registry[TaskKind] = Registry(
         "bench.tasks.kinds.translation",
         "bench.tasks.kinds.language_modelling",
         "bench.tasks.kinds.masked_language_modelling",
+        "bench.tasks.kinds.open_qa",
         "bench.tasks.kinds.retrieval",
     ),
     group="bench.kinds",

@@ -26,6 +26,9 @@ class LanguageModelling(TaskKind):
     """
 
     name = "language_modelling"
+    says = "each token of a text from those before it"
+    usual_metrics = ("perplexity",)
+    cuts = False
     head = "causal-language-modelling"
     predicts = TextLosses
     per_token = True

@@ -29,6 +29,9 @@ class MaskedLanguageModelling(TaskKind):
     """
 
     name = "masked_language_modelling"
+    says = "hidden tokens of a text from those around them"
+    usual_metrics = ("perplexity",)
+    cuts = False
     head = "masked-language-modelling"
     predicts = TextLosses
     per_token = True

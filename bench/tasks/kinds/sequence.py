@@ -24,6 +24,7 @@ class SequenceKind(TaskKind):
     """A task whose model reads `text`, or `text` and `pair`, and gives one output vector for it."""
 
     head = "sequence-classification"
+    one_by_one = True
 
     @abstractmethod
     def target(self, label: Any, task: Task) -> int | float | list[int]:
@@ -67,6 +68,8 @@ class Classification(SequenceKind):
     """Softmax cross-entropy in nats in training; the class of the largest logit in prediction."""
 
     name = "classification"
+    says = "one of several classes per text or pair of texts"
+    usual_metrics = ("accuracy",)
     predicts = ClassLogits
     least_labels = 2
 
@@ -104,6 +107,8 @@ class Regression(SequenceKind):
     """Mean squared error (in squared units of the score) in training, the one output in prediction."""
 
     name = "regression"
+    says = "a number per text or pair of texts"
+    usual_metrics = ("pearson", "spearman")
     predicts = ScoreValues
 
     @override

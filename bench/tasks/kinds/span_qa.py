@@ -27,10 +27,14 @@ class SpanQA(TaskKind):
     """A start and an end score per token (Devlin et al. 2019, arXiv:1810.04805, §4.2), long contexts in windows."""
 
     name = "span_qa"
+    says = "the answer to a question, a stretch of a given text"
+    usual_metrics = ("exact_match", "f1")
+    cuts = False
     head = "question-answering"
     predicts: ClassVar[type[Predictions]] = WrittenAnswers
     per_token = True
     over_tokens = True
+    one_by_one = True
 
     def encode(
         self, examples: Sequence[Example], tokenizer: Any, *, task: Task, max_length: int, training: bool

@@ -32,6 +32,8 @@ class Translation(TaskKind):
     """
 
     name = "translation"
+    says = "a text written from another one"
+    usual_metrics = ("bleu",)
     head = "translation"
     predicts = WrittenAnswers
     writes = True

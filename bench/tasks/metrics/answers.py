@@ -56,7 +56,12 @@ class ExactMatch(Metric):
 
     @override
     def on_chosen(self, predictions: Sequence[Any], references: Sequence[Any]) -> Score:
-        return _mean_of(_exact_match, predictions, references)
+        values = self.each(predictions, references)
+        return lambda indices: float(values[indices].mean())
+
+    @override
+    def each(self, predictions: Sequence[Any], references: Sequence[Any]) -> Array:
+        return _values(_exact_match, predictions, references)
 
 
 class TokenF1(Metric):
@@ -72,7 +77,12 @@ class TokenF1(Metric):
 
     @override
     def on_chosen(self, predictions: Sequence[Any], references: Sequence[Any]) -> Score:
-        return _mean_of(_best_f1, predictions, references)
+        values = self.each(predictions, references)
+        return lambda indices: float(values[indices].mean())
+
+    @override
+    def each(self, predictions: Sequence[Any], references: Sequence[Any]) -> Array:
+        return _values(_best_f1, predictions, references)
 
 
 class Bleu(Metric):
@@ -149,13 +159,12 @@ def _best_f1(answer: str, known: Sequence[str]) -> float:
     return max(word_f1(answer, reference) for reference in known)
 
 
-def _mean_of(
+def _values(
     each: Callable[[str, Sequence[str]], float], predictions: Sequence[str], references: Sequence[Sequence[str]]
-) -> Score:
+) -> Array:
     import numpy as np
 
-    values = np.array([each(one, known) for one, known in zip(predictions, references, strict=True)])
-    return lambda indices: float(values[indices].mean())
+    return np.array([each(one, known) for one, known in zip(predictions, references, strict=True)])
 
 
 def _statistics(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Array:

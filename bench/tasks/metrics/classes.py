@@ -1,4 +1,4 @@
-"""Metrics over classes: accuracy, F1 and the Matthews correlation, the official ones of GLUE's classification tasks."""
+"""Metrics over classes: accuracy, F1 of one class and of all, and the Matthews correlation, as GLUE and SuperGLUE."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ class Accuracy(Metric):
 class F1(Metric):
     """2TP / (2TP + FP + FN) of class 1, in [0, 1] (van Rijsbergen 1979), for two classes only.
 
+    Class 1 is the second of the task's labels. `bench.plan.check` compares their order with that of the data set.
     Undefined (raises `DataError`) if no example has or is predicted to have class 1.
     """
 
@@ -77,6 +78,7 @@ class F1(Metric):
         in_quality="share",
     )
     takes = ClassLogits
+    of_positive = True
 
     @override
     def compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -109,6 +111,50 @@ class F1(Metric):
         if isinstance(predictions, ClassLogits) and predictions.logits.shape[-1] != 2:
             classes = predictions.logits.shape[-1]
             raise DataError(f"f1 is defined for two classes; this task has {classes}. Use accuracy.")
+
+
+class MacroF1(Metric):
+    """Mean over the classes of their F1, in [0, 1], as scikit-learn averages it with `zero_division=0`.
+
+    The classes are those that an example has or is predicted to have: one that occurs on neither side is left out, and
+    one that is never right counts with 0. SuperGLUE scores CB so.
+    """
+
+    name = "macro_f1"
+    column = Column(
+        "macro_f1",
+        says="mean of the classes' F1, over the classes that occur or are predicted",
+        kind="score",
+        show="percent",
+        better="higher",
+        source="Wang et al. 2019 (SuperGLUE), arXiv:1905.00537, section 3.1; scikit-learn's f1_score, average='macro'",
+        oracle="tasks/test_class_metrics.py::test_macro_f1_is_the_mean_of_each_class_against_the_rest",
+        scale="share",
+        in_quality="share",
+    )
+    takes = ClassLogits
+
+    @override
+    def compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        from sklearn.metrics import f1_score
+
+        return float(f1_score(references, predictions, average="macro", zero_division=0))
+
+    @override
+    def on_chosen(self, predictions: Sequence[Any], references: Sequence[Any]) -> Score:
+        import numpy as np
+
+        classes, labels = _arrays(predictions, references)
+        count = int(max(classes.max(), labels.max())) + 1
+        right = np.where(classes == labels, labels, count)  # wrong ones are counted apart
+
+        def score(indices: Array) -> float:
+            either = np.bincount(classes[indices], minlength=count) + np.bincount(labels[indices], minlength=count)
+            both = np.bincount(right[indices], minlength=count + 1)[:count]
+            seen = either > 0
+            return float((2 * both[seen] / either[seen]).mean())
+
+        return score
 
 
 class MatthewsCorrelation(Metric):
@@ -162,7 +208,7 @@ def _arrays(predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Arra
     return np.asarray(predictions, dtype=np.int64), np.asarray(references, dtype=np.int64)
 
 
-COLUMNS = (Accuracy.column, F1.column, MatthewsCorrelation.column)
+COLUMNS = (Accuracy.column, F1.column, MacroF1.column, MatthewsCorrelation.column)
 
-for _metric in (Accuracy(), F1(), MatthewsCorrelation()):
+for _metric in (Accuracy(), F1(), MacroF1(), MatthewsCorrelation()):
     METRICS.register(_metric.name)(_metric)

@@ -12,7 +12,7 @@ from bench.base.errors import DataError
 from bench.columns import Column
 from bench.tasks.decisions import ChoiceDecisions, LabelDecisions
 from bench.tasks.metrics.answers import ExactMatch
-from bench.tasks.metrics.classes import F1
+from bench.tasks.metrics.classes import F1, MacroF1
 from bench.tasks.metrics.metric import METRICS, Metric
 from bench.tasks.predictions import Predictions
 
@@ -80,20 +80,10 @@ class MicroF1(PooledF1):
 
 
 class LabelMacroF1(Metric):
-    """Mean over the labels of their F1, over those that an example has or is said to have, as for single labels."""
+    """Mean over the labels of their F1, over those that an example has or is said to have (Yang 1999)."""
 
     name = "label_macro_f1"
-    column = Column(
-        "macro_f1",
-        says="mean of the classes' F1, over the classes that occur or are predicted",
-        kind="score",
-        show="percent",
-        better="higher",
-        source="Yang 1999, doi:10.1023/A:1009982220290",
-        oracle=_ORACLE,
-        scale="share",
-        in_quality="share",
-    )
+    column = MacroF1.column
     takes = LabelDecisions
 
     @override
@@ -163,7 +153,7 @@ class SubsetAccuracy(AllRight):
     takes = LabelDecisions
 
 
-COLUMNS = (MicroF1.column, LabelMacroF1.column, SubsetAccuracy.column)
+COLUMNS = (MicroF1.column, SubsetAccuracy.column)
 
 for _metric in (PooledF1(), AllRight(), MicroF1(), LabelMacroF1(), SubsetAccuracy()):
     METRICS.register(_metric.name)(_metric)

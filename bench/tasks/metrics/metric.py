@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from typing_extensions import override
 
 from bench.base.errors import BenchError, DataError, UnavailableError
 from bench.base.registry import Registry
 from bench.columns import COLUMNS, Column
+from bench.tasks.metrics.context import PLAIN, Context
 from bench.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from bench.base.statistics import Score
 
     Array = np.ndarray[Any, Any]
-    Part = tuple[Predictions, Sequence[Any]]
+
+
+class Answered(NamedTuple):
+    """One split of a task as it is scored: what a model said, what is true, and what the score depends on besides."""
+
+    said: Predictions
+    truth: Sequence[Any]
+    context: Context = PLAIN
 
 
 class Metric(ABC):
@@ -34,13 +42,41 @@ class Metric(ABC):
     name: ClassVar[str]
     column: ClassVar[Column]
     takes: ClassVar[type[Predictions]]
+    has_threshold: ClassVar[bool] = False  # whether `threshold` must be chosen before anything is scored
+    of_groups: ClassVar[bool] = False  # whether it scores groups of examples, so that scores per group mean nothing
+    of_positive: ClassVar[bool] = False  # whether it is of the second of two labels, and so depends on their order
+
+    @property
+    def dtype(self) -> str:
+        """The type of what is compared, as the `datasets` package names it; by default that of the form it works on."""
+        return self.takes.dtype
+
+    def compared(self, said: Predictions, truth: Sequence[Any], context: Context) -> tuple[list[Any], list[Any]]:
+        """What the metric compares, per example: what was said, and what is true; by default as the form says.
+
+        Raises `DataError` if `context` lacks what the metric needs.
+        """
+        del context
+        return said.compared(truth)
+
+    def threshold(self, said: Predictions, truth: Sequence[Any], context: Context) -> float:
+        """The threshold for a model that said this of the examples on which it is chosen; see `Task.threshold`.
+
+        Raises `DataError` if it cannot be chosen on them. By default there is no such thing.
+        """
+        raise UnavailableError(f"metric '{self.column.name}' has no threshold")
+
+    def details(self, said: Predictions, truth: Sequence[Any], context: Context) -> dict[str, Any]:
+        """What a record keeps of a score besides its value, as JSON values; by default nothing."""
+        del said, truth, context
+        return {}
 
     @abstractmethod
     def compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         """The official score of all examples, as a share (1.0, not 100) if it is one.
 
         Args:
-            predictions: per example what was said, the first part of `Predictions.compared`.
+            predictions: per example what was said, the first part of `compared`.
             references: per example what is true, the second part of it.
 
         Raises:
@@ -63,6 +99,11 @@ class Metric(ABC):
         del predictions, references
         return None
 
+    def each(self, predictions: Sequence[Any], references: Sequence[Any]) -> Array | None:
+        """The value of each example, float [examples], if the score is their mean; None otherwise."""
+        right = self.right(predictions, references)
+        return None if right is None else right.astype(float)
+
     def as_quality(self, value: float) -> float:
         """A value as it counts towards quality, for which more is better; by default itself."""
         return value
@@ -76,7 +117,7 @@ class Metric(ABC):
         import datasets
         import evaluate
 
-        metric, value = self, datasets.Value(self.takes.dtype)
+        metric, value = self, datasets.Value(self.dtype)
         said = datasets.Sequence(value) if self.takes.listed else value
         accepted = datasets.Sequence(value) if self.takes.nested or self.takes.listed else value
         info = evaluate.MetricInfo(
@@ -113,6 +154,9 @@ METRICS = Metrics(
     "metric",
     modules=(
         "bench.tasks.metrics.classes",
+        "bench.tasks.metrics.ranked",
+        "bench.tasks.metrics.scope",
+        "bench.tasks.metrics.parity",
         "bench.tasks.metrics.correlations",
         "bench.tasks.metrics.answers",
         "bench.tasks.metrics.decisions",
@@ -145,6 +189,27 @@ def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: 
         DataError: nothing to score, a different number of predictions and references, or a metric that is undefined
             on these values. UnknownNameError: no such metric.
     """
+    return _official(dict.fromkeys(names, (predictions, references)))
+
+
+def score_part(part: Answered, metrics: Sequence[Metric]) -> dict[str, float]:
+    """The metrics of one split, by column; raises `DataError` if one is undefined on it or lacks what it needs."""
+    scores = _official({metric.name: metric.compared(*part) for metric in metrics})
+    return {metric.column.name: scores[metric.name] for metric in metrics}
+
+
+def _official(compared: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -> dict[str, float]:
+    """The official score of every named metric, each of what it compares."""
+    scores: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-metrics-") as scratch:  # evaluate makes a folder even in memory
+        for name, (predictions, references) in compared.items():
+            _check_lengths(predictions, references)
+            official = METRICS.get(name).official(keep_in_memory=True, cache_dir=scratch, seed=0)
+            scores[name] = float(official.compute(predictions=predictions, references=references)[name])
+    return scores
+
+
+def _check_lengths(predictions: Sequence[Any], references: Sequence[Any]) -> None:
     if len(predictions) != len(references):
         raise DataError(
             f"scoring: {len(predictions)} predictions for {len(references)} references; expected one "
@@ -152,42 +217,39 @@ def score_metrics(names: Sequence[str], predictions: Sequence[Any], references: 
         )
     if not len(references):
         raise DataError("scoring: there are no examples, so the score is undefined")
-    scores: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-metrics-") as scratch:  # evaluate makes a folder even in memory
-        for name in names:
-            official = METRICS.get(name).official(keep_in_memory=True, cache_dir=scratch, seed=0)
-            scores[name] = float(official.compute(predictions=predictions, references=references)[name])
-    return scores
 
 
-def scorer(column: str, said: Predictions, truth: Sequence[Any]) -> Score:
+def scorer(column: str, said: Predictions, truth: Sequence[Any], context: Context = PLAIN) -> Score:
     """One metric, named by its column, as a function of the examples; equal to the official one on all of them.
+
+    A threshold stays as it was chosen, whatever the examples.
 
     Raises `UnavailableError` if no metric of these predictions has such a form.
     """
-    return _metric(column, said).on_chosen(*said.compared(truth))
+    metric = _metric(column, said)
+    return metric.on_chosen(*metric.compared(said, truth, context))
 
 
-def quality_scorer(parts: Sequence[Part], columns: Sequence[str]) -> Score:
+def quality_scorer(parts: Sequence[Answered], columns: Sequence[str]) -> Score:
     """The quality of a task as a function of the examples it is computed on.
 
     Quality as the record has it: the mean of the metrics in each split, each as it counts towards quality, then the
     mean over the splits.
 
     Args:
-        parts: per split, the predictions and the truth (`TaskKind.truth`). The scorer's indices count through the
-            examples of all of them, one split after the other.
+        parts: per split, the predictions, the truth (`TaskKind.truth`) and the context. The scorer's indices count
+            through the examples of all of them, one split after the other.
         columns: of the task's metrics.
     """
 
-    def combined(said: Predictions, truth: Sequence[Any]) -> Score:
-        own = [(_metric(column, said), scorer(column, said, truth)) for column in columns]
+    def combined(said: Predictions, truth: Sequence[Any], context: Context = PLAIN) -> Score:
+        own = [(_metric(column, said), scorer(column, said, truth, context)) for column in columns]
         return lambda inside: sum(metric.as_quality(score(inside)) for metric, score in own) / len(own)
 
     return _over_splits(parts, [combined(*part) for part in parts])
 
 
-def metric_scorer(parts: Sequence[Part], column: str) -> Score:
+def metric_scorer(parts: Sequence[Answered], column: str) -> Score:
     """One metric's mean over the splits, as the record has it, as a function of the examples; see `quality_scorer`."""
     return _over_splits(parts, [scorer(column, *part) for part in parts])
 
@@ -199,11 +261,11 @@ def _metric(column: str, said: Predictions) -> Metric:
     return found
 
 
-def _over_splits(parts: Sequence[Part], scorers: Sequence[Score]) -> Score:
+def _over_splits(parts: Sequence[Answered], scorers: Sequence[Score]) -> Score:
     """The mean of one score per split; nan if none of the examples is of a split."""
     import numpy as np
 
-    ends = np.cumsum([len(truth) for _, truth in parts])
+    ends = np.cumsum([len(part[1]) for part in parts])
 
     def score(indices: Array) -> float:
         found = []

@@ -50,9 +50,11 @@ def _is_header(fields: Sequence[str], data: TableData) -> bool:
 def _rows(
     lines: Iterator[Line], header: tuple[str, ...], data: TableData, *, name: str, delimiter: str, notes: list[str]
 ) -> Iterator[Row]:
-    dropped, total, width = 0, 0, len(header)
+    dropped, total, width, again = 0, 0, len(header), list(header)
     for number, fields in lines:
         total += 1
+        if fields == again:
+            raise DataError(f"{name}:{number}: the header again; remove it, or give each file of a split by itself")
         if len(fields) == width:
             yield Row(dict(zip(header, fields, strict=True)), name, number)
         elif data.drop_malformed:

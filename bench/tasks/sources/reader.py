@@ -8,12 +8,12 @@ from pathlib import Path
 from bench.base.errors import DataError
 from bench.spec.data import TableData, read_dataset
 from bench.spec.suite import Task
-from bench.tasks.examples import Example, TaskData
+from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.sources.answers import NONE
 from bench.tasks.sources.cutting import cut
 from bench.tasks.sources.files import find_files, shown, split_files
 from bench.tasks.sources.formats import TEXT, read_file
-from bench.tasks.sources.hub import hub_table
+from bench.tasks.sources.hub import hub_notes, hub_table
 from bench.tasks.sources.joining import beside, joined
 from bench.tasks.sources.labels import (
     LabelReader,
@@ -23,7 +23,7 @@ from bench.tasks.sources.labels import (
     names_in,
     score_reader,
 )
-from bench.tasks.sources.mapping import Mapping, Read, values_of
+from bench.tasks.sources.mapping import Mapping, Read
 from bench.tasks.sources.rows import Table
 from bench.tasks.sources.source import needed_splits
 from bench.tasks.sources.suspicions import suspicions
@@ -57,15 +57,28 @@ class TableReader:
             splits[split] = self._split(split)
         found = {split: tuple(read.example for read in reads) for split, reads in splits.items()} | cut_into
         wanted = {split: found[split] for split in needed_splits(self._task)}
+        passages = self._passages()
         hub = self._data.hub if self._from_hub else None
+        if hub is not None:
+            self._notes += hub_notes(hub)
         return TaskData(
-            splits=wanted,
+            splits={**wanted, **passages},
             origin=self.origin(),
             revision=hub.revision if hub else None,
             generated=False,
             notes=tuple(self._notes),
             warnings=suspicions(self._task, wanted),
         )
+
+    def _passages(self) -> dict[str, tuple[Example, ...]]:
+        """The corpus that no judgements are of: rows with passages, perhaps beside questions that they answer."""
+        if self._data.corpus is None or self._data.judgements is not None:
+            return {}
+        inner = TableReader(self._data.corpus, self._task.model_copy(update={"labels": ()}), self._dir)
+        found = tuple(read.example for read in inner._split(CORPUS))
+        self._notes += inner._notes
+        self._files += inner._files
+        return {CORPUS: found}
 
     def labels(self) -> tuple[str, ...]:
         """The names of the classes in the order of the data's indices, else sorted."""
@@ -81,7 +94,8 @@ class TableReader:
         if "label" not in data.columns:
             raise DataError(f"{self._where}: labels: name them, or add label = COLUMN to the data's columns")
         classes = self._classes(table)
-        return classes or names_in(values_of(data, table, "label"), data)
+        mapping = Mapping(data, table, split=split, label=None, needs_label=True)
+        return classes or names_in(mapping.label_values(), data)
 
     @property
     def _from_hub(self) -> bool:
@@ -133,13 +147,15 @@ class TableReader:
         data, task = self._data, self._task
         if "label" not in data.columns:
             return None
+        if "choices" in data.columns:
+            return choice_reader(data)
         if task.labels:
             order = self._classes(table) or data.labels
             if order and set(order) != set(task.labels) and not data.label_names:
                 expected, found = ", ".join(task.labels), ", ".join(order)
                 raise DataError(f"{table.name}: expected the labels {expected}, found {found}")
             return class_reader(data, task.labels, order or task.labels)
-        return choice_reader(data) if "choices" in data.columns else score_reader(data)
+        return score_reader(data)
 
     def _classes(self, table: Table) -> tuple[str, ...]:
         spec = self._data.columns.get("label", ())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from pydantic import Field, model_validator
 
 from bench.base.errors import DataError
 from bench.base.schema import Frozen
-from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
-from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
+from bench.tasks.sources.rows import Row
+from bench.tasks.sources.transforms.transform import TRANSFORMS, ColumnNames, RowTransform, value_of
 
 
 class MarkedSpan(Frozen):
@@ -23,10 +22,10 @@ class MarkedSpan(Frozen):
     """
 
     column: str
-    start: str | None = None
-    end: str | None = None
-    word: str | None = None
-    says: str | None = None
+    start: ColumnNames | None = None
+    end: ColumnNames | None = None
+    word: ColumnNames | None = None
+    says: ColumnNames | None = None
     marks: tuple[str, str] = ("[", "]")
     strict: bool = True
 
@@ -54,47 +53,42 @@ class MarkSpan(RowTransform):
         for row in rows:
             marked: dict[str, str] = {}
             for column in dict.fromkeys(span.column for span in self.spans):
-                text = _value(row, column)
+                text = value_of(row, column)
                 places = [(*_place(span, text, row), span) for span in self.spans if span.column == column]
                 marked[column] = _marked(text, places)
             yield Row({**row.values, **marked}, row.file, row.place)
 
 
-def _value(row: Row, column: str) -> Any:
-    found = value_at(row.values, column)
-    if found is MISSING:
-        raise no_column(row.where, [column], row.values)
-    return found
-
-
 def _place(span: MarkedSpan, text: str, row: Row) -> tuple[int, int]:
     """The characters between which the span stands."""
-    if span.word is not None:
-        return _words(span, text, row)
-    start, end = int(_value(row, str(span.start))), int(_value(row, str(span.end)))
+    if span.word is not None and span.says is not None:
+        return _words(span, span.word, span.says, text, row)
+    start, end = (int(value_of(row, each or ())) for each in (span.start, span.end))
     if not 0 <= start < end <= len(text) or text[start:end] != text[start:end].strip():
         raise DataError(
             f"{row.where}: characters {start} to {end} of {span.column} are {text[start:end]!r}; expected words"
         )
-    if span.says is not None and (said := _value(row, span.says)) != text[start:end]:
-        raise DataError(f"{row.where}: {span.column} has {text[start:end]!r} at {start}, but {span.says} is {said!r}")
+    if span.says is not None and (said := value_of(row, span.says)) != text[start:end]:
+        raise DataError(
+            f"{row.where}: {span.column} has {text[start:end]!r} at {start}, but {_named(span.says)} is {said!r}"
+        )
     return start, end
 
 
-def _words(span: MarkedSpan, text: str, row: Row) -> tuple[int, int]:
-    first, said = int(_value(row, str(span.word))), str(_value(row, str(span.says)))
+def _words(span: MarkedSpan, word: ColumnNames, says: ColumnNames, text: str, row: Row) -> tuple[int, int]:
+    first, said = int(value_of(row, word)), str(value_of(row, says))
     words = list(re.finditer(r"\S+", text))
     there = words[first : first + len(said.split())]
     if not there or first < 0:
-        raise DataError(f"{row.where}: {span.column} has {len(words)} words, and {span.word} is {first}")
+        raise DataError(f"{row.where}: {span.column} has {len(words)} words, and {_named(word)} is {first}")
     start, end = there[0].start(), there[-1].end()
     found = _nearest(said, text, start) or _nearest(said.rstrip(".,;:!?"), text, start)
     if found is not None:
         return found
     if span.strict:
         raise DataError(
-            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {span.says} is {said!r}, which "
-            "stands nowhere in it. With strict = false the words at that place are marked."
+            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {_named(says)} is {said!r}, "
+            "which stands nowhere in it. With strict = false the words at that place are marked."
         )
     return start, end
 
@@ -104,6 +98,10 @@ def _nearest(said: str, text: str, start: int) -> tuple[int, int] | None:
     pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, said.split())) + r"(?!\w)"
     found = [match.span() for match in re.finditer(pattern, text, flags=re.IGNORECASE)]
     return min(found, key=lambda place: abs(place[0] - start), default=None)
+
+
+def _named(columns: ColumnNames) -> str:
+    return columns if isinstance(columns, str) else " or ".join(columns)
 
 
 def _marked(text: str, places: list[tuple[int, int, MarkedSpan]]) -> str:

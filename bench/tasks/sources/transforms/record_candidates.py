@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bench.base.errors import DataError
-from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
-from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
+from bench.tasks.sources.rows import MISSING, Row, value_at
+from bench.tasks.sources.transforms.transform import TRANSFORMS, ColumnNames, RowTransform, value_of
 
 
 @TRANSFORMS.register("record-candidates")
@@ -19,22 +19,22 @@ class RecordCandidates(RowTransform):
     hidden (Zhang et al. 2018, arXiv:1810.12885; Wang et al. 2019, arXiv:1905.00537).
     """
 
-    passage: str = "passage"
-    query: str = "query"
-    entities: str = "entities"
-    answers: str = "answers"
+    passage: ColumnNames = "passage"
+    query: ColumnNames = "query"
+    entities: ColumnNames = "entities"
+    answers: ColumnNames = "answers"
     placeholder: str = "@placeholder"
 
     def rows(self, rows: Iterable[Row], *, split: str) -> Iterator[Row]:
         """Each row with the columns of `columns`; raises `DataError` if an answer is none of the candidates."""
         del split
         for row in rows:
-            passage, query, entities = (_value(row, each) for each in (self.passage, self.query, self.entities))
+            passage, query, entities = (value_of(row, each) for each in (self.passage, self.query, self.entities))
             if self.placeholder not in query:
-                raise DataError(f"{row.where}: no {self.placeholder} in {self.query}: {query!r}")
+                raise DataError(f"{row.where}: no {self.placeholder} in the query {query!r}")
             choices = list(dict.fromkeys(_text(each, passage, row) for each in entities))
-            given = value_at(row.values, self.answers)
-            gold = list(dict.fromkeys(_text(each, passage, row) for each in (() if given is MISSING else given or ())))
+            given = value_of(row, self.answers) if _has(row, self.answers) else ()
+            gold = list(dict.fromkeys(_text(each, passage, row) for each in given or ()))
             missing = [each for each in gold if each not in choices]
             if missing:
                 raise DataError(f"{row.where}: the answer {missing[0]!r} is none of the {len(choices)} entities")
@@ -50,11 +50,9 @@ class RecordCandidates(RowTransform):
         return ("choices", "gold", "right")
 
 
-def _value(row: Row, column: str) -> Any:
-    found = value_at(row.values, column)
-    if found is MISSING:
-        raise no_column(row.where, [column], row.values)
-    return found
+def _has(row: Row, columns: ColumnNames) -> bool:
+    names = (columns,) if isinstance(columns, str) else columns
+    return any(value_at(row.values, name) is not MISSING for name in names)
 
 
 def _text(entity: Any, passage: str, row: Row) -> str:

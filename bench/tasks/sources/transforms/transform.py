@@ -10,7 +10,19 @@ from bench.base.errors import DataError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen, validated
 from bench.tasks.examples import Example
-from bench.tasks.sources.rows import Row
+from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
+
+ColumnNames = str | tuple[str, ...]  # a column, or alternatives of which the first that a row has counts
+
+
+def value_of(row: Row, columns: ColumnNames) -> Any:
+    """The value of the first of some columns that the row has; raises `DataError` if it has none of them."""
+    names = (columns,) if isinstance(columns, str) else columns
+    for name in names:
+        found = value_at(row.values, name)
+        if found is not MISSING:
+            return found
+    raise no_column(row.where, names, row.values)
 
 
 class RowTransform(Frozen, ABC):

@@ -1,0 +1,1 @@
+"""Answering open questions with less than passages and a reader."""

@@ -1,0 +1,301 @@
+"""A suite made of one's own files: which columns are taken, what is said, and what its file reads back as."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import json
+
+import pytest
+
+import bench
+from bench.base.errors import BenchError, DataError, SuiteError, UnknownNameError
+from bench.library.glimpse import Glimpse, shortened
+from bench.library.guessing import are_scores, guess, lacks_header
+from bench.library.own_data import Files, draft, name_of
+from bench.library.running import plan_run, standing_for
+from bench.library.suite_file import suite_text, write_suite
+from bench.plan.cell import described
+from bench.spec.suite import load_suite
+from bench.tasks.kinds.kind import KINDS
+
+INTENTS = [
+    ("where is my card", "card"),
+    ("my card is late", "card"),
+    ("I lost my card", "card"),
+    ("which rate do I get", "rate"),
+    ("is the rate good", "rate"),
+    ("rates, please", "rate"),
+]
+
+
+def table(path, rows, *, header=("message", "intent"), delimiter=","):
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, delimiter=delimiter).writerows([header, *rows] if header else rows)
+    return path
+
+
+def glimpse_of(rows, header):
+    return Glimpse(name="x.csv", columns=header, rows=tuple(dict(zip(header, row, strict=True)) for row in rows))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of data below the current one."""
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "support"
+    made.mkdir()
+    table(made / "train.csv", INTENTS * 4)
+    table(made / "test.csv", INTENTS)
+    return made
+
+
+def test_columns_with_usual_names_are_taken_and_it_is_said(folder):
+    own = draft(Files.of("support/train.csv", "support/test.csv", None), {}, reading={})
+    (task,) = own.suite.tasks
+    assert task.data.columns == {"text": "message", "label": "intent"}
+    assert (task.kind, task.metrics, task.evaluate) == ("classification", ("accuracy",), ("validation",))
+    assert [line.split(":")[0] for line in own.taken] == [
+        "column 'message' is taken as --text",
+        "column 'intent' is taken as --label",
+    ]
+
+
+def test_a_suite_is_called_as_its_file_or_as_the_folder_of_a_file_called_train(folder):
+    assert name_of(folder / "train.csv") == "support"
+    assert name_of(folder / "train_v2.jsonl.gz") == "support"
+    assert name_of(folder / "My Intents.csv") == "my-intents"
+
+
+def test_files_are_kept_relative_to_the_folder_that_holds_all_of_them(folder):
+    (folder / "more").mkdir()
+    table(folder / "more" / "dev.csv", INTENTS)
+    suite = bench.own_suite("support/train.csv", validation=folder / "more" / "dev.csv")
+    assert suite.data_dir == "support"
+    assert suite.tasks[0].data.files == {"train": "train.csv", "validation": "more/dev.csv"}
+    above = bench.own_suite("support/train.csv", data_dir=".")
+    assert above.tasks[0].data.files == {"train": "support/train.csv"}
+
+
+def test_without_a_file_to_evaluate_on_a_part_is_held_out_by_a_stated_seed(folder):
+    own = draft(Files.of("support/train.csv", None, None), {}, reading={})
+    cut = own.suite.tasks[0].data.cut
+    assert (cut.of, cut.seed, cut.by, cut.shares) == ("train", 0, "message", {"validation": 0.2})
+    assert any("20% of train.csv is held out" in line for line in own.taken)
+    only_test = bench.own_suite("support/train.csv", test="support/test.csv").tasks[0]
+    assert (only_test.evaluate, only_test.data.cut) == (("test",), None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "metrics"),
+    [
+        ({"text": "a", "pair": "b", "label": "c"}, "classification", ("accuracy",)),
+        ({"text": "a", "pair": "b", "score": "c"}, "regression", ("pearson", "spearman")),
+        ({"text": "a", "pair": "b", "answer": "c"}, "span_qa", ("exact_match", "f1")),
+        ({"text": "a", "target": "c"}, "translation", ("bleu",)),
+    ],
+)
+def test_what_is_predicted_decides_the_kind_and_its_scores(tmp_path, columns, kind, metrics):
+    path = table(tmp_path / "own.csv", [("x", "y", "1")], header=("a", "b", "c"))
+    (task,) = bench.own_suite(path, **columns).tasks
+    assert (task.kind, task.metrics) == (kind, metrics)
+    roles = {"score": "label", "answer": "answers"}
+    assert task.data.columns == {roles.get(option, option): column for option, column in columns.items()}
+
+
+def test_a_column_that_is_missing_is_named_with_the_nearest_and_with_what_is_there(folder):
+    with pytest.raises(UnknownNameError) as caught:
+        bench.own_suite("support/train.csv", text="message", label="intend")
+    assert str(caught.value).splitlines() == [
+        "--label: train.csv: no column named 'intend'. Did you mean 'intent'? The file has",
+        "  message  where is my card",
+        "  intent   card",
+    ]
+
+
+def test_columns_that_nobody_can_guess_are_asked_for_with_samples(tmp_path):
+    path = table(tmp_path / "own.csv", [("hello there", "b")], header=("one", "two"))
+    with pytest.raises(SuiteError, match=r"--text: which column of own.csv is the text\? It has\n  one  hello there\n"):
+        bench.own_suite(path)
+    with pytest.raises(SuiteError, match=r"--label: which column of own.csv is the class"):
+        bench.own_suite(path, text="one")
+
+
+def test_options_that_contradict_each_other_are_refused(folder):
+    with pytest.raises(SuiteError, match="--label with --score: a task predicts one of them"):
+        bench.own_suite("support/train.csv", label="intent", score="message")
+    with pytest.raises(SuiteError, match=r"--holdout 0\.5 with --validation"):
+        bench.own_suite("support/train.csv", validation="support/test.csv", holdout=0.5)
+    with pytest.raises(DataError, match=r"--data support/trian.csv: no such file. Did you mean support/train.csv\?"):
+        bench.own_suite("support/trian.csv")
+    with pytest.raises(DataError, match="not in the folder support/more that --data-dir names"):
+        bench.own_suite("support/train.csv", data_dir="support/more")
+    with pytest.raises(BenchError, match="shares"):
+        bench.own_suite("support/train.csv", holdout=1.5)
+
+
+def test_a_file_without_a_header_has_counted_columns(tmp_path):
+    path = table(tmp_path / "own.csv", [(label, text) for text, label in INTENTS], header=None)
+    with pytest.raises(UnknownNameError, match="Its first line seems to be a row, not a header: give --no-header"):
+        bench.own_suite(path, text="text")
+    data = bench.own_suite(path, text="2", label="1", header=False).tasks[0].data
+    assert data.header == ("column1", "column2")
+    assert data.columns == {"text": "column2", "label": "column1"}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "jsonl.gz", "parquet", "tsv"])
+def test_every_format_shows_its_columns(tmp_path, ending):
+    path, rows = tmp_path / f"own.{ending}", [{"text": text, "label": label} for text, label in INTENTS]
+    if ending == "parquet":
+        import pyarrow
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif ending == "tsv":
+        table(path, INTENTS, header=("text", "label"), delimiter="\t")
+    else:
+        text = json.dumps(rows) if ending == "json" else "".join(json.dumps(row) + "\n" for row in rows)
+        path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    assert bench.own_suite(path).tasks[0].data.columns == {"text": "text", "label": "label"}
+
+
+def test_usual_names_of_pairs_questions_and_scores_are_known():
+    def found(**values):
+        guessed = guess(glimpse_of([tuple(values.values())] * 2, tuple(values)))
+        return {option: each.column for option, each in guessed.items()}
+
+    assert found(idx="1", premise="a", hypothesis="b", label="0") == {
+        "text": "premise",
+        "pair": "hypothesis",
+        "label": "label",
+    }
+    assert found(Sentence1="a", Sentence2="b", score="2.5") == {
+        "text": "Sentence1",
+        "pair": "Sentence2",
+        "score": "score",
+    }
+    assert found(question="q", context="c", answers="a") == {"text": "question", "pair": "context", "answer": "answers"}
+    assert found(Text="a", Sentiment="b") == {"text": "Text", "label": "Sentiment"}
+    assert found(one="a", two="b") == {}
+
+
+def test_values_tell_text_and_label_apart_if_names_do_not():
+    seen = glimpse_of([(label, text) for text, label in INTENTS], ("v1", "v2"))
+    assert guess(seen) == {}
+    guessed = guess(seen, by_values=True)
+    assert {option: each.column for option, each in guessed.items()} == {"text": "v2", "label": "v1"}
+    assert guessed["label"].why == "it has 2 different values in 6 rows"
+
+
+def test_scores_are_numbers_with_decimals():
+    assert are_scores(["1", "2.5"])
+    assert not are_scores(["1", "2"])
+    assert not are_scores(["1.5", "good"])
+    assert not are_scores([])
+
+
+def test_a_first_line_that_is_a_row_is_noticed():
+    assert lacks_header(glimpse_of([("ham", "two"), ("spam", "three")], ("ham", "hello")))
+    assert not lacks_header(glimpse_of([("ham", "two")], ("label", "text")))
+
+
+def test_long_values_are_shortened_in_one_line():
+    assert shortened("a  b\nc", 10) == "a b c"
+    assert shortened("a very long sentence", 10) == "a very..."
+
+
+@pytest.mark.parametrize("place", ["my.toml", "support/my.toml", "other/my.toml"])
+def test_a_saved_suite_reads_back_as_the_very_same_cells(folder, place):
+    (folder.parent / "other").mkdir()
+    own = draft(Files.of("support/train.csv", "support/test.csv", None), {"label": "intent"}, reading={})
+    options = {
+        "recipes": ["int8", "magnitude-pruning"],
+        "set": {"magnitude-pruning.sparsity": [0.5, 0.9], "training.epochs": 1, "support.train_examples": 8},
+        "seeds": [3],
+    }
+    path = folder.parent / place
+    text = suite_text(standing_for(own.suite, "demo-bert", **options), folder=path.parent, comments=own.comments)
+    write_suite(path, text)
+    places = {"results": "results", "cache": folder.parent / "cache"}
+    first, second = plan_run(own.suite, "demo-bert", **options, **places), plan_run(place, **places)
+    assert [cell.key for cell in first.cells] == [cell.key for cell in second.cells]
+    assert [cell.recipe.name for cell in second.cells][1:] == [
+        "magnitude-pruning[sparsity=0.5]",
+        "magnitude-pruning[sparsity=0.9]",
+    ]
+    assert first.suite.setting_id == second.suite.setting_id
+
+
+def test_a_suites_file_keeps_every_value(tmp_path):
+    suite = load_suite("study-tickets")
+    path = tmp_path / "copy.toml"
+    write_suite(path, suite_text(suite, folder=tmp_path))
+    assert load_suite(str(path)) == suite
+
+
+def test_a_string_with_quotes_line_ends_and_control_characters_stands_in_the_file(tmp_path, folder):
+    suite = bench.own_suite("support/train.csv").model_copy(update={"title": 'a "b"\n\\c\x7f\x01 é'})
+    path = tmp_path / "copy.toml"
+    write_suite(path, suite_text(suite, folder=tmp_path))
+    assert load_suite(str(path)).title == suite.title
+
+
+def test_a_suites_file_is_never_overwritten_by_another(tmp_path):
+    path = tmp_path / "my.toml"
+    write_suite(path, "a = 1\n")
+    write_suite(path, "a = 1\n")
+    with pytest.raises(SuiteError, match="exists already"):
+        write_suite(path, "a = 2\n")
+    with pytest.raises(SuiteError, match=r"must end in \.toml"):
+        write_suite(tmp_path / "my.txt", "a = 1\n")
+
+
+def test_the_folder_of_data_is_no_part_of_a_task(folder):
+    there = bench.own_suite("support/train.csv")
+    moved = folder.rename(folder.parent / "moved")
+    here = bench.own_suite(moved / "train.csv", name="support")
+    assert described(there.tasks[0]) == described(here.tasks[0])
+    assert dataclasses.is_dataclass(Files)
+
+
+def test_rows_deep_inside_json_are_found_in_squads_layout_and_at_a_stated_path(tmp_path):
+    qa = {"id": "1", "question": "who?", "answers": [{"text": "Ann", "answer_start": 0}]}
+    squad = {"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": "Ann ran.", "qas": [qa]}]}]}
+    (tmp_path / "own.json").write_text(json.dumps(squad), encoding="utf-8")
+    own = draft(Files.of(tmp_path / "own.json", None, None, holdout=0.5), {}, reading={})
+    data = own.suite.tasks[0].data
+    assert own.suite.tasks[0].kind == "span_qa"
+    assert (data.rows, data.cut.by) == ("data[].paragraphs[].qas[]", "data[].paragraphs[].context")
+    assert data.columns["text"] == "data[].paragraphs[].qas[].question"
+    assert data.columns["answers"] == "data[].paragraphs[].qas[].answers"
+    assert own.taken[0] == "rows are taken from data[].paragraphs[].qas[], as in SQuAD"
+    rows = {"items": [{"fields": {"text": "a", "label": "b"}}]}
+    (tmp_path / "deep.json").write_text(json.dumps(rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"Say where the rows are"):
+        bench.own_suite(tmp_path / "deep.json")
+    with pytest.raises(SuiteError, match=r"items\[\]\.fields"):
+        bench.own_suite(tmp_path / "deep.json", rows="items[]")
+    data = (
+        bench.own_suite(
+            tmp_path / "deep.json", rows="items[]", text="items[].fields.text", label="items[].fields.label"
+        )
+        .tasks[0]
+        .data
+    )
+    assert data.columns["text"] == "items[].fields.text"
+
+
+def test_a_column_may_be_a_text_with_columns_in_braces(folder):
+    data = bench.own_suite("support/train.csv", text="{intent}: {message}", label="intent").tasks[0].data
+    assert data.columns["text"] == "{intent}: {message}"
+    with pytest.raises(UnknownNameError, match=r"no column named '\{intend\}: \{message\}'"):
+        bench.own_suite("support/train.csv", text="{intend}: {message}", label="intent")
+
+
+@pytest.mark.parametrize("name", KINDS.names())
+def test_every_kind_of_bench_says_what_it_predicts_and_scores_by_usual_metrics_of_its_own(name):
+    kind = KINDS.get(name)
+    assert kind.says or not type(kind).__module__.startswith("bench.")
+    for metric in kind.usual_metrics:
+        assert kind.metric(metric)
