@@ -31,6 +31,8 @@ class OpenQA(TaskKind):
     """
 
     name = "open_qa"
+    says = "the answer to a question, without a text that holds it"
+    usual_metrics = ("exact_match",)
     head = "question-answering"
     predicts = WrittenAnswers
     over_tokens = True

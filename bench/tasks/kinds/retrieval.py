@@ -32,6 +32,7 @@ class Retrieval(TaskKind):
     """
 
     name = "retrieval"
+    says = "which documents of a collection are relevant to a query"
     head = "embedding"
     predicts = Rankings
     searches = True
