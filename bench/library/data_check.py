@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from bench.artifacts.source import open_source
 from bench.base.errors import BenchError
 from bench.library.glimpse import shortened
+from bench.library.tasks import alone_on
 from bench.models.checkpoint import CheckpointSource
 from bench.models.source import ModelSource
 from bench.plan.fit import examine
 from bench.plan.settle import with_labels
 from bench.spec.suite import Suite, Task
-from bench.tasks.data import load_data
+from bench.tasks.data import load_data, settled
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.kinds.kind import KINDS
 
@@ -136,9 +137,9 @@ def _problems_by_split(task: Task, data_dir: Path | None, *, first: str) -> tupl
     """The problem of the whole, and those of splits that are read one by one, each once."""
     found = [first]
     for split in (task.train, *task.evaluate, *task.ood):
-        alone = task.model_copy(update={"train": split, "evaluate": (split,), "ood": (), "trained_on": None})
+        alone = alone_on(task, split)
         try:
-            load_data(alone, data_dir=data_dir)
+            load_data(settled(alone, data_dir=data_dir), data_dir=data_dir)
         except BenchError as error:
             found.append(str(error))
     return tuple(dict.fromkeys(found))

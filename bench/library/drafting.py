@@ -113,7 +113,7 @@ def _reading(path: Path) -> tuple[dict[str, Any], Glimpse]:
     formats: tuple[Mapping[str, Any], ...] = ({},) if _plain(path).suffix else ({"format": "tsv"}, {"format": "csv"})
     for way in [{**form, **quotes} for form in formats for quotes in ({}, {"quotes": False})]:
         try:
-            seen = glimpse(path, TableData(**way))
+            seen = glimpse(path, TableData(**way), whole=True)
             if len(seen.columns) < 2 and way != formats[-1]:
                 continue
             if lacks_header(seen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from bench.base.errors import DataError
 from bench.spec.data import TableData
 from bench.tasks.sources.files import find_files
 from bench.tasks.sources.formats import read_file
+from bench.tasks.sources.rows import MISSING, columns_in, value_at
 
 ROWS = 400
 COUNTED = "column{}"  # the name of a column of a file without a header, counted from 1
@@ -39,6 +41,14 @@ class Glimpse:
         longest = min(max(map(len, self.columns), default=0), 30)
         return [f"  {name.ljust(longest)}  {self.sample(name, width=width - longest - 4)}" for name in self.columns]
 
+    def has(self, column: str) -> bool:
+        """Whether there is such a column or field, or all columns that a text with columns in braces names."""
+        rows = [dict(row) for row in self.rows]
+        return all(
+            part in self.columns or any(value_at(row, part) is not MISSING for row in rows)
+            for part in columns_in(column)
+        )
+
     def values(self, column: str) -> list[str]:
         """The values of a column as text, empty ones left out."""
         return [str(row[column]).strip() for row in self.rows if str(row.get(column, "") or "").strip()]
@@ -50,9 +60,10 @@ def shortened(text: str, width: int) -> str:
     return line if len(line) <= width else line[: max(width - 3, 0)].rstrip() + "..."
 
 
-def glimpse(path: Path, data: TableData, *, header: bool = True, rows: int = ROWS) -> Glimpse:
-    """The first `rows` rows of a file, or of the first file of a folder, that is read as `data` says.
+def glimpse(path: Path, data: TableData, *, header: bool = True, whole: bool = False) -> Glimpse:
+    """The first rows of a file, or of the first file of a folder, that is read as `data` says.
 
+    Fields of nested JSON are columns under their path. With `whole`, the file is read to its end, which finds mistakes.
     Without `header`, columns are called column1, column2, ... Raises `DataError` for a file that cannot be read or that
     has no rows.
     """
@@ -63,8 +74,22 @@ def glimpse(path: Path, data: TableData, *, header: bool = True, rows: int = ROW
             update={"header": tuple(COUNTED.format(number) for number, _ in enumerate(fields, start=1))}
         )
     table = read_file(first, data, name=path.name)
-    found = [row.values for row in itertools.islice(table.rows, rows)]
+    found = [_flat(row.values, data) for row in itertools.islice(table.rows, ROWS)]
+    deque(table.rows if whole else (), maxlen=0)
     if not found:
         raise DataError(f"{path}: no rows")
     columns = table.columns or tuple(dict.fromkeys(name for row in found for name in row))
     return Glimpse(name=path.name, columns=columns, rows=tuple(found), header=header)
+
+
+def _flat(values: Mapping[str, Any], data: TableData) -> Mapping[str, Any]:
+    """The fields of a row, under their paths if rows lie deep inside JSON; lists of other rows are left out."""
+    if data.rows is None:
+        return values
+    return {
+        f"{path}.{key}": value
+        for path, part in values.items()
+        if path.endswith("[]") and isinstance(part, dict)
+        for key, value in part.items()
+        if f"{path}.{key}[]" not in values
+    }

@@ -40,10 +40,11 @@ class Guess(NamedTuple):
 def guess(seen: Glimpse, *, taken: Collection[str] = (), by_values: bool = False) -> dict[str, Guess]:
     """What columns are, by the command's option for it: `text`, `pair`, `label`, `score`, `answer` or `start`.
 
-    Columns in `taken` are left out. Usual names count; with `by_values`, what is in the columns if no name does.
+    Columns in `taken` are left out. Usual names count, of a nested field its last part; with `by_values`, what is in
+    the columns if no name does.
     """
     free = [column for column in seen.columns if column not in taken]
-    named = {column.strip().lower(): column for column in reversed(free)}
+    named = {column.rpartition(".")[2].strip().lower(): column for column in reversed(free)}
     found = {option: Guess(column, _BY_NAME) for option, column in _by_name(named).items()}
     if by_values:
         for option, guessed in _by_values(seen, [column for column in free if column not in _columns(found)]):

@@ -302,7 +302,7 @@ def _lines(data: Any, indent: str) -> list[str]:
         return lines
     if isinstance(data, (list, tuple)):
         if all(not isinstance(item, (dict, list, tuple)) for item in data):
-            sentences = any(", " in str(item) for item in data)
+            sentences = any(", " in str(item) or str(item).endswith(".") for item in data)
             if sentences:
                 return [f"{indent}- {item}" for item in data]
             return textwrap.wrap(", ".join(map(str, data)), WIDTH, initial_indent=indent, subsequent_indent=indent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -17,12 +18,15 @@ from bench.library.guessing import guess, lacks_header
 from bench.spec.data import TableData
 from bench.spec.suite import Suite
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.sources.formats import ENDINGS
 
 HOLDOUT = 0.2  # share of the training file that is scored if there is no other file
 SEED = 0  # of that split
 COUNTRY = "USA"  # as in the demo suite
 MAX_LENGTH = 128
 RECIPES = ("none", "int8")
+
+SQUAD = "data[].paragraphs[].qas[]"
 
 _KINDS = {  # the option that names what is to be predicted -> the kind of task
     "label": "classification",
@@ -61,6 +65,7 @@ def own_suite(
     metrics: Sequence[str] = (),
     max_length: int = MAX_LENGTH,
     holdout: float | None = None,
+    rows: str | None = None,
     format: str | None = None,  # noqa: A002 (the key of a suite)
     delimiter: str | None = None,
     encoding: str | None = None,
@@ -92,6 +97,7 @@ def own_suite(
         metrics: columns of scores; by default those usual for the kind.
         max_length: tokens per text; longer texts are cut.
         holdout: share of `data` that is held out for evaluation, in (0, 1).
+        rows: path to the rows inside JSON, such as `data[].rows[]`; that of SQuAD's files is known.
         format, delimiter, encoding: as in a suite's file; by default told by the file's ending and its first bytes.
         quotes: False if quotation marks are text, as in the tables of GLUE.
         header: False if the first line is a row; columns then are counted: `text="1"`.
@@ -104,7 +110,13 @@ def own_suite(
         DataError: a file is missing or unreadable. UnknownNameError: it has no such column. SuiteError: the options do
             not fit each other, or a column has to be named; the message shows the columns.
     """
-    reading = {"format": format, "delimiter": delimiter, "encoding": encoding, "quotes": None if quotes else False}
+    reading = {
+        "rows": rows,
+        "format": format,
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "quotes": None if quotes else False,
+    }
     texts = {"text": text, "pair": pair, "target": target, "group": group}
     columns = {**texts, "label": label, "score": score, "answer": answer, "start": start}
     return draft(
@@ -193,8 +205,10 @@ def draft(
     Raises as `own_suite` does.
     """
     where = f"{_OPTION['train']} {files.paths['train'].name}"
-    seen = glimpse(files.paths["train"], validated(TableData, dict(reading), where=where), header=header)
+    seen, deep = _look(files.paths["train"], validated(TableData, dict(reading), where=where), header=header)
+    reading = {**reading, **deep}
     chosen, taken = _choose(seen, named, kind=kind, by_values=by_values)
+    taken[:0] = [f"rows are taken from {path}, as in SQuAD" for path in deep.values()]
     kind = kind or _kind_of(chosen)
     plugin = KINDS.get(kind, where="--kind")
     if not metrics and not plugin.usual_metrics:
@@ -248,6 +262,19 @@ _COMMENTS = {
 }
 
 
+def _look(path: Path, data: TableData, *, header: bool) -> tuple[Glimpse, dict[str, str]]:
+    """The first rows of the file to train on, and where they are if it is JSON in SQuAD's layout."""
+    try:
+        return glimpse(path, data, header=header), {}
+    except DataError:
+        if data.rows is not None or ".json" not in path.suffixes:
+            raise
+        deep = {"rows": SQUAD}
+        with contextlib.suppress(DataError):  # then the first one says what is wrong
+            return glimpse(path, data.model_copy(update=deep)), deep
+        raise
+
+
 def _choose(
     seen: Glimpse, named: Mapping[str, str], *, kind: str | None, by_values: bool
 ) -> tuple[dict[str, str], list[str]]:
@@ -255,7 +282,7 @@ def _choose(
     if not seen.header:
         named = {option: COUNTED.format(column) if column.isdigit() else column for option, column in named.items()}
     for option, column in named.items():
-        if column not in seen.columns:
+        if not seen.has(column):
             raise _no_column(seen, option, column)
     predicted = [option for option in _KINDS if option in named]
     if len(predicted) > 1 and kind is None:
@@ -310,7 +337,8 @@ def _common_folder(paths: Iterable[Path]) -> Path:
 
 def name_of(path: Path) -> str:
     """The name of a suite on a file: the file's, or the folder's if the file's says only what part it is."""
-    plain = path.name.partition(".")[0]
+    file = Path(path.name.removesuffix(".gz"))
+    plain = file.stem if file.suffix.lower() in ENDINGS else file.name
     if _GENERIC.fullmatch(plain):
         plain = path.resolve().parent.name
     return re.sub(r"[^a-z0-9._-]+", "-", plain.lower()).strip("-._") or "own"

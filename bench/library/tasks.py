@@ -104,7 +104,7 @@ def kind_rows() -> list[Row]:
     from bench.tasks.kinds.kind import KINDS
 
     return [
-        {"name": name, "metrics": ", ".join(_metrics_of(kind)), "says": _kind_says(kind)}
+        {"name": name, "predicts": _kind_says(kind), "metrics": ", ".join(_metrics_of(kind))}
         for name, kind in KINDS.items()
     ]
 
@@ -227,21 +227,44 @@ def _page(having: list[tuple[str, Task]], data_dir: Path | None) -> dict[str, An
     return page
 
 
-def _rows_found(task: Task, data_dir: Path) -> str:
-    from bench.tasks.data import load_data
+def _rows_found(task: Task, data_dir: Path) -> dict[str, str]:
+    """The rows of each split that are in a folder, or why they cannot be read."""
+    from bench.tasks.data import load_data, settled
 
-    try:
-        data = load_data(task, data_dir=data_dir)
-    except BenchError as error:
-        return f"cannot be read: {error}"
-    return _sizes({split: len(examples) for split, examples in data.splits.items()})
+    found = {}
+    for split in dict.fromkeys((task.train, *task.evaluate, *task.ood)):
+        try:
+            alone = settled(alone_on(task, split), data_dir=data_dir)
+            found[split] = f"{len(load_data(alone, data_dir=data_dir).splits[split]):,}"
+        except BenchError as error:
+            found[split] = f"cannot be read: {str(error).splitlines()[0]}"
+    return found
+
+
+def alone_on(task: Task, split: str) -> Task:
+    """The task with nothing but one split of its own data, which it is trained and evaluated on, and whole."""
+    only: dict[str, Any] = {
+        "train": split,
+        "evaluate": (split,),
+        "ood": (),
+        "shifted": {},
+        "trained_on": None,
+        "threshold": None,
+    }
+    return task.model_copy(update={**only, "train_examples": None, "evaluate_examples": None})
 
 
 def _in_suite(suite: str, task: Task, first: Task) -> str:
     """The suite's name, and what of the task is different there."""
-    mine, other = (each.model_dump(mode="json", exclude={"data", "title"}) for each in (task, first))
-    different = ", ".join(f"{key} {mine[key]}" for key in mine if mine[key] != other[key])
+    skipped = {"data", "title", *(() if task.labels and first.labels else ("labels",))}
+    mine, other = (each.model_dump(mode="json", exclude=skipped) for each in (task, first))
+    different = ", ".join(f"{key} {_briefly(mine[key])}" for key in mine if mine[key] != other[key])
     return f"{suite} ({different})" if different else suite
+
+
+def _briefly(value: Any) -> str:
+    """A value of a task in few words: of a table its keys."""
+    return " ".join(map(str, value)) if isinstance(value, dict | list) and value else f"{value}"
 
 
 def _tasks_called(name: str) -> Iterator[tuple[str, Task]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -230,7 +231,7 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
     for key, value in overrides:
         _override(data, key, value)
     if isinstance(data.get("data_dir"), str):
-        data["data_dir"] = str(path.parent / data["data_dir"])
+        data["data_dir"] = os.path.normpath(path.parent / data["data_dir"])
     return validated(Suite, data, where=where)
 
 

@@ -35,6 +35,11 @@ def load_data(task: Task, *, data_dir: Path | None) -> TaskData:
     source = source_of(task, where=f"tasks.{task.name}.data")
     kind = KINDS.get(task.kind, where=f"tasks.{task.name}.kind")
     data = source.load(task, data_dir=data_dir)
+    if kind.searches and CORPUS not in data.splits:
+        raise DataError(
+            f"tasks.{task.name}.data: a {task.kind} task needs documents and judgements; add corpus = {{ … }} with the "
+            "columns uid and text, and judgements = { … } with the columns uid, relevant and, if graded, label"
+        )
     splits: dict[str, tuple[Example, ...]] = {}
     notes = list(data.notes)
     for split in (*needed_splits(task), *_corpus(task, data)):

@@ -15,7 +15,7 @@ from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
 from bench.tasks.outputs import Index, outputs_of, vectors
 from bench.tasks.predictions import Predictions
-from bench.tasks.shifted import fold_of
+from bench.tasks.shifted import fold_of, tuned_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,14 +182,15 @@ class Evaluator:
         """Predictions of a loaded model on `split`, or on its first `limit` examples.
 
         In a shifted set with fewer labels than the task, they are over the labels of the set. If the kind decides by a
-        threshold, it is chosen for this model by itself: on the split `task.threshold`, or, as the official scripts of
-        SQuAD 2.0 do, on the examples that are predicted.
+        threshold, it is chosen for this model by itself: on the split that `tuned_on` gives, or, if that is `split`,
+        as the official scripts of SQuAD 2.0 do, on the examples that are predicted.
         """
         kind, key = KINDS.get(self.task.kind), (loaded.content_hash, split, limit)
         if not kind.thresholded:
             return self._predict(loaded, split, limit)
         if key not in self._settled:
-            chosen, most = (split, limit) if self.task.threshold is None else (self.task.threshold, None)
+            chosen = tuned_on(self.task, split)
+            most = limit if chosen == split else None
             on = ChosenOn(chosen, self._predict(loaded, chosen, most), self.examples(chosen)[:most])
             self._settled[key] = kind.settled(self._predict(loaded, split, limit), self.task, chosen_on=on)
         return self._settled[key]
@@ -252,9 +253,9 @@ class Evaluator:
     def context(self, loaded: Loaded, split: str) -> Context:
         """What the task's metrics need to score a loaded model on `split`.
 
-        Thresholds are chosen on the split `Task.threshold`, and without one on `split` itself.
+        Thresholds are chosen on the split that `tuned_on` gives.
         """
-        chosen = self.task.threshold or split
+        chosen = tuned_on(self.task, split)
         return context_of(
             self.task,
             self.examples(split),

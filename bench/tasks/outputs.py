@@ -108,7 +108,7 @@ def vectors(
     token_budget: int,
     device: str,
 ) -> np.ndarray[Any, Any]:
-    """The vector of every text, [texts, width] float32, in their order; arguments as for `bench.tasks.evaluate.predict`.
+    """The vector of every text, [texts, width] float32, in their order; arguments as of `evaluate.predict`.
 
     Texts are encoded in portions, so that no more than the vectors grows with their number. Vectors of more than
     `_IN_MEMORY` bytes are in a temporary file that is mapped, and gone with the array.

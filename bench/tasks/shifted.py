@@ -48,6 +48,16 @@ def shifted_splits(task: Task) -> tuple[str, ...]:
     return (*task.ood, *map(split_of, task.shifted))
 
 
+def tuned_on(task: Task, split: str) -> str:
+    """The split on which a decision threshold for `split` is chosen: the task's, and without one `split` itself.
+
+    For shifted data it is then the first evaluation split, since nothing is tuned to these.
+    """
+    if task.threshold is not None:
+        return task.threshold
+    return task.evaluate[0] if split in shifted_splits(task) else split
+
+
 def folded_labels(task: Task, shifted: Shifted) -> tuple[str, ...]:
     """The labels of the set, in the order in which the task's labels first become them.
 

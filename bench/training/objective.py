@@ -50,8 +50,8 @@ class DistillationTerm(Term):
         arXiv:1606.07947, §3.1); the same if each class or candidate has one, which is right or not by itself.
         """
         if kind.in_batch:
-            its = self._teacher.outputs_once(batch, kind)
-            return distillation_loss(kind.logits(outputs, batch), its, temperature=self._temperature)
+            told = self._teacher.outputs_once(batch, kind)
+            return distillation_loss(kind.logits(outputs, batch), told, temperature=self._temperature)
         places = _predicted(batch)
         if places is not None:
             mine = [logits[places] for logits in kind.logits(outputs, batch)]  # [tokens, vocabulary]

@@ -11,12 +11,23 @@ ROWS = ["where is my card,card", '"my card, please",card', "I lost my card,card"
 LINES = [f"{text} {number},{label}\n" for number in range(8) for text, label in (row.split(",") for row in ROWS[2:])]
 TRAIN = "message,intent\n" + "".join(LINES)
 TEST = "message,intent\n" + "\n".join(ROWS) + "\n"
-BUDGET = """
-measuring.length=8 measuring.processes=2 measuring.pairs=5 measuring.seconds=0.05 measuring.throughput_batch=2
-measuring.energy_seconds=0.2 measuring.energy_sample_s=0.1 measuring.attack_examples=2 measuring.attack_queries=5
-measuring.train_examples=8 training.epochs=1
-"""
-SETS = [part for each in BUDGET.split() for part in ("--set", each)]
+BUDGET = {
+    "length": 8,
+    "processes": 2,
+    "pairs": 5,
+    "seconds": 0.05,
+    "throughput_batch": 2,
+    "energy_seconds": 0.2,
+    "energy_sample_s": 0.1,
+    "attack_examples": 2,
+    "attack_queries": 5,
+    "train_examples": 8,
+}
+SETS = [
+    "--set",
+    "training.epochs=1",
+    *(p for key, value in BUDGET.items() for p in ("--set", f"measuring.{key}={value}")),
+]
 
 
 @pytest.fixture

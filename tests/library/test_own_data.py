@@ -18,6 +18,7 @@ from bench.library.running import plan_run, standing_for
 from bench.library.suite_file import suite_text, write_suite
 from bench.plan.cell import described
 from bench.spec.suite import load_suite
+from bench.tasks.kinds.kind import KINDS
 
 INTENTS = [
     ("where is my card", "card"),
@@ -256,3 +257,45 @@ def test_the_folder_of_data_is_no_part_of_a_task(folder):
     here = bench.own_suite(moved / "train.csv", name="support")
     assert described(there.tasks[0]) == described(here.tasks[0])
     assert dataclasses.is_dataclass(Files)
+
+
+def test_rows_deep_inside_json_are_found_in_squads_layout_and_at_a_stated_path(tmp_path):
+    qa = {"id": "1", "question": "who?", "answers": [{"text": "Ann", "answer_start": 0}]}
+    squad = {"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": "Ann ran.", "qas": [qa]}]}]}
+    (tmp_path / "own.json").write_text(json.dumps(squad), encoding="utf-8")
+    own = draft(Files.of(tmp_path / "own.json", None, None, holdout=0.5), {}, reading={})
+    data = own.suite.tasks[0].data
+    assert own.suite.tasks[0].kind == "span_qa"
+    assert (data.rows, data.cut.by) == ("data[].paragraphs[].qas[]", "data[].paragraphs[].context")
+    assert data.columns["text"] == "data[].paragraphs[].qas[].question"
+    assert data.columns["answers"] == "data[].paragraphs[].qas[].answers"
+    assert own.taken[0] == "rows are taken from data[].paragraphs[].qas[], as in SQuAD"
+    rows = {"items": [{"fields": {"text": "a", "label": "b"}}]}
+    (tmp_path / "deep.json").write_text(json.dumps(rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"Say where the rows are"):
+        bench.own_suite(tmp_path / "deep.json")
+    with pytest.raises(SuiteError, match=r"items\[\]\.fields"):
+        bench.own_suite(tmp_path / "deep.json", rows="items[]")
+    data = (
+        bench.own_suite(
+            tmp_path / "deep.json", rows="items[]", text="items[].fields.text", label="items[].fields.label"
+        )
+        .tasks[0]
+        .data
+    )
+    assert data.columns["text"] == "items[].fields.text"
+
+
+def test_a_column_may_be_a_text_with_columns_in_braces(folder):
+    data = bench.own_suite("support/train.csv", text="{intent}: {message}", label="intent").tasks[0].data
+    assert data.columns["text"] == "{intent}: {message}"
+    with pytest.raises(UnknownNameError, match=r"no column named '\{intend\}: \{message\}'"):
+        bench.own_suite("support/train.csv", text="{intend}: {message}", label="intent")
+
+
+@pytest.mark.parametrize("name", KINDS.names())
+def test_every_kind_of_bench_says_what_it_predicts_and_scores_by_usual_metrics_of_its_own(name):
+    kind = KINDS.get(name)
+    assert kind.says or not type(kind).__module__.startswith("bench.")
+    for metric in kind.usual_metrics:
+        assert kind.metric(metric)

@@ -46,6 +46,8 @@ def test_squad_has_both_versions_in_windows_of_384_tokens():
     assert metrics(suite) == dict.fromkeys(("squad-v1", "squad-v2"), ("exact_match", "f1"))
     assert suite.setting.max_length == suite.setting.measuring.length == 384
     assert [track.rank for track in suite.tracks] == ["f1"]
+    assert [task.kind for task in suite.tasks] == ["span_qa", "span_qa_no_answer"]
+    assert suite.task("squad-v1").shifted["addsent"].data.dataset == "adversarial-squad/addsent"
 
 
 def test_elue_has_six_tasks_with_the_official_metrics_and_a_measured_baseline():
@@ -96,7 +98,7 @@ def test_a_data_set_says_what_it_is_and_where_it_comes_from(name):
     assert data.title
     assert data.cite
     assert data.licence
-    assert data.sizes
+    assert data.sizes or data.notes
     assert data.local or (data.hub and data.hub.id)
     assert data.hub is None or data.hub.revision or not data.hub.verified
     published = set(data.files) | set(data.cut.shares if data.cut else ())

@@ -109,12 +109,14 @@ def test_three_questions_by_hand_are_read_in_both_forms(tmp_path, lines, data):
     assert [(each.text, each.pair, each.choices, each.label) for each in examples] == FOUND
 
 
-def test_answers_without_labels_are_hidden(tmp_path):
-    data = {**OFFICIAL, "files": {"validation": "val.jsonl"}}
-    task = Task(name="t", kind="several_choices", metrics=("f1",), data=data, trained_on="other")
+def test_answers_of_a_test_split_may_lack_labels_and_no_others(tmp_path):
+    data = {**OFFICIAL, "files": {"validation": "val.jsonl", "test": "val.jsonl"}}
+    options = {"name": "t", "kind": "several_choices", "metrics": ("f1",), "data": data, "trained_on": "other"}
     (tmp_path / "val.jsonl").write_text("\n".join(map(json.dumps, nested(labelled=False))), encoding="utf-8")
-    examples = load_data(task, data_dir=tmp_path).splits["validation"]
+    examples = load_data(Task(**options, evaluate=("test",)), data_dir=tmp_path).splits["test"]
     assert [each.label for each in examples] == [None] * 3
+    with pytest.raises(DataError, match=r"no column passage.questions\[\].answers\[\].label"):
+        load_data(Task(**options), data_dir=tmp_path)
     assert examples[1].uid == "0-1"
 
 

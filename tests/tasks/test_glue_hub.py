@@ -5,7 +5,8 @@ import pandas
 import pytest
 
 from bench.base.errors import DataError
-from bench.spec.suite import load_suite
+from bench.spec.suite import Task, load_suite
+from bench.tasks.data import load_data, settled
 from bench.tasks.sources.table import source_of
 
 GLUE = load_suite("glue")
@@ -108,6 +109,22 @@ def test_without_the_hub_the_way_to_local_files_is_named(monkeypatch):
     with pytest.raises(DataError, match=r"pass --data-dir FOLDER .* FOLDER/glue/RTE/train.tsv") as caught:
         load("rte")
     assert "nyu-mll/glue (rte, train) on the hub cannot be read" in str(caught.value)
+
+
+def test_data_of_the_hub_are_described_in_a_task_with_other_names_of_splits_and_nested_fields(mirror):
+    rows = {"asked": [{"of": "a", "n": 1}, {"of": "b", "n": 2}], "label": [1, 0]}
+    mirror("plain", {"dev": rows}, names=["no", "yes"])
+    hub = {"id": "some/reviews", "config": "plain", "splits": {"validation": "dev"}, "verified": False}
+    data = {"hub": hub, "columns": {"uid": "asked.n", "text": "asked.of", "label": "label"}}
+    given = {"name": "t", "kind": "classification", "metrics": ("accuracy",), "train": "validation", "data": data}
+    task = settled(Task(**given), data_dir=None)
+    assert task.labels == ("no", "yes")
+    found = load_data(task, data_dir=None)
+    assert [(each.uid, each.text, each.label) for each in found.splits["validation"]] == [("1", "a", 1), ("2", "b", 0)]
+    assert found.notes == (
+        "no revision of some/reviews is pinned, so the hub may give other rows later",
+        "id and revision of some/reviews could not be verified when they were written down",
+    )
 
 
 @pytest.mark.network

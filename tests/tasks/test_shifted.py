@@ -18,7 +18,7 @@ from bench.tasks.data import load_data
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import Answer, Example, TaskData
 from bench.tasks.predictions import ClassLogits, ScoreValues, WrittenAnswers
-from bench.tasks.shifted import check_shifted, fold_of, folded_labels, original_of, shifted_splits, split_of
+from bench.tasks.shifted import check_shifted, fold_of, folded_labels, original_of, shifted_splits, split_of, tuned_on
 from bench.tasks.sources.source import SOURCES, DataSource
 
 NLI = ("entailment", "neutral", "contradiction")
@@ -221,6 +221,16 @@ def test_a_shifted_set_leaves_the_reference_and_its_artifacts_where_they_are():
     plain, beside = (plan(each, tasks=each.tasks[:1], **given)[0] for each in (suite, more))
     assert plain.key != beside.key
     assert (plain.reference_key, plain.stage_keys) == (beside.reference_key, beside.stage_keys)
+
+
+def test_a_threshold_is_never_chosen_on_shifted_data():
+    task = nli(hans={}).model_copy(update={"ood": ("harder",)})
+    assert [tuned_on(task, split) for split in ("validation", "test", "harder", split_of("hans"))] == [
+        *("validation", "test"),
+        *("validation", "validation"),
+    ]
+    stated = task.model_copy(update={"threshold": "dev"})
+    assert {tuned_on(stated, split) for split in ("validation", split_of("hans"))} == {"dev"}
 
 
 def test_an_unknown_source_of_a_set_is_named(asked):

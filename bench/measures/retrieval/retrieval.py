@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 SIZE, LATENCY = "index_bytes", "query_latency_p50_s"
 QUERIES = 20  # different queries that are timed, evenly spread over the first evaluated split
-LEAST_ROUNDS = 3
+WARM_UP = 3  # questions
 
 
 @dataclass(frozen=True)
 class RetrievalCost(Measure):
     """Both models in turns, query by query, each with its own index of the whole corpus.
 
-    A round asks every one of the queries once; the first round is warm-up, and rounds go on until `measuring.seconds`
-    have passed. Texts are in tokens before the clock starts. `clock` is for tests.
+    After a warm-up, rounds ask every one of the queries once, at least one round and until `measuring.seconds` have
+    passed. Texts are in tokens before the clock starts. `clock` is for tests.
     """
 
     name = "retrieval"
@@ -70,17 +70,18 @@ class RetrievalCost(Measure):
     def _in_turns(self, asks: list[list[Callable[[], Any]]], *, seconds: float) -> tuple[list[float], list[float]]:
         """Seconds of every question to the artifact and to the reference, one after the other."""
         times: tuple[list[float], list[float]] = ([], [])
-        end, rounds = 0.0, 0
-        while rounds <= LEAST_ROUNDS or self.clock() < end:
+        for questions in asks:
+            for question in questions[:WARM_UP]:
+                question()
+        end, rounds = self.clock() + seconds, 0
+        while not rounds or self.clock() < end:
             for number, questions in enumerate(zip(*asks, strict=True)):
                 # The model that comes first finds other things in the caches, so the two take turns in that, too.
                 for side in (0, 1) if (number + rounds) % 2 else (1, 0):
                     started = self.clock()
                     questions[side]()
-                    if rounds:
-                        times[side].append(self.clock() - started)
+                    times[side].append(self.clock() - started)
             rounds += 1
-            end = end or self.clock() + seconds
         return times
 
 

@@ -166,7 +166,7 @@ def _warn_of_chance(reading: Reading, pair: Pair, splits: tuple[str, ...]) -> No
             reading.warn(
                 "reference-at-chance",
                 f"on {split.removeprefix(PREFIX)} the reference gets {shares[0]:.1%} right, and always predicting the "
-                f"most frequent label gets {shares[1]:.1%}, so its gap is that of chance and ratios to it say little.",
+                f"most frequent label gets {shares[1]:.1%}, so its gap measures chance, and relative bias says little.",
             )
 
 

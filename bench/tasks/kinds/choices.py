@@ -174,6 +174,8 @@ class MultipleChoice(OneChoice):
     """Exactly one candidate is right (COPA, SWAG); the class is its index, also if examples differ in their number."""
 
     name = "multiple_choice"
+    says = "the one right answer among candidates"
+    usual_metrics = ("accuracy",)
     predicts = ClassLogits
 
     @override
@@ -209,6 +211,8 @@ class Cloze(OneChoice):
     """
 
     name = "cloze"
+    says = "the candidate that fills a gap in a text"
+    usual_metrics = ("exact_match", "f1")
     predicts = ChosenAnswers
 
     @override
@@ -247,6 +251,8 @@ class SeveralChoices(ChoiceKind):
     """
 
     name = "several_choices"
+    says = "for each of several candidates whether it is right"
+    usual_metrics = ("exact_match", "f1")
     predicts = ChoiceDecisions
     least_choices = 1
     few_outputs = True

@@ -24,6 +24,8 @@ class MultiLabel(SequenceKind):
     """A sigmoid and a binary cross-entropy per label; a label is predicted if its probability is above 1/2."""
 
     name = "multi_label"
+    says = "any number of several classes per text or pair of texts"
+    usual_metrics = ("macro_f1", "micro_f1")
     predicts = LabelDecisions
     least_labels = 2
     few_outputs = True

@@ -79,7 +79,7 @@ class Retrieval(TaskKind):
 
     @override
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
-        """Scores of the batch's queries with its documents, [batch, batch]; those of other right documents are lowest."""
+        """Scores of the batch's queries with its documents, [batch, batch]; those of other right ones are lowest."""
         return (_scores(outputs, batch.targets),)
 
     @override
@@ -158,7 +158,8 @@ def _scores(outputs: Any, targets: dict[str, Tensor]) -> Tensor:
     scores = vectors[0::2] @ vectors[1::2].T * outputs.scale.float()
     same = [targets[name][:, None] == targets[name][None] for name in ("queries", "documents")]
     other = torch.eye(len(scores), dtype=torch.bool, device=scores.device).logical_not()
-    return scores.masked_fill((same[0] | same[1]) & other, torch.finfo(scores.dtype).min)
+    told: Tensor = scores.masked_fill((same[0] | same[1]) & other, torch.finfo(scores.dtype).min)
+    return told
 
 
 KINDS.register(Retrieval.name)(Retrieval())

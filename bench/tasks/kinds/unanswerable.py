@@ -32,6 +32,8 @@ class SpanQANoAnswer(SpanQA):
     """
 
     name = "span_qa_no_answer"
+    says = "the answer to a question, a stretch of a given text, or that the text has none"
+    usual_metrics = ("exact_match", "f1")
     predicts = AnswersOrNone
     thresholded = True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -51,9 +50,11 @@ def _is_header(fields: Sequence[str], data: TableData) -> bool:
 def _rows(
     lines: Iterator[Line], header: tuple[str, ...], data: TableData, *, name: str, delimiter: str, notes: list[str]
 ) -> Iterator[Row]:
-    dropped, total, width = 0, 0, len(header)
+    dropped, total, width, again = 0, 0, len(header), list(header)
     for number, fields in lines:
         total += 1
+        if fields == again:
+            raise DataError(f"{name}:{number}: the header again; remove it, or give each file of a split by itself")
         if len(fields) == width:
             yield Row(dict(zip(header, fields, strict=True)), name, number)
         elif data.drop_malformed:
@@ -78,14 +79,14 @@ def _ragged(where: str, found: int, expected: int, data: TableData, delimiter: s
 
 
 def _unquoted(text: str, delimiter: str) -> Iterator[Line]:
-    """Lines split at every delimiter; quote characters are text."""
+    """Lines split at every delimiter, or at any white space if that is a blank; quote characters are text."""
     for number, line in enumerate(lines_of(text), start=1):
-        yield number, line.removesuffix("\r").split(delimiter)
+        yield number, line.split() if delimiter == " " else line.removesuffix("\r").split(delimiter)
 
 
 def _quoted(text: str, delimiter: str, name: str) -> Iterator[Line]:
     """Lines of a file in which quotes enclose fields, with the line on which each row begins; blank lines are none."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader((f"{line}\n" for line in lines_of(text)), delimiter=delimiter, strict=True)
     start, width = 1, 0
     advice = "Close the quote, or set quotes = false if quote characters are part of the text."
     while True:

@@ -13,6 +13,7 @@ from bench.tasks.sources.decoding import ZIPPED, lines_of, read_text
 from bench.tasks.sources.delimited import read_delimited
 from bench.tasks.sources.json_rows import read_json, read_json_lines
 from bench.tasks.sources.rows import Row, Table
+from bench.tasks.sources.smart import read_smart
 
 TEXT = "text"  # the format of one text per line, and its column
 ENDINGS: dict[str, Format] = {
@@ -94,4 +95,5 @@ FORMATS: dict[Format, Reader] = {
     "json": read_json,
     "parquet": _read_parquet,
     "text": _read_lines,
+    "smart": read_smart,
 }

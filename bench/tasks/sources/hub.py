@@ -37,6 +37,16 @@ def hub_name(hub: Hub, split: str | None = None) -> str:
     return f"{hub.id} ({', '.join(parts)}) on the hub" if parts else f"{hub.id} on the hub"
 
 
+def hub_notes(hub: Hub) -> list[str]:
+    """What a record says of a data set whose rows may not be the ones that were meant."""
+    found = []
+    if hub.revision is None:
+        found.append(f"no revision of {hub.id} is pinned, so the hub may give other rows later")
+    if not hub.verified:
+        found.append(f"id and revision of {hub.id} could not be verified when they were written down")
+    return found
+
+
 def _rows(found: object, name: str) -> Iterator[Row]:
     number = 0
     for batch in found.with_format("arrow").iter(batch_size=4096):  # type: ignore[attr-defined]

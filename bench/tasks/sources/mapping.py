@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bench.base.errors import DataError
@@ -93,6 +93,11 @@ class Mapping:
                 f"the start of {looked_up} answers of {self._split} is where they first stand in the text"
             )
 
+    def label_values(self) -> Iterator[Any]:
+        """The values of the label column, for the names of the classes."""
+        label = self._get["label"]
+        return (label(row) for row in self._table.rows if self._kept(row))
+
     def _labelled(self, value: Any, row: Row, choices: Sequence[str]) -> Any:
         return None if value is MISSING or self._label is None else self._label(value, row.where, choices)
 
@@ -172,15 +177,6 @@ def paths_in(values: dict[str, Any]) -> list[str]:
         elif not (isinstance(value, list) and any(other.startswith(f"{column}[]") for other in values)):
             found.append(column)
     return found
-
-
-def values_of(data: TableData, table: Table, role: Role) -> Iterable[Any]:
-    """Every value of one role's column, for names of labels; rows without it are left out."""
-    several = [getter(each) for each in _listed(data.columns.get(role, ()))]
-    for row in table.rows:
-        found = next((value for get in several if (value := get(row.values)) is not MISSING), MISSING)
-        if found is not MISSING:
-            yield found
 
 
 def _may_have(columns: Sequence[str], name: str) -> bool:

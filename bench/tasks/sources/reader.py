@@ -13,7 +13,7 @@ from bench.tasks.sources.answers import NONE
 from bench.tasks.sources.cutting import cut
 from bench.tasks.sources.files import find_files, shown, split_files
 from bench.tasks.sources.formats import TEXT, read_file
-from bench.tasks.sources.hub import hub_table
+from bench.tasks.sources.hub import hub_notes, hub_table
 from bench.tasks.sources.joining import beside, joined
 from bench.tasks.sources.labels import (
     LabelReader,
@@ -23,7 +23,7 @@ from bench.tasks.sources.labels import (
     names_in,
     score_reader,
 )
-from bench.tasks.sources.mapping import Mapping, Read, values_of
+from bench.tasks.sources.mapping import Mapping, Read
 from bench.tasks.sources.rows import Table
 from bench.tasks.sources.source import needed_splits
 from bench.tasks.sources.suspicions import suspicions
@@ -59,9 +59,11 @@ class TableReader:
         wanted = {split: found[split] for split in needed_splits(self._task)}
         passages = self._passages()
         hub = self._data.hub if self._from_hub else None
+        if hub is not None:
+            self._notes += hub_notes(hub)
         return TaskData(
             splits={**wanted, **passages},
-            origin=self._origin(),
+            origin=self.origin(),
             revision=hub.revision if hub else None,
             generated=False,
             notes=tuple(self._notes),
@@ -88,11 +90,12 @@ class TableReader:
         split = self._task.train
         if data.cut is not None and split in data.cut.shares:
             split = data.cut.of
-        table = self._table(split)
+        table = self.table(split)
         if "label" not in data.columns:
             raise DataError(f"{self._where}: labels: name them, or add label = COLUMN to the data's columns")
         classes = self._classes(table)
-        return classes or names_in(values_of(data, table, "label"), data)
+        mapping = Mapping(data, table, split=split, label=None, needs_label=True)
+        return classes or names_in(mapping.label_values(), data)
 
     @property
     def _from_hub(self) -> bool:
@@ -113,7 +116,7 @@ class TableReader:
         return self._task.data.subset if self._task.data.dataset else self._called
 
     def _split(self, split: str) -> list[Read]:
-        table = self._table(split)
+        table = self.table(split)
         needs_label = not split.startswith(_UNLABELLED)
         mapping = Mapping(self._data, table, split=split, label=self._reader(table), needs_label=needs_label)
         found = list(mapping.read())
@@ -163,7 +166,7 @@ class TableReader:
             raise DataError(f"{table.name}: expected the labels {expected}, found {', '.join(found)}")
         return found
 
-    def _table(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
         """The rows of a split after the transform."""
         table = self._hub(split) if self._from_hub else self._local(split)
         changed = self._transform.rows(table.rows, split=split)
@@ -247,7 +250,8 @@ class TableReader:
         path = self._find((name,), self._dir or Path("."), what="the names of the labels")[0]
         return listed_labels(path, name=str(path))
 
-    def _origin(self) -> str:
+    def origin(self) -> str:
+        """Where the rows that were read so far are from, as a record has it."""
         if self._from_hub and self._data.hub is not None:
             return ", ".join(filter(None, (self._data.hub.id, self._data.hub.config, "on the hub")))
         return f"local files {', '.join(dict.fromkeys(self._files))}"

@@ -1,13 +1,20 @@
-"""Queries, documents and judgements as the splits of a retrieval task."""
+"""Retrieval: queries, documents and judgements, read from tables, as the splits of a task."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from bench.base.errors import DataError
-from bench.tasks.examples import CORPUS, Example
+from bench.spec.data import Role, TableData
+from bench.spec.suite import Task
+from bench.tasks.examples import CORPUS, Example, TaskData
+from bench.tasks.sources.labels import spelled
+from bench.tasks.sources.mapping import paths_in
+from bench.tasks.sources.reader import TableReader
+from bench.tasks.sources.rows import MISSING, Row, no_column, value_at
 
 
 class Judgement(NamedTuple):
@@ -24,6 +31,65 @@ class Joined(NamedTuple):
 
     splits: dict[str, tuple[Example, ...]]
     notes: tuple[str, ...]
+
+
+def retrieval_data(data: TableData, task: Task, data_dir: Path | None) -> TaskData:
+    """The data of a task whose `data` state a corpus and judgements; see `joined`.
+
+    Judgements of a split that is cut out of another are those of the other one. Raises `DataError` as `TableReader`
+    does, for a grade that is not a whole number, and as `joined` does.
+    """
+    if data.corpus is None or data.judgements is None:
+        raise DataError(
+            f"tasks.{task.name}.data: retrieval needs a corpus and judgements; add corpus = {{ … }} with the columns "
+            "uid and text, and judgements = { … } with the columns uid, relevant and, if they are graded, label"
+        )
+    queries = TableReader(data, task, data_dir).data()
+    whole = task.model_copy(update={"train": CORPUS, "evaluate": (CORPUS,), "ood": (), "threshold": None})
+    documents = TableReader(data.corpus, whole.model_copy(update={"trained_on": None}), data_dir).data()
+    reading = TableReader(data.judgements, task, data_dir)
+    found = joined(
+        queries.splits,
+        documents.splits[CORPUS],
+        {split: _judgements(data, reading, split) for split in queries.splits},
+        train=task.train if task.trained_on is None else None,
+        name=f"tasks.{task.name}",
+    )
+    return dataclasses.replace(
+        queries,
+        splits=found.splits,
+        origin=f"{queries.origin}; documents of {documents.origin}; judgements of {reading.origin()}",
+        notes=(*queries.notes, *documents.notes, *found.notes),
+        warnings=(*queries.warnings, *documents.warnings),
+    )
+
+
+def _judgements(data: TableData, reading: TableReader, split: str) -> Iterator[Judgement]:
+    judged = data.judgements or TableData()
+    stated = {*judged.files, *(judged.hub.splits if judged.hub else ())}
+    if data.cut is not None and split in data.cut.shares and split not in stated:
+        split = data.cut.of
+    for row in reading.table(split).rows:
+        grade = spelled(_value(row, "label", judged)) if "label" in judged.columns else "1"
+        named = judged.label_names.get(grade, grade)
+        try:
+            number = int(named)
+        except ValueError as error:
+            raise DataError(
+                f"{row.where}: the grade is {grade!r}; expected a whole number, 0 for not relevant"
+            ) from error
+        query, document = spelled(_value(row, "uid", judged)), spelled(_value(row, "relevant", judged))
+        yield Judgement(query, document, number, row.where)
+
+
+def _value(row: Row, role: Role, data: TableData) -> Any:
+    stated = data.columns.get(role, role)
+    names = (stated,) if isinstance(stated, str) else stated
+    for name in names:
+        value = value_at(row.values, name)
+        if value is not MISSING:
+            return value
+    raise no_column(row.where, names, paths_in(row.values), taken=set())
 
 
 def joined(

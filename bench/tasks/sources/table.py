@@ -11,6 +11,7 @@ from bench.spec.data import DATASETS, Source, TableData, read_dataset
 from bench.spec.suite import Task
 from bench.tasks.examples import TaskData
 from bench.tasks.sources.reader import TableReader
+from bench.tasks.sources.retrieval import retrieval_data
 from bench.tasks.sources.source import SOURCES, DataSource
 
 
@@ -30,7 +31,10 @@ class TableSource(DataSource):
         Raises `DataError` with file and line for data that are missing or malformed, and for a task whose labels or
         splits are not those of the data.
         """
-        return TableReader(self.table(task), task, data_dir).data()
+        data = self.table(task)
+        if data.corpus is not None or data.judgements is not None:
+            return retrieval_data(data, task, data_dir)
+        return TableReader(data, task, data_dir).data()
 
     def labels(self, task: Task, *, data_dir: Path | None) -> tuple[str, ...]:
         """The names of the classes: those that the data state, else the sorted ones of the training split."""

@@ -1,4 +1,4 @@
-"""Rows of one candidate each as rows of a question with all of its candidates, as in MultiRC."""
+"""Rows with one answer each become one row per question, with all its answers as choices (MultiRC)."""
 
 from __future__ import annotations
 
@@ -9,55 +9,81 @@ from pydantic import Field
 
 from bench.base.errors import DataError
 from bench.tasks.sources.labels import spelled
-from bench.tasks.sources.rows import Row
-from bench.tasks.sources.transforms.transform import TRANSFORMS, ColumnNames, RowTransform, value_of
+from bench.tasks.sources.rows import MISSING, Row, getter, no_column
+from bench.tasks.sources.transforms.transform import TRANSFORMS, RowTransform
 
-HIDDEN = "-1"
+HIDDEN = -1
+UNLABELLED = "test"  # how the names of splits begin whose labels are not published
+
+ColumnSpec = str | tuple[str, ...]  # a column, or alternatives of which the first that a row has counts
 
 
 @TRANSFORMS.register("gather")
 class Gather(RowTransform):
-    """Join the rows with the same values in `by` to one, with `choices` and `right`, the indices of the right ones.
+    """Give the first row of each question the columns `choices` and `right`, and leave out the others.
 
-    Other columns are those of the first of the rows. A row's candidate is right if its `label` is 1 or true; if the
-    labels of a split are hidden, `right` is -1.
+    Rows of one question need not stand together; questions keep the order of their first rows. `right` has the indices
+    of the choices whose label is one of `means_right`, and is -1 if the labels are hidden. Only in test splits may the
+    column of the labels be missing.
     """
 
-    by: tuple[ColumnNames, ...] = Field(min_length=1)
-    choice: ColumnNames
-    label: ColumnNames
+    by: tuple[ColumnSpec, ...] = Field(min_length=1, description="columns whose values name the question together")
+    choice: ColumnSpec = Field(description="the column with the text of an answer")
+    label: ColumnSpec = Field("label", description="the column that says whether the answer is right")
+    means_right: tuple[str, ...] = ("1", "true", "True")
+    means_wrong: tuple[str, ...] = ("0", "false", "False")
+    hidden: tuple[str, ...] = ("-1",)
 
     def rows(self, rows: Iterable[Row], *, split: str) -> Iterator[Row]:
-        """One row per question, in the order of the data; raises `DataError` for a label that is neither 0 nor 1."""
-        found: dict[tuple[str, ...], list[Row]] = {}
+        """One row per question; raises `DataError` for a label that means nothing, or a question labelled in part."""
+        questions: dict[tuple[str, ...], list[Row]] = {}
         for row in rows:
-            found.setdefault(tuple(spelled(value_of(row, each)) for each in self.by), []).append(row)
-        for own in found.values():
-            choices = [value_of(row, self.choice) for row in own]
-            flags = [self._flag(row, split=split) for row in own]
-            known = sum(flag is not None for flag in flags)
-            if 0 < known < len(flags):
-                raise DataError(
-                    f"{own[0].where}: {known} of the {len(flags)} candidates have a label; expected all or none"
-                )
-            right: Any = [index for index, flag in enumerate(flags) if flag]
-            added = {"choices": choices, "right": int(HIDDEN) if None in flags else right}
-            yield own[0]._replace(values={**own[0].values, **added})
+            key = tuple(spelled(_value(row, column)) for column in self.by)
+            questions.setdefault(key, []).append(row)
+        for each in questions.values():
+            yield self._gathered(each, may_lack_labels=split.startswith(UNLABELLED))
 
     def columns(self) -> tuple[str, ...]:
-        """`choices` and `right`."""
+        """`choices` as texts, `right` as indices."""
         return ("choices", "right")
 
-    def _flag(self, row: Row, *, split: str) -> bool | None:
-        """Whether the row's candidate is right; None if that is hidden, as it may be in test splits only."""
-        try:
-            text = spelled(value_of(row, self.label))
-        except DataError:
-            if split.startswith("test"):
-                return None
-            raise
-        if text in ("0", "1", "false", "true"):
-            return text in ("1", "true")
-        if text == HIDDEN:
+    def _gathered(self, rows: list[Row], *, may_lack_labels: bool) -> Row:
+        first = rows[0]
+        right = [self._is_right(row, may_lack_label=may_lack_labels) for row in rows]
+        known = [each for each in right if each is not None]
+        if known and len(known) < len(right):
+            raise DataError(
+                f"{first.where}: {len(known)} of the {len(right)} answers of its question are labelled; expected all "
+                "or none"
+            )
+        added: dict[str, Any] = {"choices": [_value(row, self.choice) for row in rows]}
+        added["right"] = [index for index, each in enumerate(right) if each] if known else HIDDEN
+        return Row({**first.values, **added}, first.file, first.place)
+
+    def _is_right(self, row: Row, *, may_lack_label: bool) -> bool | None:
+        """Whether the answer is right; None if that is hidden."""
+        if may_lack_label and _found(row, self.label) is MISSING:
             return None
-        raise DataError(f"{row.where}: label {text!r} of a candidate; expected 0 or 1")
+        value = spelled(_value(row, self.label))
+        if value in self.hidden:
+            return None
+        if value not in (*self.means_right, *self.means_wrong):
+            expected = ", ".join((*self.means_right, *self.means_wrong, *self.hidden))
+            raise DataError(f"{row.where}: unknown label {value!r}. Expected one of {expected}.")
+        return value in self.means_right
+
+
+def _listed(columns: ColumnSpec) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else columns
+
+
+def _found(row: Row, columns: ColumnSpec) -> Any:
+    values = (getter(column)(row.values) for column in _listed(columns))
+    return next((value for value in values if value is not MISSING), MISSING)
+
+
+def _value(row: Row, columns: ColumnSpec) -> Any:
+    found = _found(row, columns)
+    if found is MISSING:
+        raise no_column(row.where, _listed(columns), row.values)
+    return found

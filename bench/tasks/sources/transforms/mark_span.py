@@ -16,9 +16,9 @@ from bench.tasks.sources.transforms.transform import TRANSFORMS, ColumnNames, Ro
 class MarkedSpan(Frozen):
     """One span of the text in `column`: from character `start` up to `end`, or from the word with index `word` on.
 
-    Words are what is between white space. `says` names the column with the text that stands there: it tells how many
-    words there are, and is compared with what is marked. `marks` stand before and behind. If `loose`, words that do not
-    stand at the index are marked where they stand nearest to it, and words that stand nowhere at the index.
+    Words are what is between white space. `says` names the column with the text that stands there, which must be what
+    is marked. Official files count some words wrongly: then the nearest place with that text is marked, and if there is
+    none and `strict` is False, as many words as it has. `marks` stand before and behind.
     """
 
     column: str
@@ -27,7 +27,7 @@ class MarkedSpan(Frozen):
     word: ColumnNames | None = None
     says: ColumnNames | None = None
     marks: tuple[str, str] = ("[", "]")
-    loose: bool = False
+    strict: bool = True
 
     @model_validator(mode="after")
     def _has_a_place(self) -> MarkedSpan:
@@ -70,32 +70,38 @@ def _place(span: MarkedSpan, text: str, row: Row) -> tuple[int, int]:
         )
     if span.says is not None and (said := value_of(row, span.says)) != text[start:end]:
         raise DataError(
-            f"{row.where}: {span.column} has {text[start:end]!r} at {start}, but {_said(span.says)} is {said!r}"
+            f"{row.where}: {span.column} has {text[start:end]!r} at {start}, but {_named(span.says)} is {said!r}"
         )
     return start, end
 
 
 def _words(span: MarkedSpan, word: ColumnNames, says: ColumnNames, text: str, row: Row) -> tuple[int, int]:
-    """The characters of what `says` says, at the word with index `word` or, if the span is loose, nearest to it.
-
-    The stated words may have another case, other white space between them and a full stop that the text lacks.
-    """
     first, said = int(value_of(row, word)), str(value_of(row, says))
     words = list(re.finditer(r"\S+", text))
     there = words[first : first + len(said.split())]
     if not there or first < 0:
-        raise DataError(f"{row.where}: {span.column} has {len(words)} words, and {_said(word)} is {first}")
+        raise DataError(f"{row.where}: {span.column} has {len(words)} words, and {_named(word)} is {first}")
     start, end = there[0].start(), there[-1].end()
-    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, said.rstrip(".").split())) + r"(?!\w)"
-    places = [found.span() for found in re.finditer(pattern, text, re.IGNORECASE)]
-    inside = [place for place in places if start <= place[0] and place[1] <= end]
-    if inside:
-        return inside[0]
-    if not span.loose:
+    found = _nearest(said, text, start) or _nearest(said.rstrip(".,;:!?"), text, start)
+    if found is not None:
+        return found
+    if span.strict:
         raise DataError(
-            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {_said(says)} is {said!r}"
+            f"{row.where}: {span.column} has {text[start:end]!r} at word {first}, but {_named(says)} is {said!r}, "
+            "which stands nowhere in it. With strict = false the words at that place are marked."
         )
-    return min(places, key=lambda place: abs(place[0] - start), default=(start, end))
+    return start, end
+
+
+def _nearest(said: str, text: str, start: int) -> tuple[int, int] | None:
+    """Where the stated words stand nearest to `start`, whatever their case and the white space between them."""
+    pattern = r"(?<!\w)" + r"\s+".join(map(re.escape, said.split())) + r"(?!\w)"
+    found = [match.span() for match in re.finditer(pattern, text, flags=re.IGNORECASE)]
+    return min(found, key=lambda place: abs(place[0] - start), default=None)
+
+
+def _named(columns: ColumnNames) -> str:
+    return columns if isinstance(columns, str) else " or ".join(columns)
 
 
 def _marked(text: str, places: list[tuple[int, int, MarkedSpan]]) -> str:
@@ -107,7 +113,3 @@ def _marked(text: str, places: list[tuple[int, int, MarkedSpan]]) -> str:
     for place, _, _, mark in sorted(inserts, reverse=True):
         text = text[:place] + mark + text[place:]
     return text
-
-
-def _said(columns: ColumnNames) -> str:
-    return columns if isinstance(columns, str) else " or ".join(columns)
