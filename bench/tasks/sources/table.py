@@ -10,6 +10,7 @@ from bench.base.schema import validated
 from bench.spec.data import DATASETS, Source, TableData, read_dataset
 from bench.spec.suite import Task
 from bench.tasks.examples import TaskData
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.reader import TableReader
 from bench.tasks.sources.retrieval import retrieval_data
 from bench.tasks.sources.source import SOURCES, DataSource
@@ -32,7 +33,7 @@ class TableSource(DataSource):
         splits are not those of the data.
         """
         data = self.table(task)
-        if data.corpus is not None or data.judgements is not None:
+        if data.judgements is not None or KINDS.get(task.kind).searches:
             return retrieval_data(data, task, data_dir)
         return TableReader(data, task, data_dir).data()
 
