@@ -69,8 +69,8 @@ def _task_checks(task: Task, *, where: str) -> Iterator[Callable[[], object]]:
     """The checks of one task; those that depend on its kind are left out if there is no such kind."""
     yield partial(KINDS.get, task.kind, where=f"{where}: kind")
     yield partial(source_of, task, where=f"{where}: data")
-    if task.kind in KINDS.names():
-        kind = KINDS.get(task.kind)
+    kind = dict(KINDS.items()).get(task.kind)
+    if kind is not None:
         yield partial(_check_labels, task, kind, where=where)
         for metric in task.metrics:
             yield partial(_check_metric, task, kind, metric, where=where)
