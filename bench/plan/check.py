@@ -69,15 +69,13 @@ def _task_checks(task: Task, *, where: str) -> Iterator[Callable[[], object]]:
     """The checks of one task; those that depend on its kind are left out if there is no such kind."""
     yield partial(KINDS.get, task.kind, where=f"{where}: kind")
     yield partial(source_of, task, where=f"{where}: data")
-    yield partial(_check_out_of_scope, task, where=where)
-    try:
-        kind = KINDS.get(task.kind)
-    except BenchError:  # which the first check tells
-        return
-    yield partial(_check_labels, task, kind, where=where)
-    for metric in task.metrics:
-        yield partial(_check_metric, task, kind, metric, where=where)
-    yield partial(check_shifted, task, where=where)
+    kind = dict(KINDS.items()).get(task.kind)
+    if kind is not None:
+        yield partial(_check_labels, task, kind, where=where)
+        for metric in task.metrics:
+            yield partial(_check_metric, task, kind, metric, where=where)
+        yield partial(_check_out_of_scope, task, where=where)
+        yield partial(check_shifted, task, where=where)
 
 
 def _check_labels(task: Task, kind: TaskKind, *, where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,13 +55,15 @@ class Feature:
     @property
     def longest(self) -> int:
         """Tokens of its longest input of any name, such as that of its longest candidate."""
+        if self.candidates is None:
+            return max(map(len, self.inputs.values()))
         return max(len(ids) for values in self.inputs.values() for ids in _rows(values))
 
     @property
     def tokens(self) -> int:
         """Tokens that the model reads for it: its length, or its candidates times the length of the longest."""
-        rows = _rows(self.inputs["input_ids"])
-        return len(rows) * max(map(len, rows))
+        ids = self.inputs["input_ids"]
+        return len(ids) if self.candidates is None else len(ids) * max(map(len, _rows(ids)))
 
 
 class Batch(NamedTuple):
@@ -114,6 +116,6 @@ def as_rows(scores: Tensor, groups: Sequence[int]) -> Tensor:
     return found
 
 
-def _rows(values: Sequence[int] | Sequence[Sequence[int]]) -> Sequence[Any]:
-    """The candidates' lists of a feature's input; the only list if it has no candidates."""
-    return values if len(values) and not isinstance(values[0], int) else [values]
+def _rows(values: Sequence[int] | Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+    """The lists of an input of a feature that has candidates."""
+    return cast("Sequence[Sequence[int]]", values)
