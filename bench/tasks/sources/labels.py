@@ -48,10 +48,20 @@ def class_reader(data: TableData, names: Sequence[str], order: Sequence[str]) ->
             return tuple(sorted(index for index in found if isinstance(index, int)))
         text = spelled(value)
         if text not in known:
+            if _is_none(value):
+                raise DataError(
+                    f"{where}: the row has no label. Fill it in, or remove the row; if labels are kept back, put them "
+                    f'among the hidden ones: hidden = ["{text}"].'
+                )
             raise _unknown(value, text, where, order or names, [*names, *data.label_names])
         return known[text]
 
     return read
+
+
+def _is_none(value: Any) -> bool:
+    """Whether a field is empty, which is no class unless the suite says so."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def score_reader(data: TableData) -> LabelReader:
@@ -139,6 +149,6 @@ def names_in(values: Iterable[Any], data: TableData) -> tuple[str, ...]:
     for value in values:
         for each in value if isinstance(value, list) else [value]:
             text = spelled(each)
-            if text not in data.hidden:
+            if text not in data.hidden and (text in data.label_names or not _is_none(each)):
                 found.add(data.label_names.get(text, text))
     return tuple(sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))
