@@ -13,7 +13,6 @@ from bench.tasks.examples import Example
 from bench.tasks.sources.suspicions import refuse_one_class
 from bench.tasks.sources.table import described_data
 
-
 NO_LABEL = '{"text": "a", "label": "yes"}\n{"text": "b", "label": null}\n'
 
 

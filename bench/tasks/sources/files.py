@@ -59,11 +59,12 @@ def _found(folder: Path, name: str, data: TableData) -> list[Path]:
         if path.is_file():
             return [path]
     if (folder / name).is_dir():
-        return sorted(path for path in (folder / name).iterdir() if path.is_file() and _is_data(path))
+        return sorted(path for path in (folder / name).iterdir() if path.is_file() and is_data(path))
     return []
 
 
-def _is_data(path: Path) -> bool:
+def is_data(path: Path) -> bool:
+    """Whether the ending of a file is one of data."""
     return (path.with_suffix("") if path.suffix == ZIPPED else path).suffix.lower() in ENDINGS
 
 
@@ -71,7 +72,7 @@ def _endings(name: str, data: TableData) -> list[str]:
     """What may stand behind a name: nothing or `.gz`, and each known ending unless it has one."""
     if name.endswith(ZIPPED):
         return [""]
-    known = () if _is_data(Path(name)) or ("." in name and data.format is not None) else ENDINGS
+    known = () if is_data(Path(name)) or ("." in name and data.format is not None) else ENDINGS
     return ["", ZIPPED, *(ending + zipped for ending in known for zipped in ("", ZIPPED))]
 
 

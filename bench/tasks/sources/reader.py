@@ -147,6 +147,13 @@ class TableReader:
             raise DataError(f"{self._where}.data.cut: {', '.join(doubled)} has files already; cut another split")
         reads = self._split(plan.of)
         splits, notes = cut([read.example for read in reads], [read.together for read in reads], plan)
+        empty = [split for split, examples in splits.items() if not examples]
+        if empty:
+            shares = ", ".join(f"{split} = {share:g}" for split, share in plan.shares.items())
+            raise DataError(
+                f"{self._where}.data.cut: no row is left for {empty[0]} if {len(reads)} rows of {plan.of} are cut by "
+                f"{shares}. Give more rows, or a file for each split."
+            )
         self._notes += notes
         return splits
 

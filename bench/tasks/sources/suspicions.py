@@ -150,17 +150,15 @@ def _untrained(
     if not task.labels or not any(isinstance(label, int) for label in seen):
         return []
     never = [
-        example
+        (example, task.labels[label])
         for example in examples
-        if isinstance(example.label, int)
-        and example.label not in seen
-        and task.labels[example.label] != task.out_of_scope
+        if isinstance(label := example.label, int) and label not in seen and task.labels[label] != task.out_of_scope
     ]
     if not never:
         return []
-    label = task.labels[int(never[0].label or 0)]
+    first, label = never[0]
     says = (
         f"{task.name}: {len(never)} of {len(examples)} rows of {split} have a label that no row of {task.train} has "
-        f"(first: '{label}', {place(never[0])})."
+        f"(first: '{label}', {place(first)})."
     )
     return [("untrained-label", says)]
