@@ -17,7 +17,7 @@ from bench.library.glimpse import COUNTED, Glimpse, glimpse
 from bench.library.guessing import guess, lacks_header
 from bench.spec.data import TableData
 from bench.spec.suite import Suite
-from bench.tasks.kinds.kind import KINDS
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.sources.formats import ENDINGS
 from bench.tasks.sources.rows import other_delimiter
 
@@ -214,6 +214,7 @@ def draft(
     taken[:0] = [f"rows are taken from {path}, as in SQuAD" for path in deep.values()]
     kind = kind or _kind_of(chosen)
     plugin = KINDS.get(kind, where="--kind")
+    _check_kind(plugin, chosen)
     if not metrics and not plugin.usual_metrics:
         raise SuiteError(f"--metric: a {kind} task needs one at least; `bench list metrics` names them")
     title = name or name_of(files.paths["train"])
@@ -293,6 +294,13 @@ def _choose(
     guessed = guess(seen, taken=named.values(), by_values=by_values)
     if predicted:  # no other column is predicted then
         guessed = {option: each for option, each in guessed.items() if option not in (*_KINDS, "start")}
+    if kind is not None:
+        needs = KINDS.get(kind, where="--kind").needs
+        guessed = {
+            option: each
+            for option, each in guessed.items()
+            if option not in _KINDS or _ROLES.get(option, option) in needs
+        }
     if "text" in named and "answer" not in (*named, *guessed):
         guessed.pop("pair", None)
     guessed = {option: each for option, each in guessed.items() if option not in named}
@@ -310,6 +318,21 @@ def _choose(
 
 def _kind_of(chosen: Mapping[str, str]) -> str:
     return next(kind for option, kind in _KINDS.items() if option in chosen)
+
+
+def _check_kind(kind: TaskKind, chosen: Mapping[str, str]) -> None:
+    """Raise `SuiteError` for a kind whose data need what has no option, or a column that nobody named."""
+    if kind.searches:
+        raise SuiteError(
+            f"--kind {kind.name}: it needs documents and judgements, which only a suite can name (docs/suites.md)"
+        )
+    roles = {_ROLES.get(option, option) for option in chosen}
+    lacking = [role for role in kind.needs if role not in roles]
+    if not lacking:
+        return
+    options = [option for option in _OPTIONS if _ROLES.get(option, option) == lacking[0]]
+    how = f"Name the column with --{options[0]}." if options else "Only a suite can name them (docs/suites.md)."
+    raise SuiteError(f"--kind {kind.name}: it needs {' and '.join(lacking)}. {how}")
 
 
 def _which(seen: Glimpse, option: str, what: str) -> SuiteError:
@@ -331,7 +354,7 @@ def _headless(seen: Glimpse, option: str) -> str:
         return f" Count columns, as in --{option} 1."
     if lacks_header(seen):
         return (
-            f" Its first line seems to be a row, not a header: give --no-header, and count columns, as in --{option} 1."
+            f" Its first line seems to be a row, not a header: give --no-header and count columns, as in --{option} 1."
         )
     return ""
 

@@ -339,3 +339,24 @@ def test_a_name_of_the_hub_and_a_folder_without_data_are_told_apart_from_files(t
         bench.check("data.csv")
     (problem,) = bench.check(bench.own_suite("data.csv")).problems
     assert ".data.cut: no row is left for validation if 2 rows of train are cut by" in problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("retrieval", "--kind retrieval: it needs documents and judgements, which only a suite can name"),
+        ("multiple_choice", r"--kind multiple_choice: it needs choices\. Only a suite can name them"),
+        ("span_qa", r"--kind span_qa: it needs pair and answers\. Name the column with --pair\."),
+        ("open_qa", r"--kind open_qa: it needs answers\. Name the column with --answer\."),
+    ],
+)
+def test_a_kind_says_which_columns_it_needs(tmp_path, kind, told):
+    path = table(tmp_path / "own.csv", [("x", "1"), ("y", "2")], header=("text", "label"))
+    with pytest.raises(SuiteError, match=told):
+        bench.own_suite(path, kind=kind)
+
+
+def test_a_kind_without_labels_takes_none(tmp_path):
+    path = table(tmp_path / "own.csv", [("x", "a"), ("y", "b")], header=("text", "label"))
+    (task,) = bench.own_suite(path, kind="language_modelling").tasks
+    assert task.data.columns == {"text": "text"}

@@ -282,7 +282,7 @@ def test_what_is_missing_is_asked_for(tmp_path):
     write(tmp_path, "train.csv", CSV)
     with pytest.raises(DataError, match=r"which is the text\? Add text = \"COLUMN\" \(columns: text, label\)"):
         load(tmp_path, columns={"label": "label"})
-    with pytest.raises(DataError, match="columns: no label, but the task has no, yes"):
+    with pytest.raises(DataError, match="columns: a classification task needs label, found text"):
         load(tmp_path, columns={"text": "text"})
     with pytest.raises(DataError, match="is read from local files only"):
         load_data(task(data={"files": {"train": "train"}, "columns": {"text": "a"}}), data_dir=None)
@@ -290,3 +290,21 @@ def test_what_is_missing_is_asked_for(tmp_path):
         load(tmp_path, transform="mark-spam")
     with pytest.raises(SuiteError, match=r"no key named 'spam'. Did you mean 'spans'"):
         load(tmp_path, transform={"name": "mark-span", "spam": []})
+
+
+def test_data_without_a_column_that_the_kind_needs_are_refused(tmp_path):
+    write(tmp_path, "train.csv", CSV)
+    with pytest.raises(
+        DataError, match=r"tasks.t.data.columns: a span_qa task needs pair and answers, found text, label"
+    ):
+        load(tmp_path, kind="span_qa")
+
+
+@pytest.mark.parametrize(
+    ("score", "advice"),
+    [("1,5", "Expected a finite number, with a point before the decimals"), ("good", "the task is a classification")],
+)
+def test_a_score_that_is_no_number_is_told_with_what_it_may_be(tmp_path, score, advice):
+    write(tmp_path, "train.tsv", f"text\tlabel\na\t{score}\n")
+    with pytest.raises(DataError, match=f"train.tsv:2: unknown score '{score}'.*{advice}"):
+        load(tmp_path, kind="regression")

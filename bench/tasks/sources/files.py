@@ -27,7 +27,8 @@ def find_files(data: TableData, names: str | tuple[str, ...], *, data_dir: Path,
     if not data_dir.is_dir():
         raise DataError(f"no file with {what}: there is no folder {place}")
     listed = "".join(f"\n  {said}" for said in dict.fromkeys(_said(name, data) for name in wanted))
-    inside = "" if data.folders == (".",) else f"\nin one of these folders of it: {', '.join(data.folders)}"
+    below = ", ".join(folder for folder in data.folders if folder != ".")
+    inside = f"\nin one of these folders of it: {below}{', or in itself' * ('.' in data.folders)}" if below else ""
     raise DataError(f"no file with {what} in {place}. Expected one of{listed}{inside}")
 
 

@@ -76,10 +76,18 @@ def score_reader(data: TableData) -> LabelReader:
         if number is not None and number in hidden:
             return None
         if number is None or not least <= number <= most or not math.isfinite(number):
-            raise DataError(f"{where}: unknown score {value!r}. Expected {expected}.")
+            raise DataError(f"{where}: unknown score {value!r}. Expected {expected}{_score_advice(value, number)}.")
         return number
 
     return read
+
+
+def _score_advice(value: Any, number: float | None) -> str:
+    if number is not None or not isinstance(value, str) or not value.strip():
+        return ""
+    if _number(value.replace(",", ".")) is not None:
+        return ", with a point before the decimals"
+    return "; if the column holds classes, the task is a classification (--label)"
 
 
 def choice_reader(data: TableData) -> LabelReader:

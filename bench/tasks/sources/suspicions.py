@@ -156,9 +156,9 @@ def _untrained(
     ]
     if not never:
         return []
-    first, label = never[0]
+    first, name = never[0]
     says = (
         f"{task.name}: {len(never)} of {len(examples)} rows of {split} have a label that no row of {task.train} has "
-        f"(first: '{label}', {place(first)})."
+        f"(first: '{name}', {place(first)})."
     )
     return [("untrained-label", says)]
