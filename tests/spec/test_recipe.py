@@ -21,6 +21,7 @@ FAMILIES = {
     "quantization",
     "distillation",
     "mixture",
+    "answering",
 }
 
 

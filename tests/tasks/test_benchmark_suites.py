@@ -101,5 +101,5 @@ def test_a_data_set_says_what_it_is_and_where_it_comes_from(name):
     assert data.sizes or data.notes
     assert data.local or (data.hub and data.hub.id)
     assert data.hub is None or data.hub.revision or not data.hub.verified
-    published = set(data.files) | set(data.cut.shares if data.cut else ())
+    published = set(data.files) | set(data.cut.shares if data.cut else ()) | ({"corpus"} if data.corpus else set())
     assert not data.files or set(data.sizes) <= published | set(data.hub.splits if data.hub else ())

@@ -155,6 +155,7 @@ def test_every_metric_is_an_evaluate_metric_that_yields_its_own_name():
         assert metric.name == name
     assert METRICS.names() == [
         *("accuracy", "all_choices_right", "auroc", "bleu", "exact_match", "f1", "fpr_at_99_recall", "gender_parity"),
-        *("label_macro_f1", "macro_f1", "matched_oos_recall", "mcc", "micro_f1", "oos_recall", "pearson"),
-        *("perplexity", "pooled_f1", "spearman", "subset_accuracy", "token_f1"),
+        *("label_macro_f1", "macro_f1", "matched_oos_recall", "mcc", "micro_f1", "mrr_at_10", "ndcg_at_10"),
+        *("oos_recall", "pearson", "perplexity", "pooled_f1", "recall_at_100", "spearman", "subset_accuracy"),
+        "token_f1",
     ]

@@ -89,7 +89,7 @@ class FalsePositivesAtRecall(Ranked):
 
     @override
     def on_chosen(self, predictions: Sequence[Any], references: Sequence[Any]) -> Score:
-        ranking = _Ranking.of(predictions, references)
+        ranking = _ByScore.of(predictions, references)
 
         def score(indices: Array) -> float:
             _, negatives, place = ranking.at_recall(indices)
@@ -106,7 +106,7 @@ class FalsePositivesAtRecall(Ranked):
         import numpy as np
 
         predictions, references = self.compared(said, truth, context)
-        ranking = _Ranking.of(predictions, references)
+        ranking = _ByScore.of(predictions, references)
         positives, _, place = ranking.at_recall(np.arange(len(truth)))
         if place is None:
             return {}
@@ -139,7 +139,7 @@ class AreaUnderCurve(Ranked):
 
     @override
     def on_chosen(self, predictions: Sequence[Any], references: Sequence[Any]) -> Score:
-        ranking = _Ranking.of(predictions, references)
+        ranking = _ByScore.of(predictions, references)
 
         def score(indices: Array) -> float:
             positives, negatives = ranking.counted(indices)
@@ -152,7 +152,7 @@ class AreaUnderCurve(Ranked):
         return score
 
 
-class _Ranking(NamedTuple):
+class _ByScore(NamedTuple):
     """Examples by score: the distinct `values`, descending, and per example the `place` of its own and its class."""
 
     values: Array
@@ -160,7 +160,7 @@ class _Ranking(NamedTuple):
     positive: Array
 
     @classmethod
-    def of(cls, predictions: Sequence[Any], references: Sequence[Any]) -> _Ranking:
+    def of(cls, predictions: Sequence[Any], references: Sequence[Any]) -> _ByScore:
         import numpy as np
 
         values, places = np.unique(-np.asarray(predictions, dtype=np.float64), return_inverse=True)
