@@ -51,6 +51,17 @@ def compare_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> dic
     }
 
 
+def score_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> tuple[dict[str, float], int]:
+    """The task's metrics of one model on a split with altered examples, and the number of examples that count.
+
+    They are those of the worst versions, without the originals that have versions: these are not shifted. If a metric
+    is not a mean over examples, they are those of all altered examples. Raises `DataError` as `compare_altered` does.
+    """
+    found = compare_altered(pair, loaded, split, pattern)
+    chosen = found["altered"] if isinstance(found["worst"], str) else found["worst"]
+    return {name: chosen[name] for name in pair.task.metrics}, chosen["examples"]
+
+
 def _families(pair: Pair, split: str, pattern: str) -> dict[str, tuple[int, list[int]]]:
     """By the id of each original its row and the rows of its versions."""
     uids = [example.uid for example in pair.evaluator.examples(split)]
