@@ -230,6 +230,15 @@ def test_a_set_with_altered_questions_counts_with_their_worst_versions_and_not_w
     assert (found["examples"], found["examples_read"]) == (3, 6)
 
 
+def test_a_set_with_altered_questions_and_hidden_answers_has_no_quality():
+    shifted = {"addsent": {"data": "adversarial-squad/addsent", "altered": r"-alt\d"}}
+    task = make_task("span_qa", metrics=("exact_match", "f1"), shifted=shifted)
+    examples = {"validation": (asked("v", "Ada"),), "shifted:addsent": (asked("a"), asked("a-alt0"))}
+    said = {"validation": WrittenAnswers(("Ada",)), "shifted:addsent": WrittenAnswers(("Ada", "Ada"))}
+    reading = ROBUSTNESS.read(given_pair(task, examples, said, said))
+    assert "has no answer" in reading.absent["ood_quality"]
+
+
 def test_an_altered_version_counts_even_if_the_original_is_worse():
     found = beside_originals(("Bob", "Bob", "Ada Byron", "Ada Byron", "Bob", "Ada Byron"), ("Bob",) * 6)["artifact"]
     assert found["worst"]["f1"] == pytest.approx(2 / 3)
