@@ -157,4 +157,5 @@ def _print_split(summary: Summary, wall_s: float) -> None:
     parts = {**summary.spans._asdict(), "other": summary.other_s}
     total = sum(parts.values())
     split = ", ".join(f"{name} {seconds:.1f} s ({seconds / total:.0%})" for name, seconds in parts.items())
-    typer.echo(f"{summary.recorded} records in {wall_s:.0f} s: {split}")
+    records = f"{summary.recorded} record{'' if summary.recorded == 1 else 's'}"
+    typer.echo(f"{records} in {wall_s:.0f} s: {split}")

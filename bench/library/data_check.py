@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.artifacts.source import open_source
-from bench.base.errors import BenchError
+from bench.base.errors import BenchError, DataError
 from bench.library.glimpse import shortened
 from bench.library.tasks import alone_on
 from bench.models.checkpoint import CheckpointSource
@@ -22,6 +22,7 @@ from bench.spec.suite import Suite, Task
 from bench.tasks.data import load_data, settled
 from bench.tasks.examples import Example, TaskData
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.sources.suspicions import refuse_one_class
 
 SAMPLE = 5000  # examples of a split whose lengths are counted, evenly spread
 SHOWN = 3  # rows, and labels at either end of the counts
@@ -80,8 +81,10 @@ def read_tasks(suite: Suite, *, data_dir: Path | None, model: str | None) -> lis
         model: a model whose tokenizer counts tokens, and whose head is compared with the labels.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model. DataError: there is no such folder.
     """
+    if data_dir is not None and not data_dir.is_dir():
+        raise DataError(f"--data-dir {data_dir}: no such folder")
     source = None if model is None else open_source(model)
     return [_read(task, suite, data_dir, source) for task in suite.tasks]
 
@@ -101,8 +104,16 @@ def _read(task: Task, suite: Suite, data_dir: Path | None, source: ModelSource |
         splits=tuple(_view(name, examples, task, fit, most=most) for name, examples in data.splits.items()),
         notes=(*data.notes, *fit.notes),
         warnings=tuple(dict.fromkeys([*(says for _, says in data.warnings), *fit.warnings])),
-        problems=fit.problems,
+        problems=(*_one_class(task, data), *fit.problems),
     )
+
+
+def _one_class(task: Task, data: TaskData) -> Iterator[str]:
+    if task.trained_on is None:
+        try:
+            refuse_one_class(task, data.splits[task.train])
+        except DataError as error:
+            yield str(error)
 
 
 class _LengthUnit(NamedTuple):

@@ -17,6 +17,7 @@ from bench.spec.data import TableData
 from bench.tasks.sources.formats import ENDINGS
 
 SUITE = "suite.toml"
+_LISTED = 6  # files that a message names
 # Matched from the left of the file's name without its ending, in this order.
 _SPLITS = {
     "train": re.compile(r"train", re.IGNORECASE),
@@ -80,6 +81,8 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
     if not data:
         folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         inside = f" Its folders: {', '.join(folders)}; name one of them." if folders else ""
+        if every and not inside:
+            inside = f" Found: {', '.join(path.name for path in every[:_LISTED])}{', ...' * (len(every) > _LISTED)}."
         raise DataError(f"{folder}: no file that ends in {', '.join(ENDINGS)}, or in one of these and .gz.{inside}")
     found: dict[str, Path] = {}
     left = []

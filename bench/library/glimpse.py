@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.base.errors import DataError
 from bench.spec.data import TableData
-from bench.tasks.sources.files import find_files
-from bench.tasks.sources.formats import read_file
+from bench.tasks.sources.files import find_files, is_data
+from bench.tasks.sources.formats import ENDINGS, read_file
 from bench.tasks.sources.rows import MISSING, columns_in, value_at
 
 ROWS = 400
@@ -67,6 +67,8 @@ def glimpse(path: Path, data: TableData, *, header: bool = True, whole: bool = F
     Without `header`, columns are called column1, column2, ... Raises `DataError` for a file that cannot be read or that
     has no rows.
     """
+    if path.is_dir() and not any(map(is_data, path.iterdir())):
+        raise DataError(f"{path}: a folder without data; expected files that end in {', '.join(ENDINGS)}")
     (first, *_) = find_files(data, path.name, data_dir=path.parent, what="the data")
     if not header:
         fields = read_file(first, data, name=path.name).columns or ()

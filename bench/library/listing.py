@@ -77,15 +77,24 @@ class Sound(NamedTuple):
         return tuple(problem for each in self.data for problem in each.problems)
 
     def __repr__(self) -> str:
-        counts = (
-            f"{len(self.suite.tasks)} tasks x {self.recipes} recipes x {len(self.suite.seeds)} seeds = "
-            f"{self.cells} cells, {self.measures} measures, setting {self.suite.setting_id}"
+        size = " x ".join(
+            _counted(number, what)
+            for number, what in (
+                (len(self.suite.tasks), "task"),
+                (self.recipes, "recipe"),
+                (len(self.suite.seeds), "seed"),
+            )
         )
+        cells = _counted(self.cells, "cell")
+        counts = f"{size} = {cells}, {self.measures} measures, setting {self.suite.setting_id}"
         in_words = any(split.lengths and split.lengths.unit == "words" for each in self.data for split in each.splits)
         hint = ["Lengths are in words. A model's tokens are more; --model counts them."] if in_words else []
-        several = "problem" if len(self.problems) == 1 else "problems"
-        said = f"has {len(self.problems)} {several} in its data" if self.problems else "is valid"
+        said = f"has {_counted(len(self.problems), 'problem')} in its data" if self.problems else "is valid"
         return "\n".join([*map(repr, self.data), *hint, f"{self.suite.name} {said}: {counts}"])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

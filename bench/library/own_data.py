@@ -17,8 +17,9 @@ from bench.library.glimpse import COUNTED, Glimpse, glimpse
 from bench.library.guessing import guess, lacks_header
 from bench.spec.data import TableData
 from bench.spec.suite import Suite
-from bench.tasks.kinds.kind import KINDS
+from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.sources.formats import ENDINGS
+from bench.tasks.sources.rows import other_delimiter
 
 HOLDOUT = 0.2  # share of the training file that is scored if there is no other file
 SEED = 0  # of that split
@@ -156,7 +157,9 @@ class Files:
         paths = {split: Path(path) for split, path in given.items() if path is not None}
         for split, path in paths.items():
             if not path.exists():
-                raise DataError(f"{_OPTION[split]} {path}: no such file{_nearby(path)}")
+                raise DataError(f"{_OPTION[split]} {path}: no such file{_nearby(path) or _on_the_hub(path)}")
+        if holdout is not None and not 0 < holdout < 1:
+            raise SuiteError(f"--holdout {holdout:g}: expected a share above 0 and below 1, such as {HOLDOUT}")
         if holdout is not None and validation is not None:
             raise SuiteError(
                 f"--holdout {holdout} with --validation {validation}: one of them is enough. Leave out --holdout to "
@@ -211,6 +214,7 @@ def draft(
     taken[:0] = [f"rows are taken from {path}, as in SQuAD" for path in deep.values()]
     kind = kind or _kind_of(chosen)
     plugin = KINDS.get(kind, where="--kind")
+    _check_kind(plugin, chosen)
     if not metrics and not plugin.usual_metrics:
         raise SuiteError(f"--metric: a {kind} task needs one at least; `bench list metrics` names them")
     title = name or name_of(files.paths["train"])
@@ -290,6 +294,13 @@ def _choose(
     guessed = guess(seen, taken=named.values(), by_values=by_values)
     if predicted:  # no other column is predicted then
         guessed = {option: each for option, each in guessed.items() if option not in (*_KINDS, "start")}
+    if kind is not None:
+        needs = KINDS.get(kind, where="--kind").needs
+        guessed = {
+            option: each
+            for option, each in guessed.items()
+            if option not in _KINDS or _ROLES.get(option, option) in needs
+        }
     if "text" in named and "answer" not in (*named, *guessed):
         guessed.pop("pair", None)
     guessed = {option: each for option, each in guessed.items() if option not in named}
@@ -298,6 +309,9 @@ def _choose(
         raise _which(seen, "text", "the text")
     if kind is None and not any(option in chosen for option in _KINDS):
         raise _which(seen, "label", "the class (or name a number with --score, an answer with --answer)")
+    same = [option for option in predicted or _KINDS if option in chosen and chosen[option] == chosen["text"]]
+    if same:
+        raise SuiteError(f"--text and --{same[0]} are both the column '{chosen['text']}'; name another one")
     taken = [f"column '{each.column}' is taken as --{option}: {each.why}" for option, each in guessed.items()]
     return {option: chosen[option] for option in _OPTIONS if option in chosen}, taken
 
@@ -306,18 +320,43 @@ def _kind_of(chosen: Mapping[str, str]) -> str:
     return next(kind for option, kind in _KINDS.items() if option in chosen)
 
 
+def _check_kind(kind: TaskKind, chosen: Mapping[str, str]) -> None:
+    """Raise `SuiteError` for a kind whose data need what has no option, or a column that nobody named."""
+    if kind.searches:
+        raise SuiteError(
+            f"--kind {kind.name}: it needs documents and judgements, which only a suite can name (docs/suites.md)"
+        )
+    roles = {_ROLES.get(option, option) for option in chosen}
+    lacking = [role for role in kind.needs if role not in roles]
+    if not lacking:
+        return
+    options = [option for option in _OPTIONS if _ROLES.get(option, option) == lacking[0]]
+    how = f"Name the column with --{options[0]}." if options else "Only a suite can name them (docs/suites.md)."
+    raise SuiteError(f"--kind {kind.name}: it needs {' and '.join(lacking)}. {how}")
+
+
 def _which(seen: Glimpse, option: str, what: str) -> SuiteError:
-    return SuiteError("\n".join([f"--{option}: which column of {seen.name} is {what}? It has", *seen.described()]))
+    asked = (
+        f"--{option}: which column of {seen.name} is {what}?{_headless(seen, option)}{other_delimiter(seen.columns)}"
+    )
+    return SuiteError("\n".join([f"{asked} It has", *seen.described()]))
 
 
 def _no_column(seen: Glimpse, option: str, column: str) -> BenchError:
     error = unknown("column", column, seen.columns, where=f"--{option}: {seen.name}")
-    headless = (
-        f" Its first line seems to be a row, not a header: give --no-header, and count columns, as in --{option} 1."
-        if seen.header and lacks_header(seen)
-        else ""
-    )
-    return type(error)("\n".join([f"{error}{headless} The file has", *seen.described()]))
+    advice = f"{_headless(seen, option)}{other_delimiter(seen.columns)}"
+    return type(error)("\n".join([f"{error}{advice} The file has", *seen.described()]))
+
+
+def _headless(seen: Glimpse, option: str) -> str:
+    """What to do if the file seems to have no header, or has none."""
+    if not seen.header:
+        return f" Count columns, as in --{option} 1."
+    if lacks_header(seen):
+        return (
+            f" Its first line seems to be a row, not a header: give --no-header and count columns, as in --{option} 1."
+        )
+    return ""
 
 
 def _nearby(path: Path) -> str:
@@ -326,6 +365,13 @@ def _nearby(path: Path) -> str:
     names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     return f". Did you mean {folder / near[0]}?" if near else ""
+
+
+def _on_the_hub(path: Path) -> str:
+    """What to do if the name looks like one of the hub."""
+    if path.suffix or path.is_absolute() or len(path.parts) > 2:
+        return ""
+    return ". It names a file or a folder; a data set of the hub goes into a suite, as data.hub (docs/suites.md)"
 
 
 def _common_folder(paths: Iterable[Path]) -> Path:

@@ -225,6 +225,9 @@ def load_suite(name: str, *, overrides: Iterable[tuple[str, Any]] = ()) -> Suite
         UnknownNameError: no such suite. SuiteError: the file or an override is not valid. PluginError: see `Shelf`.
     """
     is_path = name.endswith(".toml")
+    if not is_path and name not in SUITES.names() and Path(name).exists():
+        instead = f"bench init {name}" if Path(name).is_dir() else f"bench run --data {name}"
+        raise SuiteError(f"{name} is no suite: a suite's file ends in .toml. For data of your own: `{instead}`.")
     path = Path(name) if is_path else SUITES.path(name)
     data = read_toml(path)
     where = str(path) if is_path else SUITES.shown(path)

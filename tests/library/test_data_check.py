@@ -143,3 +143,14 @@ def test_a_folder_that_cannot_be_drafted_is_refused_with_what_is_there(tmp_path)
     (tmp_path / "train.csv").write_text("p,q\nhello,hello\n", encoding="utf-8")
     with pytest.raises(SuiteError, match=r"--label: which column of train\.csv"):
         draft_folder(tmp_path)
+
+
+def test_a_folder_of_data_that_is_not_there_is_told_once(tmp_path):
+    with pytest.raises(DataError, match=f"--data-dir {tmp_path / 'nodir'}: no such folder"):
+        bench.check("glue", data_dir=tmp_path / "nodir")
+
+
+def test_scores_that_are_all_the_same_are_a_problem(own):
+    suite = own("text,score\na,3\nb,3\n", "text,score\nc,1\n", score="score")
+    (problem,) = bench.check(suite).problems
+    assert problem.startswith("own: all 2 examples of 'train' have the score 3, so there is nothing to learn.")

@@ -131,7 +131,7 @@ def test_options_that_contradict_each_other_are_refused(folder):
         bench.own_suite("support/trian.csv")
     with pytest.raises(DataError, match="not in the folder support/more that --data-dir names"):
         bench.own_suite("support/train.csv", data_dir="support/more")
-    with pytest.raises(BenchError, match="shares"):
+    with pytest.raises(BenchError, match="expected a share above 0"):
         bench.own_suite("support/train.csv", holdout=1.5)
 
 
@@ -299,3 +299,64 @@ def test_every_kind_of_bench_says_what_it_predicts_and_scores_by_usual_metrics_o
     assert kind.says or not type(kind).__module__.startswith("bench.")
     for metric in kind.usual_metrics:
         assert kind.metric(metric)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "told"),
+    [
+        ("a;b\nx;1,5\n", {"score": "b"}, 'expected 1; .* holds a semicolon: set delimiter = ";" \\(--delimiter ";"\\)'),
+        (
+            "a;b\nx;1\n",
+            {},
+            r"which column of own.csv is the text\? The only column holds a semicolon: .* It has\n  a;b",
+        ),
+        ("a;b\nx;1\n", {"text": "a"}, "no column named 'a'.* The only column holds a semicolon"),
+        ("x y,b\nz x,b\n", {}, r"is the text\? Its first line seems to be a row, not a header: give --no-header"),
+        ("x y,b\nz x,b\n", {"header": False}, r"is the text\? Count columns, as in --text 1\. It has\n  column1  x y"),
+        ("text,label\na,x\n", {"text": "text", "label": "text"}, "--text and --label are both the column 'text'"),
+        ("text,label\na,x\n", {"holdout": 1.5}, "--holdout 1.5: expected a share above 0 and below 1, such as 0.2"),
+    ],
+)
+def test_mistakes_of_a_newcomer_are_told_with_what_to_do(tmp_path, content, options, told):
+    (tmp_path / "own.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(BenchError, match=told):
+        bench.own_suite(tmp_path / "own.csv", **options)
+
+
+def test_a_name_of_the_hub_and_a_folder_without_data_are_told_apart_from_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        DataError, match=r"--data SetFit/sst2: no such file\. .* a data set of the hub goes into a suite"
+    ):
+        bench.own_suite("SetFit/sst2")
+    (tmp_path / "own.csv").mkdir()
+    with pytest.raises(DataError, match=r"own.csv: a folder without data; expected files that end in .tsv, "):
+        bench.own_suite("own.csv")
+    with pytest.raises(SuiteError, match=r"own.csv is no suite: .* For data of your own: `bench init own.csv`"):
+        bench.check("own.csv")
+    (tmp_path / "data.csv").write_text("text,label\na,x\nb,y\n", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"data.csv is no suite: .*: `bench run --data data.csv`"):
+        bench.check("data.csv")
+    (problem,) = bench.check(bench.own_suite("data.csv")).problems
+    assert ".data.cut: no row is left for validation if 2 rows of train are cut by" in problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("retrieval", "--kind retrieval: it needs documents and judgements, which only a suite can name"),
+        ("multiple_choice", r"--kind multiple_choice: it needs choices\. Only a suite can name them"),
+        ("span_qa", r"--kind span_qa: it needs pair and answers\. Name the column with --pair\."),
+        ("open_qa", r"--kind open_qa: it needs answers\. Name the column with --answer\."),
+    ],
+)
+def test_a_kind_says_which_columns_it_needs(tmp_path, kind, told):
+    path = table(tmp_path / "own.csv", [("x", "1"), ("y", "2")], header=("text", "label"))
+    with pytest.raises(SuiteError, match=told):
+        bench.own_suite(path, kind=kind)
+
+
+def test_a_kind_without_labels_takes_none(tmp_path):
+    path = table(tmp_path / "own.csv", [("x", "a"), ("y", "b")], header=("text", "label"))
+    (task,) = bench.own_suite(path, kind="language_modelling").tasks
+    assert task.data.columns == {"text": "text"}

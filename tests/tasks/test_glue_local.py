@@ -107,8 +107,18 @@ def test_a_label_of_minus_one_is_hidden(tmp_path):
 def test_a_missing_file_is_refused_with_every_path_looked_for(tmp_path):
     with pytest.raises(DataError, match="no file with the 'validation' split") as caught:
         load(tmp_path, "rte")
-    for path in ("glue/RTE/dev", "RTE/dev", "RTE/validation"):
-        assert f"{tmp_path / path} with one of .tsv, .jsonl, " in str(caught.value)
+    said = str(caught.value).splitlines()
+    assert said[0] == f"no file with the 'validation' split of glue/rte in {tmp_path}. Expected one of"
+    assert said[1].startswith("  dev + .tsv, .jsonl, ")
+    assert said[2].startswith("  validation + .tsv, .jsonl, ")
+    assert "  nyu-mll/glue/rte/validation-*.parquet" in said
+    assert said[-1] == "in one of these folders of it: glue/RTE, RTE"
+
+
+def test_a_folder_of_data_that_is_not_there_is_all_that_is_said(tmp_path):
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "nodir", "rte")
+    assert str(caught.value).endswith(f"there is no folder {tmp_path / 'nodir'}")
 
 
 @pytest.mark.parametrize(
@@ -128,14 +138,14 @@ def test_a_missing_file_is_refused_with_every_path_looked_for(tmp_path):
             "dev.tsv:3: unknown label 'maybe'.*entailment \\(0\\)",
         ),
         ("rte", "dev.tsv", RTE + "0\ta\tb\t2\n", "dev.tsv:2: unknown label '2'"),
-        ("rte", "dev.tsv", RTE + "0\ta\tb\t\n", "dev.tsv:2: unknown label ''"),
+        ("rte", "dev.tsv", RTE + "0\ta\tb\t\n", "dev.tsv:2: the row has no label"),
         ("rte", "dev.tsv", RTE + "0\ta\tb\t0\n1\ta\tb\n", "dev.tsv:3: found 3 tab-separated fields, expected 4"),
-        ("rte", "dev.tsv", RTE + "0\ta\tb\t0\n\n1\ta\tb\t0\n", "dev.tsv:3: found 1 tab-separated fields"),
+        ("rte", "dev.tsv", RTE + "0\ta\tb\t0\n\n1\ta\tb\t0\n", "dev.tsv:3: found 1 tab-separated field,"),
         ("rte", "dev.tsv", RTE, "dev.tsv: no rows"),
         ("rte", "dev.tsv", "", "dev.tsv: no rows"),
         ("rte", "dev.jsonl", "", "dev.jsonl: no rows"),
         ("rte", "dev.jsonl", '{"sentence1": "a"', "dev.jsonl:1: not valid JSON"),
-        ("rte", "dev.jsonl", "[1]", "dev.jsonl:1: found list, expected a JSON object"),
+        ("rte", "dev.jsonl", "[1]", "dev.jsonl:1: found a list, expected a JSON object"),
         ("rte", "dev.jsonl", '{"sentence1": "a", "label": 0}', "dev.jsonl:1: no column sentence2"),
         (
             "rte",

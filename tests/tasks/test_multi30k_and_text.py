@@ -50,8 +50,11 @@ def test_multi30k_is_read_in_both_directions(tmp_path, folder, zipped):
 def test_missing_files_are_named_with_where_to_get_them(tmp_path):
     with pytest.raises(DataError) as error:
         load("translation", "multi30k", "de-en", tmp_path)
-    for name in ("multi30k/train.de\n", "multi30k/train.de.gz", "data/task1/raw/train.de"):
-        assert str(tmp_path / name) in str(error.value)
+    assert str(error.value).splitlines()[:3] == [
+        f"no file with the 'train' split of multi30k/de-en in {tmp_path}. Expected one of",
+        "  train.de, with or without .gz",
+        "in one of these folders of it: multi30k, multi30k/data/task1/raw, data/task1/raw, or in itself",
+    ]
     assert "github.com/multi30k/dataset" in str(error.value)
     with pytest.raises(DataError, match="from local files only"):
         load("translation", "multi30k", "de-en", None)
@@ -72,7 +75,7 @@ def test_sides_that_do_not_match_are_refused(tmp_path):
 def test_a_broken_archive_is_named(tmp_path):
     lay_out(tmp_path / "multi30k")
     (tmp_path / "multi30k" / "train.de.gz").write_bytes(b"no archive")
-    with pytest.raises(DataError, match=r"train.de.gz: cannot be read"):
+    with pytest.raises(DataError, match=r"train.de.gz: not a gzip file"):
         load("translation", "multi30k", "de-en", tmp_path)
 
 
@@ -102,8 +105,9 @@ def test_the_layouts_of_ptb_and_wikitext_are_read_without_empty_lines(tmp_path, 
 def test_every_path_tried_for_a_corpus_is_named(tmp_path):
     with pytest.raises(DataError) as error:
         load("language_modelling", "text", "wikitext-2-v1", tmp_path)
-    for name in ("wikitext-2-v1/wiki.train.tokens", "wikitext-2/wiki.train.tokens", "wikitext-2-v1/train.txt.gz"):
-        assert str(tmp_path / name) in str(error.value)
+    said = str(error.value).splitlines()
+    assert {"  wiki.train.tokens, with or without .gz", "  train.txt, with or without .gz"} <= {*said}
+    assert said[-1].startswith("in one of these folders of it: wikitext-2-v1, wikitext-2, ")
 
 
 def test_a_corpus_that_the_hub_lacks_is_refused_without_files():

@@ -160,7 +160,7 @@ def test_rows_deep_inside_json_know_what_they_lie_in(tmp_path):
         load(tmp_path, kind="span_qa", rows=DEEP, columns={**columns, "text": f"{DEEP}.quest"})
     with pytest.raises(DataError, match=r"data\[0\]: no 'sections' on the path .* Found: title, paragraphs"):
         load(tmp_path, kind="span_qa", rows="data[].sections[]", columns=columns)
-    with pytest.raises(DataError, match=r"found one dict, expected a list of objects.* Lists in it: data\[\]"):
+    with pytest.raises(DataError, match=r"found an object, expected a list of objects.* Lists in it: data\[\]"):
         load(tmp_path, kind="span_qa", columns=columns)
 
 
@@ -190,6 +190,30 @@ MISTAKES = {
         "train.csv: no column text. Found: Text, labl. Did you mean 'Text'",
     ),
     "another delimiter": ("train.csv", "text;label\na;yes\n", "The only column holds a semicolon: set delimiter"),
+    "tabs in CSV": ("train.csv", "text\tlabel\na\tyes\n", r'set delimiter = "\\t" \(--format tsv\)'),
+    "an Excel workbook": (
+        "train.csv",
+        b"PK\x03\x04\0\0",
+        "train.csv: not text, but a ZIP archive or an Excel workbook",
+    ),
+    "Parquet as text": ("train.csv", b"PAR1\0\0", "train.csv: not text, but a Parquet file"),
+    "a carriage return": ("train.csv", "text,label\na\rb,yes\n", "train.csv:2: a carriage return inside a line"),
+    "JSON that is a number": (
+        "train.json",
+        "3",
+        "found a number, expected a list of objects. It holds no list of objects",
+    ),
+    "JSON that is nothing": ("train.json", "null", "found null, expected a list of objects"),
+    "JSON by columns": (
+        "train.json",
+        '{"text": ["a"], "label": ["yes"]}',
+        "It holds no list of objects: write one object",
+    ),
+    "JSON as lines": (
+        "train.jsonl",
+        json.dumps([{"text": "a", "label": "yes"}], indent=1),
+        'train.jsonl:1: not valid JSON: .*one JSON document, set format = "json"',
+    ),
     "too many fields": (
         "train.csv",
         "text,label\na,yes\nb, c,no\n",
@@ -198,7 +222,7 @@ MISTAKES = {
     "too few fields": (
         "train.csv",
         "text,label\na,yes\nb\n",
-        "train.csv:3: found 1 comma-separated fields, expected 2",
+        "train.csv:3: found 1 comma-separated field, expected 2",
     ),
     "a column twice": ("train.csv", "text,text\na,b\n", "two columns are called text"),
     "a header inside": ("train.csv", "text,label\na,yes\ntext,label\nb,no\n", "train.csv:3: the header again"),
@@ -234,9 +258,19 @@ MISTAKES = {
         as_lines({"text": 5, "label": "yes"}),
         "train.jsonl:1: text is 5; expected a string",
     ),
-    "no archive": ("train.csv.gz", b"plain", "train.csv.gz: cannot be read"),
+    "no archive": ("train.csv.gz", b"plain", "train.csv.gz: not a gzip file, though its name ends in .gz"),
+    "half an archive": (
+        "train.csv.gz",
+        gzip.compress(b"text,label\n" * 99)[:-12],
+        "train.csv.gz: a damaged gzip file: Compressed file ended before .*Download or make it again",
+    ),
     "no Parquet": ("train.parquet", b"plain", "train.parquet: cannot be read as Parquet"),
 }
+
+
+def test_lines_may_end_with_carriage_returns_alone(tmp_path):
+    write(tmp_path, "train.csv", "text,label\ra,yes\rb,no\r")
+    assert rows(load(tmp_path)) == [("a", 1), ("b", 0)]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -267,7 +301,7 @@ def test_what_is_missing_is_asked_for(tmp_path):
     write(tmp_path, "train.csv", CSV)
     with pytest.raises(DataError, match=r"which is the text\? Add text = \"COLUMN\" \(columns: text, label\)"):
         load(tmp_path, columns={"label": "label"})
-    with pytest.raises(DataError, match="columns: no label, but the task has no, yes"):
+    with pytest.raises(DataError, match="columns: a classification task needs label, found text"):
         load(tmp_path, columns={"text": "text"})
     with pytest.raises(DataError, match="is read from local files only"):
         load_data(task(data={"files": {"train": "train"}, "columns": {"text": "a"}}), data_dir=None)
@@ -275,3 +309,21 @@ def test_what_is_missing_is_asked_for(tmp_path):
         load(tmp_path, transform="mark-spam")
     with pytest.raises(SuiteError, match=r"no key named 'spam'. Did you mean 'spans'"):
         load(tmp_path, transform={"name": "mark-span", "spam": []})
+
+
+def test_data_without_a_column_that_the_kind_needs_are_refused(tmp_path):
+    write(tmp_path, "train.csv", CSV)
+    with pytest.raises(
+        DataError, match=r"tasks.t.data.columns: a span_qa task needs pair and answers, found text, label"
+    ):
+        load(tmp_path, kind="span_qa")
+
+
+@pytest.mark.parametrize(
+    ("score", "advice"),
+    [("1,5", "Expected a finite number, with a point before the decimals"), ("good", "the task is a classification")],
+)
+def test_a_score_that_is_no_number_is_told_with_what_it_may_be(tmp_path, score, advice):
+    write(tmp_path, "train.tsv", f"text\tlabel\na\t{score}\n")
+    with pytest.raises(DataError, match=f"train.tsv:2: unknown score '{score}'.*{advice}"):
+        load(tmp_path, kind="regression")

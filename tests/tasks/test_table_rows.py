@@ -7,9 +7,13 @@ from made_tables import as_lines, load, rows, task, write
 
 from bench.base.errors import DataError, SuiteError
 from bench.spec.data import Source, read_dataset
+from bench.spec.suite import Task
 from bench.tasks.data import load_data, settled
+from bench.tasks.examples import Example
 from bench.tasks.sources.suspicions import refuse_one_class
 from bench.tasks.sources.table import described_data
+
+NO_LABEL = '{"text": "a", "label": "yes"}\n{"text": "b", "label": null}\n'
 
 
 def labels_of(folder, **data):
@@ -99,12 +103,53 @@ def test_what_is_suspicious_is_a_warning(tmp_path):
     changes = {"evaluate": ("validation",)}
     data = load(tmp_path, files={"train": "train", "validation": "dev"}, changes=changes)
     assert dict(data.warnings) == {
-        "two-labels": "t: 1 rows of train repeat a text with another label (first: train-0 and train-2).",
-        "empty-text": "t: 1 texts of train are empty (first: train-3).",
-        "evaluated-in-training": "t: 2 of 3 rows of validation stand in train too (first: validation-0), so validation "
+        "two-labels": "t: train repeats a text with another label in 1 row (first: train.csv:2 and train.csv:4).",
+        "empty-text": "t: train has 1 empty text (first: train.csv:5).",
+        "evaluated-in-training": "t: 2 of 3 rows of validation stand in train too (first: dev.csv:2), so validation "
         "does not tell how well new texts are handled.",
         "one-class": "t: all rows of validation have the label no.",
     }
+
+
+def test_suspicious_labels_are_warnings_with_the_place_of_the_first(tmp_path):
+    write(tmp_path, "train.csv", "text,label\na,Yes\nb,yes\nc,no\n")
+    write(tmp_path, "dev.csv", "text,label\nd,no\ne,maybe\nf,yes\n")
+    changes, labels = {"evaluate": ("validation",)}, ("Yes", "maybe", "no", "yes")
+    data = load(tmp_path, labels=labels, files={"train": "train", "validation": "dev"}, changes=changes)
+    assert dict(data.warnings) == {
+        "alike-labels": "t: the labels 'Yes' and 'yes' differ only in case and count as two. If they are one class, "
+        "write it the same way everywhere.",
+        "untrained-label": "t: 1 of 3 rows of validation have a label that no row of train has (first: 'maybe', "
+        "dev.csv:3).",
+    }
+    changes["out_of_scope"] = "maybe"
+    refused = load(tmp_path, labels=labels, files={"train": "train", "validation": "dev"}, changes=changes)
+    assert "untrained-label" not in dict(refused.warnings)
+
+
+def test_labels_of_one_row_each_are_suspicious_and_places_are_those_before_a_cut(tmp_path):
+    write(tmp_path, "train.csv", "text,label\n" + "".join(f"t{n},{n}.5\n" for n in range(20)) + ",0.5\n")
+    changes, labels = {"evaluate": ("validation",)}, tuple(f"{n}.5" for n in range(20))
+    data = load(tmp_path, labels=labels, cut={"seed": 1, "shares": {"validation": 0.2}}, changes=changes)
+    warned = dict(data.warnings)
+    assert warned["lone-labels"].endswith("Check that the column holds classes, and not scores, ids or texts.")
+    assert "(first: train.csv:22)" in warned["empty-text"]
+
+
+def test_training_on_one_score_is_refused():
+    task = Task(name="t", kind="regression", metrics=("pearson",), data={"source": "generated", "subset": "similarity"})
+    with pytest.raises(DataError, match=r"t: all 2 examples of 'train' have the score 3, so there is nothing to learn"):
+        refuse_one_class(task, [Example(uid=uid, text="a", label=3.0) for uid in "ab"])
+
+
+@pytest.mark.parametrize(("name", "text"), [("train.csv", "text,label\na,yes\nb, \n"), ("train.jsonl", NO_LABEL)])
+def test_a_row_without_a_label_is_refused_with_its_line_and_is_no_class(tmp_path, name, text):
+    write(tmp_path, name, text)
+    line = 3 if name.endswith("csv") else 2
+    with pytest.raises(SuiteError, match="found 1 in the data: yes"):
+        labels_of(tmp_path, files={"train": name})
+    with pytest.raises(DataError, match=rf"{name}:{line}: the row has no label\. Fill it in, or remove the row"):
+        load(tmp_path, files={"train": name})
 
 
 def test_training_on_one_class_is_refused(tmp_path):

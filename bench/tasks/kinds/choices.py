@@ -176,6 +176,7 @@ class MultipleChoice(OneChoice):
     name = "multiple_choice"
     says = "the one right answer among candidates"
     usual_metrics = ("accuracy",)
+    needs = ("choices", "label")
     predicts = ClassLogits
 
     @override
@@ -213,6 +214,7 @@ class Cloze(OneChoice):
     name = "cloze"
     says = "the candidate that fills a gap in a text"
     usual_metrics = ("exact_match", "f1")
+    needs = ("choices",)
     predicts = ChosenAnswers
 
     @override
@@ -253,6 +255,7 @@ class SeveralChoices(ChoiceKind):
     name = "several_choices"
     says = "for each of several candidates whether it is right"
     usual_metrics = ("exact_match", "f1")
+    needs = ("choices", "label")
     predicts = ChoiceDecisions
     least_choices = 1
     few_outputs = True

@@ -45,6 +45,7 @@ class TaskKind(ABC):
     head: ClassVar[str]  # which head of `bench.models.heads` a model needs
     predicts: ClassVar[type[Predictions]]  # what `predict` gives
     usual_metrics: ClassVar[tuple[str, ...]] = ()  # columns that score a task on data without official metrics
+    needs: ClassVar[tuple[str, ...]] = ()  # roles of columns that data of this kind must have besides the text
     least_labels: ClassVar[int] = 0  # how many labels a task must name at least; 0 if it names none
     cuts: ClassVar[bool] = True  # whether of a text longer than `max_length` the rest is lost
     per_token: ClassVar[bool] = False  # whether `run` gives a value for every input token

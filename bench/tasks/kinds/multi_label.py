@@ -26,6 +26,7 @@ class MultiLabel(SequenceKind):
     name = "multi_label"
     says = "any number of several classes per text or pair of texts"
     usual_metrics = ("macro_f1", "micro_f1")
+    needs = ("label",)
     predicts = LabelDecisions
     least_labels = 2
     few_outputs = True

@@ -33,6 +33,7 @@ class OpenQA(TaskKind):
     name = "open_qa"
     says = "the answer to a question, without a text that holds it"
     usual_metrics = ("exact_match",)
+    needs = ("answers",)
     head = "question-answering"
     predicts = WrittenAnswers
     over_tokens = True

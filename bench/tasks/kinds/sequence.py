@@ -70,6 +70,7 @@ class Classification(SequenceKind):
     name = "classification"
     says = "one of several classes per text or pair of texts"
     usual_metrics = ("accuracy",)
+    needs = ("label",)
     predicts = ClassLogits
     least_labels = 2
 
@@ -109,6 +110,7 @@ class Regression(SequenceKind):
     name = "regression"
     says = "a number per text or pair of texts"
     usual_metrics = ("pearson", "spearman")
+    needs = ("label",)
     predicts = ScoreValues
 
     @override

@@ -29,6 +29,7 @@ class SpanQA(TaskKind):
     name = "span_qa"
     says = "the answer to a question, a stretch of a given text"
     usual_metrics = ("exact_match", "f1")
+    needs = ("pair", "answers")
     cuts = False
     head = "question-answering"
     predicts: ClassVar[type[Predictions]] = WrittenAnswers

@@ -34,6 +34,7 @@ class Translation(TaskKind):
     name = "translation"
     says = "a text written from another one"
     usual_metrics = ("bleu",)
+    needs = ("target",)
     head = "translation"
     predicts = WrittenAnswers
     writes = True

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.base.errors import DataError
 from bench.spec.data import TableData
 from bench.tasks.sources.decoding import lines_of, read_text
-from bench.tasks.sources.rows import DELIMITERS, Row, Table, columns_in
+from bench.tasks.sources.rows import DELIMITERS, Row, Table, columns_in, other_delimiter
 
 MOST_DROPPED = 0.001  # share of malformed lines up to which a table known to have some is accepted
 _SWALLOWED = 20  # lines inside one quoted field from which on it is looked at whether they are rows themselves
@@ -60,7 +60,8 @@ def _rows(
         elif data.drop_malformed:
             dropped += 1
         else:
-            raise DataError(_ragged(f"{name}:{number}", len(fields), width, data, delimiter))
+            said = _ragged(f"{name}:{number}", len(fields), width, data, delimiter)
+            raise DataError(f"{said}.{other_delimiter(header)}")
     if dropped > MOST_DROPPED * (total + 1):
         raise DataError(f"{name}: {dropped} of {total + 1} lines do not have {width} fields. Download the file again.")
     if dropped:
@@ -75,7 +76,7 @@ def _ragged(where: str, found: int, expected: int, data: TableData, delimiter: s
         )
     else:
         what = "the line is cut off, or the text holds a line end" + " that is not quoted" * data.quotes
-    return f"{where}: found {found} {word}-separated fields, expected {expected}; {what}"
+    return f"{where}: found {found} {word}-separated field{'' if found == 1 else 's'}, expected {expected}; {what}"
 
 
 def _unquoted(text: str, delimiter: str) -> Iterator[Line]:
@@ -88,7 +89,7 @@ def _quoted(text: str, delimiter: str, name: str) -> Iterator[Line]:
     """Lines of a file in which quotes enclose fields, with the line on which each row begins; blank lines are none."""
     reader = csv.reader((f"{line}\n" for line in lines_of(text)), delimiter=delimiter, strict=True)
     start, width = 1, 0
-    advice = "Close the quote, or set quotes = false if quote characters are part of the text."
+    advice = "Close the quote, or set quotes = false (--no-quotes) if quote characters are part of the text."
     while True:
         try:
             fields = next(reader)
@@ -96,6 +97,10 @@ def _quoted(text: str, delimiter: str, name: str) -> Iterator[Line]:
             return
         except csv.Error as error:
             lines = max(reader.line_num - start + 1, 1)
+            if "new-line" in str(error):
+                raise DataError(
+                    f"{name}:{start}: a carriage return inside a line; remove it, or quote its text"
+                ) from error
             over = f" and swallows {lines} lines" if lines > 1 else ""
             raise DataError(f"{name}:{start}: a quote is wrong{over}: {error}. {advice}") from error
         swallowed = _swallowed(fields, delimiter, width) if reader.line_num - start > _SWALLOWED else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from bench.base.errors import DataError
@@ -16,7 +15,7 @@ _WILD = frozenset("*?[")
 def find_files(data: TableData, names: str | tuple[str, ...], *, data_dir: Path, what: str) -> list[Path]:
     """The files of the first of `names` that is there, in alphabetical order if it is a folder or a pattern.
 
-    Raises `DataError` that says `what` was looked for and lists every place.
+    Raises `DataError` that says `what` was looked for, under which names and in which folders.
     """
     wanted = (names,) if isinstance(names, str) else names
     for name in wanted:
@@ -24,9 +23,13 @@ def find_files(data: TableData, names: str | tuple[str, ...], *, data_dir: Path,
             found = _found(data_dir / folder, name, data)
             if found:
                 return found
-    looked = [shown for name in wanted for folder in data.folders for shown in _looked(data_dir / folder, name, data)]
-    listed = "".join(f"\n  {place}" for place in dict.fromkeys(looked))
-    raise DataError(f"no file with {what} in {data_dir}. Put it at one of these paths:{listed}")
+    place = "the current folder" if data_dir == Path(".") else str(data_dir)
+    if not data_dir.is_dir():
+        raise DataError(f"no file with {what}: there is no folder {place}")
+    listed = "".join(f"\n  {said}" for said in dict.fromkeys(_said(name, data) for name in wanted))
+    below = ", ".join(folder for folder in data.folders if folder != ".")
+    inside = f"\nin one of these folders of it: {below}{', or in itself' * ('.' in data.folders)}" if below else ""
+    raise DataError(f"no file with {what} in {place}. Expected one of{listed}{inside}")
 
 
 def split_files(data: TableData, split: str) -> tuple[str, ...]:
@@ -57,11 +60,12 @@ def _found(folder: Path, name: str, data: TableData) -> list[Path]:
         if path.is_file():
             return [path]
     if (folder / name).is_dir():
-        return sorted(path for path in (folder / name).iterdir() if path.is_file() and _is_data(path))
+        return sorted(path for path in (folder / name).iterdir() if path.is_file() and is_data(path))
     return []
 
 
-def _is_data(path: Path) -> bool:
+def is_data(path: Path) -> bool:
+    """Whether the ending of a file is one of data."""
     return (path.with_suffix("") if path.suffix == ZIPPED else path).suffix.lower() in ENDINGS
 
 
@@ -69,17 +73,14 @@ def _endings(name: str, data: TableData) -> list[str]:
     """What may stand behind a name: nothing or `.gz`, and each known ending unless it has one."""
     if name.endswith(ZIPPED):
         return [""]
-    known = () if _is_data(Path(name)) or ("." in name and data.format is not None) else ENDINGS
+    known = () if is_data(Path(name)) or ("." in name and data.format is not None) else ENDINGS
     return ["", ZIPPED, *(ending + zipped for ending in known for zipped in ("", ZIPPED))]
 
 
-def _looked(folder: Path, name: str, data: TableData) -> Iterator[str]:
-    path = folder / name
+def _said(name: str, data: TableData) -> str:
+    """A name with what may stand behind it, in words."""
     if _WILD & set(name) or name.endswith(ZIPPED):
-        yield str(path)
-        return
+        return name
     if len(_endings(name, data)) > 2:
-        yield f"{path} with one of {', '.join(ENDINGS)}, or {path}/ with such files"
-        return
-    yield f"{path}"
-    yield f"{path}{ZIPPED}"
+        return f"{name} + {', '.join(ENDINGS)}, each with or without {ZIPPED}, or a folder {name} of such files"
+    return f"{name}, with or without {ZIPPED}"

@@ -43,7 +43,10 @@ def format_of(path: Path, data: TableData, *, name: str) -> Format:
     if data.delimiter is not None and found in (None, "text"):
         return "csv"
     if found is None:
-        raise DataError(f"{name}: its ending does not say what it holds. Add format = one of {', '.join(FORMATS)}.")
+        raise DataError(
+            f"{name}: its ending does not say what it holds. Set format (--format) to one of {', '.join(FORMATS)}; "
+            "export a table of another program as CSV."
+        )
     return found
 
 

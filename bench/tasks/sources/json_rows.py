@@ -24,9 +24,11 @@ def _lines(text: str, data: TableData, *, name: str) -> Iterator[Row]:
         try:
             entry = json.loads(line)
         except ValueError as error:
-            raise DataError(f"{where}: not valid JSON: {error}") from error
+            whole = line.strip() in ("[", "{", "[{")
+            extra = ' If the file is one JSON document, set format = "json" (--format json).' if whole else ""
+            raise DataError(f"{where}: not valid JSON: {error}.{extra}") from error
         if not isinstance(entry, dict):
-            raise DataError(f"{where}: found {type(entry).__name__}, expected a JSON object")
+            raise DataError(f"{where}: found {_called(entry)}, expected a JSON object")
         if data.rows is None:
             yield Row(entry, name, number)
             continue
@@ -40,22 +42,41 @@ def read_json(path: Path, data: TableData, *, name: str) -> Table:
     try:
         content = json.loads(text)
     except ValueError as error:
-        extra = ' If it holds one object per line, set format = "jsonl".' if "Extra data" in str(error) else ""
+        extra = (
+            ' If it holds one object per line, set format = "jsonl" (--format jsonl).'
+            if "Extra data" in str(error)
+            else ""
+        )
         raise DataError(f"{name}: not valid JSON: {error}.{extra}") from error
     if data.rows is None and not isinstance(content, list):
-        keys = ", ".join(f"{key}[]" for key, value in content.items() if isinstance(value, list)) or "none"
-        raise DataError(
-            f"{name}: found one {type(content).__name__}, expected a list of objects. Say where the rows are, such as "
-            f'rows = "data[]". Lists in it: {keys}.'
+        lists = content if isinstance(content, dict) else {}
+        keys = [f"{key}[]" for key, value in lists.items() if isinstance(value, list) and _is_table(value)]
+        advice = (
+            f'Say where the rows are: rows = "{keys[0]}" (--rows "{keys[0]}"). Lists in it: {", ".join(keys)}.'
+            if keys
+            else "It holds no list of objects: write one object per row."
         )
+        raise DataError(f"{name}: found {_called(content)}, expected a list of objects. {advice}")
     return Table(name, None, _inner(content, data.rows, name=name), [], {})
+
+
+def _is_table(value: list[Any]) -> bool:
+    return bool(value) and isinstance(value[0], dict)
+
+
+def _called(value: Any) -> str:
+    """What JSON calls a value."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
+    return names.get(type(value), type(value).__name__)
 
 
 def _inner(content: Any, path: str | None, *, name: str) -> Iterator[Row]:
     if path is None:
         for number, entry in enumerate(content):
             if not isinstance(entry, dict):
-                raise DataError(f"{name}, [{number}]: found {type(entry).__name__}, expected a JSON object")
+                raise DataError(f"{name}, [{number}]: found {_called(entry)}, expected a JSON object")
             yield Row(entry, name, f"[{number}]")
         return
     around = dict(content) if isinstance(content, dict) else {}

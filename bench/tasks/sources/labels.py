@@ -53,10 +53,20 @@ def class_reader(data: TableData, names: Sequence[str], order: Sequence[str], *,
         if coded and isinstance(value, int) and 0 <= value < len(order) and text not in data.label_names:
             text = order[value]
         if text not in known:
+            if _is_none(value):
+                raise DataError(
+                    f"{where}: the row has no label. Fill it in, or remove the row; if labels are kept back, put them "
+                    f'among the hidden ones: hidden = ["{text}"].'
+                )
             raise _unknown(value, text, where, order or names, [*names, *data.label_names])
         return known[text]
 
     return read
+
+
+def _is_none(value: Any) -> bool:
+    """Whether a field is empty, which is no class unless the suite says so."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def score_reader(data: TableData) -> LabelReader:
@@ -71,10 +81,18 @@ def score_reader(data: TableData) -> LabelReader:
         if number is not None and number in hidden:
             return None
         if number is None or not least <= number <= most or not math.isfinite(number):
-            raise DataError(f"{where}: unknown score {value!r}. Expected {expected}.")
+            raise DataError(f"{where}: unknown score {value!r}. Expected {expected}{_score_advice(value, number)}.")
         return number
 
     return read
+
+
+def _score_advice(value: Any, number: float | None) -> str:
+    if number is not None or not isinstance(value, str) or not value.strip():
+        return ""
+    if _number(value.replace(",", ".")) is not None:
+        return ", with a point before the decimals"
+    return "; if the column holds classes, the task is a classification (--label)"
 
 
 def choice_reader(data: TableData) -> LabelReader:
@@ -144,6 +162,6 @@ def names_in(values: Iterable[Any], data: TableData) -> tuple[str, ...]:
     for value in values:
         for each in value if isinstance(value, list) else [value]:
             text = spelled(each)
-            if text not in data.hidden:
+            if text not in data.hidden and (text in data.label_names or not _is_none(each)):
                 found.add(data.label_names.get(text, text))
     return tuple(sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)))

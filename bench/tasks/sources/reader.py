@@ -43,6 +43,7 @@ class TableReader:
         self._files: list[str] = []
         self._shown: dict[str, str] = {}
         self._notes: list[str] = []
+        self._reads: list[Read] = []
         self._transform = transform_of(data.transform, where=f"{self._where}.data.transform")
 
     def data(self) -> TaskData:
@@ -67,7 +68,7 @@ class TableReader:
             revision=hub.revision if hub else None,
             generated=False,
             notes=tuple(self._notes),
-            warnings=suspicions(self._task, wanted),
+            warnings=suspicions(self._task, wanted, place=self._place),
         )
 
     def _passages(self) -> dict[str, tuple[Example, ...]]:
@@ -123,7 +124,13 @@ class TableReader:
         if not found:
             raise DataError(f"{table.name}: no rows; expected one example per line")
         self._notes += [*map(self._told, table.notes), *mapping.notes]
-        return _published(found)
+        found = _published(found)
+        self._reads += found
+        return found
+
+    def _place(self, example: Example) -> str:
+        """The file and the line of an example that was read."""
+        return self._told(next(read.where for read in self._reads if read.example is example))
 
     def _told(self, note: str) -> str:
         """A note without the user's folders in it."""
@@ -140,6 +147,13 @@ class TableReader:
             raise DataError(f"{self._where}.data.cut: {', '.join(doubled)} has files already; cut another split")
         reads = self._split(plan.of)
         splits, notes = cut([read.example for read in reads], [read.together for read in reads], plan)
+        empty = [split for split, examples in splits.items() if not examples]
+        if empty:
+            shares = ", ".join(f"{split} = {share:g}" for split, share in plan.shares.items())
+            raise DataError(
+                f"{self._where}.data.cut: no row is left for {empty[0]} if {len(reads)} rows of {plan.of} are cut by "
+                f"{shares}. Give more rows, or a file for each split."
+            )
         self._notes += notes
         return splits
 

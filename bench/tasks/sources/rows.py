@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bench.base.errors import DataError
@@ -119,10 +119,18 @@ def no_column(where: str, wanted: Iterable[str], found: Iterable[str], *, taken:
     near = [by_lower[hit] for name in names for hit in difflib.get_close_matches(name.lower(), by_lower, n=1)]
     shown = ", ".join(there[:40]) + (f" and {len(there) - 40} more" if len(there) > 40 else "")
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    if len(there) == 1:
-        others = [(mark, word) for mark, word in DELIMITERS.items() if mark in there[0]]
-        hint = f" The only column holds a {others[0][1]}: set delimiter to it." if others else hint
+    hint = other_delimiter(there) or hint
     return DataError(f"{where}: no column {' or '.join(names)}. Found: {shown or 'none'}.{hint}")
+
+
+def other_delimiter(columns: Sequence[str]) -> str:
+    """What to do if the only column has a name that holds a delimiter; empty if it is not so."""
+    found = [mark for mark in DELIMITERS if mark in columns[0]] if len(columns) == 1 else []
+    if not found:
+        return ""
+    shown = {"\t": "\\t"}.get(found[0], found[0])
+    option = "--format tsv" if found[0] == "\t" else f'--delimiter "{found[0]}"'
+    return f' The only column holds a {DELIMITERS[found[0]]}: set delimiter = "{shown}" ({option}).'
 
 
 DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "vertical bar"}

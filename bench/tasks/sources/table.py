@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.base.errors import unknown
+from bench.base.errors import DataError, unknown
 from bench.base.registry import missing_plugin
 from bench.base.schema import validated
 from bench.spec.data import DATASETS, Source, TableData, read_dataset
@@ -33,8 +33,15 @@ class TableSource(DataSource):
         splits are not those of the data.
         """
         data = self.table(task)
-        if data.judgements is not None or KINDS.get(task.kind).searches:
+        kind = KINDS.get(task.kind)
+        if data.judgements is not None or kind.searches:
             return retrieval_data(data, task, data_dir)
+        lacking = [role for role in kind.needs if data.columns and role not in data.columns]
+        if lacking:
+            raise DataError(
+                f"tasks.{task.name}.data.columns: a {task.kind} task needs {' and '.join(lacking)}, found "
+                f"{', '.join(data.columns)}. Add {lacking[0]} = COLUMN."
+            )
         return TableReader(data, task, data_dir).data()
 
     def labels(self, task: Task, *, data_dir: Path | None) -> tuple[str, ...]:
