@@ -34,9 +34,8 @@ def load(name, folder, *splits, changes=None):
     """The splits of a data set in a folder, and the names of its classes."""
     data = read_dataset(name)
     stated = {"source": name.partition("/")[0], "subset": name.partition("/")[2], **(changes or {})}
-    task = Task(
-        name="task", kind="classification", metrics=("accuracy",), data=stated, train=splits[0], evaluate=splits
-    )
+    kind, metric = ("span_qa", "f1") if "answers" in data.columns else ("classification", "accuracy")
+    task = Task(name="task", kind=kind, metrics=(metric,), data=stated, train=splits[0], evaluate=splits)
     source = TableSource()
     named = data.labels or ("label" in data.columns and "choices" not in data.columns)
     labels = source.labels(task, data_dir=folder) if named else ()

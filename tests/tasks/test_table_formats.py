@@ -304,7 +304,7 @@ def test_what_is_missing_is_asked_for(tmp_path):
     with pytest.raises(DataError, match="columns: a classification task needs label, found text"):
         load(tmp_path, columns={"text": "text"})
     with pytest.raises(DataError, match="is read from local files only"):
-        load_data(task(data={"files": {"train": "train"}, "columns": {"text": "a"}}), data_dir=None)
+        load_data(task(data={"files": {"train": "train"}, "columns": {"text": "a", "label": "b"}}), data_dir=None)
     with pytest.raises(UnknownNameError, match=r"no transform named 'mark-spam'. Did you mean 'mark-span'"):
         load(tmp_path, transform="mark-spam")
     with pytest.raises(SuiteError, match=r"no key named 'spam'. Did you mean 'spans'"):

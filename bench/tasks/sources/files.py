@@ -26,7 +26,7 @@ def find_files(data: TableData, names: str | tuple[str, ...], *, data_dir: Path,
     place = "the current folder" if data_dir == Path(".") else str(data_dir)
     if not data_dir.is_dir():
         raise DataError(f"no file with {what}: there is no folder {place}")
-    listed = "".join(f"\n  {said}" for said in dict.fromkeys(_said(name, data) for name in wanted))
+    listed = "".join(f"\n  {said}" for said in _said(wanted, data))
     below = ", ".join(folder for folder in data.folders if folder != ".")
     inside = f"\nin one of these folders of it: {below}{', or in itself' * ('.' in data.folders)}" if below else ""
     raise DataError(f"no file with {what} in {place}. Expected one of{listed}{inside}")
@@ -77,10 +77,16 @@ def _endings(name: str, data: TableData) -> list[str]:
     return ["", ZIPPED, *(ending + zipped for ending in known for zipped in ("", ZIPPED))]
 
 
-def _said(name: str, data: TableData) -> str:
-    """A name with what may stand behind it, in words."""
-    if _WILD & set(name) or name.endswith(ZIPPED):
-        return name
-    if len(_endings(name, data)) > 2:
-        return f"{name} + {', '.join(ENDINGS)}, each with or without {ZIPPED}, or a folder {name} of such files"
-    return f"{name}, with or without {ZIPPED}"
+def _said(names: tuple[str, ...], data: TableData) -> list[str]:
+    """The names that are looked for with what may stand behind them; those with any known ending share a line."""
+    unended = [name for name in dict.fromkeys(names) if not _WILD & set(name) and len(_endings(name, data)) > 2]
+    said = (
+        [f"{' or '.join(unended)} + {', '.join(ENDINGS)}, with or without {ZIPPED}, or a folder of such files"]
+        if unended
+        else []
+    )
+    for name in dict.fromkeys(names):
+        if name not in unended:
+            plain = _WILD & set(name) or name.endswith(ZIPPED)
+            said.append(name if plain else f"{name}, with or without {ZIPPED}")
+    return said
