@@ -216,7 +216,8 @@ def _asked(task: Task, file: SubmissionFile) -> Task:
     }
     if _data_of(task) != file.dataset:
         name, _, subset = file.dataset.partition("/")
-        changes["data"] = Source(source=name, subset=subset)
+        # Only texts are needed of it, and it may call the same classes otherwise: IMDb's are neg and pos on the hub.
+        changes["data"] = Source(source=name, subset=subset, labels=())
     return task.model_copy(update=changes)
 
 

@@ -84,6 +84,8 @@ def _key(tokenizer: Any, task: Task, max_length: int) -> str:
     """What the features of the same examples depend on: the tokenizer, all of the task, and the libraries."""
     inner = json.loads(tokenizer.backend_tokenizer.to_str())
     called = {name: value for name, value in inner.items() if name not in ("truncation", "padding")}  # set by each call
+    called["truncation side"] = tokenizer.truncation_side
+    called["special tokens"] = {role: str(token) for role, token in tokenizer.special_tokens_map.items()}
     libraries = [version(name) for name in ("tokenizers", "transformers")]
     about = task.model_dump(mode="json", exclude={"title"})
     return fingerprint([called, tokenizer.model_input_names, about, max_length, libraries, _LAYOUT], 16)

@@ -15,7 +15,7 @@ from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
 from bench.tasks.outputs import Index, outputs_of, vectors
 from bench.tasks.predictions import Predictions
-from bench.tasks.shifted import fold_of, tuned_on
+from bench.tasks.shifted import fold_of, scored_as, tuned_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -253,11 +253,20 @@ class Evaluator:
     def context(self, loaded: Loaded, split: str) -> Context:
         """What the task's metrics need to score a loaded model on `split`.
 
-        Thresholds are chosen on the split that `tuned_on` gives.
+        Thresholds are chosen on the split that `tuned_on` gives, over the labels of `split`.
         """
-        chosen = tuned_on(self.task, split)
         return context_of(
-            self.task,
+            scored_as(self.task, split),
             self.examples(split),
-            chosen_on=lambda: (self.predict(loaded, chosen), self.examples(chosen)),
+            chosen_on=lambda: self._chosen_on(loaded, split),
         )
+
+    def _chosen_on(self, loaded: Loaded, split: str) -> tuple[Predictions, Sequence[Example]]:
+        """What thresholds for `split` are chosen on, with its labels if they are fewer than the task's."""
+        chosen, fold = tuned_on(self.task, split), fold_of(self.task, split)
+        said, examples = self.predict(loaded, chosen), self.examples(chosen)
+        if fold is None:
+            return said, examples
+        return said.folded(fold), [
+            replace(each, label=fold[each.label]) if isinstance(each.label, int) else each for each in examples
+        ]

@@ -77,6 +77,12 @@ def fold_of(task: Task, split: str) -> tuple[int, ...] | None:
     return tuple(labels.index(shifted.fold.get(label, label)) for label in task.labels)
 
 
+def scored_as(task: Task, split: str) -> Task:
+    """The task with the labels that predictions of `split` are over: those of a shifted set may be fewer."""
+    shifted = shifted_of(task, split)
+    return task if shifted is None else task.model_copy(update={"labels": folded_labels(task, shifted)})
+
+
 def _check_labels(task: Task, shifted: Shifted, *, where: str) -> None:
     """Whether the labels that the set is said to have are among the folded ones, unless rows of others are left out."""
     data = described_data(shifted.data)

@@ -11,9 +11,12 @@ import pytest
 
 import bench
 from bench.base.errors import ArtifactError, DataError, SuiteError, UnknownNameError
+from bench.library.submitting import _asked
+from bench.spec.data import read_dataset
 from bench.spec.submission import SUBMISSIONS, SubmissionFile, read_submission
 from bench.spec.suite import Suite, load_suite
 from bench.tasks.answer_files import lines_of
+from bench.tasks.data import load_data
 from bench.tasks.decisions import ChoiceDecisions, LabelDecisions
 from bench.tasks.examples import Example
 from bench.tasks.predictions import AnswersOrNone, ChosenAnswers, ClassLogits, ScoreValues, WrittenAnswers
@@ -162,6 +165,28 @@ def test_spellings_are_those_of_the_labels_of_the_suite(name):
         for file in read_submission(name).files:
             if f"{task.data.source}/{task.data.subset}" in (file.dataset, *file.of) and task.labels:
                 assert set(file.labels) == set(task.labels), file.name
+
+
+@pytest.mark.parametrize(
+    ("file", "trained_on", "head"),
+    [
+        ("imdb.tsv", "sentiment/imdb", "sentence"),
+        ("sst-2.tsv", "glue/sst2", "sentence"),
+        ("snli.tsv", "nli/snli", "premise\thypothesis"),
+        ("scitail.tsv", "nli/scitail", "premise\thypothesis"),
+    ],
+)
+def test_elues_test_texts_are_read_for_a_model_whose_data_call_the_classes_otherwise(tmp_path, file, trained_on, head):
+    form = next(each for each in read_submission("elue").files if each.name == file)
+    labels = read_dataset(trained_on).labels
+    task = next(each for each in load_suite("elue").tasks if each.data.dataset == trained_on)
+    path = tmp_path / read_dataset(form.dataset).folders[0] / "test.tsv"
+    path.parent.mkdir(parents=True)
+    texts = "a film\tit was good" if "\t" in head else "a film"
+    path.write_text(f"index\t{head}\n0\t{texts}\n")
+    data = load_data(_asked(task.model_copy(update={"labels": labels}), form), data_dir=tmp_path)
+    assert [(each.text, each.label) for each in data.splits["test"]] == [("a film", None)]
+    assert set(labels) <= set(form.labels)
 
 
 def file(layout, rows, **more):

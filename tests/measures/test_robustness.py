@@ -189,7 +189,11 @@ def read_adversarial(artifact, reference, uids=("a", "b", "a-alt0", "a-alt1", "c
         {"validation": WrittenAnswers(("Ada",)), "shifted:addsent": WrittenAnswers(each)}
         for each in (artifact, reference)
     )
-    return ROBUSTNESS.read(given_pair(task, examples, *said)).conditions["sets"]["addsent"]["altered"]
+    return ROBUSTNESS.read(given_pair(task, examples, *said))
+
+
+def beside_originals(*given):
+    return read_adversarial(*given).conditions["sets"]["addsent"]["altered"]
 
 
 def scores(exact_match, f1):
@@ -199,7 +203,7 @@ def scores(exact_match, f1):
 
 def test_altered_questions_are_scored_beside_their_originals_by_hand():
     yes, part, no = "Ada Byron", "Ada", "Bob"
-    found = read_adversarial((yes, no, part, no, yes, yes), (yes,) * 6)["artifact"]
+    found = beside_originals((yes, no, part, no, yes, yes), (yes,) * 6)["artifact"]
     assert found["original"] == scores(2 / 3, 2 / 3)
     assert found["altered"] == scores(1 / 3, 5 / 9)
     # Quality of `part` is (0 + 2/3) / 2 = 1/3. The questions a and c have versions: before 1 and 1, after 1/6 and 1.
@@ -213,8 +217,30 @@ def test_altered_questions_are_scored_beside_their_originals_by_hand():
     assert found["worst"] == scores(1 / 3, 1 / 3)
 
 
+def test_a_set_with_altered_questions_counts_with_their_worst_versions_and_not_with_the_unaltered_ones():
+    yes, part, no = "Ada Byron", "Ada", "Bob"
+    reading = read_adversarial((yes, no, part, no, yes, yes), (yes, no, part, yes, yes, yes))
+    assert reading.values["ood_quality"] == pytest.approx(1 / 3)  # a: 0, b: 0, c: 1
+    assert reading.reference["ood_quality"] == pytest.approx((1 / 3 + 0 + 1) / 3)  # a: part
+    # On the task's own split both have quality 1.
+    assert reading.values["ood_gap"] == pytest.approx(2 / 3)
+    assert reading.values["ood_relative_bias"] == pytest.approx((2 / 3) / (5 / 9))
+    found = reading.conditions["sets"]["addsent"]
+    assert found["quality"]["artifact"] == found["altered"]["artifact"]["worst"]["quality"]
+    assert (found["examples"], found["examples_read"]) == (3, 6)
+
+
+def test_a_set_with_altered_questions_and_hidden_answers_has_no_quality():
+    shifted = {"addsent": {"data": "adversarial-squad/addsent", "altered": r"-alt\d"}}
+    task = make_task("span_qa", metrics=("exact_match", "f1"), shifted=shifted)
+    examples = {"validation": (asked("v", "Ada"),), "shifted:addsent": (asked("a"), asked("a-alt0"))}
+    said = {"validation": WrittenAnswers(("Ada",)), "shifted:addsent": WrittenAnswers(("Ada", "Ada"))}
+    reading = ROBUSTNESS.read(given_pair(task, examples, said, said))
+    assert "has no answer" in reading.absent["ood_quality"]
+
+
 def test_an_altered_version_counts_even_if_the_original_is_worse():
-    found = read_adversarial(("Bob", "Bob", "Ada Byron", "Ada Byron", "Bob", "Ada Byron"), ("Bob",) * 6)["artifact"]
+    found = beside_originals(("Bob", "Bob", "Ada Byron", "Ada Byron", "Bob", "Ada Byron"), ("Bob",) * 6)["artifact"]
     assert found["worst"]["f1"] == pytest.approx(2 / 3)
     assert found["pairs"]["gap"] == -1.0
 
@@ -222,6 +248,6 @@ def test_an_altered_version_counts_even_if_the_original_is_worse():
 def test_altered_examples_without_their_originals_or_without_any_leave_a_reason():
     answers = ("Ada Byron",) * 2
     assert (
-        "was made from a, which is not in the split" in read_adversarial(answers, answers, ("b", "a-alt0"))["artifact"]
+        "was made from a, which is not in the split" in beside_originals(answers, answers, ("b", "a-alt0"))["artifact"]
     )
-    assert "so no example is an altered one" in read_adversarial(answers, answers, ("a", "b"))["artifact"]
+    assert "so no example is an altered one" in beside_originals(answers, answers, ("a", "b"))["artifact"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from bench.spec.suite import Task
@@ -9,6 +11,7 @@ from bench.tasks import encoded
 from bench.tasks.encoded import Encoded, encode, encode_once
 from bench.tasks.examples import Answer, Example
 from bench.tasks.kinds.kind import KINDS
+from bench.tasks.kinds.span_qa import NO_ANSWER
 
 TASKS = {
     "classification": Task(
@@ -78,3 +81,31 @@ def test_a_large_split_is_encoded_once_and_again_for_another_length(tokenizer, m
     shorter = encode_once(plugin, rows, tokenizer, max_length=6, **options)
     assert max(len(feature.inputs["input_ids"]) for feature in shorter) == 6
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_was_encoded_is_not_read_by_a_tokenizer_that_cuts_at_the_other_end(tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(encoded, "KEPT", 5)
+    plugin, task = KINDS.get("classification"), TASKS["classification"]
+    rows = [Example(uid=f"train-{row}", text="the film was good the plot was bad", label=1) for row in range(7)]
+    options = {"task": task, "max_length": 6, "folder": tmp_path, "split": "train"}
+    right = list(encode_once(plugin, rows, tokenizer, **options))
+    other = copy.deepcopy(tokenizer)
+    other.truncation_side = "left"
+    left = list(encode_once(plugin, rows, other, **options))
+    assert left == plugin.encode(rows, other, task=task, max_length=6, training=True)
+    assert left != right
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_was_encoded_is_not_read_if_another_token_is_the_class_token(tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(encoded, "KEPT", 1)
+    plugin = KINDS.get("span_qa_no_answer")
+    task = TASKS["span_qa"].model_copy(update={"kind": plugin.name})
+    rows = [Example(uid="train-0", text="was it ?", pair=CONTEXT, answers=NO_ANSWER)] * 2
+    options = {"task": task, "max_length": 32, "folder": tmp_path, "split": "train"}
+    first = encode_once(plugin, rows, tokenizer, **options)[0].targets
+    other = copy.deepcopy(tokenizer)
+    other.cls_token = other.sep_token
+    second = encode_once(plugin, rows, other, **options)[0].targets
+    assert first == {"start_positions": 0, "end_positions": 0}
+    assert second["start_positions"] > 0

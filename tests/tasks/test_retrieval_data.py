@@ -142,6 +142,21 @@ def test_the_second_query_of_cranfield_is_judged_by_its_order_and_not_by_its_num
     assert found["2"].text.startswith("what are the structural and aeroelastic problems")
 
 
+@pytest.mark.shared
+def test_the_code_minus_one_of_cranfield_is_of_one_paper_per_query_which_other_queries_share(real_data):
+    judged = [line.split() for line in (real_data / "cranfield" / "cranqrel").read_text().splitlines()]
+    papers = {query: document for query, document, code in judged if code == "-1"}
+    assert len(papers) == 225
+    assert len(set(papers.values())) == 128
+    data = load_data(CRANFIELD, data_dir=real_data)
+    relevant = {each.uid: dict(each.relevant) for each in data.splits["test"]}
+    assert all(papers[query] not in found for query, found in relevant.items())
+    # The readme: 1 is "a complete answer to the question", 4 is "of minimum interest".
+    grades = {(query, document): 5 - int(code) for query, document, code in judged if code != "-1"}
+    assert all(found == {d: g for (q, d), g in grades.items() if q == query} for query, found in relevant.items())
+    assert len(grades) / 225 == pytest.approx(7.16, abs=0.01)
+
+
 def test_the_suite_reads_every_collection_as_its_file_says():
     suite = load_suite(str(SUITES_DIR / "retrieval.toml"))
     for task in suite.tasks:

@@ -214,6 +214,41 @@ def test_an_evaluator_predicts_the_labels_of_the_set(tokenizer, tiny_bert):
     assert again.seconds == 0
 
 
+def test_a_set_with_folded_labels_has_the_out_of_scope_label_in_its_own_place():
+    task = Task(
+        name="intent",
+        kind="classification",
+        labels=("play", "stop", "oos"),
+        metrics=("oos_recall", "matched_oos_recall"),
+        data={"source": "made", "subset": "intent"},
+        threshold="validation",
+        out_of_scope="oos",
+        shifted={
+            "music": {
+                "data": {"source": "made", "subset": "music"},
+                "fold": {"play": "music", "stop": "music"},
+            }
+        },
+    )
+    logits = {  # of play, stop and oos, as probabilities
+        "validation": np.log([[0.5, 0.3, 0.2], [0.45, 0.15, 0.4], [0.1, 0.1, 0.8]]),
+        "shifted:music": np.log([[0.3, 0.3, 0.4], [0.25, 0.2, 0.55], [0.3, 0.25, 0.45], [0.1, 0.1, 0.8]]),
+    }
+    splits = {"validation": labelled(0, 1, 2), "shifted:music": labelled(0, 1, 1, 1)}
+    data = TaskData(splits=splits, origin="o", revision=None, generated=True)
+    evaluator = Evaluator(task=task, data=data, max_length=16, token_budget=64, device="cpu")
+    evaluator._ask = lambda loaded, examples: ClassLogits(
+        next(logits[split] for split, own in splits.items() if own is examples or own == examples)
+    )
+    loaded = SimpleNamespace(content_hash="m")
+    # Of the in-scope texts of validation, the sums for music are 0.8 and 0.6: the threshold is the smaller one.
+    assert evaluator.context(loaded, "shifted:music").out_of_scope == 1
+    assert evaluator.context(loaded, "shifted:music").thresholds["matched_oos_recall"] == pytest.approx(0.6)
+    # Out of scope are the last three, which are music with 0.45, 0.55 and 0.2: two get the label, all are below 0.6.
+    scores = evaluator.score(loaded, "shifted:music")
+    assert scores == {"oos_recall": pytest.approx(2 / 3), "matched_oos_recall": 1.0}
+
+
 def test_a_shifted_set_leaves_the_reference_and_its_artifacts_where_they_are():
     given = {"model": "demo-bert", "recipes": [load_recipe("int8")], "seeds": [0], "conditions": Conditions()}
     suite = load_suite("demo")

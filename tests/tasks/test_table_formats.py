@@ -53,6 +53,25 @@ def test_parquet_is_read_with_the_class_names_that_datasets_writes(tmp_path):
     assert rows(load(tmp_path, labels=())) == [("a", 0), ("b", 1)]
 
 
+def test_an_index_of_a_parquet_file_is_not_taken_for_a_class_that_is_called_by_a_number(tmp_path):
+    import datasets
+
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["1", "2"])})
+    table = datasets.Dataset.from_dict({"text": ["one star", "two stars"], "label": [0, 1]}, features=features)
+    datasets.disable_progress_bars()
+    table.to_parquet(str(tmp_path / "train.parquet"))
+    assert rows(load(tmp_path, labels=("1", "2"))) == [("one star", 0), ("two stars", 1)]
+
+
+def test_a_number_that_is_no_class_is_not_read_as_an_index_where_classes_are_called_by_numbers(tmp_path):
+    write(tmp_path, "train.csv", "text,label\none star,1\ntwo stars,2\n")
+    stars = {"labels": ("1", "2", "3")}
+    assert rows(load(tmp_path, **stars)) == [("one star", 0), ("two stars", 1)]
+    write(tmp_path, "train.csv", "text,label\none star,1\nno star,0\n")
+    with pytest.raises(DataError, match=r"train.csv:3: unknown label '0'"):
+        load(tmp_path, **stars)
+
+
 def test_a_copy_of_the_hubs_repository_is_read_where_no_other_file_is(tmp_path):
     parquet(tmp_path, "some/reviews/plain/train-00000-of-00001.parquet")
     data = load(tmp_path, hub={"id": "some/reviews", "config": "plain"}, files={"train": "absent"})

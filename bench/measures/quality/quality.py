@@ -49,6 +49,11 @@ def score_splits(pair: Pair, loaded: Loaded, splits: Sequence[str]) -> Scores | 
         found = {split: pair.evaluator.score(loaded, split) for split in splits}
     except DataError as error:
         return str(error)
+    return averaged(pair, found)
+
+
+def averaged(pair: Pair, found: dict[str, dict[str, float]]) -> Scores:
+    """The scores of a model of which `found` has the task's metrics by split."""
     means = {metric: math.fsum(row[metric] for row in found.values()) / len(found) for metric in pair.task.metrics}
     counted = [
         math.fsum(pair.kind.metric(metric).as_quality(row[metric]) for row in found.values()) / len(found)

@@ -43,12 +43,37 @@ def compare_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> dic
     with_versions = [(row, versions) for row, versions in rows if versions]
     before = float(quality[[row for row, _ in with_versions]].mean())
     after = sum(float(quality[versions].mean()) for _, versions in with_versions) / len(with_versions)
-    chosen = [min(versions or [row], key=lambda each: float(quality[each])) for row, versions in rows]
+    chosen = _worst(rows, values)
     worst = {name: float(each[chosen].mean()) for name, each in values.items()}
     return found | {
         "pairs": {"examples": len(with_versions), "original": before, "altered": after, "gap": before - after},
         "worst": {"examples": len(chosen), **worst, "quality": quality_of(pair, worst)},
     }
+
+
+def score_altered(pair: Pair, loaded: Loaded, split: str, pattern: str) -> tuple[dict[str, float], int]:
+    """The task's metrics of one model on a split with altered examples, and the number of examples that count.
+
+    They are those of the worst versions, without the originals that have versions: these are not shifted. If a metric
+    is not a mean over examples, they are those of all altered examples. Raises `DataError` as `compare_altered` does.
+    """
+    rows = list(_families(pair, split, pattern).values())
+    pair.kind.known_truths(pair.evaluator.examples(split))
+    values = _each(pair, loaded, split)
+    if isinstance(values, str):
+        versions = [version for _, of in rows for version in of]
+        scores = _scored(pair, loaded, split, versions)
+        return {name: scores[name] for name in pair.task.metrics}, len(versions)
+    chosen = _worst(rows, values)
+    return {name: float(values[name][chosen].mean()) for name in pair.task.metrics}, len(chosen)
+
+
+def _worst(rows: list[tuple[int, list[int]]], values: dict[str, Array]) -> list[int]:
+    """Of each original the row of the version with the lowest quality, or its own if it has none."""
+    import numpy as np
+
+    quality = np.mean(list(values.values()), axis=0)  # [examples]
+    return [min(versions or [row], key=lambda each: float(quality[each])) for row, versions in rows]
 
 
 def _families(pair: Pair, split: str, pattern: str) -> dict[str, tuple[int, list[int]]]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.quality.conditions import by_group
-from bench.measures.quality.quality import Scores, at_chance, quality_of, score_both
-from bench.measures.robustness.altered import compare_altered
+from bench.measures.quality.quality import Scores, at_chance, averaged, quality_of, score_both
+from bench.measures.robustness.altered import compare_altered, score_altered
 from bench.tasks.prediction_tables import prediction_table
 from bench.tasks.predictions import ClassLogits
 from bench.tasks.shifted import PREFIX, folded_labels, shifted_of, shifted_splits
@@ -26,7 +26,8 @@ class Robustness(Measure):
     itself has 1. The survey does not give the paper's exact formula; this interpretation is ours. Shifted data are the
     task's shifted splits and sets, each with the same weight. `conditions` has quality, gap and relative bias of each
     (`sets`), with the scores of its groups, such as the heuristics of a challenge set, and of examples that were
-    altered beside those that they were made from.
+    altered beside those that they were made from. A set of the latter kind counts with the worst version of each
+    example, as AddSent is scored: the examples that were not altered are no shifted data.
     """
 
     name = "robustness"
@@ -44,7 +45,7 @@ class Robustness(Measure):
         if not splits:
             reading.leave("the task has no shifted splits", *self.columns)
             return reading
-        shifted, reference_shifted = score_both(pair, splits)
+        shifted, reference_shifted = _score_both(pair, splits)
         reading.tables["shifted"] = prediction_table({split: pair.said(split) for split in splits})
         usual, reference_usual = score_both(pair, pair.task.evaluate)
         counts = {split: len(pair.evaluator.examples(split)) for split in splits}
@@ -75,6 +76,32 @@ class Robustness(Measure):
         return reading
 
 
+def _score_both(pair: Pair, splits: tuple[str, ...]) -> tuple[Scores | str, Scores | str]:
+    """The scores of the artifact and of the reference on shifted splits, or why there are none."""
+    artifact = _score(pair, pair.artifact, splits)
+    return artifact, artifact if pair.is_reference else _score(pair, pair.reference, splits)
+
+
+def _score(pair: Pair, loaded: Loaded, splits: tuple[str, ...]) -> Scores | str:
+    found = {}
+    for split in splits:
+        pattern = _altered(pair, split)
+        try:
+            if pattern is None:
+                found[split] = pair.evaluator.score(loaded, split)
+            else:
+                found[split], _ = score_altered(pair, loaded, split, pattern)
+        except DataError as error:
+            return str(error)
+    return averaged(pair, found)
+
+
+def _altered(pair: Pair, split: str) -> str | None:
+    """How the ids of altered examples end, if a split holds some beside those that they were made from."""
+    shifted = shifted_of(pair.task, split)
+    return None if shifted is None else shifted.altered
+
+
 def _gap(usual: Scores | str, shifted: Scores | str) -> float | str:
     """Quality in distribution minus quality on the shifted splits, or why one of the two is missing."""
     if isinstance(usual, str):
@@ -97,7 +124,7 @@ def _quality(scores: Scores | str) -> float | str:
 
 def _set(pair: Pair, split: str, usual: Scores | str, reference_usual: Scores | str) -> dict[str, Any]:
     """What the record keeps of one shifted split or set, as JSON values; instead of a missing value, its reason."""
-    shifted, reference_shifted = score_both(pair, (split,))
+    shifted, reference_shifted = _score_both(pair, (split,))
     gap, reference_gap = _gap(usual, shifted), _gap(reference_usual, reference_shifted)
     found: dict[str, Any] = {
         "examples": len(pair.evaluator.examples(split)),
@@ -111,6 +138,9 @@ def _set(pair: Pair, split: str, usual: Scores | str, reference_usual: Scores | 
     chosen = shifted_of(pair.task, split)
     if chosen is not None and chosen.title:
         found["title"] = chosen.title
+    if chosen is not None and chosen.altered is not None and isinstance(shifted, Scores):
+        found["examples"] = score_altered(pair, pair.artifact, split, chosen.altered)[1]
+        found["examples_read"] = len(pair.evaluator.examples(split))
     if chosen is not None and chosen.fold:
         found["fold"] = {"of": dict(chosen.fold), "by": "summed probabilities"}
     return found

@@ -10,7 +10,9 @@ from bench.tasks.examples import Example
 from bench.tasks.features import Feature
 
 _QUESTION_TOKENS = 64  # the longest question kept, as in BERT's run_squad.py (google-research/bert)
-_OVERLAP_TOKENS = 128  # tokens two neighbouring windows share, as in SQuAD's usual doc_stride at length 384
+# Tokens two neighbouring windows share: doc_stride of run_qa.py in transformers, whose doc_stride of 128 is an overlap.
+# In BERT's run_squad.py the same number is the step from one window to the next, so its windows overlap more.
+_OVERLAP_TOKENS = 128
 _LEAST_LENGTH = 16
 
 
@@ -18,7 +20,8 @@ def encode_windows(examples: Sequence[Example], tokenizer: Any, *, where: str, m
     """Features without targets, one per window, in the order of the examples and of the text.
 
     A window is the question, cut to 64 tokens or a third of `max_length`, and as much context as fits. Neighbouring
-    windows share 128 tokens of context or a third of `max_length`, whichever is smaller: 128 at SQuAD's usual 384.
+    windows share 128 tokens of context or a third of `max_length`, whichever is smaller: 128 at SQuAD's usual 384, as
+    in run_qa.py of transformers.
 
     Raises:
         DataError: an example without context, or a `max_length` below 16.

@@ -29,13 +29,16 @@ def spelled(value: Any) -> str:
     return str(value).strip()
 
 
-def class_reader(data: TableData, names: Sequence[str], order: Sequence[str]) -> LabelReader:
+def class_reader(data: TableData, names: Sequence[str], order: Sequence[str], *, coded: bool = False) -> LabelReader:
     """A reader of class labels as indices into `names`, the task's order; a list of several gives a tuple.
 
-    `order` gives the order of the data's own indices. The reader raises `DataError` for a label that is neither.
+    `order` gives the order of the data's own indices. With `coded` the file itself says that its whole numbers are
+    these indices. Without, no index is read if a class is called by a number: 1 of the classes 1 to 5 is the first.
+    The reader raises `DataError` for a label that is neither.
     """
     known: dict[str, int | None] = dict.fromkeys(data.hidden)
-    known |= {str(index): names.index(name) for index, name in enumerate(order) if name in names}
+    if not any(name.isdecimal() for name in names):
+        known |= {str(index): names.index(name) for index, name in enumerate(order) if name in names}
     known |= {name: index for index, name in enumerate(names)}
     for spelling, name in data.label_names.items():
         if name not in names:
@@ -47,6 +50,8 @@ def class_reader(data: TableData, names: Sequence[str], order: Sequence[str]) ->
             found = {read(each, where, choices) for each in value}
             return tuple(sorted(index for index in found if isinstance(index, int)))
         text = spelled(value)
+        if coded and isinstance(value, int) and 0 <= value < len(order) and text not in data.label_names:
+            text = order[value]
         if text not in known:
             if _is_none(value):
                 raise DataError(

@@ -164,11 +164,12 @@ class TableReader:
         if "choices" in data.columns:
             return choice_reader(data)
         if task.labels:
-            order = self._classes(table) or data.labels
+            coded = self._classes(table)
+            order = coded or data.labels
             if order and set(order) != set(task.labels) and not data.label_names:
                 expected, found = ", ".join(task.labels), ", ".join(order)
                 raise DataError(f"{table.name}: expected the labels {expected}, found {found}")
-            return class_reader(data, task.labels, order or task.labels)
+            return class_reader(data, task.labels, order or task.labels, coded=bool(coded))
         return score_reader(data)
 
     def _classes(self, table: Table) -> tuple[str, ...]:
