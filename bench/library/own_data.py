@@ -228,7 +228,7 @@ def draft(
         source["cut"] = {"of": "train", "seed": SEED, "by": together, "shares": {"validation": files.holdout}}
         part = f"{files.holdout:.0%} of {files.paths['train'].name}"
         comments["tasks.data.cut"] = f"{part} is held out and scored; rows with the same {together} stay together"
-        taken.append(f"{part} is held out and scored (seed {SEED}); --validation names a file instead")
+        taken.append(f"{part} is held out and scored (seed {SEED}); name an evaluation file to score that instead")
     table = {
         "name": title,
         "title": f"Own data: {', '.join(path.name for path in files.paths.values())}",

@@ -23,7 +23,7 @@ _ORACLE = "tasks/test_metrics.py::test_correlations_equal_numpy_on_values_and_on
 
 
 class Pearson(Metric):
-    """Linear correlation in [-1, 1]; a `DataError` if predictions or references are all equal."""
+    """Linear correlation in [-1, 1]; undefined if predictions or references are all equal."""
 
     name = "pearson"
     column = Column(
@@ -53,7 +53,7 @@ class Pearson(Metric):
 
 
 class Spearman(Metric):
-    """Pearson correlation of the ranks, ties sharing their mean rank; a `DataError` if one side is all equal."""
+    """Pearson correlation of the ranks, ties sharing their mean rank; undefined if one side is all equal."""
 
     name = "spearman"
     column = Column(

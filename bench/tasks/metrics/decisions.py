@@ -62,7 +62,7 @@ class PooledF1(Metric):
 
 
 class MicroF1(PooledF1):
-    """The same over all labels of all examples together (van Rijsbergen 1979; micro-averaged as by Yang 1999)."""
+    """F1 over all labels of all examples together (van Rijsbergen 1979; micro-averaged as by Yang 1999)."""
 
     name = "micro_f1"
     column = Column(
