@@ -55,7 +55,7 @@ class GivenPredictions:
         found = self._predictions[loaded.content_hash, split]
         return type(found).read(found.stored()[:limit])
 
-    score, context = Evaluator.score, Evaluator.context
+    score, context, _chosen_on = Evaluator.score, Evaluator.context, Evaluator._chosen_on
 
 
 def make_pair(
