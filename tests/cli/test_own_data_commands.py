@@ -38,6 +38,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_command_runs_own_files_and_its_saved_suite_has_nothing_left_to_do(bench, folder):
     own = ["--data", "support/train.csv", "--validation", "support/test.csv", "--text", "message", "--label", "intent"]
     run = ["run", *own, "--model", "demo-bert", "--max-length", "32", "--recipe", "int8", *SETS]
