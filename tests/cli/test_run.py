@@ -158,6 +158,7 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_noted_and_the_others_go_on(bench, tmp_path):
     text = TINY.replace('"none", "int8"', '"none", "theseus"').replace("epochs = 1", "epochs = 1\nbatch_size = 8")
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
@@ -241,6 +242,7 @@ def fine_tuned(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_head_keeps_its_meaning_and_half_precision_is_no_compression(fine_tuned, bench):
     skip = '--set=measuring.skip=["carbon","attack","decoding","start","memory","latency"]'
     arguments = ("run", "tiny.toml", "--model", "model", skip, "--set=training.learning_rate=1e-30")

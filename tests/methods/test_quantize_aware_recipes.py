@@ -127,6 +127,7 @@ class _Anywhere:
     role = "ffn_in"
 
 
+@pytest.mark.slow
 def test_hawq_trains_on_what_it_allocates(make_lab, tiny_bert):
     model = tiny_bert()
     lab = make_lab(model, examples=40)
