@@ -100,14 +100,6 @@ class ListedAnswersForQuestionAnswering(AnsweringModel):
     def question_encoder(self) -> nn.Module:
         return self.encoder
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The encoder's embedding table."""
-        return self.encoder.get_input_embeddings()  # type: ignore[operator, no-any-return]
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another embedding in place."""
-        self.encoder.set_input_embeddings(value)  # type: ignore[operator]
-
     def _architecture(self) -> Any:
         return self.encoder
 

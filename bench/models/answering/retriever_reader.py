@@ -150,14 +150,6 @@ class RetrieverReaderForQuestionAnswering(AnsweringModel):
     def question_encoder(self) -> nn.Module:
         return self.retriever
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The reader's embedding table."""
-        return self.reader.get_input_embeddings()  # type: ignore[operator, no-any-return]
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another embedding in place."""
-        self.reader.set_input_embeddings(value)  # type: ignore[operator]
-
     def _architecture(self) -> Any:
         return self.reader
 

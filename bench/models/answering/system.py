@@ -43,9 +43,18 @@ class AnsweringModel(PreTrainedModel):  # type: ignore[misc]
         """As for transformers' own models."""
         super()._initialize_weights(module)
 
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding table of the encoder that `_architecture` gives."""
+        found: nn.Module = self._architecture().get_input_embeddings()
+        return found
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Put another embedding in place."""
+        self._architecture().set_input_embeddings(value)
+
     @abstractmethod
     def _architecture(self) -> Any:
-        """One of the encoders."""
+        """The encoder that reads; its embeddings are the program's, and its architecture sets new weights."""
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
