@@ -42,7 +42,10 @@ def encode(
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
         features = kind.encode(chunk, tokenizer, task=task, max_length=max_length, training=training)
-        parts.append(_table(features, first=start))
+        if features:  # a part of which training can use nothing has no columns
+            parts.append(_table(features, first=start))
+    if not parts:
+        return []
     import pyarrow
 
     return Encoded(pyarrow.concat_tables(parts).combine_chunks())
@@ -163,8 +166,6 @@ def _table(features: Sequence[Feature], *, first: int) -> pyarrow.Table:
     import pyarrow
 
     columns: dict[str, Any] = {_EXAMPLE: pyarrow.array([each.example + first for each in features], pyarrow.int32())}
-    if not features:
-        return pyarrow.table(columns)
     for name in features[0].inputs:
         columns[_INPUT + name] = _array([each.inputs[name] for each in features])
     for name in features[0].targets:

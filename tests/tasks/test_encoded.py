@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -109,3 +110,18 @@ def test_what_was_encoded_is_not_read_if_another_token_is_the_class_token(tokeni
     second = encode_once(plugin, rows, other, **options)[0].targets
     assert first == {"start_positions": 0, "end_positions": 0}
     assert second["start_positions"] > 0
+
+
+@pytest.mark.parametrize(("lost", "kept"), [((6,), 6), (tuple(range(7)), 0)])
+def test_a_part_without_features_is_no_part(tokenizer, monkeypatch, lost, kept):
+    monkeypatch.setattr(encoded, "CHUNK", 3)
+    plugin = KINDS.get("span_qa")
+    rows = [
+        replace(row, answers=(Answer(row.pair, 0),)) if index in lost else row
+        for index, row in enumerate(examples("span_qa"))
+    ]
+    options = {"task": TASKS["span_qa"], "max_length": 16, "training": True}
+    wanted = plugin.encode([row for index, row in enumerate(rows) if index not in lost], tokenizer, **options)
+    found = encode(plugin, rows, tokenizer, **options)
+    assert len({feature.example for feature in found}) == kept
+    assert [feature.inputs for feature in found] == [feature.inputs for feature in wanted]
