@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from bench.methods.replace.replace import Replace
 from bench.methods.shrink.groups import groups
 from bench.models.adapter import adapter_for
+from bench.tasks.kinds.sequence import Classification
 from bench.training.hooks import TrainState
 from bench.training.paths import ReplaceableModules, ReplaceSchedule, ReplacingHook
 
@@ -45,14 +46,13 @@ def test_only_successors_train_and_the_given_model_stays(make_lab, tiny_bert, st
 def test_rate_zero_is_the_predecessor_and_rate_one_the_successor_exactly(make_lab, tiny_bert, logits_of):
     model = tiny_bert()
     narrow = Replace(unit="ffn", learning_rate=STEP).compress(model, make_lab(model))
-    mine, its = ([group.modules for group in groups(each, adapter_for(each)) if group.part == "ffn"]
-                 for each in (model, narrow))
-    before, after = logits_of(model), logits_of(narrow)
-    hook = ReplacingHook(
-        ReplaceableModules(model, mine, its), schedule=ReplaceSchedule(start=0.0, full_at=0.5), seed=0
+    mine, its = (
+        [group.modules for group in groups(each, adapter_for(each)) if group.part == "ffn"] for each in (model, narrow)
     )
+    before, after = logits_of(model), logits_of(narrow)
+    hook = ReplacingHook(ReplaceableModules(model, mine, its), schedule=ReplaceSchedule(start=0.0, full_at=0.5), seed=0)
     for step, expected in [(0, before), (5, after), (1, None), (5, after)]:
-        hook.before_step(TrainState(model=model, optimizer=None, step=step, total_steps=10))
+        hook.before_step(TrainState(model=model, optimizer=None, step=step, total_steps=10, kind=Classification()))
         if expected is not None:
             torch.testing.assert_close(logits_of(model), expected, rtol=0, atol=1e-6)
 

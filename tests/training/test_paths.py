@@ -13,6 +13,8 @@ from bench.training.loop import train
 from bench.training.optimizer import make_optimizer
 from bench.training.paths import Replaceable, ReplaceableLayers, ReplaceSchedule, ReplacingHook
 
+KIND = Classification()
+
 
 def setup(model, count=2, *, start=0.3, full_at=0.5, seed=0):
     adapter = adapter_for(model)
@@ -32,7 +34,7 @@ def setup(model, count=2, *, start=0.3, full_at=0.5, seed=0):
 def step(model, number, total, hook):
     """Let the hook choose the path of one step."""
     optimizer = make_optimizer(model, learning_rate=1e-3, weight_decay=0.0)
-    hook.before_step(TrainState(model=model, optimizer=optimizer, step=number, total_steps=total))
+    hook.before_step(TrainState(model=model, optimizer=optimizer, step=number, total_steps=total, kind=KIND))
 
 
 def output(model):
@@ -84,7 +86,7 @@ class Noted(Replaceable):
 def test_the_empirical_replace_rate_is_p_and_groups_are_independent():
     parts = Noted()
     hook = ReplacingHook(parts, schedule=ReplaceSchedule(start=0.3, full_at=1.0), seed=0)
-    state = TrainState(model=None, optimizer=None, step=0, total_steps=10)
+    state = TrainState(model=None, optimizer=None, step=0, total_steps=10, kind=KIND)
     for _ in range(20_000):
         hook.before_step(state)
     first, second, both = (

@@ -49,7 +49,9 @@ class Replace(TunedMethod):
         "linear", description="how the replacement rate changes until full_at: it rises to 1, or stays at start"
     )
     start: float = Field(0.3, ge=0, le=1, description="replacement rate at the first step (b)")
-    full_at: float = Field(0.5, ge=0, le=1, description="share of the steps after which everything is replaced (sets k)")
+    full_at: float = Field(
+        0.5, ge=0, le=1, description="share of the steps after which everything is replaced (sets k)"
+    )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
 
     @model_validator(mode="after")
