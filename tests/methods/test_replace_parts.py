@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from families import make
 from pydantic import ValidationError
 
 from bench.methods.replace.replace import Replace
@@ -61,3 +62,13 @@ def test_rate_zero_is_the_predecessor_and_rate_one_the_successor_exactly(make_la
 def test_an_argument_of_another_unit_is_refused(argument):
     with pytest.raises(ValidationError, match="has no effect if unit is"):
         Replace(**argument)
+
+
+@pytest.mark.parametrize("family", ["roberta", "roberta-prelayernorm"])
+@pytest.mark.parametrize("unit", ["layer", "attention", "ffn"])
+def test_post_norm_and_pre_norm_encoders_are_replaced_alike(make_lab, family, unit):
+    model = make(family, labels=2, vocab_size=60)
+    replaced = Replace(unit=unit, budget=0.5).compress(model, make_lab(model))
+    before, after = (sum(each.numel() for each in one.parameters()) for one in (model, replaced))
+    assert after < before
+    assert len(adapter_for(replaced).layers(replaced)) == (2 if unit == "layer" else 4)
