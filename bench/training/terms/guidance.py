@@ -16,7 +16,7 @@ from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term
-from bench.training.terms.comparison import TermComparison, Layered, Match
+from bench.training.terms.comparison import Layered, Match, TermComparison
 from bench.training.terms.divergences import Disparity
 from bench.training.terms.ears import Ears
 from bench.training.terms.outputs import output_loss, squared_outputs
