@@ -11,7 +11,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.depth import student_depth
 from bench.methods.base.method import METHODS, Lab
-from bench.methods.base.tuned import TunedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ONLY = {"layer": ("layers",), "attention": ("ratio",), "ffn": ("ratio",)}
 
 
 @METHODS.register("replace")
-class Replace(TunedMethod):
+class Replace(TrainedMethod):
     """Train successors that replace parts of the given model with rising probability (Xu et al. 2020).
 
     With unit "layer", groups of N/M predecessor layers have one successor each, which starts as a copy of one of the
