@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -106,7 +106,10 @@ class Lab:
     `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
     pretrained weights with layers spread evenly, or random ones if `pretrained` is False or the source has none.
     `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
-    with that task's head there, and `reference` is one that was never trained.
+    with that task's head there, and `reference` is one that was never trained on it; `head_is_new` says that its head
+    holds nothing yet, as the model's source has none of that kind.
+    `counts` and `notes` are for what a method uses besides the task's data: how much of it, and what it is, in a
+    sentence each; the record's stage keeps both.
     """
 
     task: Task
@@ -121,6 +124,9 @@ class Lab:
     progress: Callable[[str, float], None]
     examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
     elsewhere: Callable[[str], Lab] = _nowhere
+    head_is_new: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def train(
         self,
