@@ -13,6 +13,7 @@ from bench.base.errors import MethodError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen
 from bench.methods.base.choice import Choice
+from bench.methods.base.terms.table import Terms
 from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, PARTS, ROLES, Part, Role
 from bench.spec.saving import Saving
 
@@ -61,7 +62,7 @@ class Method(Frozen):
         dumped = self.model_dump(mode="json")
         fields = type(self).model_fields
         return {
-            name: value.table(stated=True, mode="json") if isinstance(value, Choice) else dumped[name]
+            name: value.table(stated=True, mode="json") if isinstance(value, Choice | Terms) else dumped[name]
             for name, value in self
             if fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
         }
@@ -108,8 +109,8 @@ class Lab:
     `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
     with that task's head there, and `reference` is one that was never trained on it; `head_is_new` says that its head
     holds nothing yet, as the model's source has none of that kind.
-    `counts` and `notes` are for what a method uses besides the task's data: how much of it, and what it is, in a
-    sentence each; the record's stage keeps both.
+    A method adds to `notes` and `counts` what it used besides (augmented texts, texts of a corpus, teachers): the
+    record says it of the stage.
     """
 
     task: Task
@@ -125,8 +126,8 @@ class Lab:
     examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
     elsewhere: Callable[[str], Lab] = _nowhere
     head_is_new: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def train(
         self,
