@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.models.adapter import adapter_for
 from bench.tasks.features import Batch
+from bench.tasks.kinds.kind import TaskKind
+from bench.training.objective import Term
+from bench.training.terms.teacher import Teacher
 
 
 class Mixture(NamedTuple):
@@ -62,3 +68,55 @@ def mixed_inputs(model: nn.Module, batch: Batch, mixture: Mixture) -> dict[str, 
         "inputs_embeds": share * words + (1.0 - share) * words[partners],
         "attention_mask": (own | other).to(mask.dtype),
     }
+
+
+class MixedTerm(Term):
+    """What MixKD adds to the losses on the examples as they are (Liang et al. 2021, arXiv:2011.00593, §3).
+
+    For a new mixture in each step: `labels` times the task's loss of the student's outputs, against the labels of the
+    examples and of their partners in the shares of the mixture (for cross-entropy that is the loss against the mixed
+    label, for squared errors too, up to a constant); and `logits` times the mean squared difference between the
+    student's and each teacher's outputs. The teacher reads the same mixture, without gradients.
+
+    Args:
+        teachers: frozen; none if `logits` is 0.
+        concentration: a of Beta(a, a), from which shares are drawn.
+        labels: weight of the task's loss; 0 needs no labels.
+        logits: weight of the squared difference.
+        seed: of shares and partners, apart from the seed of dropout.
+    """
+
+    def __init__(
+        self, teachers: Sequence[Teacher], *, concentration: float, labels: float, logits: float, seed: int
+    ) -> None:
+        self._teachers = teachers
+        self._concentration = concentration
+        self._labels = labels
+        self._logits = logits
+        self._draws = np.random.default_rng(seed)
+
+    @override
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        """The weighted sum; the student is run once more, on the mixed batch."""
+        return self.mixed_loss(model, batch, kind, self.mixture(batch))
+
+    def mixture(self, batch: Batch) -> Mixture:
+        """The next mixture."""
+        return Mixture.drawn(batch, concentration=self._concentration, draws=self._draws)
+
+    def mixed_loss(self, model: nn.Module, batch: Batch, kind: TaskKind, mixture: Mixture) -> Tensor:
+        """The same for a given mixture."""
+        mine = model(**mixed_inputs(model, batch, mixture))
+        loss = batch.inputs["input_ids"].new_zeros((), dtype=torch.float32)
+        if self._labels:
+            share, partners = mixture
+            others = {name: values[partners] for name, values in batch.targets.items()}
+            own = share * kind.loss(mine, batch.targets) + (1.0 - share) * kind.loss(mine, others)
+            loss = loss + self._labels * own
+        for teacher in self._teachers if self._logits else ():
+            with torch.no_grad():
+                its = teacher.model(**mixed_inputs(teacher.model, batch, mixture))
+            heads = zip(kind.logits(mine, batch), kind.logits(its, batch), strict=True)
+            differences = [functional.mse_loss(a.float(), b.float()) for a, b in heads]
+            loss = loss + self._logits * torch.stack(differences).mean()
+        return loss

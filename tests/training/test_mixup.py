@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from architectures import make_model
+from torch.nn import functional
 
 from bench.base.errors import MethodError
 from bench.models.heads import config_of, from_config
 from bench.tasks.features import Batch
-from bench.training.mixup import Mixture, mixed_inputs, require_embeddings
+from bench.tasks.kinds.kind import KINDS
+from bench.training.mixup import MixedTerm, Mixture, mixed_inputs, require_embeddings
+from bench.training.terms.teacher import Teacher
 
 SETTINGS = {
     "vocab_size": 40,
@@ -94,3 +97,44 @@ def test_a_model_that_reads_tokens_only_is_refused():
     with pytest.raises(MethodError, match=r"mixup: BiLstmForSequenceClassification takes tokens only"):
         require_embeddings(make_model("bench-bilstm"), where="mixup")
     require_embeddings(build("bert"), where="mixup")
+
+
+def term(teachers=(), *, labels=1.0, logits=1.0):
+    return MixedTerm(teachers, concentration=0.4, labels=labels, logits=logits, seed=0)
+
+
+def test_at_a_share_of_one_the_losses_are_those_of_plain_distillation():
+    student, teacher, batch, kind = build("bert"), build("bert"), batch_for("bert"), KINDS.get("classification")
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+        found = term([Teacher(teacher)], labels=0.3, logits=2.0).mixed_loss(student, batch, kind, mixture(1.0))
+        mine, its = student(**batch.inputs).logits, teacher(**batch.inputs).logits
+    expected = 0.3 * functional.cross_entropy(mine, batch.targets["labels"]) + 2.0 * (mine - its).square().mean()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_loss_is_the_cross_entropy_with_the_mixed_labels():
+    student, batch, kind = build("bert"), batch_for("bert"), KINDS.get("classification")
+    with torch.no_grad():
+        found = term(labels=1.0, logits=0.0).mixed_loss(student, batch, kind, mixture(0.3))
+        mixed = student(**mixed_inputs(student, batch, mixture(0.3))).logits
+    hot = functional.one_hot(batch.targets["labels"], 2).float()
+    expected = functional.cross_entropy(mixed, 0.3 * hot + 0.7 * hot[[1, 2, 0]])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_clone_of_the_teacher_is_not_told_anything_at_any_share():
+    student, batch, kind = build("bert"), batch_for("bert"), KINDS.get("classification")
+    loss = term([Teacher(build("bert"))], labels=0.0).loss(student, batch, None, kind)
+    assert float(loss.detach()) == 0.0
+    loss.backward()
+    assert all(not parameter.grad.any() for parameter in student.parameters() if parameter.grad is not None)
+
+
+def test_no_gradient_reaches_the_teacher():
+    student, teacher, batch, kind = build("bert"), build("bert"), batch_for("bert"), KINDS.get("classification")
+    teacher.train()  # with dropout, so that the outputs differ
+    term([Teacher(teacher)]).loss(student, batch, None, kind).backward()
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert any(parameter.grad is not None for parameter in student.parameters())
