@@ -26,7 +26,7 @@ class Replacements(NamedTuple):
     by_neighbours: int
 
 
-class _Place(NamedTuple):
+class _MaskedWord(NamedTuple):
     """One word of a text that is one token: which it is, and the text's ids with the mask in its place."""
 
     text: str
@@ -73,7 +73,7 @@ def replacements(
     encoded = tokenizer(texts, truncation=True, max_length=max_length, return_offsets_mapping=True) if texts else {}
     names = [name for name in encoded if name != "offset_mapping"]
     choices: dict[str, list[tuple[str, ...]]] = {}
-    places: list[_Place] = []
+    places: list[_MaskedWord] = []
     near: dict[tuple[int, ...], tuple[str, ...]] = {}
     neighbours = 0
     for row, text in enumerate(texts):
@@ -85,7 +85,7 @@ def replacements(
             if by_model and len(inside) == 1 and tokens[inside[0]] != tokenizer.unk_token_id:
                 inputs = {name: [*encoded[name][row]] for name in names}
                 inputs["input_ids"][inside[0]] = tokenizer.mask_token_id
-                places.append(_Place(text, index, Feature(inputs=inputs, targets={}, example=row), inside[0]))
+                places.append(_MaskedWord(text, index, Feature(inputs=inputs, targets={}, example=row), inside[0]))
                 continue
             pieces = tuple(tokens[place] for place in inside)
             if pieces not in near:
@@ -152,14 +152,14 @@ class _WholeWords:
 
 def _probable(
     model: nn.Module,
-    places: list[_Place],
+    places: list[_MaskedWord],
     table: _WholeWords,
     pad_id: int,
     count: int,
     progress: Callable[[str, float], None],
-) -> list[tuple[_Place, tuple[str, ...]]]:
+) -> list[tuple[_MaskedWord, tuple[str, ...]]]:
     """What a masked language model puts into each place, in batches of similar length."""
-    found: list[tuple[_Place, tuple[str, ...]]] = []
+    found: list[tuple[_MaskedWord, tuple[str, ...]]] = []
     device = str(table.ids.device)
     for rows in length_batches([place.feature.tokens for place in places], budget_tokens=_BATCH_TOKENS):
         chosen = [places[row] for row in rows]

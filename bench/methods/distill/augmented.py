@@ -31,11 +31,12 @@ class Augmented(Transfer):
 
     @override
     def fits(self, method: TrainedMethod) -> None:
+        weighed = [f"{key}.by" for key, term in method.terms.working.items() if term.by is not None]
         labelled = [key for key, term in method.terms.working.items() if not term.what.taught]
-        if labelled:
+        if labelled or weighed:
             raise ValueError(
-                f"data '{self.called}' holds texts whose labels nobody knows, so terms.{labelled[0]} must be left out. "
-                "Give terms that compare with the teacher only, such as terms = { logits = 1 }"
+                f"data '{self.called}' holds texts whose labels nobody knows, so terms.{[*labelled, *weighed][0]} must "
+                "be left out. Give terms that compare with the teacher only, such as terms = { logits = 1 }"
             )
 
     @override

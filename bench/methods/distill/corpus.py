@@ -44,7 +44,7 @@ class Corpus(Transfer):
         """Raises `MethodError` if it is not the first stage, or if terms compare the outputs of a new head."""
         refuse_lost_work(model, lab.reference, where="distill: data = 'corpus'")
         other = lab.elsewhere(self.task)
-        compared = [key for key, term in method.terms.working.items() if term.what.called == "logits"]
+        compared = [key for key, term in method.terms.working.items() if term.what.of_head]
         if other.head_is_new and compared and not self.tuned:
             raise MethodError(
                 f"distill: terms.{compared[0]}: the model has no trained head for {self.task} ({other.task.kind}), so "
