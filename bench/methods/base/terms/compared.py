@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
-    from bench.training.terms.readers import Reader
+    from bench.training.terms.readers import SignalReader
 
 Relation = Literal["query", "key", "value"]
 
@@ -39,7 +39,7 @@ class Compared(Choice):
         """Whether the outputs of the teacher's head are compared."""
         return self.taught and not self.layered
 
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         """What reads it from a run of a model; of several, each is a part of the term."""
         raise NotImplementedError(f"{self.called} is not read from layers")
 
@@ -75,7 +75,7 @@ class HiddenStates(Compared):
     usual_map = "uniform"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(),)
@@ -90,7 +90,7 @@ class FirstState(Compared):
     usual_map = "skip"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(first=True),)
@@ -108,7 +108,7 @@ class EmbeddedTokens(Compared):
         return True
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(),)
@@ -134,7 +134,7 @@ class EveryState(Compared):
         return self.outputs
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(),)
@@ -151,7 +151,7 @@ class AttentionScores(Compared):
     usual_map = "uniform"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import ScoreReader
 
         return (ScoreReader(softmax=False),)
@@ -169,7 +169,7 @@ class AttentionProbabilities(Compared):
     usual_map = "top"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import ScoreReader
 
         return (ScoreReader(softmax=True),)
@@ -183,7 +183,7 @@ class ValueRelation(Compared):
     usual_map = "top"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import RelationReader
 
         return (RelationReader("value"),)
@@ -210,7 +210,7 @@ class SelfRelations(Compared):
     heads: int | None = Field(None, ge=1, description="relation heads; None is the model's own number of heads")
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import RelationReader
 
         return tuple(RelationReader(side, heads=self.heads) for side in self.of)
