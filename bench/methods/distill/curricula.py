@@ -44,4 +44,4 @@ class AtOnce(Curriculum):
 
     @override
     def run(self, method: TrainedMethod, student: nn.Module, lab: Lab, taught: Taught, hooks: Sequence[Hook]) -> None:
-        method.tune(student, lab, hooks=[*taught.hooks, *hooks], teachers=taught.teachers)
+        method.tune(student, lab, hooks=[*taught.hooks, *hooks], terms=taught.terms, teachers=taught.teachers)
