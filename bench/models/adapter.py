@@ -198,6 +198,7 @@ ADAPTERS: Registry[type[Adapter]] = Registry(
     "architecture",
     modules=(
         "bench.models.architectures",
+        "bench.models.mobilebert",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",
         "bench.models.answering.adapters",
