@@ -128,7 +128,9 @@ def test_an_architecture_without_an_adapter_is_refused_by_name():
 
 
 def test_every_adapter_is_registered_under_its_model_types():
-    assert ADAPTERS.names() == sorted([*ENCODERS, *ARCHITECTURES, "bench-listed-answers", "bench-retriever-reader"])
+    assert ADAPTERS.names() == sorted(
+        [*ENCODERS, *ARCHITECTURES, "bench-listed-answers", "bench-retriever-reader", "bench-state-bilstm"]
+    )
     for name, adapter in ADAPTERS.items():
         assert adapter.model_types == (name,)
 
