@@ -38,6 +38,9 @@ BOTTLENECK_ROLES: tuple[Role, ...] = ALL_ROLES[12:15]
 Part = Literal["attention", "cross_attention", "ffn", "gates", "bottleneck", "norms"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
+# The sizes of an encoder that are free: layers, width of the hidden states, attention heads, neurons of an MLP.
+Size = Literal["layers", "width", "heads", "neurons"]
+
 
 class LayerBlock(NamedTuple):
     """What repeats along a stack: a layer, or one of several inside a stored layer.

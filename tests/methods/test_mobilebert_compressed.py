@@ -14,6 +14,7 @@ from bench.methods.quantize.integer import Integer
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.share.share import Share
 from bench.methods.shrink.shrink import Shrink
+from bench.models.roles import BOTTLENECK_ROLES, ROLES
 
 WIDE, NARROW, LAYERS = 48, 32, 4
 
@@ -34,7 +35,7 @@ COMPRESSED = {
     "shallow": Shrink(depth=2),
     "shared": Share(budget=0),
     "bottlenecks": Share(parts="bottleneck+norms", budget=0),
-    "int8": Quantize(),
+    "int8": Quantize(targets=(*ROLES, *BOTTLENECK_ROLES)),
     "low-rank": Factorize(ratio=0.25, budget=0),
 }
 

@@ -78,7 +78,7 @@ class StateBiLstmModel(nn.Module):
     def forward(self, input_ids: Tensor, lengths: Tensor | None, *, packed: bool = False) -> Tensor:
         """The last states of the last layer, [batch, 2 width]."""
         hidden = self.embed_tokens(input_ids)
-        states = hidden[:, 0]
+        states: Tensor = hidden[:, 0]
         for layer in self.layers:
             hidden = functional.dropout(hidden, p=self.dropout, training=self.training)
             hidden, states = layer(hidden, lengths, packed=packed)
