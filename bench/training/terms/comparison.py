@@ -13,7 +13,7 @@ from bench.tasks.features import Batch
 from bench.training.terms.divergences import Disparity
 from bench.training.terms.ears import Ears, Place
 from bench.training.terms.projections import Projections
-from bench.training.terms.readers import Reader
+from bench.training.terms.readers import SignalReader
 
 Pairs = Callable[[int, int], Sequence[tuple[int, int]]]  # depths of student and teacher to pairs of layers
 
@@ -25,7 +25,7 @@ class Layered(NamedTuple):
     other, `projected`, by a learned linear map for each layer or a shared one.
     """
 
-    readers: tuple[Reader, ...]
+    readers: tuple[SignalReader, ...]
     disparity: Disparity
     pairs: Pairs | None
     embedded: bool
@@ -36,12 +36,12 @@ class Layered(NamedTuple):
 class Match(NamedTuple):
     """A part of a term: what is heard of the student and what of the teacher, and what reads both."""
 
-    reader: Reader
+    reader: SignalReader
     student: tuple[Place, ...]
     teacher: tuple[Place, ...]
 
 
-class Comparison:
+class TermComparison:
     """The parts of a layered term for one student and one teacher.
 
     Args:
@@ -118,7 +118,7 @@ def _matches(how: Layered, student: Ears, teacher: Ears, layers: frozenset[int] 
 
 
 def _together(
-    reader: Reader, student: Ears, mine: list[tuple[Place, ...]], its: list[tuple[Place, ...]]
+    reader: SignalReader, student: Ears, mine: list[tuple[Place, ...]], its: list[tuple[Place, ...]]
 ) -> list[tuple[tuple[Place, ...], tuple[Place, ...]]]:
     if len(mine) != len(its):
         raise MethodError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -41,10 +42,14 @@ class Ears:
 
     def __init__(self, model: nn.Module, places: Iterable[Place]) -> None:
         self.model = model
-        self.adapter: Adapter = adapter_for(model)
         self.heard: dict[Place, Tensor] = {}
         self.places = frozenset(places)
         self._handles: list[Any] = []
+
+    @cached_property
+    def adapter(self) -> Adapter:
+        """Of the model; raises `ModelError` if its architecture is not known, which matters only if it is heard."""
+        return adapter_for(self.model)
 
     def open(self) -> None:
         """Start listening, with nothing heard yet."""

@@ -16,7 +16,7 @@ from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term
-from bench.training.terms.comparison import Comparison, Layered, Match
+from bench.training.terms.comparison import Layered, Match, TermComparison
 from bench.training.terms.divergences import Disparity
 from bench.training.terms.ears import Ears
 from bench.training.terms.outputs import output_loss, squared_outputs
@@ -185,7 +185,7 @@ class Listening:
     ) -> None:
         ears, theirs = Ears(model, ()), [Ears(teacher.model, ()) for teacher in teachers]
         made = {
-            (index, number): Comparison(goal.layered, ears, other, layers=focus.layers)
+            (index, number): TermComparison(goal.layered, ears, other, layers=focus.layers)
             for index, goal in enumerate(goals)
             if goal.layered is not None
             for number, other in enumerate(theirs)

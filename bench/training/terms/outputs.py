@@ -13,6 +13,15 @@ from bench.training.terms.divergences import Disparity, Squared
 from bench.training.terms.teacher import Teacher
 
 
+class ComparedHead(NamedTuple):
+    """One output tensor of both models: vectors, what is allowed of each, and the example that each belongs to."""
+
+    student: Tensor
+    teacher: Tensor
+    allowed: Tensor | None = None
+    owners: Tensor | None = None
+
+
 def output_loss(
     disparity: Disparity,
     outputs: Any,
@@ -38,19 +47,10 @@ def output_loss(
         weights: a factor for each example, [batch].
     """
     heads = _heads(outputs, teacher, batch, kind)
-    return torch.stack([_loss(disparity, head, weights) for head in heads]).mean()
+    return torch.stack([head_loss(disparity, head, weights) for head in heads]).mean()
 
 
-class _Head(NamedTuple):
-    """One output tensor of both models: vectors, what is allowed of each, and the example that each belongs to."""
-
-    student: Tensor
-    teacher: Tensor
-    allowed: Tensor | None = None
-    owners: Tensor | None = None
-
-
-def _heads(outputs: Any, teacher: Teacher, batch: Batch, kind: TaskKind) -> list[_Head]:
+def _heads(outputs: Any, teacher: Teacher, batch: Batch, kind: TaskKind) -> list[ComparedHead]:
     given = kind.logits(outputs, batch)
     if kind.in_batch:
         return _paired(given, teacher.outputs_once(batch, kind))
@@ -59,16 +59,19 @@ def _heads(outputs: Any, teacher: Teacher, batch: Batch, kind: TaskKind) -> list
         known = teacher.outputs if kind.few_outputs else teacher.outputs_once
         owners = places.nonzero()[:, 0]
         pairs = zip(given, known(batch, kind), strict=True)
-        return [_Head(mine[places], its[places], owners=owners) for mine, its in pairs]  # [tokens, vocabulary]
+        return [ComparedHead(mine[places], its[places], owners=owners) for mine, its in pairs]  # [tokens, vocabulary]
     allowed = batch.inputs["attention_mask"] if kind.over_tokens else _candidates(batch)
     return _paired(given, teacher.outputs(batch, kind), allowed)
 
 
-def _paired(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], allowed: Tensor | None = None) -> list[_Head]:
-    return [_Head(mine, its, allowed) for mine, its in zip(student, teacher, strict=True)]
+def _paired(
+    student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], allowed: Tensor | None = None
+) -> list[ComparedHead]:
+    return [ComparedHead(mine, its, allowed) for mine, its in zip(student, teacher, strict=True)]
 
 
-def _loss(disparity: Disparity, head: _Head, weights: Tensor | None) -> Tensor:
+def head_loss(disparity: Disparity, head: ComparedHead, weights: Tensor | None) -> Tensor:
+    """The mean of a divergence over the vectors of one head; single values are squared differences."""
     student, teacher, allowed = head.student.float(), head.teacher.detach().float(), head.allowed
     if student.dim() == 1 or student.size(-1) == 1:
         disparity, allowed = Squared(), None

@@ -35,7 +35,7 @@ class Signal(NamedTuple):
         return found if self.allowed is None else found * self.allowed.to(found)
 
 
-class Reader(ABC):
+class SignalReader(ABC):
     """Reads one thing at a layer of a model."""
 
     @abstractmethod
@@ -47,7 +47,7 @@ class Reader(ABC):
         """A signal from what was heard at one tuple of `places`."""
 
 
-class StateReader(Reader):
+class StateReader(SignalReader):
     """Hidden states [batch, length, width], or with `first` those of the first token, [batch, width]."""
 
     def __init__(self, *, first: bool = False) -> None:
@@ -67,7 +67,7 @@ class StateReader(Reader):
         return Signal(states.float(), batch.inputs.get(_mask(ears, places[0].stack)))
 
 
-class ScoreReader(Reader):
+class ScoreReader(SignalReader):
     """Attention scores q k^T / sqrt(width) of each head, [batch, heads, queries, keys]."""
 
     def __init__(self, *, softmax: bool) -> None:
@@ -95,7 +95,7 @@ class ScoreReader(Reader):
         return Signal(scores, real, allowed, logits=self._softmax)
 
 
-class RelationReader(Reader):
+class RelationReader(SignalReader):
     """X X^T / sqrt(d) of the vectors of one role, [batch, relation heads, length, length].
 
     Args:

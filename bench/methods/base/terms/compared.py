@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.methods.base.choice import Choice, Choices
 
 if TYPE_CHECKING:
-    from bench.training.terms.readers import Reader
+    from bench.training.terms.readers import SignalReader
 
 Relation = Literal["query", "key", "value"]
 
@@ -34,7 +34,7 @@ class Compared(Choice):
         """Whether the embeddings are compared besides the layers of the map."""
         return False
 
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         """What reads it from a run of a model; of several, each is a part of the term."""
         raise NotImplementedError(f"{self.called} is not read from layers")
 
@@ -70,7 +70,7 @@ class HiddenStates(Compared):
     usual_map = "uniform"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(),)
@@ -85,7 +85,7 @@ class FirstState(Compared):
     usual_map = "skip"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(first=True),)
@@ -103,7 +103,7 @@ class EmbeddedTokens(Compared):
         return True
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(),)
@@ -124,7 +124,7 @@ class EveryState(Compared):
         return True
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import StateReader
 
         return (StateReader(),)
@@ -141,7 +141,7 @@ class AttentionScores(Compared):
     usual_map = "uniform"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import ScoreReader
 
         return (ScoreReader(softmax=False),)
@@ -159,7 +159,7 @@ class AttentionProbabilities(Compared):
     usual_map = "top"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import ScoreReader
 
         return (ScoreReader(softmax=True),)
@@ -173,7 +173,7 @@ class ValueRelation(Compared):
     usual_map = "top"
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import RelationReader
 
         return (RelationReader("value"),)
@@ -200,7 +200,7 @@ class SelfRelations(Compared):
     heads: int | None = Field(None, ge=1, description="relation heads; None is the model's own number of heads")
 
     @override
-    def readers(self) -> tuple[Reader, ...]:
+    def readers(self) -> tuple[SignalReader, ...]:
         from bench.training.terms.readers import RelationReader
 
         return tuple(RelationReader(side, heads=self.heads) for side in self.of)

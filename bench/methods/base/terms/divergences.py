@@ -25,7 +25,7 @@ class Divergence(Choice):
 DIVERGENCES: Choices[Divergence] = Choices("divergence", modules=(), group="bench.divergences")
 
 
-class _Softened(Divergence):
+class _Tempered(Divergence):
     """A divergence of the softmax of both sides at a temperature."""
 
     temperature: float = Field(1.0, gt=0, le=1000, description="softmax temperature T of both sides")
@@ -36,7 +36,7 @@ class _Softened(Divergence):
 
 
 @DIVERGENCES.register("kl")
-class KullbackLeibler(_Softened):
+class KullbackLeibler(_Tempered):
     """T^2 * KL(softmax(teacher / T) || softmax(student / T)) (Hinton et al. 2015, arXiv:1503.02531, §2), in nats.
 
     Summed over classes; dividing by the number of classes as well, as the PKD code does, is not what the equation
@@ -51,7 +51,7 @@ class KullbackLeibler(_Softened):
 
 
 @DIVERGENCES.register("soft-ce")
-class SoftCrossEntropy(_Softened):
+class SoftCrossEntropy(_Tempered):
     """T^2 * cross-entropy of the student's softmax with the teacher's as labels, in nats.
 
     Its gradient is that of `kl`; its value is larger by the teacher's entropy, so it is not 0 for a clone.

@@ -62,6 +62,15 @@ class TermTable(Frozen):
                 raise ValueError(f"{name} has no effect on a term of '{what.called}'. Leave it out")
         return self
 
+    def shortened(self) -> TermTable:
+        """The same term without a divergence or map that it would have anyway, so that one term has one form."""
+        idle = {}
+        if self.divergence is not None and self.divergence == DIVERGENCES.made(self.what.usual):
+            idle["divergence"] = None
+        if self.map is not None and self.map == LAYER_MAPS.made(self.what.usual_map):
+            idle["map"] = None
+        return self.model_copy(update=idle)
+
     def goal(self, lab: Lab) -> Goal:
         """The term as training takes it."""
         from bench.training.terms.comparison import Layered
@@ -161,7 +170,8 @@ class Terms(Tabled, Mapping[str, TermTable]):
             return given
         if not isinstance(given, Mapping):
             raise ValueError("expected a table such as { labels = 0.5, logits = 0.5 }")
-        return cls(_TERMS.validate_python({str(key): opened(str(key), value) for key, value in given.items()}))
+        made = _TERMS.validate_python({str(key): opened(str(key), value) for key, value in given.items()})
+        return cls({key: term.shortened() for key, term in made.items()})
 
     def table(self, *, stated: bool = False, mode: str = "python") -> dict[str, Any]:
         """The terms as a recipe writes them; with `stated` only what differs from the defaults."""
