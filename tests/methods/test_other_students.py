@@ -150,7 +150,7 @@ def test_a_width_that_heads_do_not_divide_and_a_translator_are_refused(make_lab)
     model = make("bert")
     with pytest.raises(MethodError, match="4 heads do not divide a width of 30"):
         made({"name": "shape", "width": 30}, model, make_lab(model))
-    with pytest.raises(MethodError, match="heads do not divide a bottleneck of 10"):
+    with pytest.raises(MethodError, match="4 heads do not divide a bottleneck of 10"):
         made({"name": "mobilebert", "bottleneck": 10}, model, make_lab(model))
     translator = make_model("marian")
     with pytest.raises(MethodError, match="the sizes of architecture 'marian' cannot be changed"):
@@ -168,6 +168,9 @@ def test_layers_of_a_mobilebert_are_as_wide_as_the_teachers(make_lab, tiny_bert)
     assert student.config.true_hidden_size == 8
     assert student.config.max_position_embeddings == 64
     assert adapter.word_embedding(student).weight.shape == (100, 8)
+    assert adapter.heads(student) == adapter_for(model).heads(model) == 4
+    wide = made({"name": "mobilebert", "heads": 3}, model, make_lab(model))
+    assert wide.config.true_hidden_size == 9  # a quarter of 32, and a multiple of 3
 
 
 def test_at_the_papers_size_a_mobilebert_beside_a_model_of_width_512_has_24_84_million_parameters(
@@ -180,7 +183,7 @@ def test_at_the_papers_size_a_mobilebert_beside_a_model_of_width_512_has_24_84_m
         base = from_config(config_of("bert", sizes), "sequence-classification")
     monkeypatch.setattr(bodies, "_fresh", on_meta)
     monkeypatch.setattr("bench.methods.distill.other_students.refuse_lost_work", lambda *_, **__: None)
-    student = made("mobilebert", base, dataclasses.replace(make_lab(base), device="meta"))
+    student = made({"name": "mobilebert", "heads": 4}, base, dataclasses.replace(make_lab(base), device="meta"))
     assert round(count(student.mobilebert) / 1e6, 2) == 24.84
 
 
@@ -220,6 +223,30 @@ def test_a_narrow_student_keeps_the_most_important_units(make_lab, tiny_bert):
 
 
 # --- starts
+
+
+@pytest.mark.parametrize(("start", "kept"), [("first", [0, 1]), ([1, 4], [0, 3]), ("2+3", [1, 2])], ids=str)
+@pytest.mark.parametrize("weights", ["given", "source"])
+def test_a_student_of_layers_starts_from_exactly_those(start, kept, weights, make_lab, tiny_bert):
+    model = tiny_bert()
+    whole = model if weights == "given" else tiny_bert(seed=11)
+    layers = {"layers": 2} if start == "first" else {}
+    student = made({"name": "layers", **layers, "start": start, "weights": weights}, model, make_lab(model))
+    found = adapter_for(student).layers(student)
+    wanted = [adapter_for(whole).layers(whole)[position] for position in kept]
+    assert len(found) == len(wanted) == student.config.num_hidden_layers
+    for one, other in zip(found, wanted, strict=True):
+        assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+    assert torch.equal(student.bert.embeddings.word_embeddings.weight, whole.bert.embeddings.word_embeddings.weight)
+
+
+def test_the_six_layers_of_distilbert_are_those_of_its_authors(make_lab, tiny_bert):
+    """Layers 0, 2, 4, 7, 9 and 11 of 12 (huggingface/transformers, research_projects/distillation, extract.py)."""
+    model = tiny_bert(layers=12)
+    student = made({"name": "layers", "start": [1, 3, 5, 8, 10, 12]}, model, make_lab(model))
+    given = adapter_for(model).layers(model)
+    for layer, number in zip(adapter_for(student).layers(student), (0, 2, 4, 7, 9, 11), strict=True):
+        assert all(torch.equal(t, given[number].state_dict()[name]) for name, t in layer.state_dict().items())
 
 
 def test_the_three_starts_of_a_shallow_student_have_the_same_shapes(masked_lab, tiny_bert):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -59,8 +60,12 @@ class MobileBertStudent(Pretrained):
     """
 
     layers: int | None = Field(None, ge=1, description="layers; None is as many as the given model has")
-    bottleneck: int | None = Field(None, ge=1, description="width inside a layer; None is a quarter of the states'")
-    heads: int = Field(4, ge=1, description="attention heads of a layer")
+    bottleneck: int | None = Field(
+        None, ge=1, description="width inside a layer; None is a quarter of the states', rounded up for the heads"
+    )
+    heads: int | None = Field(
+        None, ge=1, description="attention heads of a layer; None is as many as the given model, whose heads they match"
+    )
     stacked: int = Field(4, ge=1, description="feed-forward parts of a layer, one after the other")
     embedding: int | None = Field(None, ge=1, description="width of the embedding table; None is the bottleneck's")
 
@@ -72,17 +77,18 @@ class MobileBertStudent(Pretrained):
         like = lab.reference
         adapter = adapter_for(like)
         width = adapter.hidden_size(like)
-        narrow = self.bottleneck or max(self.heads, width // 4)
-        if narrow % self.heads:
+        heads = self.heads or adapter.heads(like)
+        narrow = self.bottleneck or heads * math.ceil(width / 4 / heads)
+        if narrow % heads:
             raise MethodError(
-                f"distill: student 'mobilebert': {self.heads} heads do not divide a bottleneck of {narrow}. Give "
+                f"distill: student 'mobilebert': {heads} heads do not divide a bottleneck of {narrow}. Give "
                 f"student.bottleneck a multiple of student.heads."
             )
         settings = {
             "hidden_size": width,
             "num_hidden_layers": self.layers or adapter.depth(like),
             "intra_bottleneck_size": narrow,
-            "num_attention_heads": self.heads,
+            "num_attention_heads": heads,
             "num_feedforward_networks": self.stacked,
             "intermediate_size": 4 * narrow,
             "embedding_size": self.embedding or narrow,

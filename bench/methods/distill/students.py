@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
@@ -11,7 +11,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.depth import refuse_lost_work, student_depth
-from bench.methods.base.method import Lab
+from bench.methods.base.method import Lab, Listed
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ class FewerLayers(Pretrained):
     """
 
     layers: int | None = Field(None, ge=1, description="layers of the student; None is half of the given model's")
-    start: Literal["spread", "first"] | tuple[int, ...] = Field(
+    start: Literal["spread", "first"] | Annotated[tuple[int, ...], Listed] = Field(
         "spread",
         description="which layers the student has: evenly spaced ones up to the last, the first ones, or a list of "
-        "their numbers from 1, which says how many there are",
+        "their numbers from 1, which says how many there are; on a command line: 1+3+5",
     )
     weights: Literal["given", "source", "fresh"] = Field(
         "given", description="start from the given weights, the model source's pretrained weights, or random weights"
