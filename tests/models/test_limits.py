@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from architectures import ARCHITECTURES, make_model
-from families import FAMILIES, make
+from families import ENCODERS, make
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -18,7 +18,7 @@ from bench.tasks.greedy import decoder_positions
 
 
 @pytest.mark.parametrize("padding", [0, 1, 3])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_positions_are_as_many_as_the_model_reads(family, padding):
     model = make(family, pad_token_id=padding)
     positions = positions_of(model.config)
@@ -47,7 +47,7 @@ def test_the_limits_of_other_architectures(name, positions):
     assert (limits.rows, limits.positions, limits.segments) == (40, positions, 0)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_segments_are_as_many_as_the_model_tells_apart(family):
     config = make(family).config
     assert limits_of(config).segments == (0 if family == "distilbert" else 2)
