@@ -138,7 +138,7 @@ def test_words_are_replaced_by_the_masked_model_of_another_task(with_corpus):
     assert method.tasks() == ("general",)
     found = prepared(method, lab).lab.examples
     assert lab.counts["augmented_texts"] == len(found) - 6 > 0
-    assert "words' from a masked language model and 0 words' from the nearest" in lab.notes[0]
+    assert "which a masked language model gave for" in lab.notes[0]
     before = {each.uid: each.text.split() for each in found[:6]}
     assert all(len(each.text.split()) == len(before[each.uid.partition("+")[0]]) for each in found[6:])
 
@@ -146,7 +146,7 @@ def test_words_are_replaced_by_the_masked_model_of_another_task(with_corpus):
 def test_words_are_replaced_by_neighbours_if_no_task_is_named(make_lab):
     lab = make_lab(examples=6)
     prepared(distill({"name": "word-replacement", "copies": 2}), lab)
-    assert ", 0 words' from a masked language model and" in lab.notes[0]
+    assert "which a masked language model gave for 0 words and the nearest input embeddings for" in lab.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_masked_model_whose_head_is_new_is_refused_and_trained_if_asked(data, 
     prepared(distill({**data, "tuned": 1.0}), lab)
     after = lab.elsewhere("general").reference.state_dict()
     assert any(not torch.equal(tensor, after[name]) for name, tensor in before.items())
-    assert "1 epochs" in lab.notes[0]
+    assert "epochs: 1)" in lab.notes[0]
 
 
 def test_terms_that_read_no_head_need_none_that_is_trained(with_corpus):

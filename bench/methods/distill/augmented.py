@@ -174,8 +174,8 @@ class ReplacedWords(Augmented):
         rewording.candidates = found.candidates
         return rewording, (
             f"Copies of the training texts with words replaced ({self.probability:g}) by one of {self.candidates} "
-            f"candidates, {found.by_model:,} words' from a masked language model{says} and {found.by_neighbours:,} "
-            f"words' from the nearest input embeddings:"
+            f"candidates, which a masked language model{says} gave for {found.by_model:,} words and the nearest input "
+            f"embeddings for {found.by_neighbours:,}:"
         )
 
     def _masked(self, lab: Lab, task: str) -> tuple[nn.Module, str]:
@@ -191,7 +191,7 @@ class ReplacedWords(Augmented):
             return other.reference, ""
         epochs = other.plan.epochs * self.tuned
         other.train(other.reference, epochs=epochs)
-        return other.reference, f" trained on {task} for {epochs:g} epochs"
+        return other.reference, f" (trained on {task}, epochs: {epochs:g})"
 
 
 def require_texts(lab: Lab, *, where: str) -> None:
