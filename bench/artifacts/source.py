@@ -76,7 +76,7 @@ class ArtifactSource(CheckpointSource):
         return model, self.match_outputs(model, labels)
 
     @override
-    def has_head(self, head: str) -> bool:
+    def stores_head(self, head: str) -> bool:
         from bench.models.heads import head_of
 
         return head_of(load(self.directory).model) == head

@@ -157,7 +157,7 @@ def _lab(
             features=_features(cell, other, examples, tokenizer),
             reference=build(other, tokenizer, examples).to(device),
             fresh=fresh,
-            head_is_new=not source.has_head(KINDS.get(other.kind).head),
+            head_is_new=not source.stores_head(KINDS.get(other.kind).head),
         )
 
     lab = Lab(

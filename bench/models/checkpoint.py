@@ -109,7 +109,7 @@ class CheckpointSource(ModelSource):
         return dict(embedding_settings(own, self.directory, settings, where=self.name))
 
     @override
-    def has_head(self, head: str) -> bool:
+    def stores_head(self, head: str) -> bool:
         import torch
         from transformers import AutoConfig
 

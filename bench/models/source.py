@@ -82,7 +82,7 @@ class ModelSource(ABC):
 
         return dict(embedding_settings(None, None, settings, where=self.name))
 
-    def has_head(self, head: str) -> bool:
+    def stores_head(self, head: str) -> bool:
         """Whether its files hold weights of such a head, so that `build` need not draw them; False without files."""
         del head
         return False

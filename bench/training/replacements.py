@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -15,13 +16,13 @@ from bench.tasks.batching import collate, length_batches
 from bench.tasks.features import Feature
 from bench.tasks.wording.words import Words, whole_words
 
-_BATCH_TOKENS = 2048  # a vocabulary of 30,000 makes 250 MB of logits of them
+_BATCH_TOKENS = 8192
 
 
 class Replacements(NamedTuple):
-    """For every text what each of its words may become, best first, and how many words each source gave these for."""
+    """What words may become, best first, by text and place, and for how many words each source said it."""
 
-    choices: dict[str, list[tuple[str, ...]]]
+    candidates: dict[tuple[str, int], tuple[str, ...]]
     by_model: int
     by_neighbours: int
 
@@ -37,7 +38,7 @@ class _MaskedWord(NamedTuple):
 
 def replacements(
     model: nn.Module,
-    texts: Sequence[str],
+    wanted: Mapping[str, Sequence[int]],
     tokenizer: Any,
     *,
     count: int,
@@ -45,7 +46,7 @@ def replacements(
     by_model: bool = True,
     progress: Callable[[str, float], None] = lambda says, share: None,
 ) -> Replacements:
-    """The `count` best replacements of every word with a letter in it.
+    """The `count` best replacements of words; of one without a letter there are none.
 
     As for TinyBERT (Jiao et al. 2020, arXiv:1909.10351, algorithm 1): of a word that is one token, what a masked
     language model deems most probable in its place; of other words, what is nearest to them. There nearest is by GloVe;
@@ -56,7 +57,8 @@ def replacements(
     Args:
         model: in evaluation mode, on the device on which it runs; with a head of masked language modelling if
             `by_model`.
-        texts: each is read by itself, also if it is one of a pair.
+        wanted: places of words by text, as `bench.tasks.wording.words.Words` counts them. Each text is read by itself,
+            also if it is one of a pair.
         tokenizer: a fast one that belongs to the model.
         count: replacements per word at most.
         max_length: tokens of a text.
@@ -69,17 +71,18 @@ def replacements(
     if by_model and tokenizer.mask_token_id is None:
         raise TrainingError("the tokenizer has no mask token, so no masked language model can replace words")
     table = _WholeWords(model, tokenizer)
-    texts = list(dict.fromkeys(texts))
+    texts = list(wanted)
     encoded = tokenizer(texts, truncation=True, max_length=max_length, return_offsets_mapping=True) if texts else {}
     names = [name for name in encoded if name != "offset_mapping"]
-    choices: dict[str, list[tuple[str, ...]]] = {}
+    candidates: dict[tuple[str, int], tuple[str, ...]] = {}
     places: list[_MaskedWord] = []
     near: dict[tuple[int, ...], tuple[str, ...]] = {}
     neighbours = 0
     for row, text in enumerate(texts):
         words, tokens = Words.of(text), encoded["input_ids"][row]
-        choices[text] = [()] * len(words)
-        for index, inside in enumerate(_tokens_of(words, encoded["offset_mapping"][row])):
+        inner = _tokens_of(words, encoded["offset_mapping"][row])
+        for index in wanted[text]:
+            inside = inner[index]
             if not inside or not any(letter.isalpha() for letter in words.word(index)):
                 continue
             if by_model and len(inside) == 1 and tokens[inside[0]] != tokenizer.unk_token_id:
@@ -91,10 +94,10 @@ def replacements(
             if pieces not in near:
                 near[pieces] = () if pieces == (tokenizer.unk_token_id,) else table.nearest(pieces, count)
             neighbours += bool(near[pieces])
-            choices[text][index] = near[pieces]
+            candidates[text, index] = near[pieces]
     for place, found in _probable(model, places, table, tokenizer.pad_token_id, count, progress):
-        choices[place.text][place.word] = found
-    return Replacements(choices, len(places), neighbours)
+        candidates[place.text, place.word] = found
+    return Replacements(candidates, len(places), neighbours)
 
 
 def _tokens_of(words: Words, offsets: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -164,10 +167,29 @@ def _probable(
     for rows in length_batches([place.feature.tokens for place in places], budget_tokens=_BATCH_TOKENS):
         chosen = [places[row] for row in rows]
         batch = collate([place.feature for place in chosen], pad_id=pad_id).to(device)
-        with torch.no_grad():
-            logits = model(**batch.inputs).logits
-        at = torch.tensor([place.position for place in chosen], device=logits.device)
-        words = table.best(logits[torch.arange(len(chosen), device=logits.device), at].float(), count)
-        found += zip(chosen, words, strict=True)
+        at = torch.tensor([place.position for place in chosen], device=device)
+        with torch.no_grad(), _reading_only(model, at):
+            logits = model(**batch.inputs).logits[:, 0]  # [words, vocabulary]
+        found += zip(chosen, table.best(logits.float(), count), strict=True)
         progress(f"replacing words: {len(found)} of {len(places)}", len(found) / len(places))
     return found
+
+
+@contextmanager
+def _reading_only(model: nn.Module, at: Tensor) -> Iterator[None]:
+    """The head of `model` is given one hidden state per text, at the places `at` [batch], instead of all.
+
+    A head of a vocabulary costs as much as the layers of a small encoder, and its logits take gigabytes.
+    """
+
+    def pick(module: nn.Module, inputs: Any, outputs: Any) -> Any:
+        states = outputs[0]  # [batch, length, width]
+        outputs["last_hidden_state"] = states[torch.arange(len(at), device=states.device), at].unsqueeze(1)
+        return outputs
+
+    body = getattr(model, str(model.base_model_prefix))
+    handle = body.register_forward_hook(pick)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -56,8 +56,8 @@ def test_it_is_named_by_its_content_and_knows_its_head(distilled):
     source = open_source(str(path))
     assert source.kind == "artifact"
     assert source.fingerprint() == content_hash(path)
-    assert source.has_head(MASKED)
-    assert not source.has_head("sequence-classification")
+    assert source.stores_head(MASKED)
+    assert not source.stores_head("sequence-classification")
 
 
 def test_a_classifier_gets_other_labels_if_the_user_says_that_its_head_is_to_be_new(tmp_path, tokenizer):

@@ -154,14 +154,15 @@ class ReplacedWords(Augmented):
 
     @override
     def edit(self, lab: Lab) -> tuple[Edit, str]:
-        from bench.tasks.wording.copies import reworded, texts_of
+        from bench.tasks.wording.copies import Rewording
         from bench.training.replacements import replacements
 
         model, says = (lab.fresh(_depth(lab), True), "") if self.task is None else self._masked(lab, self.task)
+        rewording = Rewording(self.probability)
         try:
             found = replacements(
                 model.to(lab.device).eval(),
-                texts_of(lab.examples),
+                rewording.wanted(lab.examples, copies=self.copies, seed=lab.seed),
                 lab.tokenizer,
                 count=self.candidates,
                 max_length=max_length(lab),
@@ -170,10 +171,11 @@ class ReplacedWords(Augmented):
             )
         except BenchError as error:
             raise MethodError(f"distill: data = 'word-replacement': {error}") from error
-        return reworded(found.choices, self.probability), (
+        rewording.candidates = found.candidates
+        return rewording, (
             f"Copies of the training texts with words replaced ({self.probability:g}) by one of {self.candidates} "
-            f"candidates, {found.by_model:,} words' from a masked language model{says} and {found.by_neighbours:,} "
-            f"words' from the nearest input embeddings:"
+            f"candidates, which a masked language model{says} gave for {found.by_model:,} words and the nearest input "
+            f"embeddings for {found.by_neighbours:,}:"
         )
 
     def _masked(self, lab: Lab, task: str) -> tuple[nn.Module, str]:
@@ -189,7 +191,7 @@ class ReplacedWords(Augmented):
             return other.reference, ""
         epochs = other.plan.epochs * self.tuned
         other.train(other.reference, epochs=epochs)
-        return other.reference, f" trained on {task} for {epochs:g} epochs"
+        return other.reference, f" (trained on {task}, epochs: {epochs:g})"
 
 
 def require_texts(lab: Lab, *, where: str) -> None:

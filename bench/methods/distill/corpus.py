@@ -55,9 +55,7 @@ class Corpus(Transfer):
         if self.tuned:
             other.train(other.reference, epochs=other.plan.epochs * self.tuned)
         lab.counts["corpus_texts"] = len(other.examples)
-        tuned = (
-            f"trained on them for {other.plan.epochs * self.tuned:g} epochs first" if self.tuned else "not trained on"
-        )
+        tuned = f"trained on them first (epochs: {other.plan.epochs * self.tuned:g})" if self.tuned else "as it is"
         lab.notes.append(
             f"Corpus: the training texts of {self.task} ({other.task.data.source}, {other.task.data.subset}); the "
             f"teacher is the pretrained model, {tuned}; the task's head is new afterwards."

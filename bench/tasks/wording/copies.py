@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.tasks.examples import Example
@@ -68,23 +68,42 @@ def _each_once(example: Example, edit: Edit, *, copies: int, seed: int) -> Itera
             yield dataclasses.replace(example, uid=uid, text=text, pair=pair, label=None, answers=(), target=None)
 
 
-def reworded(choices: dict[str, list[tuple[str, ...]]], probability: float) -> Edit:
-    """An edit that replaces words by one of their `choices`, each with a `probability`.
+class Rewording:
+    """An edit that replaces each word with a `probability` by one of what it may become.
 
-    TinyBERT's rule (Jiao et al. 2020, arXiv:1909.10351, algorithm 1): every word that has choices is replaced
-    independently of the others, by any of them alike.
+    TinyBERT's rule (Jiao et al. 2020, arXiv:1909.10351, algorithm 1): words are replaced independently of each other,
+    by any of their candidates alike. Which words are drawn does not depend on the candidates, so `wanted` can be asked
+    first, and candidates be looked for only where they are needed.
 
     Args:
-        choices: for every text what each of its words may become; nothing for words that stay.
-        probability: of a word with choices, in [0, 1].
+        probability: of a word, in [0, 1].
     """
 
-    def edit(text: str, draws: random.Random) -> str:
-        changes = {
-            index: draws.choice(others)
-            for index, others in enumerate(choices[text])
-            if others and draws.random() <= probability
-        }
+    def __init__(self, probability: float) -> None:
+        self._probability = probability
+        self.candidates: Mapping[tuple[str, int], Sequence[str]] = {}  # of a word by its text and its place
+
+    def wanted(self, examples: Sequence[Example], *, copies: int, seed: int) -> dict[str, list[int]]:
+        """The places of the words that any of the copies is to replace, by text; see `edited`."""
+        found: dict[str, set[int]] = {}
+
+        def note(text: str, draws: random.Random) -> str:
+            found.setdefault(text, set()).update(self._drawn(text, draws))
+            return text
+
+        edited(examples, note, copies=copies, seed=seed)
+        return {text: sorted(places) for text, places in found.items() if places}
+
+    def __call__(self, text: str, draws: random.Random) -> str:
+        """The text with other words; one without candidates stays."""
+        changes = {}
+        for index, chosen in self._drawn(text, draws).items():
+            others = self.candidates.get((text, index), ())
+            if others:
+                changes[index] = others[int(chosen * len(others))]
         return Words.of(text).replaced(changes)
 
-    return edit
+    def _drawn(self, text: str, draws: random.Random) -> dict[int, float]:
+        """The places of the words to be replaced, each with the number in [0, 1) that decides by what."""
+        pairs = [(draws.random(), draws.random()) for _ in Words.of(text).spans]
+        return {index: chosen for index, (falls, chosen) in enumerate(pairs) if falls < self._probability}

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from bench.tasks.examples import Example
-from bench.tasks.wording.copies import edited, reworded, texts_of
+from bench.tasks.wording.copies import Rewording, edited, texts_of
 from bench.tasks.wording.noise import Noise, WordsByPart
 
 
@@ -110,14 +110,28 @@ def test_a_copy_that_changes_nothing_is_counted_and_left_out():
     assert found == ([], 60)
 
 
-def test_words_are_reworded_with_their_probability_and_by_their_own_choices():
-    choices = {"good film, really": [("bad", "great"), (), ("truly",)]}
-    edit, draws, count = reworded(choices, 0.4), random.Random(0), 10_000
-    texts = Counter(edit("good film, really", draws) for _ in range(count))
-    assert all(re.fullmatch(r"(good|bad|great) film, (really|truly)", text) for text in texts)
+def test_words_are_reworded_with_their_probability_and_by_their_own_candidates():
+    text, draws, count = "good film, really", random.Random(0), 10_000
+    edit = Rewording(0.4)
+    edit.candidates = {(text, 0): ("bad", "great"), (text, 2): ("truly",)}
+    texts = Counter(edit(text, draws) for _ in range(count))
+    assert all(re.fullmatch(r"(good|bad|great) film, (really|truly)", each) for each in texts)
     for word, share in {"bad": 0.2, "great": 0.2, "truly": 0.4}.items():
-        found = sum(times for text, times in texts.items() if word in text) / count
+        found = sum(times for each, times in texts.items() if word in each) / count
         assert abs(found - share) < 5 * (share * (1 - share) / count) ** 0.5
+
+
+def test_the_words_that_are_wanted_are_those_that_are_replaced_then():
+    edit = Rewording(0.3)
+    wanted = edit.wanted(EXAMPLES, copies=2, seed=1)
+    everywhere = {(text, place): ("X",) for text in TEXTS for place in range(10)}
+    edit.candidates = {(text, place): ("X",) for text, places in wanted.items() for place in places}
+    few = edited(EXAMPLES, edit, copies=2, seed=1)
+    edit.candidates = everywhere
+    assert edited(EXAMPLES, edit, copies=2, seed=1) == few
+    replaced = {word for each in few.examples for word in each.text.split() if "X" in word}
+    assert replaced
+    assert sum(map(len, wanted.values())) < len(everywhere)
 
 
 @pytest.mark.parametrize(("pair", "expected"), [(None, ["a"]), ("b", ["a", "b"])])
