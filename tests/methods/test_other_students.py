@@ -288,8 +288,9 @@ def test_pretraining_on_another_kind_of_task_is_refused_and_its_task_is_named(ma
     with pytest.raises(MethodError, match="'words', which is a classification task"):
         made(OTHERS["shape"] | {"pretrain": "words"}, model, masked_lab(model))
     assert Distill(student=OTHERS["shape"] | {"pretrain": "corpus"}).tasks() == ("corpus",)
-    with pytest.raises(ValidationError, match="pretrain_budget needs pretrain"):
-        Distill(student=OTHERS["shape"] | {"pretrain_budget": 2.0})
+    for argument in ("pretrain_budget", "pretrain_rate"):
+        with pytest.raises(ValidationError, match="pretrain_budget and pretrain_rate need pretrain"):
+            Distill(student=OTHERS["shape"] | {argument: 0.5})
 
 
 @pytest.mark.parametrize("name", ["shape", "mobilebert", "bilstm"])
