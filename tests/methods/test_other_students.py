@@ -10,6 +10,7 @@ from families import FAMILIES, SIZES, make
 from pydantic import ValidationError
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import MethodError
 from bench.measures.audit.audit import audit
 from bench.methods.distill.distill import Distill
@@ -342,6 +343,17 @@ def test_a_distilled_student_is_stored_audited_and_compressed_further(name, make
     assert found.real.macs > 0
     whole = audit(model, saves=(), tokenizer=tokenizer, scratch=tmp_path, length=16, device="cpu")
     assert found.real.bytes < whole.real.bytes
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_stored_student_can_be_the_model_of_a_run(name, make_lab, tiny_bert, tmp_path, tokenizer):
+    model = tiny_bert()
+    student = made(OTHERS[name], model, make_lab(model))
+    artifact.save(student, tmp_path / "a", tokenizer=tokenizer)
+    source = open_source(str(tmp_path / "a"), outputs=("no", "yes"))
+    assert source.limits().rows == 100
+    again = source.build(head="sequence-classification", labels=("no", "yes"), tokenizer=tokenizer, seed=0)
+    assert torch.equal(logits(again, tokenizer), logits(student, tokenizer))
 
 
 @pytest.mark.parametrize("name", ["shape", "mobilebert", "bilstm"])
