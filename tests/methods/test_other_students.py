@@ -10,6 +10,7 @@ from families import FAMILIES, SIZES, make
 from pydantic import ValidationError
 
 from bench.artifacts import artifact
+from bench.artifacts.source import open_source
 from bench.base.errors import MethodError
 from bench.measures.audit.audit import audit
 from bench.methods.distill.distill import Distill
@@ -288,8 +289,9 @@ def test_pretraining_on_another_kind_of_task_is_refused_and_its_task_is_named(ma
     with pytest.raises(MethodError, match="'words', which is a classification task"):
         made(OTHERS["shape"] | {"pretrain": "words"}, model, masked_lab(model))
     assert Distill(student=OTHERS["shape"] | {"pretrain": "corpus"}).tasks() == ("corpus",)
-    with pytest.raises(ValidationError, match="pretrain_budget needs pretrain"):
-        Distill(student=OTHERS["shape"] | {"pretrain_budget": 2.0})
+    for argument in ("pretrain_budget", "pretrain_rate"):
+        with pytest.raises(ValidationError, match="pretrain_budget and pretrain_rate need pretrain"):
+            Distill(student=OTHERS["shape"] | {argument: 0.5})
 
 
 @pytest.mark.parametrize("name", ["shape", "mobilebert", "bilstm"])
@@ -343,6 +345,17 @@ def test_a_distilled_student_is_stored_audited_and_compressed_further(name, make
     assert found.real.bytes < whole.real.bytes
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_stored_student_can_be_the_model_of_a_run(name, make_lab, tiny_bert, tmp_path, tokenizer):
+    model = tiny_bert()
+    student = made(OTHERS[name], model, make_lab(model))
+    artifact.save(student, tmp_path / "a", tokenizer=tokenizer)
+    source = open_source(str(tmp_path / "a"), outputs=("no", "yes"))
+    assert source.limits().rows == 100
+    again = source.build(head="sequence-classification", labels=("no", "yes"), tokenizer=tokenizer, seed=0)
+    assert torch.equal(logits(again, tokenizer), logits(student, tokenizer))
+
+
 @pytest.mark.parametrize("name", ["shape", "mobilebert", "bilstm"])
 def test_a_fresh_student_learns_from_its_teacher(name, make_lab, tiny_bert, tokenizer):
     model = tiny_bert(seed=3)
@@ -358,3 +371,41 @@ def test_a_fresh_student_learns_from_its_teacher(name, make_lab, tiny_bert, toke
     terms = {"logits": {"weight": 1.0, "divergence": {"name": "kl", "temperature": 1.0}}}
     taught = Distill(student=OTHERS[name], terms=terms, learning_rate=1e-2).compress(model, lab)
     assert distance(taught) < 0.5 * distance(made(OTHERS[name], model, lab))
+
+
+def test_the_recipe_of_mobilebert_trains_one_layer_after_the_other_and_then_the_outputs(make_lab, tiny_bert):
+    from bench.plan.recipes import load_recipe, methods_of
+
+    (method,) = methods_of(load_recipe("mobilebert"))
+    model = tiny_bert()
+    student = method.compress(model, make_lab(model, epochs=2.0))
+    assert adapter_for(student).depth(student) == 4
+    (shallow,) = methods_of(load_recipe("mobilebert", {"student.layers": 2}))
+    student = shallow.compress(model, make_lab(model, epochs=2.0))
+    assert adapter_for(student).depth(student) == 2
+
+
+def test_the_narrow_tinybert_learns_through_a_projection(make_lab, tiny_bert):
+    from bench.plan.recipes import load_recipe, methods_of
+
+    sizes = {"1.student": "shape", "1.student.layers": 2, "1.student.width": 12, "1.student.neurons": 20}
+    first, second = methods_of(load_recipe("tinybert", sizes))
+    model = tiny_bert()
+    lab = make_lab(model, epochs=2.0)
+    student = first.compress(model, lab)
+    student = second.compress(student, lab)
+    assert (adapter_for(student).hidden_size(student), adapter_for(student).heads(student)) == (12, 4)
+    assert count(student) < count(model)
+    assert not [name for name, _ in student.named_parameters() if "project" in name]
+
+
+def test_the_recipes_of_students_say_what_they_teach():
+    from bench.plan.recipes import load_recipe, methods_of
+
+    (tang,) = methods_of(load_recipe("distilled-bilstm"))
+    assert {key: term.weight for key, term in tang.terms.working.items()} == {"logits": 1.0}
+    assert tang.terms["logits"].divergence.called == "mse"
+    (alone,) = methods_of(load_recipe("distilled-bilstm", {"terms.labels": 1, "terms.logits.weight": 0}))
+    assert not alone.terms.taught
+    (read,) = methods_of(load_recipe("well-read-student", {"student.pretrain": "corpus"}))
+    assert read.tasks() == ("corpus",)

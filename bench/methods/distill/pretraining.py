@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _HEAD = "masked-language-modelling"
 
 
-def learn_texts(student: nn.Module, lab: Lab, *, task: str, budget: float) -> None:
+def learn_texts(student: nn.Module, lab: Lab, *, task: str, budget: float, rate: float | None) -> None:
     """Train the body of `student`, in place, on another task's texts; its head stays as it was.
 
     Args:
@@ -22,6 +22,7 @@ def learn_texts(student: nn.Module, lab: Lab, *, task: str, budget: float) -> No
         lab: of the task that it will be distilled on.
         task: a task of masked language modelling of the same suite.
         budget: epochs as a share of those of that task.
+        rate: peak learning rate; None takes the suite's for that task.
 
     Raises:
         MethodError: the task is of another kind, or the student cannot have a masked head.
@@ -39,7 +40,7 @@ def learn_texts(student: nn.Module, lab: Lab, *, task: str, budget: float) -> No
         masked = under_head(student, _HEAD, seed=lab.seed)
     except ModelError as error:
         raise MethodError(f"distill: student.pretrain cannot be used with this student: {error}") from error
-    log = other.train(masked, epochs=other.plan.epochs * budget)
+    log = other.train(masked, epochs=other.plan.epochs * budget, learning_rate=rate)
     carry_body(masked, student)
     lab.counts["texts of pretraining"] = len(other.features)
     lab.counts["steps of pretraining"] = log.steps

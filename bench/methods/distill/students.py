@@ -57,11 +57,16 @@ class Pretrained(Student):
     pretrain_budget: float = Field(
         1.0, gt=0, le=1000, description="epochs of that, as a share of those that the suite gives that task"
     )
+    pretrain_rate: float | None = Field(
+        None, gt=0, le=1, description="peak learning rate of that; None takes the suite's for that task"
+    )
 
     @model_validator(mode="after")
     def _a_budget_for_something(self) -> Pretrained:
-        if self.pretrain is None and self.pretrain_budget != 1.0:
-            raise ValueError("pretrain_budget needs pretrain, the task on whose texts the student is trained first")
+        if self.pretrain is None and (self.pretrain_budget != 1.0 or self.pretrain_rate is not None):
+            raise ValueError(
+                "pretrain_budget and pretrain_rate need pretrain, the task on whose texts the student is trained first"
+            )
         return self
 
     @override
@@ -74,7 +79,7 @@ class Pretrained(Student):
         if self.pretrain is not None:
             from bench.methods.distill.pretraining import learn_texts
 
-            learn_texts(student, lab, task=self.pretrain, budget=self.pretrain_budget)
+            learn_texts(student, lab, task=self.pretrain, budget=self.pretrain_budget, rate=self.pretrain_rate)
         return student
 
     @abstractmethod
