@@ -16,6 +16,8 @@ BUDGET = {
     "processes": 2,
     "pairs": 5,
     "seconds": 0.05,
+    "patience_seconds": 0.3,
+    "sweep_seconds": 0.05,
     "throughput_batch": 2,
     "energy_seconds": 0.2,
     "energy_sample_s": 0.1,
