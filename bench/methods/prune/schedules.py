@@ -232,8 +232,10 @@ def check_transfer(argument: str, method: PruneArguments) -> None:
     """Raise `ValueError` if something that `argument` asks of another task cannot be had or has no place here."""
     if method.start == "given":
         raise ValueError(f"{argument} trains from the start on both tasks, so it needs start 'source' or 'fresh'")
-    if method.alpha or method.delta:
-        raise ValueError(f"{argument} cannot be combined with alpha (the other task has no teacher) or delta")
+    if method.terms.taught or method.delta:
+        raise ValueError(
+            f"{argument} cannot be combined with terms that need a teacher, which the other task lacks, or with delta"
+        )
 
 
 def finder_of(pruning: Pruning, task: str) -> Pruning:
@@ -261,7 +263,7 @@ def finder_of(pruning: Pruning, task: str) -> Pruning:
 
 def carry(finder: Pruning, pruning: Pruning) -> None:
     """Put the weights that `finder` ended with, all but those of the head, and its masks on `pruning`."""
-    own, theirs = pruning.model.state_dict(), finder.model.state_dict()
-    below = f"{pruning.model.base_model_prefix}."
-    pruning.model.load_state_dict(own | {name: theirs[name] for name in own.keys() & theirs if name.startswith(below)})
+    from bench.models.bodies import carry_body
+
+    carry_body(finder.model, pruning.model)
     pruning.keep(finder.masks)

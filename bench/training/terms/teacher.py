@@ -1,28 +1,41 @@
-"""A frozen model whose outputs on each training example are computed once and remembered."""
+"""The model that a student is taught by, whose outputs on each training example are computed once and remembered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bench.tasks.features import Batch, as_rows
 from bench.tasks.kinds.kind import TaskKind
+from bench.training.hooks import Hook
+from bench.training.objective import Term
 
 
 class Teacher:
     """Gives the teacher's outputs for a batch; from the second epoch on they come from memory.
 
-    The teacher is frozen and in evaluation mode, so its outputs on an example do not change while a student trains
-    (the padding of the batch moves them by rounding only). Memory: four bytes a logit of the training set.
+    The teacher is in evaluation mode. Unless it is `moving`, it is frozen, so its outputs on an example do not change
+    while a student trains (the padding of the batch moves them by rounding only). Memory: four bytes a logit of the
+    training set. No gradient ever flows from what is given here into the teacher.
+
+    Args:
+        model: on the device of training.
+        moving: whether the teacher is trained as well, so that nothing may be remembered from one step to the next.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, moving: bool = False) -> None:
         self.model = model
+        self.moving = moving
         self._known: dict[int, tuple[Tensor, ...]] = {}
         self._last: tuple[Batch, Any] | None = None
+
+    def forget(self) -> None:
+        """Drop what is remembered: the teacher has changed."""
+        self._known.clear()
+        self._last = None
 
     def run(self, batch: Batch) -> Any:
         """The teacher's outputs on a batch, run now, for terms that listen to its layers.
@@ -36,6 +49,8 @@ class Teacher:
 
     def outputs(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """One tensor a head: [batch, classes or candidates], or [batch, length] if the outputs are over tokens."""
+        if self.moving:
+            return self.outputs_once(batch, kind)
         if not all(row in self._known for row in batch.rows):
             self._remember(batch, kind)
         rows = [self._known[row] for row in batch.rows]
@@ -44,18 +59,30 @@ class Teacher:
 
     def outputs_once(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """The same without a memory: for distributions over a vocabulary, of which a training set has too many."""
-        return tuple(head.float() for head in kind.logits(self._outputs(batch), batch))
+        return tuple(head.float() for head in kind.logits(self.ran(batch), batch))
 
-    def _outputs(self, batch: Batch) -> Any:
+    def ran(self, batch: Batch) -> Any:
+        """The outputs of the last run if it was on this batch, else of a new one."""
         last = self._last
         return last[1] if last is not None and last[0] is batch else self.run(batch)
 
     def _remember(self, batch: Batch, kind: TaskKind) -> None:
-        heads = [head.float() for head in kind.logits(self._outputs(batch), batch)]
+        heads = [head.float() for head in kind.logits(self.ran(batch), batch)]
         lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.over_tokens else batch.groups
         for index, row in enumerate(batch.rows):
             end = None if lengths is None else lengths[index]
             self._known[row] = tuple(head[index, :end] if end is not None else head[index] for head in heads)
+
+
+class Taught(NamedTuple):
+    """Who teaches a student: the teachers, the hooks that act while the student trains, and terms beside the table's.
+
+    Terms stand with their weights.
+    """
+
+    teachers: tuple[Teacher, ...]
+    hooks: tuple[Hook, ...] = ()
+    terms: tuple[tuple[float, Term], ...] = ()
 
 
 def _join(batch: Batch, kind: TaskKind) -> Callable[[list[Tensor]], Tensor]:
