@@ -12,7 +12,7 @@ from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
-from bench.methods.base.tuned import TunedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.distill.distill import Distill
 from bench.methods.exit.halt import Halt
 from bench.methods.factorize.factorize import Factorize
@@ -151,7 +151,7 @@ def test_every_argument_is_described(name):
     assert not undescribed
 
 
-@pytest.mark.parametrize("name", [name for name, method in EACH.items() if isinstance(method, TunedMethod)])
+@pytest.mark.parametrize("name", [name for name, method in EACH.items() if isinstance(method, TrainedMethod)])
 def test_the_budget_is_a_share_of_the_suites_epochs(name, make_lab, tiny_bert):
     lab = make_lab(epochs=4.0)
     seen = []
