@@ -12,6 +12,7 @@ from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
+from bench.methods.base.terms.table import Terms
 from bench.methods.base.trained import TrainedMethod
 from bench.methods.distill.distill import Distill
 from bench.methods.exit.halt import Halt
@@ -48,6 +49,7 @@ OF_PROGRAMS = ("closed-book", "nearest-question")
 REFUSED = {
     ("halt", "Albert"): "only an encoder that loops over a list of layers can",
     ("integer", "Albert"): "only an encoder that loops over a list of layers can",
+    ("integer", "MobileBert"): "is not an encoder layer of six matrices and two norms",
     ("layerdrop", "Albert"): "only a Transformer that loops over a list of layers can",
 }
 
@@ -168,9 +170,9 @@ def test_budget_zero_trains_nothing(name, make_lab, tiny_bert):
 
 
 @pytest.mark.parametrize("name", ["prune", "factorize", "share"])
-def test_alpha_adds_the_reference_as_a_teacher(name, make_lab, tiny_bert, state_of):
+def test_terms_of_a_teacher_train_another_model(name, make_lab, tiny_bert, state_of):
     plain = EACH[name]
-    guided = plain.model_copy(update={"alpha": 1.0})
+    guided = plain.model_copy(update={"terms": Terms.made({"logits": 1.0})})
     reference = tiny_bert(seed=5)
     first, second = (state_of(method.compress(tiny_bert(), make_lab(reference))) for method in (plain, guided))
     assert not all(torch.equal(tensor, second[key]) for key, tensor in first.items())
@@ -183,7 +185,7 @@ def test_listing_the_methods_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("architecture", ["Albert", "DistilBert", "Electra", "Roberta"])
+@pytest.mark.parametrize("architecture", ["Albert", "DistilBert", "Electra", "MobileBert", "Roberta"])
 def test_every_method_works_on_every_architecture(architecture, make_lab, logits_of):
     import transformers
 
