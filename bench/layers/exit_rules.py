@@ -21,7 +21,6 @@ class ExitRule(StoredModule):
     It holds no tensor and no state. With one output per row (regression) the logits are [rows, 1].
     """
 
-    beside: ClassVar[bool] = True
     decides: ClassVar[bool] = True  # False: no row ever leaves early, so internal exits need not be computed
 
     @abstractmethod

@@ -22,8 +22,8 @@ Weights = Callable[[int, int], list[float]]  # of the exits after each layer, fr
 class EveryExit(Hook, Term):
     """An objective at each exit of a model, the last one included, as one weighted sum.
 
-    Whatever the objective says of the model's outputs, labels or a teacher's logits, it says of those of each exit. As
-    a hook it counts the steps.
+    What the objective says of the model's outputs, of the labels or a teacher's logits, it says of those of each exit;
+    terms that listen to layers are there once. As a hook it counts the steps.
 
     Args:
         inner: the objective of one exit.
@@ -32,7 +32,9 @@ class EveryExit(Hook, Term):
     """
 
     def __init__(self, inner: Objective, weights: Weights, *, diversity_weight: float = 0.0) -> None:
-        self._inner = inner
+        here = [(weight, term) for weight, term in inner.terms if weight and term.of_outputs]
+        self._each = Objective(terms=tuple(here))
+        self._once = tuple((weight, term) for weight, term in inner.terms if weight and not term.of_outputs)
         self._weights = weights
         self._diversity = diversity_weight
         self._step = 0
@@ -43,16 +45,19 @@ class EveryExit(Hook, Term):
 
     @override
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        """Raises `TrainingError` for a model without exits."""
+        """Raises `TrainingError` for a model without exits, or an objective that says nothing of outputs."""
         exits = exits_of(model)
         if exits is None:
             raise TrainingError(f"{type(model).__name__} has no exits to train")
+        if not self._each.terms:
+            raise TrainingError("exits need a term of the outputs: give terms.labels or terms.logits a weight")
         said = [*exits.taught(), outputs.logits]
         parts = [
-            weight * self._inner.loss(model, batch, type(outputs)(logits=logits), kind)
+            weight * self._each.loss(model, batch, type(outputs)(logits=logits), kind)
             for weight, logits in zip(self._weights(len(said), self._step), said, strict=True)
             if weight
         ]
+        parts += [weight * term.loss(model, batch, outputs, kind) for weight, term in self._once]
         total = sum(parts[1:], start=parts[0])
         return total - self._diversity * diversity(said) if self._diversity else total
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -15,6 +15,8 @@ from bench.tasks.kinds.kind import TaskKind
 class Term(ABC):
     """One part of the objective; its value is a mean over the batch."""
 
+    of_outputs: ClassVar[bool] = False  # whether it reads the outputs alone, so that each exit of a model may have it
+
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """A scalar with a gradient towards `outputs`, which are what `model` gave for `batch`."""
@@ -22,6 +24,8 @@ class Term(ABC):
 
 class TaskTerm(Term):
     """The task's own loss against the labels."""
+
+    of_outputs: ClassVar[bool] = True
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """The kind's loss, a mean over the batch."""

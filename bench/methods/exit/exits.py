@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -10,7 +12,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Chosen
 from bench.methods.base.method import METHODS, Lab, Method
-from bench.methods.base.tuned import GuidedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.exit.criteria import CRITERIA, Criterion
 from bench.methods.exit.losses import EXIT_LOSSES, ExitLoss
 from bench.spec.saving import Saving
@@ -19,10 +21,47 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bench.models.adapter import Adapter
+    from bench.training.hooks import Hook
+    from bench.training.loop import TrainingLog
+    from bench.training.objective import Objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ExitLab(Lab):
+    """A lab that trains a model with its objective at every exit."""
+
+    loss: ExitLoss
+
+    @classmethod
+    def of(cls, lab: Lab, loss: ExitLoss) -> _ExitLab:
+        return cls(**{each.name: getattr(lab, each.name) for each in fields(lab)}, loss=loss)
+
+    @override
+    def train(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float | None = None,
+        learning_rate: float | None = None,
+        objective: Objective | None = None,
+        hooks: Sequence[Hook] = (),
+    ) -> TrainingLog:
+        from bench.training.exits import EveryExit
+        from bench.training.objective import Objective
+
+        inner, extra = objective or Objective(), self.loss.diversity_weight()
+        every = EveryExit(inner, self.loss.weights, diversity_weight=extra)
+        return super().train(
+            model,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            objective=Objective(terms=((1.0, every),)),
+            hooks=[*hooks, every],
+        )
 
 
 @METHODS.register("exits")
-class TrainExits(GuidedMethod):
+class TrainExits(TrainedMethod):
     """Put a classifier after every layer and train all of them; no input leaves yet, see `exit-at`.
 
     The classifier after the last layer is the model's own. Each other one starts with a copy of the model's pooler, or
@@ -63,25 +102,13 @@ class TrainExits(GuidedMethod):
             for parameter in made.parameters():
                 given = id(parameter) in before
                 parameter.requires_grad_(before.get(id(parameter), True) and not (given and self.separate))
-            self._train(made, lab)
+            if self.budget:
+                self.tune(made, _ExitLab.of(lab, self.loss))
         finally:
             for parameter in made.parameters():
                 parameter.requires_grad_(before.get(id(parameter), True))
             exits.equilibrium = False
         return made.eval()
-
-    def _train(self, model: nn.Module, lab: Lab) -> None:
-        """Train with the objective at every exit."""
-        epochs = lab.plan.epochs * self.budget
-        if not epochs:
-            return
-        from bench.training.exits import EveryExit
-        from bench.training.objective import Objective
-
-        inner = self.objective(lab) or Objective()
-        every = EveryExit(inner, self.loss.weights, diversity_weight=self.loss.diversity_weight())
-        objective = Objective(terms=((1.0, every),))
-        lab.train(model, epochs=epochs, learning_rate=self.learning_rate, objective=objective, hooks=[every])
 
     def _refuse_others(self, model: nn.Module, adapter: Adapter, lab: Lab) -> None:
         from bench.layers.layer import StoredStack

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ class DistillationTerm(Term):
         teacher: a trained model on the device of training, in evaluation mode; it is never changed.
         temperature: T > 0, applied to both sides.
     """
+
+    of_outputs: ClassVar[bool] = True
 
     def __init__(self, teacher: Teacher, temperature: float) -> None:
         self._teacher = teacher
