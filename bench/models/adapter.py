@@ -156,13 +156,11 @@ class Adapter(ABC):
 
     def head_names(self, model: nn.Module) -> HeadNames | None:
         """The maps from the first token's last state to the outputs, by qualified name; None without such a head."""
-        from bench.models.heads import HEADS
-
-        _, endings = HEADS["sequence-classification"]
-        if self.classifier is None or not type(model).__name__.endswith(endings):
+        if self.classifier is None:
             return None
         prefix = str(getattr(model, "base_model_prefix", ""))
-        return self.classifier._replace(dense=self.classifier.dense.replace("BASE", prefix))
+        names = self.classifier._replace(dense=self.classifier.dense.replace("BASE", prefix))
+        return names if _has(model, names.dense) and _has(model, names.out) else None
 
     def hidden_size(self, model: nn.Module) -> int:
         """The width of the hidden states."""
