@@ -27,6 +27,11 @@ class AdaptiveStack(StoredStack):
         self._forced: int | None = None
         self._steps: Tensor | None = None
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the number of layers depends on the input as the stack is now; else it is one of fixed depth."""
+        return True
+
     def executed_layers(self) -> Tensor:
         """Layers that each row of the last call ran, int64 [batch], each at least 1."""
         if self._steps is None:

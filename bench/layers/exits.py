@@ -161,6 +161,11 @@ class ExitStack(AdaptiveStack):
     def arguments(self) -> dict[str, Any]:
         return {}
 
+    @property
+    @override
+    def adapts(self) -> bool:
+        return self.held().rule.decides
+
     def held(self) -> ExitHeads:
         """Its internal exits, the child called `exits`."""
         found = self._modules.get("exits")

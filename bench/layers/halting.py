@@ -59,6 +59,11 @@ class HaltingStack(AdaptiveStack):
             "coordinates": self.coordinates,
         }
 
+    @property
+    @override
+    def adapts(self) -> bool:
+        return self.adaptive
+
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run the stack; the mask is the first of the further arguments, as in every supported encoder."""
         self.refuse_graph()

@@ -79,10 +79,10 @@ def test_multiply_adds_are_those_of_the_layers_and_exits_that_ran(exiting):
     assert found.coverage == 1.0
 
 
-def test_before_a_criterion_is_chosen_the_internal_exits_cost_nothing(exiting):
+def test_before_a_criterion_is_chosen_the_model_is_of_fixed_depth_and_its_exits_cost_nothing(exiting):
     model = exiting()
-    with dynamic_depth(model).leaving_after(4):
-        assert trace(model, INPUTS).macs == trace(make("bert"), INPUTS).macs
+    assert dynamic_depth(model) is None
+    assert trace(model, INPUTS).macs == trace(make("bert"), INPUTS).macs
 
 
 def test_truncation_points_are_ordinary_models_and_monotone_in_size_and_computation(exiting, tokenizer, tmp_path):

@@ -12,6 +12,7 @@ from families import make, outputs
 from torch import nn
 
 from bench.base.errors import ModelError
+from bench.layers.adaptive import AdaptiveStack
 from bench.layers.exit_rules import ConfidenceRule, EntropyRule, NeverRule, PatienceRule, VoteRule
 from bench.layers.exits import ExitHeads, ExitOutput, ExitStack, exits_of
 from bench.measures.computation.depth import DynamicDepth, dynamic_depth
@@ -171,7 +172,9 @@ def test_the_hardest_threshold_is_the_full_model_bit_for_bit(rule):
     model = copy.deepcopy(plain)
     grow_exits(model, shared=False, seed=1).rule = rule
     assert all(torch.equal(one, other) for one, other in zip(outputs(model), outputs(plain), strict=True))
-    assert dynamic_depth(model).executed_layers().tolist() == [6, 6]
+    (stack,) = (module for module in model.modules() if isinstance(module, AdaptiveStack))
+    assert stack.executed_layers().tolist() == [6, 6]
+    assert (dynamic_depth(model) is None) == isinstance(rule, NeverRule)
 
 
 def test_a_patience_of_the_depth_or_more_runs_every_layer_and_one_of_1_leaves_at_the_first_agreement():
