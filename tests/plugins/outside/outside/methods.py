@@ -1,10 +1,11 @@
-"""Two methods, and choices of three methods of bench."""
+"""Two methods, and choices of four methods of bench."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from bench.methods.base.method import METHODS, Lab, Method
+from bench.methods.exit.criteria import CRITERIA, Criterion
 from bench.methods.factorize.solver import SOLVERS, MatrixSolver
 from bench.methods.prune.saliencies import SALIENCIES, Elementwise
 from bench.methods.quantize.grid import CellBounds
@@ -83,3 +84,15 @@ class Inner(MinMax):
     def bounds(self, given):
         full = super().bounds(given)
         return CellBounds(full.low * self.share, full.high * self.share)
+
+
+@CRITERIA.register("margin")
+class Margin(Criterion):
+    """Leave if the two largest probabilities are far apart."""
+
+    least: float = Field(0.5, ge=0, le=1, description="leave if they differ by more")
+
+    def rule(self):
+        from outside.layers import MarginRule
+
+        return MarginRule(self.least)
