@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,7 +15,10 @@ from bench.tasks.kinds.kind import TaskKind
 class Term(ABC):
     """One part of the objective; its value is a mean over the batch."""
 
-    of_outputs: ClassVar[bool] = False  # whether it reads the outputs alone, so that each exit of a model may have it
+    @property
+    def of_outputs(self) -> bool:
+        """Whether it reads no more of the model than its outputs, so that each exit of a model may have it."""
+        return False
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
@@ -25,7 +28,10 @@ class Term(ABC):
 class TaskTerm(Term):
     """The task's own loss against the labels."""
 
-    of_outputs: ClassVar[bool] = True
+    @property
+    def of_outputs(self) -> bool:
+        """It reads nothing else."""
+        return True
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """The kind's loss, a mean over the batch."""

@@ -280,6 +280,19 @@ def test_every_exit_learns_from_the_teachers_logits(make_lab, tiny_bert):
             assert gaps[1] < gaps[0]
 
 
+def test_hidden_states_are_matched_once_beside_the_exits_own_terms(make_lab, tiny_bert):
+    lab = make_lab(tiny_bert(seed=5), epochs=8.0)
+    states = {"what": "hidden", "weight": 1.0, "divergence": "mse"}
+    near = TrainExits(terms={"labels": 1.0, "logits": 0.5, "states": states}).compress(tiny_bert(), lab)
+    plain = TrainExits(terms={"labels": 1.0, "logits": 0.5}).compress(tiny_bert(), lab)
+    cut = {"name": "layer", "layer": 3}
+    ids = IDS.clamp(max=20)
+    with torch.inference_mode():
+        wanted = lab.reference.bert(input_ids=ids, output_hidden_states=True).hidden_states[3]
+        found = [ExitAt(criterion=cut).compress(one, lab).bert(input_ids=ids)[0] for one in (near, plain)]
+    assert (found[0] - wanted).square().mean() < (found[1] - wanted).square().mean()
+
+
 @pytest.mark.parametrize("build", [lambda: make("albert"), lambda: made_marian()])
 def test_architectures_that_cannot_exit_are_refused_with_a_reason(make_lab, build):
     with pytest.raises(MethodError, match="only an encoder that loops over a list of layers, with a head"):

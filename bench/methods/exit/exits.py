@@ -103,12 +103,24 @@ class TrainExits(TrainedMethod):
                 given = id(parameter) in before
                 parameter.requires_grad_(before.get(id(parameter), True) and not (given and self.separate))
             if self.budget:
-                self.tune(made, _ExitLab.of(lab, self.loss))
+                self._learn(made, lab)
         finally:
             for parameter in made.parameters():
                 parameter.requires_grad_(before.get(id(parameter), True))
             exits.equilibrium = False
         return made.eval()
+
+    def _learn(self, model: nn.Module, lab: Lab) -> None:
+        """Train with the terms of outputs at every exit, and with those that read layers once."""
+        from bench.training.terms.guidance import HEADS, LAYERS
+
+        everywhere = _ExitLab.of(lab, self.loss)
+        terms = self.terms.working.values()
+        if all(term.plain for term in terms):
+            self.tune(model, everywhere)
+            return
+        layered = self.guidance(lab, focus=LAYERS)
+        self.tune(model, everywhere, focus=HEADS, hooks=[layered], terms=[(1.0, layered)] if layered.layered else [])
 
     def _refuse_others(self, model: nn.Module, adapter: Adapter, lab: Lab) -> None:
         from bench.layers.layer import StoredStack
