@@ -67,6 +67,7 @@ class RobertaPreLayerNormAdapter(RobertaAdapter):
     """RoBERTa-PreLayerNorm (Wettig et al. 2022, arXiv:2202.08005): RoBERTa with norms before each part of a layer."""
 
     model_types: ClassVar[tuple[str, ...]] = ("roberta-prelayernorm",)
+    classifier: ClassVar[HeadNames | None] = None  # a norm is between the last layer and the head
     part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
         **BertAdapter.part_names,
         "norms": ("attention.LayerNorm", "crossattention.LayerNorm", "intermediate.LayerNorm"),

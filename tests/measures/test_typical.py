@@ -13,7 +13,7 @@ from test_latency import measuring, paired
 from torch import nn
 
 from bench.base.errors import ModelError
-from bench.measures.base.examples import TaskExamples, spread
+from bench.measures.base.examples import EvaluationExamples, spread
 from bench.measures.timing.latency import Latency
 from bench.measures.timing.steady import Clocks
 from bench.measures.timing.typical import CHOSEN, POOL, Typical, real_sides, typical
@@ -53,7 +53,7 @@ def examples(tmp_path):
     split = tuple(Example(uid=str(row), text=text, label=0) for row, text in enumerate(texts))
     path = tmp_path / "data"
     write_data(path, TaskData(splits={"validation": split}, origin="made", revision=None, generated=True))
-    return TaskExamples(data=path, task=task, max_length=16)
+    return EvaluationExamples(data=path, task=task, max_length=16)
 
 
 @pytest.fixture

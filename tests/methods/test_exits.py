@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from families import make, outputs, same_outputs, same_state, state
+from families import SIZES, make, outputs, same_outputs, same_state, state
 from made_pruning import prune
 from made_seq2seq import made_marian
 
@@ -293,7 +293,15 @@ def test_hidden_states_are_matched_once_beside_the_exits_own_terms(make_lab, tin
     assert (found[0] - wanted).square().mean() < (found[1] - wanted).square().mean()
 
 
-@pytest.mark.parametrize("build", [lambda: make("albert"), lambda: made_marian()])
+def pre_norm():
+    """A pre-norm encoder with a head, whose last norm stands between the two."""
+    from bench.models.heads import config_of, from_config
+
+    config = config_of("roberta-prelayernorm", {**SIZES, "num_labels": 3})
+    return from_config(config, "sequence-classification").eval()
+
+
+@pytest.mark.parametrize("build", [lambda: make("albert"), lambda: made_marian(), pre_norm])
 def test_architectures_that_cannot_exit_are_refused_with_a_reason(make_lab, build):
     with pytest.raises(MethodError, match="only an encoder that loops over a list of layers, with a head"):
         TrainExits(budget=0).compress(build(), make_lab())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskExamples:
+class EvaluationExamples:
     """Where a probe finds the evaluation examples of its cell; nothing is read before it is asked for.
 
     `data` is the file of the task's data in the store.

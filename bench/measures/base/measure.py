@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.artifacts.artifact import Loaded
     from bench.artifacts.manifest import Manifest
-    from bench.measures.base.examples import TaskExamples
+    from bench.measures.base.examples import EvaluationExamples
     from bench.spec.setting import Measuring, Setting
     from bench.spec.suite import Task
     from bench.tasks.evaluate import Evaluator
@@ -173,7 +173,7 @@ class ProbingMeasure(Measure):
         self,
         name: str,
         directories: tuple[Path, ...],
-        examples: TaskExamples,
+        examples: EvaluationExamples,
         *,
         device: str,
         measuring: Measuring,

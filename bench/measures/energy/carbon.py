@@ -21,7 +21,7 @@ from bench.measures.timing.typical import CHOSEN, Typical, in_turn, typical
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.artifacts.manifest import EnergySpent
-    from bench.measures.base.examples import TaskExamples
+    from bench.measures.base.examples import EvaluationExamples
     from bench.spec.setting import Measuring
     from bench.tasks.kinds.kind import TaskKind
 
@@ -87,7 +87,13 @@ class Carbon(ProbingMeasure):
         return self._probe(name, directories, None, device=device, measuring=measuring)
 
     def probe_on(
-        self, name: str, directories: tuple[Path, ...], examples: TaskExamples, *, device: str, measuring: Measuring
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples,
+        *,
+        device: str,
+        measuring: Measuring,
     ) -> Session:
         """The same; models of dynamic depth run evaluation examples."""
         return self._probe(name, directories, examples, device=device, measuring=measuring)
@@ -96,7 +102,7 @@ class Carbon(ProbingMeasure):
         self,
         name: str,
         directories: tuple[Path, ...],
-        examples: TaskExamples | None,
+        examples: EvaluationExamples | None,
         *,
         device: str,
         measuring: Measuring,
@@ -117,7 +123,7 @@ class Carbon(ProbingMeasure):
         *,
         device: str,
         measuring: Measuring,
-        examples: TaskExamples | None = None,
+        examples: EvaluationExamples | None = None,
     ) -> Session:
         """The windows of these rounds, of every model."""
         import torch
@@ -151,7 +157,7 @@ class Carbon(ProbingMeasure):
         return reading
 
 
-def _read_examples(models: dict[str, Loaded], examples: TaskExamples | None, device: str) -> Typical | None:
+def _read_examples(models: dict[str, Loaded], examples: EvaluationExamples | None, device: str) -> Typical | None:
     """The evaluation examples to run if a model is of dynamic depth."""
     artifact = models["artifact"]
     return None if examples is None else typical(artifact, models.get("reference", artifact), examples, device=device)

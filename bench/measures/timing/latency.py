@@ -21,7 +21,7 @@ from bench.measures.timing.watch import Seen, Watch, joined
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
-    from bench.measures.base.examples import TaskExamples
+    from bench.measures.base.examples import EvaluationExamples
     from bench.spec.setting import Measuring
     from bench.tasks.kinds.kind import TaskKind
 
@@ -87,7 +87,13 @@ class Latency(ProbingMeasure):
         return self._probe(name, directories, None, device=device, measuring=measuring)
 
     def probe_on(
-        self, name: str, directories: tuple[Path, ...], examples: TaskExamples, *, device: str, measuring: Measuring
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples,
+        *,
+        device: str,
+        measuring: Measuring,
     ) -> LatencyRound:
         """Time both models in this process."""
         return self._probe(name, directories, examples, device=device, measuring=measuring)
@@ -96,7 +102,7 @@ class Latency(ProbingMeasure):
         self,
         name: str,
         directories: tuple[Path, ...],
-        examples: TaskExamples | None,
+        examples: EvaluationExamples | None,
         *,
         device: str,
         measuring: Measuring,
@@ -116,7 +122,7 @@ class Latency(ProbingMeasure):
         number: int,
         device: str,
         measuring: Measuring,
-        examples: TaskExamples | None = None,
+        examples: EvaluationExamples | None = None,
     ) -> LatencyRound:
         """Interleaved pairs until the machine has settled; the first round has the points of the sweep too."""
         import torch

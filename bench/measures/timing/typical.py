@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.base.errors import ModelError
-from bench.measures.base.examples import TaskExamples, spread
+from bench.measures.base.examples import EvaluationExamples, spread
 from bench.measures.computation.depth import dynamic_depth
 from bench.measures.timing.calls import forward
 from bench.measures.timing.steady import Side
@@ -55,7 +55,7 @@ class Typical(NamedTuple):
         return [_padded(ordered[start : start + size], pad_id) for start in range(0, len(ordered), size)]
 
 
-def typical(artifact: Loaded, reference: Loaded, examples: TaskExamples, *, device: str) -> Typical | None:
+def typical(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *, device: str) -> Typical | None:
     """Examples on which to time two models of which one is of dynamic depth; None if neither is.
 
     Both models run up to `POOL` examples one by one. These are put in order by the layers that the artifact runs, then
