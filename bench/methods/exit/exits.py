@@ -135,8 +135,8 @@ class TrainExits(TrainedMethod):
         if adapter.stacks(model) != ("encoder",) or not adapter.iterates or adapter.head_names(model) is None:
             raise MethodError(
                 f"exits: {name} cannot exit early: only an encoder that loops over a list of layers, with a head on "
-                f"its first token, can. ALBERT and LSTMs run their layers in their own loops, and a pre-norm encoder has "
-                f"a norm between its last layer and its head."
+                f"its first token, can. ALBERT and LSTMs run their layers in their own loops, and a pre-norm encoder "
+                f"has a norm between its last layer and its head."
             )
         if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
             raise MethodError(f"exits: the layers of this {name} already halt, exit or run in another stored form")
