@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
-from bench.methods.base.trained import TrainedMethod
 from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.distill.distill import Distill
 from bench.methods.exit.exits import TrainExits
 from bench.methods.exit.halt import Halt

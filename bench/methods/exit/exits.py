@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _ExitLab(Lab):
-    """A lab that trains a model with its objective at every exit."""
+    """A lab that trains a model as `given` does, with the objective at every exit."""
 
+    given: Lab
     loss: ExitLoss
 
     @classmethod
     def of(cls, lab: Lab, loss: ExitLoss) -> _ExitLab:
-        return cls(**{each.name: getattr(lab, each.name) for each in fields(lab)}, loss=loss)
+        return cls(**{each.name: getattr(lab, each.name) for each in fields(lab)}, given=lab, loss=loss)
 
     @override
     def train(
@@ -51,7 +52,7 @@ class _ExitLab(Lab):
 
         inner, extra = objective or Objective(), self.loss.diversity_weight()
         every = EveryExit(inner, self.loss.weights, diversity_weight=extra)
-        return super().train(
+        return self.given.train(
             model,
             epochs=epochs,
             learning_rate=learning_rate,
