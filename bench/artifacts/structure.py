@@ -60,7 +60,7 @@ def structure_of(model: nn.Module) -> Structure:
     stock = dict(skeleton.named_modules(remove_duplicate=False))
     found = module_names(model)
     replaced: dict[str, Replacement] = {}
-    closed: list[str] = []  # what is rebuilt with all that is inside; a stack's layers are seen to one by one
+    closed: list[str] = []  # what is rebuilt with all that is inside
     for name, module in found.modules.items():
         if _inside(name, closed) or _same_form(stock.get(name), module):
             continue
@@ -72,7 +72,7 @@ def structure_of(model: nn.Module) -> Structure:
             )
         kind, arguments = shortened(*described)
         replaced[name] = Replacement(kind=kind, arguments=arguments)
-        closed += [] if isinstance(module, StoredStack) else [name]
+        closed += [] if isinstance(module, StoredModule) and module.open else [name]
     structure = Structure(
         head=head,
         architecture=type(model).__name__,

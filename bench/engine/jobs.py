@@ -66,11 +66,12 @@ class CompressJob(Written):
 
 
 class ProbeJob(Written):
-    """Call one probe of a measure on stored models of `cell`."""
+    """Call one probe of a measure on stored models of `cell`; `data` is the file of the task's data."""
 
     phase: Literal["probe"] = "probe"
     cell: Cell
     store: Path
+    data: Path
     probe: Probe
 
 

@@ -28,6 +28,7 @@ from bench.engine.jobs import (
 )
 from bench.engine.processes import Report
 from bench.measures.audit.claims import check_claims
+from bench.measures.base.examples import EvaluationExamples
 from bench.measures.base.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.plan.cell import Cell
 from bench.plan.steps import Probe, probed_places
@@ -45,8 +46,9 @@ def probe(job: ProbeJob) -> Probed:
     if not isinstance(plugin, ProbingMeasure):
         raise TypeError(f"measure '{measure}' does not probe")
     directories = tuple(Store(job.store).path(*place) for place in places)
+    examples = EvaluationExamples(data=job.data, task=cell.task, max_length=cell.suite.max_length(cell.task))
     options: dict[str, Any] = {"device": cell.conditions.device, "measuring": cell.suite.setting.measuring}
-    found = watch.time("measuring", lambda: plugin.probe(name, directories, **options))
+    found = watch.time("measuring", lambda: plugin.probe_on(name, directories, examples, **options))
     return Probed.of(job.probe, found, watch.spans)
 
 

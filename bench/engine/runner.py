@@ -173,7 +173,8 @@ class Run:
         """What the step's child is given."""
         cell, store = step.cell, self._places.store.root
         if step.probe is not None:
-            return ProbeJob(cell=cell, store=store, probe=step.probe)
+            data = self._data_of(cell.task, cell.data_entry)
+            return ProbeJob(cell=cell, store=store, data=data, probe=step.probe)
         threads, alone = self.suite.setting.measuring.threads, step.exclusive or self._jobs == 1
         share = threads if alone else max(1, threads // self._jobs)
         if step.phase == "measure":

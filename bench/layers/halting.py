@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,11 +11,12 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import ModelError
-from bench.layers.layer import LAYER_KINDS, StoredStack
+from bench.layers.adaptive import AdaptiveStack, state_of
+from bench.layers.layer import LAYER_KINDS
 
 
 @LAYER_KINDS.register("halting-stack")
-class HaltingStack(StoredStack):
+class HaltingStack(AdaptiveStack):
     """Adaptive computation time over the layers of an encoder (Graves 2016; Dehghani et al. 2019, arXiv:1807.03819).
 
     Before step t the coordinates of position and step are added to the state, H + P_t. A position halts with
@@ -39,6 +39,7 @@ class HaltingStack(StoredStack):
     """
 
     kind: ClassVar[str] = "halting-stack"
+    transient: ClassVar[tuple[str, ...]] = ("_ponder", "weights")
 
     def __init__(self, width: int, epsilon: float = 0.01, adaptive: bool = True, coordinates: bool = True) -> None:
         super().__init__()
@@ -46,8 +47,6 @@ class HaltingStack(StoredStack):
         self.weight = nn.Parameter(torch.zeros(1, width))
         self.bias = nn.Parameter(torch.zeros(1))
         self.weights: Tensor | None = None  # of the last call outside training, [batch, length, steps]
-        self._forced: int | None = None
-        self._steps: Tensor | None = None
         self._ponder: Tensor | None = None
         self._known: dict[tuple[int, int, torch.device], Tensor] = {}
 
@@ -60,14 +59,20 @@ class HaltingStack(StoredStack):
             "coordinates": self.coordinates,
         }
 
+    @property
+    @override
+    def adapts(self) -> bool:
+        return self.adaptive
+
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run the stack; the mask is the first of the further arguments, as in every supported encoder."""
-        layers = [layer for layer in self._modules.values() if layer is not None]
+        self.refuse_graph()
+        layers = self.layers()
         if self.adaptive:
             real = _real(args[0] if args else kwargs.get("attention_mask"), hidden)
             return self._until_all_stop(layers[: self._forced], hidden, real, *args, **kwargs)
         for step, layer in enumerate(layers):
-            hidden = _state(layer(self._moved(hidden, step), *args, **kwargs))
+            hidden = state_of(layer(self._moved(hidden, step), *args, **kwargs))
         self._steps = torch.full(hidden.shape[:1], len(layers), dtype=torch.int64)
         return hidden
 
@@ -89,7 +94,7 @@ class HaltingStack(StoredStack):
             else:
                 ends = running & (spent + halt > 1 - self.epsilon)
             weight = torch.where(ends, 1 - spent, halt) * running
-            after = _state(layer(moved, *args, **kwargs))
+            after = state_of(layer(moved, *args, **kwargs))
             state = torch.where(running[..., None], after, state)
             output = output + weight[..., None] * after
             spent, steps = spent + weight, steps + running
@@ -119,21 +124,6 @@ class HaltingStack(StoredStack):
         cost, self._ponder = self._ponder, None
         return cost
 
-    def executed_layers(self) -> Tensor:
-        """Layers that each row of the last call ran, int64 [batch]: the most steps of any of its positions."""
-        if self._steps is None:
-            raise ModelError("the halting stack has not run yet, so its number of executed layers is unknown")
-        return self._steps
-
-    @contextmanager
-    def leaving_after(self, layers: int) -> Iterator[None]:
-        """While it lasts every position runs exactly `layers` layers; the halting unit is computed all the same."""
-        before, self._forced = self._forced, layers
-        try:
-            yield
-        finally:
-            self._forced = before
-
     def _moved(self, hidden: Tensor, step: int) -> Tensor:
         """The state with its coordinates added, H + P_t."""
         if not self.coordinates:
@@ -144,10 +134,9 @@ class HaltingStack(StoredStack):
                 self._known[key] = coordinates(hidden.size(1), step, hidden.size(2)).to(hidden.device)
         return hidden + self._known[key].to(hidden.dtype)
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
-        """All but what the last call left behind, which may hold a graph and cannot be copied."""
-        fresh: dict[str, Any] = {"_forced": None, "_steps": None, "_ponder": None, "_known": {}, "weights": None}
-        return {**self.__dict__, **fresh}
+        return {**super().__getstate__(), "_known": {}}
 
 
 def coordinates(length: int, step: int, width: int) -> Tensor:
@@ -161,12 +150,6 @@ def coordinates(length: int, step: int, width: int) -> Tensor:
     depth = (step + 1) * rates
     waves = torch.stack([place.sin() + depth.sin(), place.cos() + depth.cos()], dim=-1)
     return waves.reshape(length, -1)[:, :width].float()
-
-
-def _state(given: Any) -> Tensor:
-    """The hidden states of what a layer gives, a tensor or a tuple that starts with it."""
-    state: Tensor = given[0] if isinstance(given, tuple) else given
-    return state
 
 
 def _real(mask: Any, hidden: Tensor) -> Tensor:

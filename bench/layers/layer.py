@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,12 +65,15 @@ class StoredModule(nn.Module):
     """A replacement of a stock module that is saved in the form in which it runs.
 
     `kind` names it in an artifact; `arguments()` with `from_arguments` rebuild it empty, ready for its tensors. If it
-    is `beside`, it takes no stock module's place: it is one more child of its parent, which runs it. Models are copied
-    by `copy.deepcopy`; a form that keeps something derived from its tensors leaves it out of `__getstate__`.
+    is `beside`, it takes no stock module's place: it is one more child of its parent, which runs it. If it is `open`,
+    each module inside is written down by itself, and may be of any form; else it is rebuilt with all that is inside.
+    Models are copied by `copy.deepcopy`; a form that keeps something derived from its tensors leaves it out of
+    `__getstate__`.
     """
 
     kind: ClassVar[str]
     beside: ClassVar[bool] = False
+    open: ClassVar[bool] = False
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
@@ -205,6 +208,8 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.block_term_attention",
         "bench.layers.empty",
         "bench.layers.halting",
+        "bench.layers.exits",
+        "bench.layers.exit_rules",
         "bench.layers.integer.layer",
         "bench.layers.rounded",
     ),
@@ -243,9 +248,12 @@ def reads_whole_text(model: nn.Module) -> bool:
 class StoredStack(StoredModule, nn.ModuleList):
     """Takes the place of the list that an architecture runs from first to last, and of its loop.
 
-    The layers keep their names in the list, so whatever changes a layer finds it where it was. The architecture's own
-    loop over the list meets one module, the stack itself, instead of the layers; everybody else asks for `positions`.
+    The layers keep their names in the list, so whatever changes a layer finds it where it was; what else the stack
+    holds has other names. The architecture's own loop over the list meets one module, the stack itself, instead of the
+    layers; everybody else asks for `positions`.
     """
+
+    open: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -255,6 +263,14 @@ class StoredStack(StoredModule, nn.ModuleList):
         """Take `layers` as its own, in order, and return itself."""
         self.extend(layers)
         return self
+
+    def layers(self) -> list[nn.Module]:
+        """The layers in the order in which they run, a shared one once for each run."""
+        return [layer for name, layer in self._modules.items() if name.isdecimal() and layer is not None]
+
+    def __len__(self) -> int:
+        """How many layers there are."""
+        return len(self.layers())
 
     def __iter__(self) -> Iterator[nn.Module]:
         """What the architecture's loop meets: itself, once."""
@@ -267,6 +283,4 @@ class StoredStack(StoredModule, nn.ModuleList):
 
 def positions(stack: nn.ModuleList) -> nn.ModuleList:
     """The layers of a stack as a plain list, in the order in which they would run."""
-    return (
-        nn.ModuleList(cast("Iterable[nn.Module]", stack._modules.values())) if isinstance(stack, StoredStack) else stack
-    )
+    return nn.ModuleList(stack.layers()) if isinstance(stack, StoredStack) else stack

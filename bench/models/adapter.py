@@ -13,7 +13,7 @@ from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.layer import StoredStack, positions
-from bench.models.roles import ALL_ROLES, PARTS, ROLES, LayerBlock, Part, Role, Size
+from bench.models.roles import ALL_ROLES, PARTS, ROLES, HeadNames, LayerBlock, Part, Role, Size
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 
@@ -27,7 +27,8 @@ class Adapter(ABC):
     linear module, below one layer) and `part_names` (the leaf modules of each part, below one layer; what a layer of
     one stack lacks is passed over). `activation` is what an MLP applies between its matrices, below one block.
     `attention_tail` names the dropout and the norm of an attention module that itself ends with norm(input +
-    dropout(output)). An adapter holds no state.
+    dropout(output)). `classifier` names the maps of the head that reads the first token's last state. An adapter holds
+    no state.
     """
 
     model_types: ClassVar[tuple[str, ...]]
@@ -37,6 +38,7 @@ class Adapter(ABC):
     roles: ClassVar[dict[Role, str]]
     part_names: ClassVar[dict[Part, tuple[str, ...]]]
     activation: ClassVar[str | None] = None
+    classifier: ClassVar[HeadNames | None] = None
     attention_tail: ClassVar[tuple[str, str] | None] = None
     iterates: ClassVar[bool] = True  # whether the architecture runs its list with a plain loop of one state
     positions_skip_padding: ClassVar[bool] = False  # whether positions are counted from the padding token's id on
@@ -74,8 +76,8 @@ class Adapter(ABC):
             raise MethodError(f"{type(model).__name__}: the {name} needs at least one layer, found none")
         if isinstance(model.get_submodule(self.stack_name(model, name)), StoredStack):
             raise MethodError(
-                f"{type(model).__name__}: the layers of a halting {name} cannot be replaced. Share, replace or remove "
-                f"layers first, then halt."
+                f"{type(model).__name__}: the layers of a stack in another stored form, such as a halting {name} or "
+                f"one with exits, cannot be replaced. Share, replace or remove layers first, then let it halt or exit."
             )
         self._place(model, layers, name)
         self._set_depth(model, len(layers), name)
@@ -158,6 +160,14 @@ class Adapter(ABC):
         """The softmax layer, from hidden states to the vocabulary, tied to an embedding or not; None without one."""
         found = getattr(model, "get_output_embeddings", None)
         return cast("nn.Module | None", found() if callable(found) else None)
+
+    def head_names(self, model: nn.Module) -> HeadNames | None:
+        """The maps from the first token's last state to the outputs, by qualified name; None without such a head."""
+        if self.classifier is None:
+            return None
+        prefix = str(getattr(model, "base_model_prefix", ""))
+        names = self.classifier._replace(dense=self.classifier.dense.replace("BASE", prefix))
+        return names if _has(model, names.dense) and _has(model, names.out) else None
 
     def hidden_size(self, model: nn.Module) -> int:
         """The width of the hidden states."""

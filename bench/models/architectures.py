@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 from torch import nn
 
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role
-from bench.models.roles import Size
+from bench.models.roles import HeadNames, Size
 
 _SIZES: dict[Size, str] = {
     "layers": "num_hidden_layers",
@@ -50,6 +50,7 @@ class BertAdapter(Adapter):
         "norms": ("attention.output.LayerNorm", "crossattention.output.LayerNorm", "output.LayerNorm"),
     }
     activation: ClassVar[str | None] = "intermediate.intermediate_act_fn"
+    classifier: ClassVar[HeadNames | None] = HeadNames("BASE.pooler.dense", "classifier", "tanh")
 
 
 @ADAPTERS.register("roberta")
@@ -57,6 +58,7 @@ class RobertaAdapter(BertAdapter):
     """RoBERTa (Liu et al. 2019, arXiv:1907.11692): names as in BERT inside the encoder, other heads."""
 
     model_types: ClassVar[tuple[str, ...]] = ("roberta",)
+    classifier: ClassVar[HeadNames | None] = HeadNames("classifier.dense", "classifier.out_proj", "tanh")
     positions_skip_padding: ClassVar[bool] = True
 
 
@@ -65,6 +67,7 @@ class RobertaPreLayerNormAdapter(RobertaAdapter):
     """RoBERTa-PreLayerNorm (Wettig et al. 2022, arXiv:2202.08005): RoBERTa with norms before each part of a layer."""
 
     model_types: ClassVar[tuple[str, ...]] = ("roberta-prelayernorm",)
+    classifier: ClassVar[HeadNames | None] = None  # a norm is between the last layer and the head
     part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
         **BertAdapter.part_names,
         "norms": ("attention.LayerNorm", "crossattention.LayerNorm", "intermediate.LayerNorm"),
@@ -76,6 +79,7 @@ class ElectraAdapter(BertAdapter):
     """ELECTRA (Clark et al. 2020, arXiv:2003.10555): names as in BERT inside the encoder, other heads."""
 
     model_types: ClassVar[tuple[str, ...]] = ("electra",)
+    classifier: ClassVar[HeadNames | None] = HeadNames("classifier.dense", "classifier.out_proj", "gelu")
 
 
 @ADAPTERS.register("distilbert")
@@ -104,6 +108,7 @@ class DistilBertAdapter(Adapter):
         "norms": ("sa_layer_norm", "output_layer_norm"),
     }
     activation: ClassVar[str | None] = "ffn.activation"
+    classifier: ClassVar[HeadNames | None] = HeadNames("pre_classifier", "classifier", "relu")
 
     def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
         super()._place(model, layers, stack)

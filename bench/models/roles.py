@@ -42,6 +42,17 @@ PARTS: tuple[Part, ...] = get_args(Part)
 Size = Literal["layers", "width", "heads", "neurons"]
 
 
+class HeadNames(NamedTuple):
+    """A head that gives out(activation(dense(state of the first token))): the names of its two maps.
+
+    `activation` is "tanh", "gelu" or "relu"; in a name BASE stands for the prefix of the base model.
+    """
+
+    dense: str
+    out: str
+    activation: str
+
+
 class LayerBlock(NamedTuple):
     """What repeats along a stack: a layer, or one of several inside a stored layer.
 

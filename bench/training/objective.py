@@ -15,6 +15,11 @@ from bench.tasks.kinds.kind import TaskKind
 class Term(ABC):
     """One part of the objective; its value is a mean over the batch."""
 
+    @property
+    def of_outputs(self) -> bool:
+        """Whether it reads no more of the model than its outputs, so that each exit of a model may have it."""
+        return False
+
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """A scalar with a gradient towards `outputs`, which are what `model` gave for `batch`."""
@@ -22,6 +27,11 @@ class Term(ABC):
 
 class TaskTerm(Term):
     """The task's own loss against the labels."""
+
+    @property
+    def of_outputs(self) -> bool:
+        """It reads nothing else."""
+        return True
 
     def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
         """The kind's loss, a mean over the batch."""

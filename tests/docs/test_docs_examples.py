@@ -71,6 +71,14 @@ def test_the_pruning_recipe_of_the_page_loads(tmp_path):
     assert [stage.method for stage in load_recipe(str(path)).stages] == ["prune", "prune", "shrink", "quantize"]
 
 
+def test_the_early_exit_recipe_of_the_page_loads(tmp_path):
+    path = tmp_path / "shown.toml"
+    path.write_text(blocks("early-exit.md", "toml")[0], encoding="utf-8")
+    exits, _, at = methods_of(load_recipe(str(path)))
+    assert set(exits.terms.working) == {"labels", "logits"}
+    assert at.criterion.patience == 2
+
+
 def test_the_saliency_of_the_page_keeps_what_it_says(monkeypatch):
     weights = torch.nn.Parameter(torch.tensor([[1.0, -4.0], [2.0, 0.5]]))
     site = Site(name="w", kind="", pieces=(SitePiece(name="w", parameter=weights, cell=(1, 1)),))

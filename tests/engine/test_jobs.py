@@ -60,7 +60,7 @@ def test_every_job_equals_what_is_read_from_its_written_form(cell, tmp_path):
     jobs = [
         TrainJob(**training),
         CompressJob(**training),
-        ProbeJob(cell=cell, store=tmp_path, probe=probe),
+        ProbeJob(cell=cell, store=tmp_path, data=tmp_path, probe=probe),
         MeasureJob(cell=cell, store=tmp_path, data=tmp_path, threads=1, known=known, probed=probed),
     ]
     for job in jobs:
@@ -77,7 +77,7 @@ def test_every_cell_of_every_suite_equals_what_is_read_from_its_written_form(nam
     for recipe in (recipe for chosen in suite.recipes for recipe in expand(chosen)):
         task = suite.tasks[-1]
         one = replace(cell, suite=suite, task=task, train_task=task, recipe=recipe, fit=None)
-        job = ProbeJob(cell=one, store=tmp_path, probe=Probe("start", "start", PLACES))
+        job = ProbeJob(cell=one, store=tmp_path, data=tmp_path, probe=Probe("start", "start", PLACES))
         assert read_job(job.write()) == job
 
 

@@ -14,6 +14,7 @@ from bench.artifacts.manifest import Manifest, read_manifest, write_manifest
 from bench.layers.int8 import Int8Linear
 from bench.measures.audit.audit import audit
 from bench.methods.base.method import METHODS
+from bench.methods.exit.exits import ExitAt, TrainExits
 from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize
 from bench.records.record import StageLog
@@ -100,5 +101,16 @@ def test_an_audit_survives_the_manifest(audited, tiny_bert, tmp_path):
 
 @pytest.mark.parametrize("name", METHODS.names())
 def test_every_method_says_what_it_is_meant_to_save(name):
-    assert METHODS.get(name).saves or name == "layerdrop"  # which makes a model bear what `shrink` then saves
+    # These two make a model bear what `shrink` and `exit-at` then save.
+    assert METHODS.get(name).saves or name in ("layerdrop", "exits")
     assert METHODS.get(name).saves <= {"bytes", "macs", "time"}
+
+
+def test_a_model_of_adaptive_depth_is_not_judged_on_one_made_example(audited, tiny_bert):
+    grown = TrainExits(budget=0).compress(
+        tiny_bert(), SimpleNamespace(**vars(UNTRAINED), task=SimpleNamespace(kind="classification"))
+    )
+    assert audited(grown).real.macs == MACS
+    found = audited(ExitAt(criterion="confidence").compress(grown, UNTRAINED))
+    assert found.real.macs is None
+    assert "depends on the example" in found.real.absent["macs"]

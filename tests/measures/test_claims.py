@@ -174,3 +174,12 @@ def test_a_promised_speed_up_whose_interval_reaches_one_is_flagged(bops, low, co
 
 def test_a_speed_up_that_was_not_measured_is_not_judged():
     assert judged(dense(), values={"bops": 50}, reference={"bops": 100})[0] == {}
+
+
+def test_a_last_stage_whose_computation_depends_on_the_example_is_held_against_what_was_measured():
+    grown = stage("exits", saves=(), claimed=(100, 100), real=(100, 100))
+    leaving = stage("exit-at", saves=("macs",), claimed=(100, None), real=(100, None))
+    start = {"macs": (100, 100)}
+    assert stage_drops([grown, leaving], start) == [{}, {}]
+    assert stage_drops([grown, leaving], start, {"macs": (45, 50)}) == [{}, {"macs": (55, 50)}]
+    assert stage_drops([leaving, grown], start, {"macs": (45, 50)}) == [{}, {}]

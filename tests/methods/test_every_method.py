@@ -15,6 +15,7 @@ from bench.methods.base.method import METHODS
 from bench.methods.base.terms.table import Terms
 from bench.methods.base.trained import TrainedMethod
 from bench.methods.distill.distill import Distill
+from bench.methods.exit.exits import TrainExits
 from bench.methods.exit.halt import Halt
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.prune.prune import Prune
@@ -30,6 +31,7 @@ from bench.models.adapter import adapter_for
 
 EACH = {
     "distill": Distill(),
+    "exits": TrainExits(),
     "factorize": Factorize(ratio=0.25),
     "halt": Halt(),
     "integer": Integer(examples=16),
@@ -45,8 +47,12 @@ EACH = {
 
 # They make other programs out of an answering program; see test_answer.py.
 OF_PROGRAMS = ("closed-book", "nearest-question")
+# They need a model that another method made; see test_exits.py.
+AFTER_ANOTHER = ("exit-at",)
 
 REFUSED = {
+    ("exits", "Albert"): "only an encoder that loops over a list of layers, with a head",
+    ("exits", "MobileBert"): "only an encoder that loops over a list of layers, with a head",
     ("halt", "Albert"): "only an encoder that loops over a list of layers can",
     ("integer", "Albert"): "only an encoder that loops over a list of layers can",
     ("integer", "MobileBert"): "is not an encoder layer of six matrices and two norms",
@@ -55,7 +61,7 @@ REFUSED = {
 
 
 def test_every_registered_method_is_tested_here():
-    assert sorted([*EACH, *OF_PROGRAMS]) == METHODS.names()
+    assert sorted([*EACH, *OF_PROGRAMS, *AFTER_ANOTHER]) == METHODS.names()
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -117,9 +123,10 @@ UNSEEDED = {
 SEEDED = {
     **{
         name: EACH[name]
-        for name in ("distill", "factorize", "halt", "layerdrop", "prune", "replace", "shallow", "share")
+        for name in ("distill", "exits", "factorize", "halt", "layerdrop", "prune", "replace", "shallow", "share")
     },
     "factorize-random": Factorize(solver="random", ratio=0.25, budget=0),
+    "exits-untrained": TrainExits(budget=0),
     "halt-untrained": Halt(budget=0),
     "integer-trained": Integer(examples=16, budget=1),
     "prune-random": Prune(sparsity=0.5, budget=0, saliency="random"),

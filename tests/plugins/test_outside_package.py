@@ -19,9 +19,9 @@ ROOT = HERE.parents[1]
 
 BELONGS_TO = {
     "suites": ["outside"],
-    "recipes": ["drop-one", "halved", "kept-rows", "thinned", "told"],
+    "recipes": ["drop-one", "halved", "kept-rows", "left-early", "thinned", "told"],
     "methods": ["drop-last", "halve"],
-    "choices": ["absolute", "lowest", "rows", "inner", "share-of-row", "shouting"],
+    "choices": ["absolute", "lowest", "rows", "inner", "margin", "share-of-row", "shouting"],
     "measures": ["depth"],
     "columns": ["balanced_accuracy", "layers_run"],
 }
@@ -92,7 +92,9 @@ def test_its_suite_runs_to_a_board_that_its_column_ranks(outside, ran):
     assert "drop-one" in ran
     board = rows_of(outside("leaderboard", "outside", "--track", "shallow", "--format", "csv"))
     assert board[0]["recipe"] == "told"
-    assert {row["recipe"] for row in board} == {"none", "drop-one", "kept-rows", "halved", "thinned", "told"}
+    assert {row["recipe"] for row in board} == {
+        *("none", "drop-one", "kept-rows", "halved", "thinned", "told", "left-early"),
+    }
 
 
 @pytest.mark.slow
@@ -100,7 +102,7 @@ def test_its_columns_are_in_the_table(outside, ran):
     columns = ["--column", "layers_run", "--column", "balanced_accuracy", "--column", "size_bytes"]
     rows = {row["recipe"]: row for row in rows_of(outside("table", "outside", *columns, "--format", "csv"))}
     assert {name: float(row["layers_run"]) for name, row in rows.items()} == {
-        **dict.fromkeys(["none", "kept-rows", "halved", "thinned"], 4.0),
+        **dict.fromkeys(["none", "kept-rows", "halved", "thinned", "left-early"], 4.0),
         "drop-one": 3.0,
         "told": 2.0,
     }

@@ -20,6 +20,7 @@ FAMILIES = {
     "pruning",
     "quantization",
     "distillation",
+    "early-exit",
     "mixture",
     "answering",
 }

@@ -28,7 +28,7 @@ def test_without_records_no_row_is_run(tmp_path, pages):
     page = pages(tmp_path / "results")
     found = status(page)
     assert not {"run", "run in part"} & set(found.values())
-    assert (found["W1"], found["X1"], found["X2"]) == ("tested, not run", "not there", "not there")
+    assert (found["W1"], found["X1"], found["D13"]) == ("tested, not run", "tested, not run", "not there")
     text = written(page, "md", beside=tmp_path)
     assert text.startswith("# The rows of the survey: 0 of 102 have runs, 0 of them in part\n")
     assert "There are no records yet." in text

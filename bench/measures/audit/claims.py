@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -76,16 +76,21 @@ def check_claims(readings: Mapping[str, Reading], pair: Pair) -> Reading:
     return reading
 
 
-def stage_drops(stages: Iterable[StageLog], reference: dict[Saving, tuple[float, float]]) -> list[dict[Saving, Drop]]:
+def stage_drops(
+    stages: Sequence[StageLog],
+    reference: dict[Saving, tuple[float, float]],
+    measured: dict[Saving, tuple[float, float]] | None = None,
+) -> list[dict[Saving, Drop]]:
     """What each stage saved of its method's claims, compared with the stage before it.
 
     `reference` is what the model claimed and really had before the first stage. A stage without an audit, or whose
-    model could not be traced, has no drop, and neither has the one after it.
+    model could not be traced, has no drop, and neither has the one after it; but after the last one what was `measured`
+    of the whole cell stands in, as for a model whose computation depends on the example.
     """
     drops: list[dict[Saving, Drop]] = []
     before = reference
-    for stage in stages:
-        after = _state(stage)
+    for number, stage in enumerate(stages, start=1):
+        after = {**((measured or {}) if number == len(stages) and stage.real else {}), **_state(stage)}
         claims = stage.claimed.saves if stage.claimed else ()
         drops.append(
             {
@@ -117,7 +122,11 @@ def _judge_stages(reading: Reading, cell: CellValues, stages: Sequence[StageLog]
     if "macs" in cell.reference and "macs_effective" in cell.reference:
         start["macs"] = (cell.reference["macs_effective"], cell.reference["macs"])
     told: list[dict[str, Any]] = []
-    for number, (stage, drops) in enumerate(zip(stages, stage_drops(stages, start), strict=True), start=1):
+    found = {name: cell.values.get(name) for name in ("macs_effective", "macs")}
+    measured: dict[Saving, tuple[float, float]] = {}
+    if found["macs_effective"] is not None and found["macs"] is not None:
+        measured["macs"] = (found["macs_effective"], found["macs"])
+    for number, (stage, drops) in enumerate(zip(stages, stage_drops(stages, start, measured), strict=True), start=1):
         told.append({"method": stage.method, "claims": list(stage.claimed.saves if stage.claimed else ())})
         for saving, drop in drops.items():
             told[-1][saving] = {**drop._asdict(), "delivered": drop.delivered}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bench.artifacts.artifact import Loaded
     from bench.artifacts.manifest import Manifest
+    from bench.measures.base.examples import EvaluationExamples
     from bench.spec.setting import Measuring, Setting
     from bench.spec.suite import Task
     from bench.tasks.evaluate import Evaluator
@@ -167,6 +168,19 @@ class ProbingMeasure(Measure):
 
         Raises a `BenchError` whose text becomes the reason why the columns are absent.
         """
+
+    def probe_on(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> Any:
+        """What the engine calls: `probe`, unless what a model executes depends on the cell's evaluation examples."""
+        del examples
+        return self.probe(name, directories, device=device, measuring=measuring)
 
     def probed(self, pair: Pair) -> dict[str, tuple[Any, ...]]:
         """What each probe gave, by name: a result per model, or one for both; a failed one is its reason."""

@@ -24,6 +24,7 @@ class DynamicDepth(Protocol):
     """What a model of dynamic depth (early exit, adaptive halting) offers so that it can be counted.
 
     In a batch each row counts for itself: the layers that it would run alone, though the batch may go on for others.
+    With an attribute `adapts` that is false it is of fixed depth after all.
     """
 
     def executed_layers(self) -> Tensor:
@@ -35,7 +36,9 @@ class DynamicDepth(Protocol):
 
 def dynamic_depth(model: nn.Module) -> DynamicDepth | None:
     """What says how deep `model` runs: itself, or the one module in it that does; None for a model of fixed depth."""
-    return next((module for module in model.modules() if isinstance(module, DynamicDepth)), None)
+    return next(
+        (each for each in model.modules() if isinstance(each, DynamicDepth) and getattr(each, "adapts", True)), None
+    )
 
 
 def exits(pair: Pair, side: Loaded) -> Exits | None:

@@ -90,6 +90,8 @@ def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
     """
     import torch
 
+    from bench.layers.adaptive import counting
+
     with warnings.catch_warnings():
         # fvcore scripts one of its loss functions on import, which newer versions of torch deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -100,7 +102,7 @@ def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
     # The tracer takes each stored tensor once, in the order of the state, after the inputs.
     state = {id(tensor): tensor for tensor in traced.state_dict(keep_vars=True).values()}
     stored = StoredValues(list(state.values()), inputs=len(inputs))
-    with torch.no_grad(), _stand_ins(layers), scoped(model) as paths:
+    with torch.no_grad(), counting(), _stand_ins(layers), scoped(model) as paths:
         handles = Handles(stored, paths=paths, layers=layers, stand_in=STAND_IN)
         analysis = FlopCountAnalysis(traced, tuple(inputs.values()))
         analysis.clear_op_handles().set_op_handle(**handles.table())

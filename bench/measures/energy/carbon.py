@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.computation.depth import dynamic_depth
 from bench.measures.energy.inference import Inference, break_even, inference
 from bench.measures.energy.tracker import is_estimate
 from bench.measures.energy.windows import Session, Window, idle_power_w, joined, meter_models, window_count
 from bench.measures.timing import rounds
+from bench.measures.timing.calls import forward
+from bench.measures.timing.typical import CHOSEN, Typical, in_turn, typical
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.artifacts.manifest import EnergySpent
+    from bench.measures.base.examples import EvaluationExamples
     from bench.spec.setting import Measuring
     from bench.tasks.kinds.kind import TaskKind
 
@@ -40,7 +44,8 @@ _NOTHING = "nothing was compressed"
 class Carbon(ProbingMeasure):
     """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
-    One inference is one example of the given length. An idle window comes first, then windows of artifact and
+    One inference is one example of the given length, or, if one of the models is of dynamic depth, the mean of
+    evaluation examples (`bench.measures.timing.typical`). An idle window comes first, then windows of artifact and
     reference, each round in a fresh process and each window with its own tracker, so that the interval over windows
     includes the differences between processes; together a model's windows last `energy_seconds`. Energy is gross, the
     machine's idle power included, and net of it in `energy_net_kwh`; neither includes the PUE; emissions and water do.
@@ -79,6 +84,29 @@ class Carbon(ProbingMeasure):
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Session:
         """The round called `name`: a window of each model; of the one model if the artifact is the reference."""
+        return self._probe(name, directories, None, device=device, measuring=measuring)
+
+    def probe_on(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> Session:
+        """The same; models of dynamic depth run evaluation examples."""
+        return self._probe(name, directories, examples, device=device, measuring=measuring)
+
+    def _probe(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples | None,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> Session:
         from bench.artifacts.artifact import load
 
         number = rounds.number_of(name)
@@ -86,10 +114,16 @@ class Carbon(ProbingMeasure):
             once = tuple(dict.fromkeys(directories))
             models = rounds.load_apart(once, lambda path: load(path, device=device), seed=number)
             named = dict(zip(("artifact", "reference"), models, strict=False))
-            return self.session(named, [number], device=device, measuring=measuring)
+            return self.session(named, [number], device=device, measuring=measuring, examples=examples)
 
     def session(
-        self, models: dict[str, Loaded], numbers: Sequence[int], *, device: str, measuring: Measuring
+        self,
+        models: dict[str, Loaded],
+        numbers: Sequence[int],
+        *,
+        device: str,
+        measuring: Measuring,
+        examples: EvaluationExamples | None = None,
     ) -> Session:
         """The windows of these rounds, of every model."""
         import torch
@@ -98,7 +132,8 @@ class Carbon(ProbingMeasure):
         torch.set_num_threads(measuring.threads)
         try:
             with torch.inference_mode():
-                calls = {name: _call(loaded, device, measuring) for name, loaded in models.items()}
+                read = _read_examples(models, examples, device)
+                calls = {name: _call(loaded, device, measuring, read) for name, loaded in models.items()}
                 for call in calls.values():
                     for _ in range(_WARM_UP):
                         call()
@@ -122,25 +157,33 @@ class Carbon(ProbingMeasure):
         return reading
 
 
-def _call(loaded: Loaded, device: str, measuring: Measuring) -> Callable[[], int]:
-    """One forward call, waited for, that returns its number of examples."""
-    import torch
+def _read_examples(models: dict[str, Loaded], examples: EvaluationExamples | None, device: str) -> Typical | None:
+    """The evaluation examples to run if a model is of dynamic depth."""
+    artifact = models["artifact"]
+    return None if examples is None else typical(artifact, models.get("reference", artifact), examples, device=device)
 
-    inputs = made_inputs(
-        loaded.model,
-        loaded.tokenizer,
-        batch_size=measuring.batch_size,
-        length=measuring.length,
-        device=device,
-        seed=0,
-    )
-    gpu = device.startswith("cuda")
+
+def _call(loaded: Loaded, device: str, measuring: Measuring, read: Typical | None) -> Callable[[], int]:
+    """One or several forward calls, waited for, that return their number of examples."""
+    if read is not None:
+        batches = read.batches(measuring.batch_size, loaded.tokenizer.pad_token_id)
+    else:
+        batches = [
+            made_inputs(
+                loaded.model,
+                loaded.tokenizer,
+                batch_size=measuring.batch_size,
+                length=measuring.length,
+                device=device,
+                seed=0,
+            )
+        ]
+    run = in_turn([forward(loaded.model, inputs, device) for inputs in batches])
+    count = sum(len(inputs["input_ids"]) for inputs in batches)
 
     def call() -> int:
-        loaded.model(**inputs)
-        if gpu:
-            torch.cuda.synchronize(device)
-        return measuring.batch_size
+        run()
+        return count
 
     return call
 
@@ -183,6 +226,8 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
         "threads": measuring.threads,
         "device": pair.device,
     }
+    if any(dynamic_depth(side.model) is not None for side in (pair.artifact, pair.reference)):
+        reading.conditions |= {"length": None, "inputs": f"up to {CHOSEN} evaluation examples, each of its own length"}
     if session.idle is not None and not isinstance(session.idle, str):
         reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}
 

@@ -16,10 +16,12 @@ from bench.measures.timing.calls import WarmUp, forward, pinned
 from bench.measures.timing.pairs import Pairs, SpeedUp, drift, laps_table, observed, pooled
 from bench.measures.timing.steady import UNCERTAIN, Clocks, Side, summary, time_steadily
 from bench.measures.timing.sweep import SweepPoint, rows, sweep
+from bench.measures.timing.typical import ExamplesRead, real_sides, typical
 from bench.measures.timing.watch import Seen, Watch, joined
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
+    from bench.measures.base.examples import EvaluationExamples
     from bench.spec.setting import Measuring
     from bench.tasks.kinds.kind import TaskKind
 
@@ -41,6 +43,7 @@ class LatencyRound(NamedTuple):
     warm_up: tuple[WarmUp, WarmUp]
     blocks: tuple[int, int]
     sweep: tuple[SweepPoint, ...] | None
+    read: ExamplesRead | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Latency(ProbingMeasure):
 
     Inputs are random tokens without padding, and tokenisation is not timed; every call runs in `inference_mode`, on
     pinned threads and processors, and ends when the device is idle. Tests replace the clocks.
+
+    If one of the two models is of dynamic depth, both run the same evaluation examples instead (`typical`), each
+    with its own length: a sample is then the mean over the examples, so there are no percentiles of single calls.
     """
 
     clocks: Clocks = field(default_factory=Clocks)
@@ -77,24 +83,58 @@ class Latency(ProbingMeasure):
         return rounds.names(measuring.processes)
 
     def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> LatencyRound:
+        """Time both models in this process on made inputs, whatever their depth."""
+        return self._probe(name, directories, None, device=device, measuring=measuring)
+
+    def probe_on(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> LatencyRound:
         """Time both models in this process."""
+        return self._probe(name, directories, examples, device=device, measuring=measuring)
+
+    def _probe(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples | None,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> LatencyRound:
         from bench.artifacts.artifact import load
 
         number = rounds.number_of(name)
         with rounds.laid_out(number):
             models = rounds.load_apart(directories, lambda path: load(path, device=device), seed=number)
-            return self.round(models[0], models[1], number=number, device=device, measuring=measuring)
+            return self.round(*models, number=number, device=device, measuring=measuring, examples=examples)
 
     def round(
-        self, artifact: Loaded, reference: Loaded, *, number: int, device: str, measuring: Measuring
+        self,
+        artifact: Loaded,
+        reference: Loaded,
+        *,
+        number: int,
+        device: str,
+        measuring: Measuring,
+        examples: EvaluationExamples | None = None,
     ) -> LatencyRound:
         """Interleaved pairs until the machine has settled; the first round has the points of the sweep too."""
         import torch
 
         clocks = self.clocks.on(device, measuring.threads)
         plan = rounds.share_of(measuring)
+        read = None if examples is None else typical(artifact, reference, examples, device=device)
 
         def sides(batch_size: int, length: int) -> tuple[Side, Side]:
+            if read is not None:
+                return real_sides(artifact, reference, read, batch_size, length, measuring=measuring, device=device)
+
             def side(loaded: Loaded) -> Side:
                 inputs = made_inputs(
                     loaded.model, reference.tokenizer, batch_size=batch_size, length=length, device=device, seed=0
@@ -124,6 +164,7 @@ class Latency(ProbingMeasure):
             warm_up=(steady.artifact, steady.reference),
             blocks=steady.blocks,
             sweep=found,
+            read=None if read is None else read.told(),
         )
 
     def read(self, pair: Pair) -> Reading:
@@ -146,6 +187,8 @@ class Latency(ProbingMeasure):
         reading.conditions |= {"processors": list(first.processors), "machine": seen.conditions()}
         reading.conditions |= {"calls_a_block": first.blocks[0], "reference_calls_a_block": first.blocks[1]}
         reading.warnings.extend(seen.warnings())
+        if first.read is not None:
+            _tell_examples(reading, first.read, pair)
         _give_steady(reading, done)
         points = next((each.sweep for each in done if each.sweep is not None), None)
         if points is None:
@@ -153,6 +196,23 @@ class Latency(ProbingMeasure):
         else:
             _give_sweep(reading, points, pair.setting.measuring.throughput_batch, pair.setting.measuring.length)
         return reading
+
+
+def _tell_examples(reading: Reading, read: ExamplesRead, pair: Pair) -> None:
+    """Store which examples were timed, and warn that their lengths are not the setting's."""
+    layers = {"layers": read.layers, "reference_layers": read.reference_layers}
+    reading.conditions |= {
+        "inputs": f"{read.examples} evaluation examples a sample, each with its own length; tokenisation is not timed",
+        "length": read.tokens,
+        "examples": read.examples,
+        **{f"timed_{name}": value for name, value in layers.items() if value is not None},
+    }
+    reading.warn(
+        "real-lengths",
+        f"the number of executed layers depends on the example, so both models were timed on evaluation examples, of "
+        f"{read.tokens:.0f} tokens on average. Latency is not comparable with that of {pair.setting.measuring.length} "
+        f"tokens in other rows; the speed-up is.",
+    )
 
 
 def _conditions(pair: Pair) -> dict[str, Any]:
@@ -180,7 +240,10 @@ def _give_steady(reading: Reading, done: Sequence[LatencyRound]) -> None:
     _give_middle_interval(reading, done)
     reading.give("latency_mad_s", mad(pairs.artifact_s), reference=mad(pairs.reference_s))
     for name, share in (("latency_p90_s", 0.90), ("latency_p99_s", 0.99)):
-        _give_percentile(reading, name, share, pairs)
+        if done[0].read is None:
+            _give_percentile(reading, name, share, pairs)
+        else:
+            reading.leave(f"a sample is the mean over {done[0].read.examples} examples, not one call", name)
     _give_speedup(reading, result, observed(pairs))
     moved = max((drift(each.pairs) for each in done), key=abs)
     if abs(moved) > DRIFT:

@@ -40,6 +40,10 @@ class Turn(NamedTuple):
         """Seconds of each call."""
         return [sum(laps) for laps in self.laps]
 
+    def shared_by(self, count: int) -> Turn:
+        """The same if each call was `count` calls: the seconds of one."""
+        return Turn(tuple(tuple(lap / count for lap in laps) for laps in self.laps), self.lost_s / count)
+
 
 @dataclass(kw_only=True)
 class Pairs:
@@ -69,6 +73,11 @@ class Pairs:
         """Seconds of every call of the reference."""
         return [call for turn in self.reference for call in turn.calls]
 
+    def shared_by(self, count: int) -> Pairs:
+        """The same if each call was `count` calls: the seconds of one."""
+        mine, theirs = ([turn.shared_by(count) for turn in turns] for turns in (self.artifact, self.reference))
+        return Pairs(artifact=mine, reference=theirs)
+
     def undisturbed(self) -> Pairs:
         """The pairs in which both models had the processor all but `LOST` of the time."""
         kept = Pairs()
@@ -92,6 +101,10 @@ class SpeedUp(NamedTuple):
     measured: int
     dropped: int
     invalid: str | None
+
+    def shared_by(self, count: int) -> SpeedUp:
+        """The same if each call was `count` calls: the floors of one."""
+        return self._replace(artifact_s=self.artifact_s / count, reference_s=self.reference_s / count)
 
 
 def interleave(

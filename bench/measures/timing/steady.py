@@ -22,10 +22,11 @@ SLICE_S = 2.0  # seconds of pairs between two looks at whether the machine has s
 
 
 class Side(NamedTuple):
-    """One model and a call of it on fixed inputs."""
+    """One model and a call of it on fixed inputs; it may run several of them, whose number is `parts` in a pair."""
 
     model: nn.Module
     call: Call
+    parts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Clocks:
 
 
 class Steady(NamedTuple):
-    """What timing two models gave; `blocks` are calls in a block of the artifact and of the reference."""
+    """What timing two models gave, in seconds of one part; `blocks` are calls in a block of artifact and reference."""
 
     pairs: Pairs
     result: SpeedUp
@@ -88,7 +89,8 @@ def time_steadily(
             clocks=clocks,
             width=width,
         )
-    return Steady(found, result, warm[0], warm[1], blocks)
+    parts = artifact.parts
+    return Steady(found.shared_by(parts), result.shared_by(parts), warm[0], warm[1], blocks)
 
 
 def until_settled(
@@ -141,7 +143,7 @@ def time_briefly(artifact: Side, reference: Side, *, seconds: float, seed: int, 
         for side in (artifact, reference):
             side.call()
             timed.append(stack.enter_context(lapped(side.model, side.call, clock=clocks.wall, device=device)))
-        return interleave(
+        found = interleave(
             timed[0],
             timed[1],
             blocks=(1, 1),
@@ -151,6 +153,7 @@ def time_briefly(artifact: Side, reference: Side, *, seconds: float, seed: int, 
             clock=clocks.wall,
             cpu_clock=clocks.processor,
         )
+    return found.shared_by(artifact.parts)
 
 
 def summary(result: SpeedUp) -> dict[str, Any]:

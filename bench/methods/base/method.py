@@ -167,6 +167,7 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.prune.sparsify",
         "bench.methods.share.share",
         "bench.methods.exit.halt",
+        "bench.methods.exit.exits",
         "bench.methods.distill.distill",
         "bench.methods.replace.replace",
         "bench.methods.shrink.shallow",

@@ -58,6 +58,9 @@ class TaskKind(ABC):
     writes: ClassVar[bool] = False  # whether a text is written token by token, the time of which is measured
     searches: ClassVar[bool] = False  # whether examples are queries, answered from the vectors of the corpus
     in_batch: ClassVar[bool] = False  # whether `logits` of an example depend on the others of its batch
+    exits: ClassVar[bool] = (
+        False  # whether the answer to an input may come from its first token's state after any layer
+    )
     self_contained: ClassVar[bool] = False  # whether a model is a program that holds all it knows, counted as a whole
 
     @property

@@ -73,6 +73,7 @@ class Classification(SequenceKind):
     needs = ("label",)
     predicts = ClassLogits
     least_labels = 2
+    exits = True
 
     @override
     def target(self, label: Any, task: Task) -> int:
@@ -112,6 +113,7 @@ class Regression(SequenceKind):
     usual_metrics = ("pearson", "spearman")
     needs = ("label",)
     predicts = ScoreValues
+    exits = True
 
     @override
     def target(self, label: Any, task: Task) -> float:

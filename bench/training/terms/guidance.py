@@ -38,6 +38,8 @@ class Focus(NamedTuple):
 
 
 EVERYTHING = Focus()
+HEADS = Focus(layers=frozenset())  # the outputs and no layer
+LAYERS = Focus(outputs=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,11 @@ class Guidance(Hook, Term):
         if not self._teachers and any(goal.taught for goal in self._goals):
             raise MethodError("the terms need a teacher, and there is none")
 
+    @property
+    @override
+    def of_outputs(self) -> bool:
+        return self._focus == HEADS
+
     @override
     def before_step(self, state: TrainState) -> None:
         self._progress = (state.step, state.total_steps)
@@ -127,6 +134,11 @@ class Guidance(Hook, Term):
         """The layers of a student that the terms read, in rising order; 0 are the embeddings."""
         listening = Listening(model, self._teachers, self._goals, focus=self._focus, seed=self._seed)
         return sorted({place.layer for place in listening.student.places})
+
+    @property
+    def layered(self) -> bool:
+        """Whether a term reads layers."""
+        return any(goal.layered is not None for goal in self._goals)
 
     def projected(self) -> list[nn.Parameter]:
         """Every parameter of a learned projection that is there now."""

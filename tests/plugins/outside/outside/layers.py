@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from bench.layers.exit_rules import ExitRule
 from bench.layers.layer import LAYER_KINDS, StoredLayer
 
 
@@ -39,3 +40,21 @@ class HalfLinear(StoredLayer):
 
     def macs(self, rows):
         return rows * self.in_features * self.out_features
+
+
+@LAYER_KINDS.register("exit-margin")
+class MarginRule(ExitRule):
+    """A row leaves if its two largest probabilities differ by more than a margin."""
+
+    kind = "exit-margin"
+
+    def __init__(self, least):
+        super().__init__()
+        self.least = least
+
+    def arguments(self):
+        return {"least": self.least}
+
+    def leaves(self, said):
+        first, second = said[-1].softmax(-1).topk(2).values.unbind(-1)
+        return first - second > self.least

@@ -1,4 +1,4 @@
-"""Two methods, and choices of four methods of bench and of a term."""
+"""Two methods, and choices of five methods of bench and of a term."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pydantic import Field
 from bench.methods.base.method import METHODS, Lab, Method
 from bench.methods.base.terms.divergences import DIVERGENCES, Divergence
 from bench.methods.distill.students import STUDENTS, Student
+from bench.methods.exit.criteria import CRITERIA, Criterion
 from bench.methods.factorize.solver import SOLVERS, MatrixSolver
 from bench.methods.prune.saliencies import SALIENCIES, Elementwise
 from bench.methods.quantize.grid import CellBounds
@@ -111,3 +112,15 @@ class Inner(MinMax):
     def bounds(self, given):
         full = super().bounds(given)
         return CellBounds(full.low * self.share, full.high * self.share)
+
+
+@CRITERIA.register("margin")
+class Margin(Criterion):
+    """Leave if the two largest probabilities are far apart."""
+
+    least: float = Field(0.5, ge=0, le=1, description="leave if they differ by more")
+
+    def rule(self):
+        from outside.layers import MarginRule
+
+        return MarginRule(self.least)

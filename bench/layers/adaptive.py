@@ -1,0 +1,87 @@
+"""What all stacks of adaptive depth have in common: they tell what they ran, run as far as told, and are no graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.base.errors import ModelError
+from bench.layers.layer import StoredStack
+
+
+class AdaptiveStack(StoredStack):
+    """A stack in which each input runs as many layers as it needs: the owner of `DynamicDepth` (measures/computation).
+
+    A subclass sets `_steps` in every call, int64 [batch], and lets every input run `_forced` layers unless that is
+    None; its `forward` begins with `refuse_graph`.
+    """
+
+    transient: ClassVar[tuple[str, ...]] = ()  # attributes of the last call besides these, empty in a copy
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._forced: int | None = None
+        self._steps: Tensor | None = None
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the number of layers depends on the input as the stack is now; else it is one of fixed depth."""
+        return True
+
+    def executed_layers(self) -> Tensor:
+        """Layers that each row of the last call ran, int64 [batch], each at least 1."""
+        if self._steps is None:
+            raise ModelError("the adaptive stack has not run yet, so its number of executed layers is unknown")
+        return self._steps
+
+    @contextmanager
+    def leaving_after(self, layers: int) -> Iterator[None]:
+        """While it lasts every input runs exactly `layers` layers, with the decisions that this takes."""
+        before, self._forced = self._forced, layers
+        try:
+            yield
+        finally:
+            self._forced = before
+
+    def refuse_graph(self) -> None:
+        """Raise `ModelError` if the call is recorded as a graph: it would hold the decisions of one example for all.
+
+        Counting records one too, of one example at one depth, and says so with `counting`.
+        """
+        if _recording() and not _COUNTING:
+            raise ModelError(
+                "a model of adaptive depth decides for each input how many layers it runs. A traced or exported graph "
+                "would repeat the decisions of the example it was traced with. Run the model as it is, or cut it at "
+                "one exit first (method exit-at, criterion layer)"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what the last call left behind, which may hold a graph and cannot be copied."""
+        return {**self.__dict__, "_forced": None, "_steps": None, **dict.fromkeys(self.transient)}
+
+
+_COUNTING: list[bool] = []  # not empty while a graph is recorded to count what one call executes
+
+
+@contextmanager
+def counting() -> Iterator[None]:
+    """While it lasts a recorded graph is known to be the count of one call."""
+    _COUNTING.append(True)
+    try:
+        yield
+    finally:
+        _COUNTING.pop()
+
+
+def state_of(given: Any) -> Tensor:
+    """The hidden states of what a layer gives, a tensor or a tuple that starts with it."""
+    state: Tensor = given[0] if isinstance(given, tuple) else given
+    return state
+
+
+def _recording() -> bool:
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined, no-untyped-call]
