@@ -59,7 +59,7 @@ class Distill(TrainedMethod):
 
     @override
     def tasks(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.teacher.tasks(), *self.data.tasks()]))
+        return tuple(dict.fromkeys([*self.student.tasks(), *self.teacher.tasks(), *self.data.tasks()]))
 
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
