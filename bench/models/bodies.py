@@ -92,6 +92,42 @@ def carry_body(source: nn.Module, target: nn.Module) -> None:
     target.load_state_dict(own | {name: theirs[name] for name in wanted})
 
 
+def with_head_of(model: nn.Module, like: nn.Module, *, seed: int) -> nn.Module:
+    """The modules of the body of `model`, taken over, under a fresh head such as `like` has.
+
+    Stored forms and shared layers of the body stay what they are, and `model` is used up. A pooler belongs to the head:
+    it is fresh if `model` has none.
+
+    Args:
+        model: with any head.
+        like: its head's kind and labels are taken, no weights.
+        seed: of the fresh weights.
+
+    Returns:
+        The model in evaluation mode, on the device of `model`.
+
+    Raises:
+        ModelError: the architecture of `model` cannot have this head.
+    """
+    config, told = model.config.to_dict(), like.config.to_dict()  # type: ignore[union-attr, operator]
+    settings = {key: value for key, value in config.items() if key not in _MADE}
+    settings |= {key: told[key] for key in _HEAD if key in told}
+    made = _fresh(str(config["model_type"]), settings, head_of(like), seed)
+    body, place = _body(model), _body(made)
+    for name, child in list(body.named_children()):
+        if getattr(place, name, None) is not None:
+            setattr(place, name, child)
+    for name, parameter in list(body.named_parameters(recurse=False)):
+        setattr(place, name, parameter)
+    return made.to(next(model.parameters()).device)
+
+
+def _body(model: nn.Module) -> nn.Module:
+    """The model below the head; a model of embeddings is its own."""
+    found: Any = getattr(model, str(getattr(model, "base_model_prefix", "")), model)
+    return model if found is None else found
+
+
 def _fresh(model_type: str, settings: Mapping[str, Any], head: str, seed: int) -> nn.Module:
     import torch
 

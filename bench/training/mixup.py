@@ -71,7 +71,7 @@ def mixed_inputs(model: nn.Module, batch: Batch, mixture: Mixture) -> dict[str, 
 
 
 class MixedTerm(Term):
-    """What MixKD adds to the losses on the examples as they are (Liang et al. 2021, arXiv:2011.00593, §3).
+    """What MixKD adds to the losses on the examples as they are (Liang et al. 2021, arXiv:2011.00593).
 
     For a new mixture in each step: `labels` times the task's loss of the student's outputs, against the labels of the
     examples and of their partners in the shares of the mixture (for cross-entropy that is the loss against the mixed

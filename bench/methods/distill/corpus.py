@@ -64,6 +64,6 @@ class Corpus(Transfer):
 
     @override
     def finished(self, student: nn.Module, lab: Lab) -> nn.Module:
-        from bench.models.rehead import with_head_of
+        from bench.models.bodies import with_head_of
 
         return with_head_of(student, lab.reference, seed=lab.seed)

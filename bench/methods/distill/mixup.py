@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @TRANSFER.register("mixup")
 class Mixup(Transfer):
-    """Beside each batch, the same examples mixed in pairs (MixKD: Liang et al. 2021, arXiv:2011.00593, §3).
+    """Beside each batch, the same examples mixed in pairs (MixKD: Liang et al. 2021, arXiv:2011.00593).
 
     Word embeddings are mixed by one share per batch, drawn from Beta(a, a), for student and teacher alike, each with
     its own embeddings. Two terms on mixed examples are added to those of the table, which are on the examples as they

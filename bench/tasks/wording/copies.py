@@ -30,7 +30,8 @@ def edited(
 ) -> Copies:
     """At most `copies` edited versions of every example, those of one example together; none has a label.
 
-    Of a pair the copies edit in turn the first text, the second, and both (Tang et al. 2019, arXiv:1903.12136, §3.3).
+    Of a pair the copies edit in turn the first text, the second, and both; castorini/d-bert draws which, with both in a
+    third of the copies.
     Every copy is drawn by itself from the seed, the example and its number, so fewer copies are the first of more.
 
     Args:

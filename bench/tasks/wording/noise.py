@@ -45,7 +45,7 @@ class WordsByPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """The rules by which a distilled biLSTM gets its transfer set (Tang et al. 2019, arXiv:1903.12136, §3.3).
+    """The rules by which a distilled biLSTM gets its transfer set (Tang et al. 2019, arXiv:1903.12136).
 
     One number is drawn per word: it is masked, exchanged for a word of the same part of speech, or left. Then, with
     another probability, only an n-gram of the text is kept, n uniform from 1 to `longest`.

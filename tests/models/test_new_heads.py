@@ -8,7 +8,7 @@ from families import FAMILIES, make, same_outputs, state
 
 from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
-from bench.models.rehead import with_head_of
+from bench.models.bodies import with_head_of
 
 MASKED = "masked-language-modelling"
 
@@ -50,6 +50,15 @@ def test_layers_that_are_shared_stay_shared():
     made = with_head_of(model, make("bert"), seed=0)
     one, two = adapter.layers(made)
     assert one is two
+
+
+def test_a_model_of_embeddings_is_its_own_body():
+    model = make("bert", MASKED)
+    weights = state(model)
+    made = with_head_of(model, make("bert", "embedding"), seed=0)
+    kept = state(made)
+    assert kept.keys() == {name.removeprefix("bert.") for name in below(model, weights)}
+    assert all(torch.equal(tensor, weights[f"bert.{name}"]) for name, tensor in kept.items())
 
 
 def test_an_architecture_without_the_head_is_refused():
