@@ -14,6 +14,7 @@ SIZES = {
 EXTRA = {
     "bert": {},
     "roberta": {},
+    "roberta-prelayernorm": {},
     "distilbert": {"hidden_dim": 64},
     "albert": {"embedding_size": 16, "num_hidden_groups": 1},
     "electra": {"embedding_size": 16},
@@ -39,6 +40,11 @@ def make(family: str, head: str = "sequence-classification", *, labels: int = 3,
             for parameter in model.parameters():
                 parameter.normal_(0, 0.2)
     return model
+
+
+def prefix(family: str) -> str:
+    """How the names of the family's tensors begin."""
+    return family.replace("-", "_")
 
 
 def outputs(model):

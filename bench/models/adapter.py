@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC
 from collections.abc import Collection, Sequence
 from typing import ClassVar, cast
@@ -144,6 +145,10 @@ class Adapter(ABC):
     def word_embedding(self, model: nn.Module) -> nn.Embedding:
         """The embedding table of the vocabulary, [vocabulary, width]; of a seq2seq model the encoder's."""
         return cast(nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
+
+    def reads_embeddings(self, model: nn.Module) -> bool:
+        """Whether the model can be called with word embeddings, `inputs_embeds`, in place of tokens."""
+        return "inputs_embeds" in inspect.signature(type(model).forward).parameters
 
     def embeddings(self, model: nn.Module) -> dict[str, nn.Embedding]:
         """Every embedding table by qualified name, each stored module once; tables tied by tensor are all given."""

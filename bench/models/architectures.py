@@ -60,6 +60,17 @@ class RobertaAdapter(BertAdapter):
     positions_skip_padding: ClassVar[bool] = True
 
 
+@ADAPTERS.register("roberta-prelayernorm")
+class RobertaPreLayerNormAdapter(RobertaAdapter):
+    """RoBERTa-PreLayerNorm (Wettig et al. 2022, arXiv:2202.08005): RoBERTa with norms before each part of a layer."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("roberta-prelayernorm",)
+    part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
+        **BertAdapter.part_names,
+        "norms": ("attention.LayerNorm", "crossattention.LayerNorm", "intermediate.LayerNorm"),
+    }
+
+
 @ADAPTERS.register("electra")
 class ElectraAdapter(BertAdapter):
     """ELECTRA (Clark et al. 2020, arXiv:2003.10555): names as in BERT inside the encoder, other heads."""

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
+from bench.methods.base.tuned import TunedMethod
 from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
-from bench.methods.base.tuned import TunedMethod
 from bench.methods.distill.distill import Distill
 from bench.methods.exit.halt import Halt
 from bench.methods.factorize.factorize import Factorize

@@ -42,7 +42,10 @@ def test_a_checkpoint_with_this_head_keeps_it(family, checkpoint, tokenizer):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.2)
-    built = build(checkpoint(model), tokenizer)
+    source = checkpoint(model)
+    assert source.stores_head(HEAD)
+    assert not source.stores_head("question-answering")
+    built = build(source, tokenizer)
     assert tied(built)
     assert same_outputs(built, model)
     again = build(checkpoint(built, "again"), tokenizer)
@@ -54,6 +57,8 @@ def test_a_checkpoint_with_this_head_keeps_it(family, checkpoint, tokenizer):
 def test_a_checkpoint_without_it_gets_a_fresh_one_on_its_own_table(family, checkpoint, tokenizer):
     model = make(family)
     source = checkpoint(model)
+    assert not source.stores_head(HEAD)
+    assert source.stores_head("sequence-classification")
     one, two, other = (build(source, tokenizer, seed=seed) for seed in (7, 7, 8))
     assert same_state(one, state(two))
     assert not same_state(one, state(other))

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from architectures import make_model
-from families import ENCODERS, EXTRA, SIZES, make, same_outputs, same_state, state
+from families import ENCODERS, EXTRA, SIZES, make, prefix, same_outputs, same_state, state
 from safetensors.torch import load_file, save_file
 
 from bench.artifacts.source import open_source
@@ -69,7 +69,7 @@ def test_another_width_in_the_configuration_is_refused_with_both_shapes(family, 
     with pytest.raises(ModelError) as caught:
         build(path, labels=labels)
     text = str(caught.value)
-    assert f"'{family}." in text
+    assert f"'{prefix(family)}." in text
     assert "classifier" not in text
     assert "is [64, 32] in the file and [48, 32] by config.json" in text
     assert "Only the head" in text
@@ -126,11 +126,12 @@ def test_a_tensor_that_the_model_has_no_place_for_is_refused_with_its_shape(fami
     path = folder(make(family, labels=2))
 
     def scale(tensors):
-        name = sorted(name for name in tensors if name.startswith(f"{family}.") and name.endswith(".weight"))[-1]
+        inside = (name for name in tensors if name.startswith(f"{prefix(family)}."))
+        name = sorted(name for name in inside if name.endswith(".weight"))[-1]
         tensors[f"{name}_scale"] = torch.ones(7, 1)
 
     edit(path, scale)
-    with pytest.raises(ModelError, match=rf"'{family}\.\S+_scale' \[7, 1\] is in the file"):
+    with pytest.raises(ModelError, match=rf"'{prefix(family)}\.\S+_scale' \[7, 1\] is in the file"):
         build(path)
 
 

@@ -64,9 +64,8 @@ class Distill(TrainedMethod):
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` for a student that the given model does not allow, or for choices that do not fit."""
-        task = lab
-        lab, hooks = self.data.prepared(task)
-        student = self.student.made(model, lab)
-        taught = self.teacher.taught(student, lab, method=self)
-        self.curriculum.run(self, student, lab, taught, hooks)
-        return self.data.finished(student, model, task)
+        used = self.data.prepared(model, lab, method=self)
+        student = self.student.made(used.model, used.lab)
+        taught = self.data.added(used.lab, student, self.teacher.taught(student, used.lab, method=self))
+        self.curriculum.run(self, student, used.lab, taught, ())
+        return self.data.finished(student, lab)

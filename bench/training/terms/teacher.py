@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.tasks.features import Batch, as_rows
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook
+from bench.training.objective import Term
 
 
 class Teacher:
@@ -74,10 +75,14 @@ class Teacher:
 
 
 class Taught(NamedTuple):
-    """Who teaches a student: the teachers, and the hooks that act on them while the student trains."""
+    """Who teaches a student: the teachers, the hooks that act while the student trains, and terms beside the table's.
+
+    Terms stand with their weights.
+    """
 
     teachers: tuple[Teacher, ...]
     hooks: tuple[Hook, ...] = ()
+    terms: tuple[tuple[float, Term], ...] = ()
 
 
 def _join(batch: Batch, kind: TaskKind) -> Callable[[list[Tensor]], Tensor]:
