@@ -8,11 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.models.embedding import POOLING, SIMILARITY
+from bench.models.bodies import OF_HEAD
 from bench.models.heads import from_config, head_of
-
-# What a configuration says of the head and of nothing else.
-_OF_HEAD = ("id2label", "label2id", "problem_type", POOLING, SIMILARITY)
 
 
 def with_head_of(model: nn.Module, other: nn.Module, *, seed: int) -> nn.Module:
@@ -34,7 +31,7 @@ def with_head_of(model: nn.Module, other: nn.Module, *, seed: int) -> nn.Module:
     """
     config: Any = copy.deepcopy(model.config)
     told: Any = other.config
-    config.update({key: getattr(told, key) for key in _OF_HEAD if getattr(told, key, None) is not None})
+    config.update({key: getattr(told, key) for key in OF_HEAD if getattr(told, key, None) is not None})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = from_config(config, head_of(other))
