@@ -389,6 +389,18 @@ def test_a_fresh_student_learns_from_its_teacher(name, make_lab, tiny_bert, toke
     assert distance(taught) < 0.5 * distance(made(OTHERS[name], model, lab))
 
 
+def test_the_distilled_bilstm_learns_on_noisy_copies_that_only_the_teacher_labels(make_lab, tiny_bert):
+    from bench.plan.recipes import load_recipe, methods_of
+
+    changes = {"data.pos": 0.0, "data.copies": 3, "student.embedding": 8, "student.width": 4, "student.head": 4}
+    (method,) = methods_of(load_recipe("distilled-bilstm", changes))
+    model = tiny_bert()
+    lab = make_lab(model)
+    student = method.compress(model, lab)
+    assert type(student).__name__ == "StateBiLstmForSequenceClassification"
+    assert 0 < lab.counts["augmented_texts"] <= 3 * len(lab.examples)
+
+
 def test_the_recipe_of_mobilebert_trains_one_layer_after_the_other_and_then_the_outputs(make_lab, tiny_bert):
     from bench.plan.recipes import load_recipe, methods_of
 
