@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
+from bench.models.embedding import POOLING, SIMILARITY
 from bench.models.heads import config_of, from_config, head_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-# What a configuration says of its head, whatever the architecture.
-_HEAD = ("num_labels", "id2label", "label2id", "problem_type", "embedding_pooling", "embedding_similarity")
+# What a configuration says of the head and of nothing else, whatever the architecture.
+OF_HEAD = ("id2label", "label2id", "problem_type", POOLING, SIMILARITY)
 # What it says of how and where it was made.
 _MADE = ("_name_or_path", "architectures", "model_type", "transformers_version")
 
@@ -30,7 +31,7 @@ def beside(like: nn.Module, model_type: str, settings: Mapping[str, Any], *, see
         ModelError: the architecture cannot have such a head.
     """
     own = like.config.to_dict()  # type: ignore[union-attr, operator]
-    return _fresh(model_type, {**{key: own[key] for key in _HEAD if key in own}, **settings}, head_of(like), seed)
+    return _fresh(model_type, {**{key: own[key] for key in OF_HEAD if key in own}, **settings}, head_of(like), seed)
 
 
 def resized(like: nn.Module, sizes: Mapping[str, int], *, seed: int) -> nn.Module:

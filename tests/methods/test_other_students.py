@@ -19,6 +19,7 @@ from bench.methods.prune.prune import Prune
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.shrink.removable import removable
 from bench.models.adapter import adapter_for
+from bench.models.bodies import under_head
 from bench.models.heads import config_of, from_config, head_of
 from bench.models.roles import GATE_ROLES
 from bench.spec.setting import Training
@@ -63,7 +64,8 @@ def masked_lab(make_lab, tokenizer):
         lines = [Example(uid=str(index), text=example.text) for index, example in enumerate(lab.examples)]
         features = KINDS.get(task.kind).encode(lines, tokenizer, task=task, max_length=32, training=True)
         plan = Training(epochs=2.0, batch_size=8, learning_rate=1e-2)
-        other = dataclasses.replace(lab, task=task, features=features, examples=lines, plan=plan)
+        unread = under_head(reference, "masked-language-modelling", seed=3)
+        other = dataclasses.replace(lab, task=task, features=features, examples=lines, plan=plan, reference=unread)
         return dataclasses.replace(lab, elsewhere=lambda name: {"corpus": other, "words": lab}[name])
 
     return build
@@ -278,10 +280,24 @@ def test_pretraining_changes_the_body_and_leaves_the_head(student, masked_lab, t
     body = {name for name in one if name.startswith(f"{plain.base_model_prefix}.") and ".pooler." not in name}
     assert changed <= body
     assert any(name.endswith("query.weight") for name in changed)
-    assert lab.counts["texts of pretraining"] == 32
-    assert lab.counts["steps of pretraining"] == 8
+    assert lab.counts["pretraining_texts"] == 32
+    assert lab.counts["pretraining_steps"] == 8
     assert "masked language modelling on the texts of corpus" in lab.notes[0]
     assert all(parameter.requires_grad for parameter in trained.parameters())
+
+
+@pytest.mark.parametrize("student", [OTHERS["shape"], OTHERS["mobilebert"]], ids=lambda each: each["name"])
+def test_a_student_of_another_form_may_be_distilled_on_a_corpus_before_it_has_a_task(student, masked_lab, tiny_bert):
+    model = tiny_bert()
+    lab = masked_lab(model)
+    terms = {"logits": 1.0, "relations": {"what": {"name": "relations", "heads": 2}}}
+    method = Distill(student=student, data={"name": "corpus", "task": "corpus"}, terms=terms, learning_rate=1e-2)
+    made_there = method.compress(model, lab)
+    assert head_of(made_there) == "sequence-classification"
+    assert made_there.config.num_labels == 2
+    assert type(made_there) is type(made(student, model, lab))
+    finished = Distill(student="same", terms={"labels": 1.0}).compress(made_there, lab)
+    assert head_of(finished) == "sequence-classification"
 
 
 def test_pretraining_on_another_kind_of_task_is_refused_and_its_task_is_named(masked_lab, tiny_bert):
@@ -373,6 +389,18 @@ def test_a_fresh_student_learns_from_its_teacher(name, make_lab, tiny_bert, toke
     assert distance(taught) < 0.5 * distance(made(OTHERS[name], model, lab))
 
 
+def test_the_distilled_bilstm_learns_on_noisy_copies_that_only_the_teacher_labels(make_lab, tiny_bert):
+    from bench.plan.recipes import load_recipe, methods_of
+
+    changes = {"data.pos": 0.0, "data.copies": 3, "student.embedding": 8, "student.width": 4, "student.head": 4}
+    (method,) = methods_of(load_recipe("distilled-bilstm", changes))
+    model = tiny_bert()
+    lab = make_lab(model)
+    student = method.compress(model, lab)
+    assert type(student).__name__ == "StateBiLstmForSequenceClassification"
+    assert 0 < lab.counts["augmented_texts"] <= 3 * len(lab.examples)
+
+
 def test_the_recipe_of_mobilebert_trains_one_layer_after_the_other_and_then_the_outputs(make_lab, tiny_bert):
     from bench.plan.recipes import load_recipe, methods_of
 
@@ -405,7 +433,9 @@ def test_the_recipes_of_students_say_what_they_teach():
     (tang,) = methods_of(load_recipe("distilled-bilstm"))
     assert {key: term.weight for key, term in tang.terms.working.items()} == {"logits": 1.0}
     assert tang.terms["logits"].divergence.called == "mse"
-    (alone,) = methods_of(load_recipe("distilled-bilstm", {"terms.labels": 1, "terms.logits.weight": 0}))
+    (alone,) = methods_of(
+        load_recipe("distilled-bilstm", {"data": "task", "terms.labels": 1, "terms.logits.weight": 0})
+    )
     assert not alone.terms.taught
     (read,) = methods_of(load_recipe("well-read-student", {"student.pretrain": "corpus"}))
     assert read.tasks() == ("corpus",)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -71,32 +69,15 @@ class MobileBertStudent(Pretrained):
 
     @override
     def first(self, model: nn.Module, lab: Lab) -> nn.Module:
-        from bench.models.adapter import adapter_for
-        from bench.models.limits import limits_of
+        from bench.models.mobilebert import MobileBertSizes, mobilebert_beside
 
-        like = lab.reference
-        adapter = adapter_for(like)
-        width = adapter.hidden_size(like)
-        heads = self.heads or adapter.heads(like)
-        narrow = self.bottleneck or heads * math.ceil(width / 4 / heads)
-        if narrow % heads:
-            raise MethodError(
-                f"distill: student 'mobilebert': {heads} heads do not divide a bottleneck of {narrow}. Give "
-                f"student.bottleneck a multiple of student.heads."
-            )
-        settings = {
-            "hidden_size": width,
-            "num_hidden_layers": self.layers or adapter.depth(like),
-            "intra_bottleneck_size": narrow,
-            "num_attention_heads": heads,
-            "num_feedforward_networks": self.stacked,
-            "intermediate_size": 4 * narrow,
-            "embedding_size": self.embedding or narrow,
-        }
-        limits = limits_of(like.config)
-        settings |= {"type_vocab_size": max(2, limits.segments)}
-        settings |= {} if limits.positions is None else {"max_position_embeddings": limits.positions}
-        return beside_reference(model, lab, "mobilebert", settings, student="mobilebert")
+        refuse_lost_work(model, lab.reference, where="distill: student 'mobilebert'")
+        sizes = MobileBertSizes(self.layers, self.bottleneck, self.heads, self.stacked, self.embedding)
+        try:
+            student = mobilebert_beside(lab.reference, sizes, pad_id=lab.tokenizer.pad_token_id, seed=lab.seed)
+        except ModelError as error:
+            raise MethodError(f"distill: student 'mobilebert': {error}") from error
+        return student.to(lab.device)
 
 
 @STUDENTS.register("bilstm")
@@ -118,28 +99,23 @@ class BiLstmStudent(Student):
 
     @override
     def made(self, model: nn.Module, lab: Lab) -> nn.Module:
-        import torch
+        from bench.models.bilstm_beside import BiLstmSizes, bilstm_beside
 
-        from bench.models.adapter import adapter_for
-
-        table = adapter_for(lab.reference).word_embedding(lab.reference)
-        given = self.embeddings == "given"
+        refuse_lost_work(model, lab.reference, where="distill: student 'bilstm'")
         tokenizer = lab.tokenizer
-        separator = tokenizer.sep_token_id
-        settings = {
-            "hidden_size": self.width,
-            "num_hidden_layers": self.layers,
-            "head_size": self.head,
-            "embedding_size": table.embedding_dim if given else self.embedding,
-            "dropout": self.dropout,
-            "pairs": any(example.paired for example in lab.examples),
-            "separator_id": tokenizer.eos_token_id if separator is None else separator,
-        }
-        student = beside_reference(model, lab, "bench-state-bilstm", settings, student="bilstm")
-        if given:
-            with torch.no_grad():
-                adapter_for(student).word_embedding(student).weight.copy_(table.weight)
-        return student
+        embedding = None if self.embeddings == "given" else self.embedding
+        try:
+            student = bilstm_beside(
+                lab.reference,
+                BiLstmSizes(self.width, self.layers, self.head, embedding, self.dropout),
+                pairs=any(example.paired for example in lab.examples),
+                separator_id=tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id,
+                pad_id=tokenizer.pad_token_id,
+                seed=lab.seed,
+            )
+        except ModelError as error:
+            raise MethodError(f"distill: student 'bilstm': {error}") from error
+        return student.to(lab.device)
 
 
 @STUDENTS.register("narrow")
@@ -169,24 +145,3 @@ class Narrower(Student):
                 made = {"unit": unit, "sparsity": share, "saliency": self.saliency, "scope": self.scope, "budget": 0.0}
                 student = Prune.model_validate(made).compress(student, lab)
         return Shrink().compress(student, lab)
-
-
-def beside_reference(
-    model: nn.Module, lab: Lab, model_type: str, settings: Mapping[str, object], *, student: str
-) -> nn.Module:
-    """A model of another architecture with fresh weights and the reference's vocabulary and head.
-
-    Raises `MethodError` if earlier stages would be lost, or if the architecture has no such head.
-    """
-    from bench.models.adapter import adapter_for
-    from bench.models.bodies import beside
-
-    refuse_lost_work(model, lab.reference, where=f"distill: student '{student}'")
-    vocabulary: dict[str, object] = {
-        "vocab_size": adapter_for(lab.reference).word_embedding(lab.reference).num_embeddings,
-        "pad_token_id": lab.tokenizer.pad_token_id,
-    }
-    try:
-        return beside(lab.reference, model_type, {**vocabulary, **settings}, seed=lab.seed).to(lab.device)
-    except ModelError as error:
-        raise MethodError(f"distill: student '{student}': {error}") from error

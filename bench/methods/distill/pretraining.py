@@ -42,8 +42,8 @@ def learn_texts(student: nn.Module, lab: Lab, *, task: str, budget: float, rate:
         raise MethodError(f"distill: student.pretrain cannot be used with this student: {error}") from error
     log = other.train(masked, epochs=other.plan.epochs * budget, learning_rate=rate)
     carry_body(masked, student)
-    lab.counts["texts of pretraining"] = len(other.features)
-    lab.counts["steps of pretraining"] = log.steps
+    lab.counts["pretraining_texts"] = len(other.features)
+    lab.counts["pretraining_steps"] = log.steps
     lab.notes.append(
         f"Before it was distilled, the student was trained by masked language modelling on the texts of {task}."
     )
