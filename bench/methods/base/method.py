@@ -74,6 +74,10 @@ class Method(Frozen):
         """Other tasks of the suite whose training data are used; keys of artifacts then say which data these were."""
         return ()
 
+    def folders(self) -> tuple[str, ...]:
+        """Folders of other models that are used; keys of artifacts then say what is in them."""
+        return tuple(dict.fromkeys(folder for choice in self.choices() for folder in choice.folders()))
+
     def scores(self) -> bool:
         """Whether what is done depends on the task's metrics; keys of artifacts then name them."""
         return False
