@@ -1,4 +1,8 @@
-"""Stages and recipe names of records before version 3: the arguments of choices were flat among those of the method."""
+"""Stages and recipe names of older records as they are written now.
+
+Before version 3 the arguments of choices were flat among those of the method. Before version 4 what training minimises
+was said by weights of fixed parts in place of a table of terms.
+"""
 
 from __future__ import annotations
 
@@ -129,3 +133,20 @@ def _key(key: str, stages: list[tuple[str, Mapping[str, Any]]]) -> str:
             if new is not None:
                 return f"{number}{dot}{argument}.{new}"
     return key
+
+
+def termed(method: str, old: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a stage of `method` with a table of terms, and for `distill` with a student."""
+    if method != "distill":
+        return dict(old)
+    found = {name: value for name, value in old.items() if name not in ("alpha", "temperature")}
+    if "alpha" in old or "temperature" in old:
+        alpha, temperature = old.get("alpha", 0.5 if method == "distill" else 0.0), old.get("temperature", 2.0)
+        logits = {"weight": alpha, "divergence": {"name": "kl", "temperature": temperature}}
+        parts = {"labels": 1.0 - alpha, "logits": logits}
+        found["terms"] = {key: part for key, part in parts.items() if (part if key == "labels" else alpha)}
+    if method == "distill" and ("layers" in old or "init" in old):
+        layers, init = found.pop("layers", None), found.pop("init", "reference")
+        weights = "given" if init == "reference" else init
+        found["student"] = "same" if layers == "all" else {"name": "layers", "layers": layers, "weights": weights}
+    return found

@@ -14,14 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.base.errors import RecordError
 from bench.columns import COLUMNS
-from bench.records.arguments import nested, renamed
+from bench.records.arguments import nested, renamed, termed
 from bench.spec.saving import Real, Stated
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 HISTORY = {
     1: "first version",
     2: "stages say what they are meant to save and what they really did",
     3: "a choice of a stage is a table with its own arguments, and the recipe's name says to which choice one belongs",
+    4: "what a stage trained towards is a table of terms, and a distilled student is a choice",
 }
 _ADVICE = "Move it out of the results folder and run its cell again with `bench run`."
 
@@ -196,14 +197,20 @@ def read_records(results: Path, suite: str | None = None) -> list[Record]:
 def _migrated(record: Record, version: int) -> Record:
     """A record of an older version as this version's.
 
-    From 1 to 2 nothing changes: stages without an audit say so by the default of `unaudited`. For 3 see
+    From 1 to 2 nothing changes: stages without an audit say so by the default of `unaudited`. For 3 and 4 see
     `bench.records.arguments`.
     """
     if version == SCHEMA_VERSION:
         return record
-    stages = [stage.model_copy(update={"arguments": nested(stage.method, stage.arguments)}) for stage in record.stages]
-    recipe = renamed(record.recipe, [(stage.method, stage.arguments) for stage in record.stages])
-    return record.model_copy(update={"schema_version": SCHEMA_VERSION, "stages": tuple(stages), "recipe": recipe})
+    stages, recipe = [(stage.method, stage.arguments) for stage in record.stages], record.recipe
+    if version < 3:
+        recipe = renamed(recipe, stages)
+        stages = [(method, nested(method, arguments)) for method, arguments in stages]
+    logs = [
+        log.model_copy(update={"arguments": termed(method, arguments)})
+        for log, (method, arguments) in zip(record.stages, stages, strict=True)
+    ]
+    return record.model_copy(update={"schema_version": SCHEMA_VERSION, "stages": tuple(logs), "recipe": recipe})
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from bench.tasks.kinds.kind import TaskKind
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Term
-from bench.training.teacher import Teacher
+from bench.training.terms.teacher import Teacher
 
 
 class Heard:

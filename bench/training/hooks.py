@@ -20,12 +20,18 @@ from bench.training.objective import Term
 
 @dataclass(kw_only=True)
 class TrainState:
-    """What a hook sees: `step` counts from 0 to `total_steps` - 1, and equals `total_steps` when training is over."""
+    """What a hook sees: `step` counts from 0 to `total_steps` - 1, and equals `total_steps` when training is over.
+
+    `batch` is the one that the model is run on next or was run on last, None before the first; `kind` gives the task's
+    loss and logits. With both a hook may train a second model in the same step.
+    """
 
     model: nn.Module
     optimizer: AdamW
     step: int
     total_steps: int
+    kind: TaskKind
+    batch: Batch | None = None
 
 
 class Hook:

@@ -19,7 +19,7 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
 from bench.training.objective import DistillationTerm, TaskTerm
-from bench.training.teacher import Teacher
+from bench.training.terms.teacher import Teacher
 
 RECIPES = sorted(path.stem for path in (RECIPES_DIR / "low-rank").glob("*.toml"))
 

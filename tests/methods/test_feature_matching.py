@@ -13,7 +13,7 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching, Heard
 from bench.training.hooks import TrainState
-from bench.training.teacher import Teacher
+from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("classification")
 
@@ -69,7 +69,7 @@ def test_only_the_student_gets_gradients_and_no_hook_stays(tiny_bert, batch):
 def test_within_a_step_what_training_ran_is_heard(tiny_bert, batch):
     student, teacher = tiny_bert(seed=1), tiny_bert(seed=2)
     matching = FeatureMatching(Teacher(teacher))
-    state = TrainState(model=student, optimizer=None, step=0, total_steps=1)
+    state = TrainState(model=student, optimizer=None, step=0, total_steps=1, kind=KINDS.get("classification"))
     expected = matched(student, teacher, batch).item()
     matching.before_step(state)
     outputs = student(**batch.inputs)

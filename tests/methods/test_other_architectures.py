@@ -36,7 +36,10 @@ def test_pruning_reaches_every_matrix_inside_the_layers(name, make_lab):
     assert same_state(model, before)
 
 
-@pytest.mark.parametrize("method", [Prune(sparsity=0.5), Distill(layers=1, alpha=1.0), Replace(layers=1)])
+@pytest.mark.parametrize(
+    "method",
+    [Prune(sparsity=0.5), Distill(student={"name": "layers", "layers": 1}, terms={"logits": 1.0}), Replace(layers=1)],
+)
 def test_a_bilstm_is_trained_by_methods_as_an_encoder_is(method, make_lab):
     model = make_model("bench-bilstm", num_labels=2)
     before = state(model)

@@ -24,6 +24,7 @@ from bench.methods.quantize.activations import LearnedInputs, MovingInputs
 from bench.methods.quantize.aware import AwareTraining, train_aware
 from bench.methods.quantize.quantize import Quantize
 from bench.methods.quantize.work import RoundedParameter
+from bench.tasks.kinds.kind import KINDS
 from bench.training.hooks import TrainState
 
 ALL = (*ROLES, "embedding")
@@ -70,7 +71,7 @@ def matrix(weight, bits=4, groups=1, **changes):
 def stepped(aware, model, inputs, rate=1e-2):
     """One step of `aware` on the squares of what `model` gives; the gradients that the optimizer would see."""
     optimizer = AdamW(model.parameters(), lr=rate)
-    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=10)
+    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=10, kind=KINDS.get("classification"))
     with aware.listening():
         aware.before_step(state)
         model(inputs).square().sum().backward()
@@ -253,7 +254,7 @@ def test_a_learned_step_of_inputs_has_the_published_gradient():
 def test_loss_aware_weights_are_rounded_by_the_curvature_that_the_optimizer_has_found(linear):
     aware = AwareTraining([matrix(linear.weight, bits=2, grid="loss-aware-ternary")])
     optimizer = AdamW(linear.parameters(), lr=1e-3)
-    state = TrainState(model=linear, optimizer=optimizer, step=0, total_steps=2)
+    state = TrainState(model=linear, optimizer=optimizer, step=0, total_steps=2, kind=KINDS.get("classification"))
     plain = aware.coded(linear.weight).values()
     with aware.listening():
         for step in range(2):

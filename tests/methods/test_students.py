@@ -17,6 +17,13 @@ from bench.models.adapter import adapter_for
 STEP = 1e-9  # a learning rate too small to move a weight visibly
 
 
+ONLY_LOGITS = {"divergence": {"name": "kl", "temperature": 2.0}}
+
+
+def afresh(weights):
+    return {"name": "layers", "weights": weights}
+
+
 def layers_of(model):
     return adapter_for(model).layers(model)
 
@@ -51,22 +58,24 @@ def test_a_student_of_the_reference_starts_from_every_other_layer(make_lab, tiny
 @pytest.mark.parametrize(("init", "seed"), [("source", 11), ("fresh", 12)])
 def test_a_student_may_start_from_the_source_or_afresh(make_lab, tiny_bert, init, seed):
     model = tiny_bert()
-    student = Distill(init=init, layers=1, learning_rate=STEP).compress(model, make_lab(model))
+    student = Distill(student={"name": "layers", "layers": 1, "weights": init}, learning_rate=STEP).compress(
+        model, make_lab(model)
+    )
     assert close(student, tiny_bert(layers=1, seed=seed))
 
 
 def test_a_student_with_all_layers_fills_zeros_again_and_claims_no_saving(make_lab, tiny_bert):
     model = tiny_bert()
     pruned = Prune(sparsity=0.5, budget=0.0).compress(model, make_lab(model))
-    method = Distill(layers="all")
+    method = Distill(student="same")
     filled = method.compress(pruned, make_lab(model))
     assert method.saving() == frozenset()
     assert len(layers_of(filled)) == len(layers_of(pruned)) == 4
     before, after = (layers_of(each)[0].output.dense.weight for each in (pruned, filled))
     assert (before == 0).float().mean() > 0.2
     assert (after == 0).float().mean() < 0.01
-    with pytest.raises(ValidationError, match="layers is 0; give 1 or more"):
-        Distill(layers=0)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        Distill(student={"name": "layers", "layers": 0})
 
 
 def test_distilling_brings_the_student_nearer_to_the_reference_than_labels_do(make_lab, tiny_bert, logits_of):
@@ -79,7 +88,7 @@ def test_distilling_brings_the_student_nearer_to_the_reference_than_labels_do(ma
         soft = [torch.softmax(logits_of(one), dim=-1) for one in (model, student)]
         return (soft[0] - soft[1]).abs().mean().item()
 
-    taught = Distill(alpha=1.0, init="fresh", learning_rate=3e-3).compress(model, lab)
+    taught = Distill(terms={"logits": ONLY_LOGITS}, student=afresh("fresh"), learning_rate=3e-3).compress(model, lab)
     told = Shallow(init="fresh", learning_rate=3e-3).compress(model, lab)
     assert distance(taught) < distance(told)
 
@@ -92,7 +101,9 @@ def test_a_shallow_model_has_nothing_of_the_reference(make_lab, tiny_bert, init,
 
 
 @pytest.mark.parametrize(
-    "method", [Shallow(), Distill(init="fresh"), Distill(init="source")], ids=["shallow", "d1", "d2"]
+    "method",
+    [Shallow(), Distill(student=afresh("fresh")), Distill(student=afresh("source"))],
+    ids=["shallow", "d1", "d2"],
 )
 def test_starting_afresh_after_other_stages_is_refused(make_lab, tiny_bert, method):
     model = tiny_bert()

@@ -17,7 +17,7 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.features import FeatureMatching
 from bench.training.objective import DistillationTerm, Objective
-from bench.training.teacher import Teacher
+from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("classification")
 

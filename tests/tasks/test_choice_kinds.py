@@ -16,8 +16,8 @@ from bench.tasks.examples import Answer, Example
 from bench.tasks.features import Batch, Feature, as_rows
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import ChosenAnswers, ClassLogits
-from bench.training.objective import DistillationTerm
-from bench.training.teacher import Teacher
+from bench.training.terms.outputs import DistillationTerm
+from bench.training.terms.teacher import Teacher
 
 LOWEST = torch.finfo(torch.float32).min
 PAIRS = {

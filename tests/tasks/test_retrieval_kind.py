@@ -18,8 +18,8 @@ from bench.tasks.kinds.kind import KINDS
 from bench.tasks.outputs import vectors
 from bench.tasks.rankings import Rankings
 from bench.training.loop import train
-from bench.training.objective import distillation
-from bench.training.teacher import Teacher
+from bench.training.terms.outputs import distillation
+from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("retrieval")
 TASK = Task(

@@ -13,7 +13,7 @@ from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import KINDS
 from bench.training.attention_scores import HeardAttention, score_errors
 from bench.training.features import FeatureMatching
-from bench.training.teacher import Teacher
+from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("classification")
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3], [2, 12, 13, 14, 3, 0, 0, 0, 0]])

@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.methods.prune.selectors import SELECTORS
 from bench.methods.prune.site import Site, SitePiece
+from bench.tasks.kinds.kind import KINDS
 from bench.training.hooks import TrainState
 from bench.training.masks import MaskHook, apply_masks
 from bench.training.optimizer import make_optimizer
@@ -69,7 +70,7 @@ def test_zeros_survive_momentum_gathered_before_and_weight_decay():
     torch.manual_seed(0)
     layer = nn.Linear(16, 8)
     optimizer = make_optimizer(layer, learning_rate=1e-2, weight_decay=0.5)
-    state = TrainState(model=layer, optimizer=optimizer, step=0, total_steps=20)
+    state = TrainState(model=layer, optimizer=optimizer, step=0, total_steps=20, kind=KINDS.get("classification"))
 
     def step(hook=None):
         (layer(torch.randn(4, 16)) ** 2).sum().backward()
@@ -99,6 +100,7 @@ def test_gradients_of_removed_weights_do_not_count_in_clipping():
         optimizer=make_optimizer(layer, learning_rate=1.0, weight_decay=0.0),
         step=0,
         total_steps=1,
+        kind=KINDS.get("classification"),
     )
     layer.weight.grad = torch.tensor([[5.0, 7.0]])
     MaskHook({"w": layer.weight}, {"w": torch.tensor([[True, False]])}).after_backward(state)

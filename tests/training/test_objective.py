@@ -10,8 +10,9 @@ from bench.tasks.features import Feature
 from bench.tasks.kinds.sequence import Classification, Regression
 from bench.tasks.kinds.span_qa import SpanQA
 from bench.training.divergence import distillation_loss
-from bench.training.objective import DistillationTerm, Objective, TaskTerm, distillation
-from bench.training.teacher import Teacher
+from bench.training.objective import Objective, TaskTerm
+from bench.training.terms.outputs import DistillationTerm, distillation
+from bench.training.terms.teacher import Teacher
 
 
 def random_logits(*shape, seed=0):

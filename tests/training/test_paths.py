@@ -7,6 +7,7 @@ import torch
 
 from bench.models.adapter import adapter_for
 from bench.spec.setting import Training
+from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import Classification
 from bench.training.hooks import TrainState
 from bench.training.loop import train
@@ -74,7 +75,7 @@ def test_the_path_of_a_step_follows_the_schedule(tiny_bert):
     model = tiny_bert()
     adapter, layers, successors, hook = setup(model, start=0.0, full_at=0.5)
     optimizer = make_optimizer(model, learning_rate=1e-3, weight_decay=0.0)
-    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=10)
+    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=10, kind=KINDS.get("classification"))
     hook.before_step(state)
     assert adapter.layers(model) == layers
     state.step = 5

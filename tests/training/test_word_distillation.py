@@ -7,8 +7,8 @@ from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2, tiny_maria
 from bench.tasks.batching import collate
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS
-from bench.training.objective import DistillationTerm
-from bench.training.teacher import Teacher
+from bench.training.terms.outputs import DistillationTerm
+from bench.training.terms.teacher import Teacher
 
 TEXTS = (("ka lo mi", "one two three"), ("nu", "four five six seven eight"))
 

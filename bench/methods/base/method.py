@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -13,6 +13,7 @@ from bench.base.errors import MethodError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen
 from bench.methods.base.choice import Choice
+from bench.methods.base.terms.table import Terms
 from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, PARTS, ROLES, Part, Role
 from bench.spec.saving import Saving
 
@@ -61,7 +62,7 @@ class Method(Frozen):
         dumped = self.model_dump(mode="json")
         fields = type(self).model_fields
         return {
-            name: value.table(stated=True, mode="json") if isinstance(value, Choice) else dumped[name]
+            name: value.table(stated=True, mode="json") if isinstance(value, Choice | Terms) else dumped[name]
             for name, value in self
             if fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
         }
@@ -111,6 +112,8 @@ class Lab:
     pretrained weights with layers spread evenly, or random ones if `pretrained` is False or the source has none.
     `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
     with that task's head there, and `reference` is one that was never trained.
+    A method adds to `notes` and `counts` what it used besides (augmented examples, lines of a corpus, teachers): the
+    record says it of the stage.
     """
 
     task: Task
@@ -125,6 +128,8 @@ class Lab:
     progress: Callable[[str, float], None]
     examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
     elsewhere: Callable[[str], Lab] = _nowhere
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def train(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.training.features import FeatureMatching
     from bench.training.hooks import Hook
     from bench.training.objective import Objective, Term
-    from bench.training.teacher import Teacher
+    from bench.training.terms.teacher import Teacher
 
 
 class TunedMethod(Method):
@@ -68,13 +68,13 @@ class GuidedMethod(TunedMethod):
         """The task's loss, and with `alpha` above 0 the divergence from the frozen reference."""
         if not self.alpha:
             return None
-        from bench.training.teacher import Teacher
+        from bench.training.terms.teacher import Teacher
 
         return self.guided(Teacher(frozen_reference(lab)))
 
     def guided(self, teacher: Teacher) -> Objective | None:
         """The same towards a teacher that is there already."""
-        from bench.training.objective import distillation
+        from bench.training.terms.outputs import distillation
 
         return distillation(teacher, temperature=self.temperature, alpha=self.alpha) if self.alpha else None
 
@@ -122,7 +122,7 @@ class RefinedMethod(GuidedMethod):
         epochs = lab.plan.epochs * self.budget * share
         if epochs:
             from bench.training.features import FeatureMatching
-            from bench.training.teacher import Teacher
+            from bench.training.terms.teacher import Teacher
 
             teacher = Teacher(frozen_reference(lab))
             matching = FeatureMatching(teacher, attention=self.attention, summed=self.feature_terms == "sum")

@@ -1,28 +1,40 @@
-"""A frozen model whose outputs on each training example are computed once and remembered."""
+"""The model that a student is taught by, whose outputs on each training example are computed once and remembered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bench.tasks.features import Batch, as_rows
 from bench.tasks.kinds.kind import TaskKind
+from bench.training.hooks import Hook
 
 
 class Teacher:
     """Gives the teacher's outputs for a batch; from the second epoch on they come from memory.
 
-    The teacher is frozen and in evaluation mode, so its outputs on an example do not change while a student trains
-    (the padding of the batch moves them by rounding only). Memory: four bytes a logit of the training set.
+    The teacher is in evaluation mode. Unless it is `moving`, it is frozen, so its outputs on an example do not change
+    while a student trains (the padding of the batch moves them by rounding only). Memory: four bytes a logit of the
+    training set. No gradient ever flows from what is given here into the teacher.
+
+    Args:
+        model: on the device of training.
+        moving: whether the teacher is trained as well, so that nothing may be remembered from one step to the next.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, moving: bool = False) -> None:
         self.model = model
+        self.moving = moving
         self._known: dict[int, tuple[Tensor, ...]] = {}
         self._last: tuple[Batch, Any] | None = None
+
+    def forget(self) -> None:
+        """Drop what is remembered: the teacher has changed."""
+        self._known.clear()
+        self._last = None
 
     def run(self, batch: Batch) -> Any:
         """The teacher's outputs on a batch, run now, for terms that listen to its layers.
@@ -36,6 +48,8 @@ class Teacher:
 
     def outputs(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """One tensor a head: [batch, classes or candidates], or [batch, length] if the outputs are over tokens."""
+        if self.moving:
+            return self.outputs_once(batch, kind)
         if not all(row in self._known for row in batch.rows):
             self._remember(batch, kind)
         rows = [self._known[row] for row in batch.rows]
@@ -56,6 +70,13 @@ class Teacher:
         for index, row in enumerate(batch.rows):
             end = None if lengths is None else lengths[index]
             self._known[row] = tuple(head[index, :end] if end is not None else head[index] for head in heads)
+
+
+class Taught(NamedTuple):
+    """Who teaches a student: the teachers, and the hooks that act on them while the student trains."""
+
+    teachers: tuple[Teacher, ...]
+    hooks: tuple[Hook, ...] = ()
 
 
 def _join(batch: Batch, kind: TaskKind) -> Callable[[list[Tensor]], Tensor]:

@@ -1,0 +1,1 @@
+"""What training minimises, as data: a table of terms, each made of a few typed choices."""

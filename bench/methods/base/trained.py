@@ -1,0 +1,92 @@
+"""The arguments that every method with training has: its budget, and the terms of what it minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from bench.methods.base.method import Lab, Method
+from bench.methods.base.terms.table import Terms
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.training.hooks import Hook
+    from bench.training.objective import Term
+    from bench.training.terms.teacher import Teacher
+
+
+class TrainedMethod(Method):
+    """A method with its own training budget, given relative to the suite's so that recipes fit every suite."""
+
+    budget: float = Field(1.0, ge=0, le=100, description="epochs as a share of the suite's; 0 means no training")
+    learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate; None takes the suite's")
+    terms: Terms = Field(
+        default_factory=lambda: Terms.made({"labels": 1.0}),
+        description="what training minimises: a weighted sum of terms, see docs/distillation.md",
+    )
+
+    def seeded(self) -> bool:
+        """Without a budget nothing is trained."""
+        return self.budget > 0
+
+    def tune(
+        self,
+        model: nn.Module,
+        lab: Lab,
+        *,
+        share: float = 1.0,
+        hooks: Sequence[Hook] = (),
+        terms: Sequence[tuple[float, Term]] = (),
+        teachers: Sequence[Teacher] | None = None,
+    ) -> None:
+        """Train `model` in place for `share` of the budget; does nothing if the budget is 0.
+
+        Args:
+            model: on any device; it stays on the device of training.
+            lab: see `Lab`.
+            share: of the budget.
+            hooks: called at each moment of the training.
+            terms: with their weights, added to those of the table.
+            teachers: what the table's terms compare with; None is the frozen reference.
+        """
+        epochs = lab.plan.epochs * self.budget * share
+        if not epochs:
+            return
+        from bench.training.objective import Objective, TaskTerm
+        from bench.training.terms.outputs import DistillationTerm
+        from bench.training.terms.teacher import Teacher
+
+        if teachers is None and self.terms.taught:
+            teachers = (Teacher(frozen_reference(lab)),)
+        made: list[tuple[float, Term]] = []
+        for term in self.terms.working.values():
+            if not term.what.taught:
+                made.append((term.weight, TaskTerm()))
+            else:
+                temperature = getattr(term.divergence, "temperature", 1.0)
+                made += [(term.weight, DistillationTerm(each, temperature)) for each in teachers or ()]
+        lab.train(
+            model,
+            epochs=epochs,
+            learning_rate=self.learning_rate,
+            objective=Objective(terms=(*made, *terms)),
+            hooks=hooks,
+        )
+
+
+def frozen_reference(lab: Lab) -> nn.Module:
+    """The reference in evaluation mode on the device of training; a copy only if it is not there already.
+
+    A teacher is run without gradients and never changed, so the reference itself can be it, which saves a whole model.
+    """
+    import torch
+
+    from bench.models.modules import copy_model
+
+    reference = lab.reference
+    there = all(tensor.device.type == torch.device(lab.device).type for tensor in reference.parameters())
+    quiet = not any(module.training for module in reference.modules())
+    return reference if there and quiet else copy_model(reference).to(lab.device).eval()

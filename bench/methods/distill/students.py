@@ -1,0 +1,119 @@
+"""What a student is: its form and the weights that it starts from, and every kind of student there is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+from typing_extensions import override
+
+from bench.base.errors import MethodError
+from bench.methods.base.choice import Choice, Choices
+from bench.methods.base.depth import refuse_lost_work, student_depth
+from bench.methods.base.method import Lab
+from bench.spec.saving import Saving
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Student(Choice):
+    """A form of model that learns from a teacher, and its first weights."""
+
+    def saving(self) -> frozenset[Saving]:
+        """What a model of this form saves, compared with the given one."""
+        return frozenset({"bytes", "macs", "time"})
+
+    @abstractmethod
+    def made(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """A new model to train, made from the given one, which stays bit-equal, or afresh.
+
+        Raises `MethodError` if the given model does not allow it.
+        """
+
+
+STUDENTS: Choices[Student] = Choices("student", modules=(), group="bench.students")
+
+
+@STUDENTS.register("layers")
+class FewerLayers(Student):
+    """Some of the layers of each stack; everything else is the given model's (Sanh et al. 2019, arXiv:1910.01108, §2).
+
+    A stack that has no more layers than the student is to have keeps all of them.
+    """
+
+    layers: int | None = Field(None, ge=1, description="layers of the student; None is half of the given model's")
+    start: Literal["spread", "first"] | tuple[int, ...] = Field(
+        "spread",
+        description="which layers the student has: evenly spaced ones up to the last, the first ones, or a list of "
+        "their numbers from 1, which says how many there are",
+    )
+    weights: Literal["given", "source", "fresh"] = Field(
+        "given", description="start from the given weights, the model source's pretrained weights, or random weights"
+    )
+
+    @field_validator("start")
+    @classmethod
+    def _numbers_of_layers(cls, start: str | tuple[int, ...]) -> str | tuple[int, ...]:
+        if isinstance(start, tuple) and (not start or min(start) < 1 or sorted(set(start)) != list(start)):
+            raise ValueError(f"start is {list(start)}; give different numbers of layers from 1 on, in rising order")
+        return start
+
+    @override
+    def made(self, model: nn.Module, lab: Lab) -> nn.Module:
+        from bench.models.adapter import adapter_for
+
+        adapter = adapter_for(model)
+        depth = adapter.depth(model, adapter.stacks(model)[0])
+        layers = student_depth(self._count(), depth, where="distill")
+        if self.weights == "given":
+            return self._cut(model, layers)
+        refuse_lost_work(model, lab.reference, where=f"distill: student.weights = '{self.weights}'")
+        if self.start == "spread" or self.weights == "fresh":
+            return lab.fresh(layers, self.weights == "source")
+        return self._cut(lab.fresh(depth, True), layers)
+
+    def _count(self) -> int | None:
+        return len(self.start) if isinstance(self.start, tuple) else self.layers
+
+    def _cut(self, model: nn.Module, count: int) -> nn.Module:
+        """A copy of `model` with `count` of the layers of each stack, or all if it has fewer."""
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model
+
+        student = copy_model(model)
+        adapter = adapter_for(student)
+        for stack in adapter.stacks(student):
+            layers = adapter.layers(student, stack)
+            kept = self.positions(min(count, len(layers)), len(layers))
+            adapter.set_layers(student, [layers[position] for position in kept], stack)
+        return student
+
+    def positions(self, count: int, depth: int) -> list[int]:
+        """Which of `depth` layers, counted from 0, the student has; raises `MethodError` for one that is not there."""
+        from bench.models.source import spread
+
+        if isinstance(self.start, tuple):
+            if self.start[-1] > depth:
+                raise MethodError(
+                    f"distill: student.start names layer {self.start[-1]}, but the given model has {depth}"
+                )
+            return [number - 1 for number in self.start]
+        return list(range(count)) if self.start == "first" else list(spread(count, depth))
+
+
+@STUDENTS.register("same")
+class GivenForm(Student):
+    """The given model itself, with all its layers: what earlier stages made smaller learns from the teacher again."""
+
+    @override
+    def saving(self) -> frozenset[Saving]:
+        return frozenset()
+
+    @override
+    def made(self, model: nn.Module, lab: Lab) -> nn.Module:
+        from bench.models.modules import copy_model
+
+        del lab
+        return copy_model(model)

@@ -1,0 +1,1 @@
+"""The terms of an objective that listen to a student and its teachers."""
