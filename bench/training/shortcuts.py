@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ _MOST_ROUNDS = 100  # of the optimizer; the loss is convex
 _SAME = 1e-6  # a change of the loss per example at which it has converged
 
 
-class Shallow(NamedTuple):
+class Surface(NamedTuple):
     """What a bias-only model reads: row i has the features `columns[i]`, each with a value, [any number] of both."""
 
     columns: list[list[int]]
@@ -60,17 +60,17 @@ def shortcut_degrees(features: Sequence[Feature], *, reads: str, classes: int, f
     return found
 
 
-def bag_of_words(features: Sequence[Feature]) -> Shallow:
+def bag_of_words(features: Sequence[Feature]) -> Surface:
     """Which tokens occur in an example, whatever their order and number."""
-    return _presence([list(map(int, each.inputs["input_ids"])) for each in features])
+    return _presence([_tokens(each) for each in features])
 
 
-def second_text(features: Sequence[Feature]) -> Shallow:
+def second_text(features: Sequence[Feature]) -> Surface:
     """The bag of words of the second text of a pair alone, such as the hypothesis of an inference task."""
     return _presence([second for _, second in map(_texts, features)])
 
 
-def overlap(features: Sequence[Feature]) -> Shallow:
+def overlap(features: Sequence[Feature]) -> Surface:
     """What the two texts of a pair share, without the words themselves.
 
     The share of the second text's tokens that the first one has, whether it has all of them, and the ratio of lengths;
@@ -80,20 +80,24 @@ def overlap(features: Sequence[Feature]) -> Shallow:
     for first, second in map(_texts, features):
         shared = sum(token in set(first) for token in second) / max(1, len(second))
         rows.append([shared, float(shared == 1.0), min(len(second) / max(1, len(first)), 4.0), 1.0])
-    return Shallow([list(range(4)) for _ in rows], rows, 4)
+    return Surface([list(range(4)) for _ in rows], rows, 4)
 
 
-READS: dict[str, Callable[[Sequence[Feature]], Shallow]] = {
+READS: dict[str, Callable[[Sequence[Feature]], Surface]] = {
     "bag-of-words": bag_of_words,
     "second-text": second_text,
     "overlap": overlap,
 }
 
 
+def _tokens(feature: Feature) -> list[int]:
+    return list(cast("Sequence[int]", feature.inputs["input_ids"]))
+
+
 def _texts(feature: Feature) -> tuple[list[int], list[int]]:
     """The tokens of both texts of a pair, told apart by their segment ids."""
     segments = feature.inputs.get("token_type_ids")
-    ids = list(map(int, feature.inputs["input_ids"]))
+    ids = _tokens(feature)
     if segments is None or 1 not in segments:
         raise MethodError(
             "a bias-only model of the second text needs pairs of texts that segment ids tell apart, and the encoded "
@@ -105,11 +109,11 @@ def _texts(feature: Feature) -> tuple[list[int], list[int]]:
     return sides
 
 
-def _presence(texts: list[list[int]]) -> Shallow:
+def _presence(texts: list[list[int]]) -> Surface:
     """Each different token once with the value 1, and a constant in the last column."""
     places = {token: place for place, token in enumerate(sorted({token for text in texts for token in text}))}
     columns = [[*sorted(places[token] for token in set(text)), len(places)] for text in texts]
-    return Shallow(columns, [[1.0] * len(row) for row in columns], len(places) + 1)
+    return Surface(columns, [[1.0] * len(row) for row in columns], len(places) + 1)
 
 
 def _folds(examples: Sequence[int], folds: int, seed: int) -> Tensor:
@@ -120,30 +124,30 @@ def _folds(examples: Sequence[int], folds: int, seed: int) -> Tensor:
     return torch.tensor([place[example] for example in examples])
 
 
-class _Rows(NamedTuple):
-    """Some rows of a `Shallow`, one after the other: columns, values [entries] and where each row starts [rows]."""
+class _SparseRows(NamedTuple):
+    """Some rows of a `Surface`, one after the other: columns, values [entries] and where each row starts [rows]."""
 
     columns: Tensor
     values: Tensor
     starts: Tensor
 
 
-def _rows(shallow: Shallow, chosen: Tensor) -> _Rows:
+def _rows(shallow: Surface, chosen: Tensor) -> _SparseRows:
     rows = chosen.tolist()
     sizes = torch.tensor([0, *(len(shallow.columns[row]) for row in rows)])
-    return _Rows(
+    return _SparseRows(
         torch.tensor([column for row in rows for column in shallow.columns[row]]),
         torch.tensor([value for row in rows for value in shallow.values[row]]),
         sizes.cumsum(0)[:-1],
     )
 
 
-def _scores(rows: _Rows, weights: Tensor) -> Tensor:
+def _scores(rows: _SparseRows, weights: Tensor) -> Tensor:
     """[rows, classes]: the weighted sum of each row's features."""
     return functional.embedding_bag(rows.columns, weights, rows.starts, mode="sum", per_sample_weights=rows.values)
 
 
-def _fitted(rows: _Rows, labels: Tensor, classes: int, width: int) -> Tensor:
+def _fitted(rows: _SparseRows, labels: Tensor, classes: int, width: int) -> Tensor:
     """The weights [width, classes] of the least penalised loss."""
     weights = torch.zeros(width, classes, requires_grad=True)
     solver = torch.optim.LBFGS(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -128,6 +129,7 @@ class Lab:
     progress: Callable[[str, float], None]
     examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
     elsewhere: Callable[[str], Lab] = _nowhere
+    folder: Path | None = None  # where what is computed from the task's training data may be kept for later runs
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 

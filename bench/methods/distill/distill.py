@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -68,5 +69,7 @@ class Distill(TrainedMethod):
         lab, hooks = self.data.prepared(task)
         student = self.student.made(model, lab)
         taught = self.teacher.taught(student, lab, method=self)
+        if taught.features is not None:
+            lab = dataclasses.replace(lab, features=taught.features)
         self.curriculum.run(self, student, lab, taught, hooks)
         return self.data.finished(student, model, task)

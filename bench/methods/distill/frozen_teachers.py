@@ -144,6 +144,6 @@ def _same_tokens(tokenizer: Any, lab: Lab, *, where: str) -> None:
     same = tokenizer.get_vocab() == lab.tokenizer.get_vocab()
     if not same or tokenizer(texts)["input_ids"] != lab.tokenizer(texts)["input_ids"]:
         raise MethodError(
-            f"{where}: its tokenizer is another one than the student's, so the two would not read the same tokens. Give "
-            f"a teacher with the same tokenizer."
+            f"{where}: its tokenizer is another one than the student's, so the two would not read the same tokens. "
+            f"Give a teacher with the same tokenizer."
         )

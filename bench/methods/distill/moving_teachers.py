@@ -106,7 +106,6 @@ class MetaTeacher(TeacherChoice):
     @override
     def taught(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> Taught:
         """Raises `MethodError` if one of the two parts of the training data would be empty."""
-        import dataclasses
         from functools import partial
 
         from bench.models.modules import copy_model
@@ -139,7 +138,7 @@ class MetaTeacher(TeacherChoice):
         hook = MetaTeaching(teacher, beside, quiz=lambda steps: quiz(steps=steps), rate=rate, seed=lab.seed)
         lab.counts["quiz examples"] = len(asked)
         lab.notes.append("quiz examples of the teacher were cut from the training split; the student saw the others")
-        return Taught((teacher,), (hook,), dataclasses.replace(lab, features=part_of(lab.features, told)))
+        return Taught((teacher,), (hook,), part_of(lab.features, told))
 
 
 def quiz_split(examples: list[int], *, share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -65,11 +66,11 @@ class Beside:
 
     def step(self, state: TrainState, objective: Objective) -> Tensor:
         """One step on the batch of `state`, with dropout on; returns the detached loss."""
-        own = self._now(state)
+        own = dataclasses.replace(self._now(state), objective=objective)
         self.model.train()
         try:
             with self._draws.drawn():
-                return take_step(own, batch_of(state), objective=objective, hooks=(), clip=self._plan.clip)
+                return take_step(own, batch_of(state), hooks=(), clip=self._plan.clip)
         finally:
             self.model.eval()
 

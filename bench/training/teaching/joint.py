@@ -1,4 +1,4 @@
-"""A teacher that trains together with its student: in each step it goes first, on the labels and towards the student."""
+"""A teacher that trains together with its student: in each step it goes first, on the labels and towards it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.training.terms.teacher import Teacher
 
 
 class Multiplier(Term):
-    """beta * (KL - epsilon) for the constraint KL <= epsilon; after each step beta <- max(0, beta + rate (KL - epsilon)).
+    """beta * (KL - epsilon) for the constraint KL <= epsilon; then beta <- max(0, beta + rate * (KL - epsilon)).
 
     The Lagrangian form in ProKT's code (`dual_optimization` in github.com/wxsh1213/prokt_text): beta moves by the
     divergence that the step saw.
@@ -53,7 +53,7 @@ class Multiplier(Term):
 
 
 class JointTeaching(Hook):
-    """ProKT (Shi et al. 2021, arXiv:2107.09305, and github.com/wxsh1213/prokt_text): the teacher moves with the student.
+    """The teacher of ProKT (Shi et al. 2021, arXiv:2107.09305, and github.com/wxsh1213/prokt_text).
 
     In each batch the student's outputs p_s are taken in evaluation mode and without a gradient. The teacher takes a
     step with dropout on (1 - weight) * the task's loss + weight * KL(p_s || q_t). The student then learns from the
