@@ -41,11 +41,11 @@ def _is_value(outputs: Tensor) -> bool:
 
 
 def _squared(student: Tensor, teacher: Tensor) -> Tensor:
-    return functional.mse_loss(student.float(), teacher.detach().float().view_as(student))
+    return functional.mse_loss(student.float(), teacher.float().view_as(student))
 
 
 def _divergence(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None) -> Tensor:
-    target = functional.log_softmax(_masked(teacher.detach().float() / temperature, mask), dim=-1)
+    target = functional.log_softmax(_masked(teacher.float() / temperature, mask), dim=-1)
     found = functional.log_softmax(_masked(student.float() / temperature, mask), dim=-1)
     return functional.kl_div(found, target, log_target=True, reduction="batchmean") * temperature**2
 

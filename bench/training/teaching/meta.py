@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from typing_extensions import override
 
+from bench.base.errors import TrainingError
 from bench.models.modules import differentiable
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import TaskKind
@@ -113,6 +114,11 @@ class MetaTeaching(Hook):
                 kind=state.kind,
                 objective=state.objective,
                 rate=self._rate,
+            )
+        if all(gradient is None for gradient in gradients):
+            raise TrainingError(
+                "the student's loss does not depend on its teacher, so a meta teacher has nothing to learn. Give a term "
+                "that compares the two, such as logits."
             )
         self._beside.follow(state, gradients)
         self._teacher.forget()
