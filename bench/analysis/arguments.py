@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.methods.base.choice import Choice, registry_of
 from bench.methods.base.method import METHODS
+from bench.methods.base.terms.table import Terms
 from bench.records.record import Record, StageLog
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def _filled(stage: Stage | StageLog) -> dict[str, Any]:
     fields = method.model_fields if method else {}
     found: dict[str, Any] = {}
     for name, argument in {**_defaults(fields), **stage.arguments}.items():
+        if name in fields and fields[name].annotation is Terms:
+            found |= _of_terms(name, Terms.made(argument).table())
+            continue
         registry = registry_of(fields[name]) if name in fields else None
         if isinstance(argument, Choice):
             argument = argument.table()
@@ -60,6 +64,16 @@ def _filled(stage: Stage | StageLog) -> dict[str, Any]:
                 defaults = _defaults(registry.get(plugin).model_fields)
                 found |= {f"{name}.{inner}": value for inner, value in defaults.items()}
         found |= {f"{name}.{inner}": value for inner, value in table.items() if inner != "name"}
+    return found
+
+
+def _of_terms(name: str, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of terms under `name`, and every argument of each behind its key: `terms.logits.weight`."""
+    found: dict[str, Any] = {name: "+".join(terms)}
+    for key, term in terms.items():
+        for argument, value in term.items():
+            table = value if isinstance(value, dict) else {"name": value}
+            found |= {f"{name}.{key}.{argument}" + (f".{i}" if i != "name" else ""): v for i, v in table.items()}
     return found
 
 

@@ -11,6 +11,7 @@ from bench.base.errors import SuiteError, UnknownNameError, unknown
 from bench.base.schema import read_toml, validated
 from bench.methods.base.choice import registry_of
 from bench.methods.base.method import METHODS, Method
+from bench.methods.base.terms.table import Terms, changed
 from bench.spec.recipe import RECIPES, Recipe, RecipeFile, Stage, recipe_path
 from bench.spec.saving import Saving
 from bench.spec.suite import Variants, flat
@@ -21,8 +22,9 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
 
     Args:
         name: a recipe of bench or of an installed package, or a path to a TOML file.
-        overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage, and
-            `saliency.start` or `2.saliency.start` to an argument of a choice. A choice that is given anew, by its name
+        overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage,
+            `saliency.start` or `2.saliency.start` to an argument of a choice, and `terms.logits.weight` to an argument
+            of a term. A choice that is given anew, by its name
             or as a table, keeps no argument of the one before.
         where: what asked for the recipe, for messages.
 
@@ -91,7 +93,19 @@ def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -
     if len(targets) > 1:
         raise SuiteError(f"{where}: several stages have '{argument}'; say which, for example '1.{argument}'")
     (table,) = targets
-    table[argument] = {**_opened(table, argument, where), inside: value} if inside else value
+    if inside and _fields(table)[argument].annotation is Terms:
+        table[argument] = _termed(table, argument, inside, value, where)
+    else:
+        table[argument] = {**_opened(table, argument, where), inside: value} if inside else value
+
+
+def _termed(table: dict[str, Any], argument: str, path: str, value: Any, where: str) -> dict[str, Any]:
+    """The terms of a stage with one of their arguments changed."""
+    given = table.get(argument, _fields(table)[argument].get_default(call_default_factory=True))
+    try:
+        return changed(given.table() if isinstance(given, Terms) else given, path, value)
+    except ValueError as error:
+        raise SuiteError(f"{where}: {error}") from error
 
 
 def _opened(table: dict[str, Any], argument: str, where: str) -> dict[str, Any]:

@@ -135,18 +135,54 @@ def _key(key: str, stages: list[tuple[str, Mapping[str, Any]]]) -> str:
     return key
 
 
+_OBJECTIVE = ("alpha", "temperature", "features", "attention", "feature_terms")
+_TRAINED = ("distill", "factorize", "halt", "integer", "layerdrop", "prune", "quantize", "share")
+_STUDENT = {"layers": "student.layers", "init": "student.weights", "temperature": "terms.logits.divergence.temperature"}
+
+
 def termed(method: str, old: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a stage of `method` with a table of terms, and for `distill` with a student."""
-    if method != "distill":
+    """The arguments of a stage before version 4 with a table of terms, and for `distill` with a student."""
+    if method not in _TRAINED:
         return dict(old)
-    found = {name: value for name, value in old.items() if name not in ("alpha", "temperature")}
-    if "alpha" in old or "temperature" in old:
-        alpha, temperature = old.get("alpha", 0.5 if method == "distill" else 0.0), old.get("temperature", 2.0)
-        logits = {"weight": alpha, "divergence": {"name": "kl", "temperature": temperature}}
-        parts = {"labels": 1.0 - alpha, "logits": logits}
-        found["terms"] = {key: part for key, part in parts.items() if (part if key == "labels" else alpha)}
+    found = {name: value for name, value in old.items() if name not in _OBJECTIVE}
+    if any(name in old for name in _OBJECTIVE):
+        found["terms"] = _terms(0.5 if method == "distill" else 0.0, old)
     if method == "distill" and ("layers" in old or "init" in old):
         layers, init = found.pop("layers", None), found.pop("init", "reference")
         weights = "given" if init == "reference" else init
         found["student"] = "same" if layers == "all" else {"name": "layers", "layers": layers, "weights": weights}
     return found
+
+
+def _terms(usual: float, old: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms that the old weights stood for; those of weight 0 are left out."""
+    alpha, features = old.get("alpha", usual), old.get("features", 0.0)
+    summed = old.get("feature_terms", "mean") == "sum"
+    reduce = "sum" if summed else "mean"
+    divergence = {"name": "kl", "temperature": old.get("temperature", 2.0)}
+    parts: dict[str, dict[str, Any]] = {
+        "labels": {"weight": (1.0 - features) * (1.0 - alpha)},
+        "logits": {"weight": (1.0 - features) * alpha, "divergence": divergence},
+        "states": {"weight": features, "what": {"name": "states", "outputs": not summed}, "reduce": reduce},
+        "attention-scores": {"weight": features * old.get("attention", 0.0), "reduce": reduce},
+    }
+    return {key: part for key, part in parts.items() if part["weight"]}
+
+
+def rephrased(recipe: str, stages: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """A recipe's name with its arguments as they are written since version 4: `distillation[student.layers=3]`.
+
+    What has no single argument in its place now, such as `alpha`, stays as it was.
+    """
+    base, bracket, inside = recipe.partition("[")
+    if not bracket or "distill" not in [method for method, _ in stages]:
+        return recipe
+    parts = []
+    for part in re.split(r",(?=[\w.]+=)", inside.removesuffix("]")):
+        key, _, value = part.partition("=")
+        number, dot, old = key.rpartition(".")
+        if (old, value) == ("layers", "all"):
+            parts.append(f"{number}{dot}student=same")
+        else:
+            parts.append(f"{number}{dot}{_STUDENT.get(old, old)}={'given' if part == 'init=reference' else value}")
+    return f"{base}[{','.join(parts)}]"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.base.errors import RecordError
 from bench.columns import COLUMNS
-from bench.records.arguments import nested, renamed, termed
+from bench.records.arguments import nested, renamed, rephrased, termed
 from bench.spec.saving import Real, Stated
 
 SCHEMA_VERSION = 4
@@ -206,6 +206,7 @@ def _migrated(record: Record, version: int) -> Record:
     if version < 3:
         recipe = renamed(recipe, stages)
         stages = [(method, nested(method, arguments)) for method, arguments in stages]
+    recipe = rephrased(recipe, stages)
     logs = [
         log.model_copy(update={"arguments": termed(method, arguments)})
         for log, (method, arguments) in zip(record.stages, stages, strict=True)

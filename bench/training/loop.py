@@ -17,8 +17,8 @@ from bench.tasks.batching import collate, length_batches
 from bench.tasks.encoded import Encoded
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import TaskKind
-from bench.training.divergence import LossLog
 from bench.training.hooks import Hook, TrainState
+from bench.training.losses import LossLog
 from bench.training.objective import Objective
 from bench.training.optimizer import clip_gradients, make_optimizer, rate_at, set_rate
 

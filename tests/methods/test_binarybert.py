@@ -28,6 +28,11 @@ from bench.models.modules import copy_model
 
 ALL = (*ROLES, "embedding")
 SUMMED = (SumLinear, SumEmbedding)
+ALL_TERMS = {
+    "logits": 0.5,
+    "states": {"weight": 0.5, "reduce": "sum"},
+    "attention-scores": {"weight": 0.5, "reduce": "sum"},
+}
 
 
 def method(**changes):
@@ -92,9 +97,7 @@ def test_latent_halves_add_up_to_the_latent_weight_and_keep_its_bias(make_lab, t
 
 def test_training_moves_the_halves_apart_and_what_is_packed_is_what_ran(make_lab, tiny_bert, logits_of):
     lab = make_lab(lively(tiny_bert()))
-    settings = method(
-        budget=2.0, alpha=1.0, features=0.5, attention=1.0, feature_terms="sum", scheme__activation_bits=8
-    )
+    settings = method(budget=2.0, terms=ALL_TERMS, scheme__activation_bits=8)
     work = settings.work(copy_model(lab.reference), lab)
     sites = find_sites(work.model, ALL)
     scheme = settings.scheme
@@ -138,7 +141,7 @@ def test_the_given_model_may_teach_where_the_reference_is_wider(make_lab, tiny_b
     )  # fmt: skip
     torch.manual_seed(0)
     lab = make_lab(BertForSequenceClassification(wider).eval())
-    settings = {"budget": 0.5, "alpha": 1.0, "features": 0.5, "attention": 1.0, "feature_terms": "sum"}
+    settings = {"budget": 0.5, "terms": ALL_TERMS}
     given = tiny_bert()
     before = {name: tensor.clone() for name, tensor in given.state_dict().items()}
     method(teacher="given", **settings).compress(given, lab)

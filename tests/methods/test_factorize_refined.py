@@ -6,10 +6,11 @@ import gc
 
 import pytest
 import torch
+from made_terms import guided
 from models_for_factors import language_model, lively, translator
 from pydantic import ValidationError
 
-from bench.methods.base.tuned import frozen_reference
+from bench.methods.base.trained import frozen_reference
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.quantize.quantize import Quantize
 from bench.models.adapter import adapter_for
@@ -17,43 +18,32 @@ from bench.plan.recipes import load_recipe, methods_of
 from bench.spec.recipe import RECIPES_DIR
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
-from bench.training.features import FeatureMatching
-from bench.training.objective import DistillationTerm, TaskTerm
-from bench.training.terms.teacher import Teacher
 
+STATES = {"states": {"what": {"name": "states", "outputs": True}}}
 RECIPES = sorted(path.stem for path in (RECIPES_DIR / "low-rank").glob("*.toml"))
 
 
 def error(student, teacher, lab):
     batch = collate(lab.features[:16], pad_id=0)
     with torch.no_grad():
-        return FeatureMatching(Teacher(teacher)).loss(student, batch, None, KINDS.get("classification")).item()
+        return guided(STATES, teacher).loss(student, batch, None, KINDS.get("classification")).item()
 
 
 def test_training_towards_hidden_states_lowers_their_error_and_needs_no_labels(make_lab, tiny_bert):
     reference = lively(tiny_bert(seed=3))
     lab = make_lab(reference, epochs=6.0)
-    cut, tuned = (Factorize(rank=6, features=1.0, budget=budget).compress(reference, lab) for budget in (0, 1))
+    cut, tuned = (Factorize(rank=6, terms=STATES, budget=budget).compress(reference, lab) for budget in (0, 1))
     assert error(tuned, reference, lab) < 0.8 * error(cut, reference, lab)
 
 
-@pytest.mark.parametrize(("features", "alpha"), [(1.0, 0.0), (0.5, 0.5), (0.25, 0.0)])
-def test_the_weights_of_the_terms_sum_to_one(make_lab, tiny_bert, features, alpha):
-    lab, seen = make_lab(), []
-    object.__setattr__(lab, "train", lambda model, *, objective, hooks, **others: seen.append((objective, hooks)))
-    Factorize(rank=6, features=features, alpha=alpha).compress(tiny_bert(), lab)
-    ((objective, hooks),) = seen
-    weights = {type(term): weight for weight, term in objective.terms}
-    assert sum(weights.values()) == pytest.approx(1.0)
-    assert weights[FeatureMatching] == features
-    assert weights.get(DistillationTerm, 0.0) == pytest.approx((1 - features) * alpha)
-    assert weights[TaskTerm] == pytest.approx((1 - features) * (1 - alpha))
-    assert any(isinstance(hook, FeatureMatching) for hook in hooks)
+def test_the_recipe_trains_towards_states_and_logits_with_equal_weights_and_no_labels():
+    (method,) = methods_of(load_recipe("noach-goldberg"))
+    assert method.terms == Factorize(rank=6, terms=STATES).terms
 
 
-def test_the_share_of_features_is_a_share():
-    with pytest.raises(ValidationError, match="features"):
-        Factorize(rank=6, features=1.5)
+def test_terms_without_any_weight_are_refused():
+    with pytest.raises(ValidationError, match="every term has weight 0"):
+        Factorize(rank=6, terms={"states": 0.0})
 
 
 def test_the_reference_is_its_own_frozen_copy_unless_it_is_training(make_lab, tiny_bert):

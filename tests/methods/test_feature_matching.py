@@ -5,16 +5,17 @@ import itertools
 
 import pytest
 import torch
+from made_terms import guided
 from models_for_factors import lively
 
 from bench.methods.factorize.factorize import Factorize
 from bench.methods.share.share import Share
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
-from bench.training.features import FeatureMatching, Heard
 from bench.training.hooks import TrainState
-from bench.training.terms.teacher import Teacher
+from bench.training.terms.ears import Ears, Place
 
+STATES = {"states": {"what": {"name": "states", "outputs": True}}}
 KIND = KINDS.get("classification")
 
 
@@ -25,7 +26,7 @@ def batch(make_lab):
 
 def matched(student, teacher, batch):
     """The loss outside of training, where the student is run again."""
-    return FeatureMatching(Teacher(teacher)).loss(student, batch, None, KIND)
+    return guided(STATES, teacher).loss(student, batch, None, KIND)
 
 
 def test_a_clone_has_no_loss(tiny_bert, batch):
@@ -68,7 +69,7 @@ def test_only_the_student_gets_gradients_and_no_hook_stays(tiny_bert, batch):
 
 def test_within_a_step_what_training_ran_is_heard(tiny_bert, batch):
     student, teacher = tiny_bert(seed=1), tiny_bert(seed=2)
-    matching = FeatureMatching(Teacher(teacher))
+    matching = guided(STATES, teacher)
     state = TrainState(model=student, optimizer=None, step=0, total_steps=1, kind=KINDS.get("classification"))
     expected = matched(student, teacher, batch).item()
     matching.before_step(state)
@@ -80,13 +81,14 @@ def test_within_a_step_what_training_ran_is_heard(tiny_bert, batch):
 
 def test_a_shared_layer_is_heard_once_for_each_run(make_lab, tiny_bert, batch):
     shared = Share(budget=0).compress(tiny_bert(), make_lab())
-    heard = Heard(shared)
-    heard.open()
+    ears = Ears(shared, [Place("encoder", layer) for layer in range(5)])
+    ears.open()
     with torch.no_grad():
-        shared(**batch.inputs)
-    assert len(heard.states) == 5
-    heard.close()
-    assert not heard.states
+        wanted = shared(**batch.inputs, output_hidden_states=True).hidden_states
+    for layer, states in enumerate(wanted):
+        assert torch.equal(ears.at(Place("encoder", layer)), states)
+    ears.close()
+    assert not ears.heard
 
 
 def test_the_error_falls_in_every_step_on_a_fixed_batch(make_lab, tiny_bert, batch):

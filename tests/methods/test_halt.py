@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from families import make, outputs, same_outputs
@@ -180,16 +178,25 @@ def test_the_ponder_cost_makes_training_halt_sooner(make_lab, tiny_bert):
     assert depths[5.0] < depths[0.0]
 
 
-def test_the_ponder_cost_is_weighed_beside_the_tasks_loss_and_a_teachers():
-    lab = SimpleNamespace(reference=make("bert"), device="cpu")
-    weights = [
-        [(weight, type(term).__name__) for weight, term in Halt(**arguments).objective(lab).terms]
-        for arguments in ({}, {"alpha": 0.25, "ponder": 0.5})
+def test_the_ponder_cost_is_added_to_the_terms(make_lab, tiny_bert):
+    shared, weights = Share(budget=0).compress(tiny_bert(), make_lab()), []
+    cases = ({}, {"terms": {"labels": 0.75, "logits": 0.25}, "ponder": 0.5}, {"adaptive": False}, {"ponder": 0})
+    for arguments in cases:
+        lab = make_lab()
+        object.__setattr__(
+            lab,
+            "train",
+            lambda model, *, objective, **others: weights.append(
+                [(weight, type(term).__name__) for weight, term in objective.terms]
+            ),
+        )
+        Halt(**arguments).compress(shared, lab)
+    assert weights == [
+        [(1.0, "TaskTerm"), (0.01, "PonderTerm")],
+        [(1.0, "Guidance"), (0.5, "PonderTerm")],
+        [(1.0, "TaskTerm")],
+        [(1.0, "TaskTerm")],
     ]
-    assert weights[0] == [(1.0, "TaskTerm"), (0.01, "PonderTerm")]
-    assert weights[1] == [(0.25, "DistillationTerm"), (0.75, "TaskTerm"), (0.5, "PonderTerm")]
-    assert Halt(adaptive=False).objective(lab) is None
-    assert Halt(ponder=0).objective(lab) is None
 
 
 def test_a_model_that_does_not_halt_has_no_ponder_cost():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_terms import guided
 
 from bench.layers.composite import SumEmbedding, SumLinear
 from bench.layers.low_bit import LowBitEmbedding, LowBitLinear
@@ -15,9 +16,7 @@ from bench.models.modules import copy_model
 from bench.plan.recipes import load_recipe, methods_of
 from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
-from bench.training.features import FeatureMatching
-from bench.training.objective import DistillationTerm, Objective
-from bench.training.terms.teacher import Teacher
+from bench.training.objective import Objective
 
 KIND = KINDS.get("classification")
 
@@ -102,11 +101,8 @@ def test_the_objective_is_half_of_the_sum_of_all_terms_without_labels(make_lab, 
     (objective,) = seen
     batch, student = collate(lab.features[:6], pad_id=0), tiny_bert(seed=2)
     outputs = student(**batch.inputs)
-    parts = (
-        FeatureMatching(Teacher(lab.reference), attention=1.0, summed=True),
-        DistillationTerm(Teacher(lab.reference), 1.0),
-    )
-    wanted = sum(term.loss(student, batch, outputs, KIND) for term in parts)
+    parts = {"states": {"reduce": "sum"}, "attention-scores": {"reduce": "sum"}, "logits": 1.0}
+    wanted = guided(parts, lab.reference).loss(student, batch, outputs, KIND)
     assert isinstance(objective, Objective)
     assert objective.loss(student, batch, outputs, KIND).item() == pytest.approx(0.5 * wanted.item(), rel=1e-5)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.schema import toml_value
+from bench.methods.base.method import METHODS
 from bench.models.stored import Held
 from bench.plan.cell import Cell, Conditions
 from bench.plan.fit import Fit
-from bench.plan.recipes import expand, load_recipe
+from bench.plan.recipes import expand, load_recipe, methods_of
 from bench.plan.recorded import is_recorded, made_from
 from bench.records.record import read_record
 from bench.spec.setting import Setting
@@ -19,6 +21,11 @@ from bench.spec.suite import load_suite
 RESULTS = Path(__file__).parents[2] / "results"
 SETS = ("glue-small/*", "sst2/*/*", "study-lottery/*", "language/*")
 PUBLISHED = [path for each in SETS for path in sorted(RESULTS.glob(f"{each}/*--seed*.json"))[::12]]
+TAUGHT = sorted(
+    path
+    for name in ("distillation", "distilled-int8", "noach-goldberg", "ternarybert", "binarybert", "block-movement*")
+    for path in RESULTS.glob(f"**/*--{name}--seed0--*.json")
+)
 PRUNED = next(RESULTS.glob("study-lottery/*/*--lottery-ticket*.json"))  # its arguments are in the form of before
 
 
@@ -66,6 +73,19 @@ def test_a_published_record_is_that_of_its_cell_whatever_its_key(path):
     cell = cell_of(record)
     assert cell.key != record.key
     assert recorded(cell, record)
+
+
+@pytest.mark.parametrize("path", TAUGHT, ids=lambda path: path.parts[-3] + "-" + path.name.split("--")[2])
+def test_published_records_of_distilled_training_state_the_stages_of_the_recipes_of_today(path):
+    record = read_record(path)
+    methods = methods_of(load_recipe(record.recipe_base, _arguments(record.recipe)))
+    found = [(each.method, METHODS.get(each.method).model_validate(each.arguments)) for each in record.stages]
+    assert [method for _, method in found] == methods
+
+
+def _arguments(recipe):
+    inside = recipe.partition("[")[2].removesuffix("]")
+    return {key: toml_value(value) for key, _, value in (part.partition("=") for part in inside.split(",") if part)}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.base.errors import RecordError
-from bench.records.arguments import nested, renamed
+from bench.records.arguments import nested, renamed, rephrased, termed
 from bench.records.record import HISTORY, SCHEMA_VERSION, Record, read_record, read_records, write_record, write_text
 
 
@@ -151,9 +151,10 @@ def test_flat_arguments_of_version_2_are_tables_of_their_choices_and_nothing_els
     assert record.recipe == "lottery-ticket[schedule.rounds=2,sparsity=0.36,budget=3.0,schedule.rewind=start]"
     (flat,), (stage,) = stored["stages"], record.stages
     moved = {key: value for key, value in flat["arguments"].items() if key not in stage.arguments}
+    assert (moved.pop("alpha"), moved.pop("temperature")) == (0.0, 2.0)
     assert moved == {"rounds": 2, "rewind": "start"}
     assert stage.arguments["schedule"] == {"name": "rounds", **moved}
-    kept = {key: value for key, value in stage.arguments.items() if key != "schedule"}
+    kept = {key: value for key, value in stage.arguments.items() if key not in ("schedule", "terms")}
     assert kept.items() <= flat["arguments"].items()
 
 
@@ -221,10 +222,68 @@ def test_arguments_of_a_method_without_choices_stay_as_they_are():
     assert renamed("mine[budget=1.0]", [("distill", {"budget": 1.0})]) == "mine[budget=1.0]"
 
 
+def test_weights_of_version_3_are_a_table_of_terms_and_nothing_else_changes():
+    stored = json.loads((GOLDEN / "version-3.json").read_text(encoding="utf-8"))
+    record = read_record(GOLDEN / "version-3.json")
+    (flat,), (stage,) = stored["stages"], record.stages
+    assert {"alpha", "temperature", "layers", "init"} <= flat["arguments"].keys()
+    logits = {"weight": 0.5, "divergence": {"name": "kl", "temperature": 2.0}}
+    assert stage.arguments == {
+        "budget": 1.0,
+        "learning_rate": None,
+        "terms": {"labels": {"weight": 0.5}, "logits": logits},
+        "student": {"name": "layers", "layers": None, "weights": "given"},
+    }
+
+
+TERNARY = {"alpha": 1.0, "temperature": 1.0, "features": 0.5, "attention": 1.0, "feature_terms": "sum"}
+KL = {"name": "kl", "temperature": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "now"),
+    [
+        ("shallow", {"layers": 2, "init": "fresh"}, {"layers": 2, "init": "fresh"}),
+        ("prune", {"sparsity": 0.5}, {"sparsity": 0.5}),
+        ("prune", {"alpha": 0.0, "temperature": 2.0}, {"terms": {"labels": {"weight": 1.0}}}),
+        (
+            "quantize",
+            TERNARY,
+            {
+                "terms": {
+                    "logits": {"weight": 0.5, "divergence": KL},
+                    "states": {"weight": 0.5, "what": {"name": "states", "outputs": False}, "reduce": "sum"},
+                    "attention-scores": {"weight": 0.5, "reduce": "sum"},
+                }
+            },
+        ),
+        (
+            "factorize",
+            {"features": 1.0},
+            {"terms": {"states": {"weight": 1.0, "what": {"name": "states", "outputs": True}, "reduce": "mean"}}},
+        ),
+        ("distill", {"layers": "all"}, {"student": "same"}),
+    ],
+)
+def test_old_weights_become_the_terms_that_they_stood_for(method, old, now):
+    assert termed(method, old) == now
+
+
+def test_names_of_recipes_say_student_and_terms():
+    stages = [("distill", {})]
+    name = "distillation[layers=3,temperature=4.0,budget=2.0]"
+    now = "distillation[student.layers=3,terms.logits.divergence.temperature=4.0,budget=2.0]"
+    assert rephrased(name, stages) == now
+    assert rephrased("distillation[1.layers=all,init=reference]", stages) == (
+        "distillation[1.student=same,student.weights=given]"
+    )
+    assert rephrased("small[layers=3]", [("shallow", {})]) == "small[layers=3]"
+
+
 def test_a_record_of_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "a.json"
     write_text(path, json.dumps({**make().model_dump(mode="json"), "schema_version": SCHEMA_VERSION + 1}))
-    with pytest.raises(RecordError, match="newer than version 3 of this bench"):
+    with pytest.raises(RecordError, match="newer than version 4 of this bench"):
         read_record(path)
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_terms import guided, softened
 
 from bench.base.errors import DataError
 from bench.spec.suite import Task
@@ -16,7 +17,6 @@ from bench.tasks.examples import Answer, Example
 from bench.tasks.features import Batch, Feature, as_rows
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import ChosenAnswers, ClassLogits
-from bench.training.terms.outputs import DistillationTerm
 from bench.training.terms.teacher import Teacher
 
 LOWEST = torch.finfo(torch.float32).min
@@ -174,14 +174,14 @@ def test_a_clone_of_the_teacher_has_no_distillation_loss_and_remembered_outputs_
 ):
     handler, features, teacher, other = KINDS.get(kind), encoded(kind, tokenizer), tiny_bert(1), tiny_bert(1, seed=1)
     other.classifier.weight.data *= 1000  # a fresh head gives all candidates nearly the same score
-    term = DistillationTerm(Teacher(teacher), 0.5)
+    term = guided(softened(0.5), teacher)
     whole = collate(features, pad_id=0)
     for _ in range(2):  # the second time from memory
         assert term.loss(teacher, whole, teacher(**whole.inputs), handler).item() == pytest.approx(0.0, abs=1e-6)
     part = collate(features, pad_id=0, rows=[2, 0])
     outputs = other(**part.inputs)
     remembered = term.loss(other, part, outputs, handler)
-    computed = DistillationTerm(Teacher(teacher), 0.5).loss(other, part, outputs, handler)
+    computed = guided(softened(0.5), teacher).loss(other, part, outputs, handler)
     assert remembered.item() == pytest.approx(computed.item(), rel=1e-4)
     assert computed.item() > 1e-7
     computed.backward()
@@ -194,7 +194,7 @@ def test_a_judged_choice_is_distilled_as_a_distribution_of_its_own():
     batch = Batch({"input_ids": torch.zeros(3, 1)}, {"labels": torch.tensor([[1, 0], [1, -100]])}, [0, 1], (2, 1))
     model = SimpleNamespace(__call__=None)
     told = Teacher(lambda **inputs: SimpleNamespace(logits=teacher))
-    found = DistillationTerm(told, 1.0).loss(model, batch, SimpleNamespace(logits=student), handler)
+    found = guided({"logits": 1.0}, told).loss(model, batch, SimpleNamespace(logits=student), handler)
     p, q = (1 / (1 + np.exp(-each.numpy().ravel())) for each in (teacher, student))
     by_hand = np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)))
     assert found.item() == pytest.approx(by_hand, rel=1e-5)

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_terms import guided
 
 from bench.artifacts.artifact import load, save
 from bench.artifacts.manifest import Manifest
@@ -18,7 +19,6 @@ from bench.tasks.kinds.kind import KINDS
 from bench.tasks.outputs import vectors
 from bench.tasks.rankings import Rankings
 from bench.training.loop import train
-from bench.training.terms.outputs import distillation
 from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("retrieval")
@@ -150,7 +150,7 @@ def test_the_teacher_of_a_distillation_sees_the_same_batch(trained, encoder, tok
     model, _ = trained
     teacher = Teacher(model)
     batch = collate(encoded(PAIRS, tokenizer), pad_id=0, rows=[4, 1, 7])
-    objective = distillation(teacher, temperature=1.0, alpha=1.0)
+    objective = guided({"logits": 1.0}, teacher)
     itself = objective.loss(model, batch, model(**batch.inputs), KIND)
     assert itself.item() == pytest.approx(0.0, abs=1e-6)
     other = encoder(seed=3)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import architectures
 import families
 import pytest
 import torch
+from made_terms import guided
 
 from bench.base.errors import MethodError
-from bench.methods.factorize.factorize import Factorize
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import KINDS
-from bench.training.attention_scores import HeardAttention, score_errors
-from bench.training.features import FeatureMatching
-from bench.training.terms.teacher import Teacher
+from bench.training.terms.ears import Ears
+from bench.training.terms.readers import ScoreReader
 
 KIND = KINDS.get("classification")
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3], [2, 12, 13, 14, 3, 0, 0, 0, 0]])
@@ -25,16 +26,27 @@ def batch():
     return Batch({"input_ids": IDS, "attention_mask": (IDS != 0).long()}, {}, [0, 1])
 
 
+READER = ScoreReader(softmax=False)
+
+
 def heard(model, **inputs):
-    """The attentions of one run, as plain tuples that outlive the listening."""
-    ears = HeardAttention(model)
+    """The scores of every attention in the order in which they run, with what may be seen."""
+    probe = Ears(model, ())
+    stacks = [
+        (stack, layer + 1)
+        for stack in probe.adapter.stacks(model)
+        for layer in range(probe.adapter.depth(model, stack))
+    ]
+    places = [each for stack, layer in stacks for each in READER.places(probe, stack, layer)]
+    ears = Ears(model, [place for each in places for place in each])
     ears.open()
     with torch.no_grad():
         model(**inputs)
-    runs = list(ears.runs)
+    batch = Batch(inputs, {}, [0, 1])
+    found = [(each[0], READER.read(ears, each, batch)) for each in places]
     ears.close()
-    assert not ears.runs
-    return runs
+    assert not ears.heard
+    return found
 
 
 def probabilities(scores, mask, causal):
@@ -52,8 +64,8 @@ def test_the_softmax_of_the_heard_scores_is_the_models_own_attention(family, bat
         wanted = model(**batch.inputs, output_attentions=True).attentions
     runs = heard(model, **batch.inputs)
     assert len(runs) == len(wanted) == 4
-    for run, its in zip(runs, wanted, strict=True):
-        found = probabilities(run.dot_products(), batch.inputs["attention_mask"], causal=False)
+    for (_, run), its in zip(runs, wanted, strict=True):
+        found = probabilities(run.values, batch.inputs["attention_mask"], causal=False)
         torch.testing.assert_close(found, its, rtol=1e-4, atol=1e-6)
 
 
@@ -67,24 +79,26 @@ def test_a_translators_three_sorts_of_attention_are_heard_in_the_order_in_which_
     crossed = [each for pair in zip(out.decoder_attentions, out.cross_attentions, strict=True) for each in pair]
     wanted = [*out.encoder_attentions, *crossed]
     assert len(runs) == len(wanted) > 4
-    for run, its in zip(runs, wanted, strict=True):
-        length = run.key.shape[1]
+    for (place, run), its in zip(runs, wanted, strict=True):
+        length = run.values.shape[-1]
         source = length == inputs["input_ids"].shape[1]
         mask = inputs["attention_mask"] if source else torch.ones(2, length)
-        torch.testing.assert_close(probabilities(run.dot_products(), mask, run.seen.causal), its, rtol=1e-4, atol=1e-6)
-        assert run.seen.causal is not source
+        causal = (place.stack, place.part) == ("decoder", "query")
+        torch.testing.assert_close(probabilities(run.values, mask, causal), its, rtol=1e-4, atol=1e-6)
+        assert causal is not source
 
 
-def errors(student, teacher, inputs):
-    ears = HeardAttention(student), HeardAttention(teacher)
-    for each in ears:
-        each.open()
-    for model in (student, teacher):
-        model(**inputs)
-    found = score_errors(*ears, inputs)
-    for each in ears:
-        each.close()
-    return found
+def errors(student, teacher, inputs, reduce="mean"):
+    batch = Batch(inputs, {}, [0, 1])
+    return guided({"attention-scores": {"reduce": reduce}}, teacher).loss(student, batch, None, KIND)
+
+
+def by_hand(student, teacher, batch):
+    """The mean squared difference of every attention's scores over pairs of real tokens."""
+    real = batch.inputs["attention_mask"].float()
+    pairs = (real[:, None, :, None] * real[:, None, None, :]).expand(-1, 4, -1, -1).bool()
+    runs = zip(heard(student, **batch.inputs), heard(teacher, **batch.inputs), strict=True)
+    return [(mine.values - its.values)[pairs].square().mean() for (_, mine), (_, its) in runs]
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
@@ -92,25 +106,26 @@ def test_scores_that_a_decoder_may_not_see_do_not_count(name):
     student, teacher = architectures.make_model(name, seed=1), architectures.make_model(name, seed=2)
     inputs = architectures.inputs_of(name)
     inputs["decoder_attention_mask"] = (inputs["decoder_input_ids"] != 0).long()
-    found = errors(student, teacher, inputs)
     pairs = zip(heard(student, **inputs), heard(teacher, **inputs), strict=True)
-    for error, (mine, its) in zip(found, pairs, strict=True):
+    wanted = []
+    for (place, mine), (_, its) in pairs:
         masks = {7: inputs["attention_mask"], 5: inputs["decoder_attention_mask"]}
-        rows, columns = masks[mine.query.shape[1]], masks[mine.key.shape[1]]
-        crossed = rows.shape[1] == 7 or columns.shape[1] == 7  # not within the target
+        rows, columns = (masks[side] for side in mine.values.shape[2:])
+        crossed = (place.stack, place.part) != ("decoder", "query")
         squares = [
-            (mine.dot_products() - its.dot_products())[example, :, query, key].square().mean()
+            (mine.values - its.values)[example, :, query, key].square().mean()
             for example in range(2)
             for query in range(rows.shape[1])
             for key in range(columns.shape[1])
             if rows[example, query] and columns[example, key] and (crossed or key <= query)
         ]
-        assert error.item() == pytest.approx(torch.stack(squares).mean().item(), rel=1e-4)
+        wanted.append(torch.stack(squares).mean().item())
+    assert errors(student, teacher, inputs).item() == pytest.approx(sum(wanted) / len(wanted), rel=1e-4)
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_a_clone_has_no_loss_and_another_model_has(family, batch):
-    matching = FeatureMatching(Teacher(families.make(family)), attention=1.0, summed=True)
+    matching = guided({"states": {"reduce": "sum"}, "attention-scores": {"reduce": "sum"}}, families.make(family))
     assert matching.loss(families.make(family), batch, None, KIND).item() == 0.0
     assert matching.loss(families.make(family, seed=1), batch, None, KIND).item() > 0.1
 
@@ -121,24 +136,23 @@ def test_ternarybert_sums_over_embeddings_layers_and_scores_without_logits(batch
     with torch.no_grad():
         runs = [model(**batch.inputs, output_hidden_states=True).hidden_states for model in (student, teacher)]
     states = sum((mine[real] - its[real]).square().mean() for mine, its in zip(*runs, strict=True))
-    scores = sum(errors(student, teacher, batch.inputs))
-    found = FeatureMatching(Teacher(teacher), attention=0.5, summed=True).loss(student, batch, None, KIND)
+    scores = sum(by_hand(student, teacher, batch))
+    terms = {"states": {"reduce": "sum"}, "attention-scores": {"weight": 0.5, "reduce": "sum"}}
+    found = guided(terms, teacher).loss(student, batch, None, KIND)
     assert found.item() == pytest.approx((states + 0.5 * scores).item(), rel=1e-5)
-    mean = FeatureMatching(Teacher(teacher), attention=0.5).loss(student, batch, None, KIND)
-    without = FeatureMatching(Teacher(teacher)).loss(student, batch, None, KIND)
-    assert mean.item() == pytest.approx((without + 0.5 * scores / 4).item(), rel=1e-5)
+    assert errors(student, teacher, batch.inputs).item() == pytest.approx((scores / 4).item(), rel=1e-5)
 
 
 def test_padding_does_not_count(batch):
     student, teacher = families.make("bert", seed=1), families.make("bert", seed=2)
     padded = {name: torch.nn.functional.pad(tensor, (0, 3)) for name, tensor in batch.inputs.items()}
-    before, after = (torch.stack(errors(student, teacher, inputs)) for inputs in (batch.inputs, padded))
+    before, after = (errors(student, teacher, inputs) for inputs in (batch.inputs, padded))
     torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
 
 
 def test_only_the_student_gets_gradients_and_no_hook_stays(batch):
     student, teacher = families.make("bert", seed=1), families.make("bert", seed=2)
-    torch.stack(errors(student, teacher, batch.inputs)).sum().backward()
+    errors(student, teacher, batch.inputs).backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
     attention = student.bert.encoder.layer[0].attention
     assert attention.self.key.weight.grad.abs().max() > 0
@@ -148,22 +162,17 @@ def test_only_the_student_gets_gradients_and_no_hook_stays(batch):
 
 def test_a_shared_layer_is_heard_once_for_each_run(batch):
     model = families.make("albert")
-    assert len({id(run.query) for run in heard(model, **batch.inputs)}) == 4
+    runs = [run.values for _, run in heard(model, **batch.inputs)]
+    assert len(runs) == 4
+    assert not any(torch.equal(one, other) for one, other in itertools.pairwise(runs))
 
 
 def test_models_without_attention_or_of_another_number_of_heads_are_refused(batch):
+    lstm = architectures.make_model("bench-bilstm")
     with pytest.raises(MethodError, match="no attention"):
-        HeardAttention(architectures.make_model("bench-bilstm")).open()
+        errors(lstm, lstm, batch.inputs)
     student, teacher = families.make("bert"), families.make("bert", hidden_size=16, num_attention_heads=4)
     with pytest.raises(MethodError, match="8 heads in the student and 4 in the teacher"):
         errors(families.make("bert", num_attention_heads=8), teacher, batch.inputs)
-    with pytest.raises(MethodError, match="4 attention modules and its teacher 2"):
+    with pytest.raises(MethodError, match="student has 4 layers and its teacher 2"):
         errors(student, families.make("bert", num_hidden_layers=2), batch.inputs)
-
-
-def test_how_features_are_matched_is_only_stated_if_they_are():
-    for arguments in ({"attention": 1.0}, {"feature_terms": "sum"}):
-        with pytest.raises(ValueError, match="Give features above 0"):
-            Factorize(rank=4, **arguments)
-        assert Factorize(rank=4, features=0.5, **arguments).stated() == {"rank": 4, "features": 0.5, **arguments}
-        assert Factorize(rank=4).stated() == {"rank": 4}

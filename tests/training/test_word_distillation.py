@@ -3,12 +3,11 @@
 import pytest
 import torch
 from made_sequences import joint_tokenizer, sequence_task, tiny_gpt2, tiny_marian
+from made_terms import guided, softened
 
 from bench.tasks.batching import collate
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS
-from bench.training.terms.outputs import DistillationTerm
-from bench.training.terms.teacher import Teacher
 
 TEXTS = (("ka lo mi", "one two three"), ("nu", "four five six seven eight"))
 
@@ -23,7 +22,7 @@ def test_the_divergence_is_the_mean_over_the_targets_tokens(kind):
     batch = collate(features, pad_id=0)
     assert (batch.targets["labels"] == -100).any()
     outputs = student(**batch.inputs)
-    found = DistillationTerm(Teacher(teacher), 2.0).loss(student, batch, outputs, handler)
+    found = guided(softened(2.0), teacher).loss(student, batch, outputs, handler)
     each = []
     with torch.no_grad():
         wanted = teacher(**batch.inputs).logits

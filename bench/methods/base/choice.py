@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
@@ -16,7 +17,15 @@ from bench.base.registry import Registry
 from bench.base.schema import Frozen
 
 
-class Choice(Frozen):
+class Tabled(ABC):
+    """An argument of a method that a recipe writes as a table."""
+
+    @abstractmethod
+    def table(self, *, stated: bool = False, mode: str = "python") -> Any:
+        """As a recipe writes it; with `stated` only arguments that differ from their defaults are in it."""
+
+
+class Choice(Frozen, Tabled):
     """A plug-in that an argument of a method names; its fields are its arguments.
 
     In a recipe it is a table, `saliency = { name = "hard-concrete", start = 5 }`, or the plain name if every argument

@@ -13,8 +13,7 @@ from pydantic import BeforeValidator, model_validator
 from bench.base.errors import MethodError
 from bench.base.registry import Registry
 from bench.base.schema import Frozen
-from bench.methods.base.choice import Choice
-from bench.methods.base.terms.table import Terms
+from bench.methods.base.choice import Choice, Tabled
 from bench.models.roles import ALL_ROLES, CROSS_ROLES, GATE_ROLES, PARTS, ROLES, Part, Role
 from bench.spec.saving import Saving
 
@@ -63,7 +62,7 @@ class Method(Frozen):
         dumped = self.model_dump(mode="json")
         fields = type(self).model_fields
         return {
-            name: value.table(stated=True, mode="json") if isinstance(value, Choice | Terms) else dumped[name]
+            name: value.table(stated=True, mode="json") if isinstance(value, Tabled) else dumped[name]
             for name, value in self
             if fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
         }

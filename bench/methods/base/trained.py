@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.methods.base.method import Lab, Method
 from bench.methods.base.terms.table import Terms
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bench.training.hooks import Hook
     from bench.training.objective import Term
+    from bench.training.terms.guidance import Focus, Guidance
     from bench.training.terms.teacher import Teacher
 
 
@@ -27,6 +28,13 @@ class TrainedMethod(Method):
         default_factory=lambda: Terms.made({"labels": 1.0}),
         description="what training minimises: a weighted sum of terms, see docs/distillation.md",
     )
+
+    @field_validator("terms")
+    @classmethod
+    def _something_is_minimised(cls, terms: Terms) -> Terms:
+        if not terms.working:
+            raise ValueError("every term has weight 0. Give one of them a weight, such as labels = 1.0")
+        return terms
 
     def seeded(self) -> bool:
         """Without a budget nothing is trained."""
@@ -41,6 +49,7 @@ class TrainedMethod(Method):
         hooks: Sequence[Hook] = (),
         terms: Sequence[tuple[float, Term]] = (),
         teachers: Sequence[Teacher] | None = None,
+        focus: Focus | None = None,
     ) -> None:
         """Train `model` in place for `share` of the budget; does nothing if the budget is 0.
 
@@ -48,26 +57,24 @@ class TrainedMethod(Method):
             model: on any device; it stays on the device of training.
             lab: see `Lab`.
             share: of the budget.
-            hooks: called at each moment of the training.
+            hooks: called at each moment of the training, before the hook of the terms.
             terms: with their weights, added to those of the table.
             teachers: what the table's terms compare with; None is the frozen reference.
+            focus: which layers and outputs of the table's terms count; None is all.
         """
         epochs = lab.plan.epochs * self.budget * share
         if not epochs:
             return
         from bench.training.objective import Objective, TaskTerm
-        from bench.training.terms.outputs import DistillationTerm
-        from bench.training.terms.teacher import Teacher
 
-        if teachers is None and self.terms.taught:
-            teachers = (Teacher(frozen_reference(lab)),)
+        working = self.terms.working.values()
         made: list[tuple[float, Term]] = []
-        for term in self.terms.working.values():
-            if not term.what.taught:
-                made.append((term.weight, TaskTerm()))
-            else:
-                temperature = getattr(term.divergence, "temperature", 1.0)
-                made += [(term.weight, DistillationTerm(each, temperature)) for each in teachers or ()]
+        if focus is None and all(term.plain for term in working):
+            made += [(term.weight, TaskTerm()) for term in working]
+        else:
+            guidance = self._guidance(lab, teachers, focus)
+            made.append((1.0, guidance))
+            hooks = [*hooks, guidance]
         lab.train(
             model,
             epochs=epochs,
@@ -75,6 +82,15 @@ class TrainedMethod(Method):
             objective=Objective(terms=(*made, *terms)),
             hooks=hooks,
         )
+
+    def _guidance(self, lab: Lab, teachers: Sequence[Teacher] | None, focus: Focus | None) -> Guidance:
+        from bench.training.terms.guidance import EVERYTHING, Guidance
+        from bench.training.terms.teacher import Teacher
+
+        if teachers is None:
+            teachers = (Teacher(frozen_reference(lab)),) if self.terms.taught else ()
+        goals = [term.goal(lab) for term in self.terms.working.values()]
+        return Guidance(goals, teachers, seed=lab.seed, focus=focus or EVERYTHING)
 
 
 def frozen_reference(lab: Lab) -> nn.Module:

@@ -9,20 +9,20 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS, Lab
-from bench.methods.base.tuned import GuidedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
     from torch import nn
 
     from bench.models.adapter import Adapter
-    from bench.training.objective import Objective
+    from bench.training.objective import Term
 
 _START = 0.02  # standard deviation of the halting weights, BERT's own for new matrices
 
 
 @METHODS.register("halt")
-class Halt(GuidedMethod):
+class Halt(TrainedMethod):
     """Adaptive halting of every encoder position (Universal Transformer: Dehghani et al. 2019, arXiv:1807.03819).
 
     Over a stack of one shared layer this is the Universal Transformer, over any other stack adaptive computation time
@@ -71,18 +71,14 @@ class Halt(GuidedMethod):
         layers = adapter.layers(halting)
         stack.adopt(layers).to(next(halting.parameters()).device)
         replace_module(halting, adapter.stack_name(halting), stack)
-        self.tune(halting.eval(), lab)
+        self.tune(halting.eval(), lab, terms=self._price())
         return halting
 
-    def objective(self, lab: Lab) -> Objective | None:
-        """The objective of any guided method, and the ponder cost if positions may halt."""
-        given = super().objective(lab)
-        if not (self.adaptive and self.ponder):
-            return given
+    def _price(self) -> list[tuple[float, Term]]:
+        """The ponder cost, if positions may halt."""
         from bench.training.hooks import PonderTerm
-        from bench.training.objective import Objective
 
-        return Objective(terms=(*(given or Objective()).terms, (self.ponder, PonderTerm())))
+        return [(self.ponder, PonderTerm())] if self.adaptive and self.ponder else []
 
     def _set_steps(self, model: nn.Module, adapter: Adapter) -> None:
         """Make the stack as deep as there may be steps, or say why it cannot halt."""

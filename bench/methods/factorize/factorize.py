@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from bench.methods.base.choice import Chosen
 from bench.methods.base.method import METHODS, ROLES, Lab, Listed, Target
-from bench.methods.base.tuned import RefinedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.factorize.ranks import EnergyRank, FixedRank, LossBudget, ParameterBudget
 from bench.methods.factorize.solver import SOLVERS, Factorization, RankPolicy, Solver
 from bench.spec.saving import Saving
@@ -21,7 +21,7 @@ _POLICIES = ("ratio", "rank", "energy", "parameters", "loss")
 
 
 @METHODS.register("factorize")
-class Factorize(RefinedMethod):
+class Factorize(TrainedMethod):
     """Replace matrices [m, n] by two of rank r: r (m + n) weights and MACs per token instead of m n.
 
     `solver` computes the factors, `targets` are the matrices, and the rank is set by exactly one of `ratio`, `rank`,

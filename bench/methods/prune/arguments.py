@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bench.methods.base.choice import Choice
+from bench.methods.base.terms.table import Terms
 
 Curve = Callable[[int, int], float]  # step and total steps to how far pruning has come, or to the share that is gone
 
@@ -22,8 +23,8 @@ class PruneArguments(Protocol):
         """Epochs as a share of the suite's."""
 
     @property
-    def alpha(self) -> float:
-        """The weight of the distillation loss."""
+    def terms(self) -> Terms:
+        """What training minimises."""
 
     @property
     def start(self) -> str:

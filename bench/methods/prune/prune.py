@@ -11,7 +11,7 @@ from bench.base.errors import MethodError
 from bench.methods.base.choice import Chosen
 from bench.methods.base.depth import refuse_lost_work
 from bench.methods.base.method import METHODS, Lab, Listed, Target
-from bench.methods.base.tuned import GuidedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.prune.penalties import PENALTIES, Penalty
 from bench.methods.prune.saliencies import SALIENCIES, Saliency
 from bench.methods.prune.schedules import SCHEDULES, Schedule
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.register("prune")
-class Prune(GuidedMethod):
+class Prune(TrainedMethod):
     """Set units of the encoder's weights to zero and train the others (Han et al. 2015, arXiv:1506.02626).
 
     Five choices define a pruning method: the unit, the saliency that scores it, the selector that decides by

@@ -232,8 +232,10 @@ def check_transfer(argument: str, method: PruneArguments) -> None:
     """Raise `ValueError` if something that `argument` asks of another task cannot be had or has no place here."""
     if method.start == "given":
         raise ValueError(f"{argument} trains from the start on both tasks, so it needs start 'source' or 'fresh'")
-    if method.alpha or method.delta:
-        raise ValueError(f"{argument} cannot be combined with alpha (the other task has no teacher) or delta")
+    if method.terms.taught or method.delta:
+        raise ValueError(
+            f"{argument} cannot be combined with terms that need a teacher, which the other task lacks, or with delta"
+        )
 
 
 def finder_of(pruning: Pruning, task: str) -> Pruning:

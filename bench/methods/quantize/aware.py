@@ -18,7 +18,7 @@ from bench.training.hooks import Hook, TrainState
 
 if TYPE_CHECKING:
     from bench.methods.base.method import Lab
-    from bench.methods.base.tuned import TunedMethod
+    from bench.methods.base.trained import TrainedMethod
     from bench.methods.quantize.grid import Coded
     from bench.methods.quantize.site import WeightSite
     from bench.methods.quantize.work import Quantization, RoundedParameter
@@ -232,7 +232,7 @@ def rate_of(optimizer: Optimizer) -> float:
 
 
 def train_aware(
-    method: TunedMethod,
+    method: TrainedMethod,
     model: nn.Module,
     lab: Lab,
     aware: AwareTraining,

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS, Lab
-from bench.methods.base.tuned import RefinedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ MOMENTUM = 0.95  # I-BERT's code: QuantAct, act_range_momentum
 
 
 @METHODS.register("integer")
-class Integer(RefinedMethod):
+class Integer(TrainedMethod):
     """Run encoder layers in integers only, including GELU, softmax and norms (Kim et al. 2021, I-BERT).
 
     Weights are symmetric with one scale per output channel; activations have one scale per tensor, found on training

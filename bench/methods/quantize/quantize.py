@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from bench.methods.base.choice import Chosen
 from bench.methods.base.method import METHODS, ROLES, Lab, Listed, Target
-from bench.methods.base.tuned import RefinedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.quantize.allocation import ALLOCATIONS, Allocation
 from bench.methods.quantize.granularity import GRANULARITIES, Granularity
 from bench.methods.quantize.grid import GRIDS, Grid, check_widths
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.register("quantize")
-class Quantize(RefinedMethod):
+class Quantize(TrainedMethod):
     """Store weights in few bits, and multiply 8-bit integers if the machine has kernels for them (Jacob et al. 2018).
 
     Five choices define a quantization method: the grid of values, the granularity of scales, the range, the bits

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bench.layers.cells import Cells
     from bench.methods.base.method import Lab, Target
-    from bench.methods.base.tuned import TunedMethod
+    from bench.methods.base.trained import TrainedMethod
     from bench.methods.quantize.site import WeightSite
 
 
@@ -103,7 +103,7 @@ class Quantization:
 
     model: nn.Module
     lab: Lab
-    training: TunedMethod
+    training: TrainedMethod
     targets: tuple[Target, ...]
     bits: int
     role_bits: Mapping[Target, int]

@@ -11,7 +11,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.depth import student_depth
 from bench.methods.base.method import METHODS, Lab
-from bench.methods.base.tuned import TunedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.register("replace")
-class Replace(TunedMethod):
+class Replace(TrainedMethod):
     """Train successor layers that replace layers of the given model with rising probability (Xu et al. 2020).
 
     Groups of N/M predecessor layers have one successor each, which starts as a copy of one of the first M layers. In

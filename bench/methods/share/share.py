@@ -11,7 +11,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.depth import refuse_lost_work
 from bench.methods.base.method import METHODS, Lab, Listed
-from bench.methods.base.tuned import GuidedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.models.roles import Part
 from bench.spec.saving import Saving
 
@@ -25,7 +25,7 @@ COUNTED: tuple[Map, ...] = ("sequence", "cycle", "cycle-rev")  # the maps that a
 
 
 @METHODS.register("share")
-class Share(GuidedMethod):
+class Share(TrainedMethod):
     """Share stored layers among positions, then fine-tune them (ALBERT: Lan et al. 2020, arXiv:1909.11942, §3.1).
 
     Depth and MACs do not change; only the number of stored parameters falls. Whole layers or parts of them can be

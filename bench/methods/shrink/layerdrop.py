@@ -9,7 +9,7 @@ from pydantic import Field
 from bench.base.errors import MethodError
 from bench.methods.base.depth import refuse_lost_work
 from bench.methods.base.method import METHODS, Lab
-from bench.methods.base.tuned import GuidedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.register("layerdrop")
-class LayerDrop(GuidedMethod):
+class LayerDrop(TrainedMethod):
     """Train with layers skipped at random, so that layers can be removed afterwards (Fan et al. 2020).
 
     Each layer of every stack is skipped in a step with probability `rate`, independently of the others; the residual

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.methods.base.depth import refuse_lost_work, student_depth
 from bench.methods.base.method import METHODS, Lab
-from bench.methods.base.tuned import TunedMethod
+from bench.methods.base.trained import TrainedMethod
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.register("shallow")
-class Shallow(TunedMethod):
+class Shallow(TrainedMethod):
     """Train a model with fewer layers on the labels only, without the reference."""
 
     saves: ClassVar[frozenset[Saving]] = frozenset({"bytes", "macs", "time"})

@@ -112,6 +112,21 @@ class TaskKind(ABC):
     def loss(self, outputs: Any, targets: dict[str, Tensor]) -> Tensor:
         """The task's own training loss, a mean over the batch."""
 
+    def example_losses(self, outputs: Any, batch: Batch) -> Tensor:
+        """The loss of each example of a batch by itself, [batch]; their mean is `loss` if each has one target.
+
+        Raises `DataError` for kinds whose examples have candidates or depend on the others of their batch.
+        """
+        import torch
+
+        if batch.groups is not None or self.in_batch:
+            raise DataError(f"a {self.name} task has no loss for each example by itself")
+        found = [
+            self.loss(_One(outputs, row), {name: target[row : row + 1] for name, target in batch.targets.items()})
+            for row in range(len(next(iter(batch.inputs.values()))))
+        ]
+        return torch.stack(found)
+
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         """The output tensors a distillation term compares, of what the model gave for a batch's inputs.
 
@@ -272,6 +287,17 @@ class TaskKind(ABC):
         if example.pair is None:
             return dataclasses.replace(example, text=text)
         return dataclasses.replace(example, pair=text)
+
+
+class _One:
+    """What a model gave for one row of a batch."""
+
+    def __init__(self, outputs: Any, row: int) -> None:
+        self._outputs = outputs
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._outputs, name)[self._row : self._row + 1]
 
 
 KINDS: Registry[TaskKind] = Registry(

@@ -15,8 +15,21 @@ from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
 from bench.training.objective import Objective, TaskTerm, Term
 from bench.training.teaching.beside import Beside
-from bench.training.terms.outputs import DistillationTerm
+from bench.training.terms.divergences import Softened
+from bench.training.terms.outputs import output_loss
 from bench.training.terms.teacher import Teacher
+
+
+class Towards(Term):
+    """KL(softmax(teacher) || softmax(model)) of the outputs, a mean over the batch in nats; see `output_loss`."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._divergence = Softened(1.0, 1.0, entropy=True)
+
+    @override
+    def loss(self, model: nn.Module, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
+        return output_loss(self._divergence, outputs, self._teacher, batch, kind)
 
 
 class Multiplier(Term):
@@ -79,7 +92,7 @@ class JointTeaching(Hook):
         self._teacher = teacher
         self._student = Teacher(student, moving=True)
         self._beside = beside
-        pull = DistillationTerm(self._student, 1.0)
+        pull = Towards(self._student)
         self.multiplier = None
         if multiplier is None:
             self._objective = Objective(terms=((1.0 - weight, TaskTerm()), (weight, pull)))

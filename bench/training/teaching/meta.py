@@ -117,8 +117,8 @@ class MetaTeaching(Hook):
             )
         if all(gradient is None for gradient in gradients):
             raise TrainingError(
-                "the student's loss does not depend on its teacher, so a meta teacher has nothing to learn. Give a term "
-                "that compares the two, such as logits."
+                "the student's loss does not depend on its teacher, so a meta teacher has nothing to learn. Give a "
+                "term that compares the two, such as logits."
             )
         self._beside.follow(state, gradients)
         self._teacher.forget()

@@ -1,4 +1,4 @@
-"""How far tensors of a student are from a teacher's: elementwise or by vector, with what counts."""
+"""How far tensors of a student are from a teacher's: by element or by vector, with what counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 
 class Losses(NamedTuple):
@@ -20,20 +21,22 @@ class Losses(NamedTuple):
         """The mean over what counts, a scalar.
 
         Args:
-            weights: one factor per example, [batch], for its losses; what is divided by stays the number that counts.
+            weights: a factor on the losses of each example, [batch]; what is divided by stays the number that counts.
         """
         values = self.values * self.counts
         if weights is not None:
-            values = values * weights.view(-1, *[1] * (values.dim() - 1))
+            values = values * weights.to(values).view(-1, *[1] * (values.dim() - 1))
         return values.sum() / self.counts.sum()
 
 
 class Disparity(ABC):
-    """Computes one divergence."""
+    """Computes one divergence of vectors in float32; no gradient is meant to flow into the teacher's."""
+
+    softens: bool = False  # whether it takes the softmax itself
 
     @abstractmethod
     def losses(self, student: Tensor, teacher: Tensor, *, real: Tensor | None, allowed: Tensor | None) -> Losses:
-        """The losses of vectors [batch, ..., n] against those of the teacher, into which no gradient flows.
+        """The losses of vectors [batch, ..., n] against those of the teacher.
 
         Args:
             student: float32.
@@ -43,25 +46,66 @@ class Disparity(ABC):
         """
 
 
-class KlDisparity(Disparity):
-    """factor * KL(softmax(teacher / T) || softmax(student / T)) of each vector, in nats."""
+class Softened(Disparity):
+    """factor * KL(softmax(teacher / T) || softmax(student / T)) of each vector, in nats.
 
-    def __init__(self, temperature: float, factor: float) -> None:
+    Without `entropy` it is the cross-entropy of the two: the teacher's entropy is not subtracted.
+    """
+
+    softens = True
+
+    def __init__(self, temperature: float, factor: float, *, entropy: bool) -> None:
         self._temperature = temperature
         self._factor = factor
+        self._entropy = entropy
 
+    @override
     def losses(self, student: Tensor, teacher: Tensor, *, real: Tensor | None, allowed: Tensor | None) -> Losses:
-        """One loss per vector; entries that are not allowed have no probability on either side."""
-        target = functional.log_softmax(_masked(teacher / self._temperature, allowed), dim=-1)
-        found = functional.log_softmax(_masked(student / self._temperature, allowed), dim=-1)
-        values = functional.kl_div(found, target, log_target=True, reduction="none").sum(-1) * self._factor
+        target = functional.log_softmax(masked(teacher / self._temperature, allowed), dim=-1)
+        found = functional.log_softmax(masked(student / self._temperature, allowed), dim=-1)
+        gaps = target - found if self._entropy else -found
+        values = (target.exp() * gaps).sum(-1) * self._factor
         return Losses(values, _counts(values, real))
 
 
-def _masked(logits: Tensor, allowed: Tensor | None) -> Tensor:
+class Squared(Disparity):
+    """The squared difference of each element."""
+
+    @override
+    def losses(self, student: Tensor, teacher: Tensor, *, real: Tensor | None, allowed: Tensor | None) -> Losses:
+        values = (student - teacher).square()
+        counts = _counts(values, None if real is None else real.unsqueeze(-1))
+        return Losses(values, counts if allowed is None else counts * allowed.to(counts))
+
+
+class Angular(Disparity):
+    """1 - cos of each pair of vectors, in [0, 2]."""
+
+    @override
+    def losses(self, student: Tensor, teacher: Tensor, *, real: Tensor | None, allowed: Tensor | None) -> Losses:
+        values = 1.0 - functional.cosine_similarity(_zeroed(student, allowed), _zeroed(teacher, allowed), dim=-1)
+        return Losses(values, _counts(values, real))
+
+
+class Patient(Disparity):
+    """||s / ||s|| - t / ||t||||^2 of each pair of vectors, in [0, 4]."""
+
+    @override
+    def losses(self, student: Tensor, teacher: Tensor, *, real: Tensor | None, allowed: Tensor | None) -> Losses:
+        mine, its = (functional.normalize(_zeroed(side, allowed), dim=-1) for side in (student, teacher))
+        values = (mine - its).square().sum(-1)
+        return Losses(values, _counts(values, real))
+
+
+def masked(logits: Tensor, allowed: Tensor | None) -> Tensor:
+    """Logits whose softmax is 0 where nothing is allowed; where nothing is allowed at all it is even."""
     if allowed is None:
         return logits
     return logits.masked_fill(~allowed.bool(), -1e9)  # finite: exp gives 0, and 0 * (difference) stays 0, not NaN
+
+
+def _zeroed(vectors: Tensor, allowed: Tensor | None) -> Tensor:
+    return vectors if allowed is None else vectors * allowed.to(vectors)
 
 
 def _counts(values: Tensor, real: Tensor | None) -> Tensor:

@@ -72,9 +72,10 @@ class Teacher:
 
     def outputs_once(self, batch: Batch, kind: TaskKind) -> tuple[Tensor, ...]:
         """The same without a memory: for distributions over a vocabulary, of which a training set has too many."""
-        return tuple(head.float() for head in kind.logits(self._outputs(batch), batch))
+        return tuple(head.float() for head in kind.logits(self.ran(batch), batch))
 
-    def _outputs(self, batch: Batch) -> Any:
+    def ran(self, batch: Batch) -> Any:
+        """The outputs of the last run if it was on this batch, else of a new one."""
         last = self._last
         return last[1] if last is not None and last[0] is batch else self.run(batch)
 

@@ -13,10 +13,8 @@ from bench.tasks.batching import collate
 from bench.tasks.kinds.kind import KINDS
 from bench.training.hooks import Hook
 from bench.training.loop import train
-from bench.training.objective import Objective
 from bench.training.teaching.beside import Beside, Draws
 from bench.training.teaching.joint import JointTeaching
-from bench.training.terms.outputs import DistillationTerm
 from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("classification")
@@ -32,17 +30,21 @@ def equal(first, second):
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def run(teacher, student, features, *, hooks=(), **options):
-    """Distil `student` from a `teacher` that trains beside it, on nothing but the teacher's outputs."""
-    moving = Teacher(teacher, moving=True)
-    hook = JointTeaching(moving, student, Beside(teacher, plan=PLAN, seed=SEED), **options)
-    objective = Objective(terms=((1.0, DistillationTerm(moving, 1.0)),))
-    every = {"kind": KIND, "pad_id": 0, "plan": PLAN, "seed": SEED, "device": "cpu"}
-    log = train(student, features, objective=objective, hooks=[hook, *hooks], **every)
-    return hook, log
+@pytest.fixture
+def run(guided):
+    """A function that distils a student from a teacher that trains beside it, on nothing but the teacher's outputs."""
+
+    def distil(teacher, student, features, *, hooks=(), **options):
+        moving = Teacher(teacher, moving=True)
+        hook = JointTeaching(moving, student, Beside(teacher, plan=PLAN, seed=SEED), **options)
+        every = {"kind": KIND, "pad_id": 0, "plan": PLAN, "seed": SEED, "device": "cpu"}
+        log = train(student, features, objective=guided(moving), hooks=[hook, *hooks], **every)
+        return hook, log
+
+    return distil
 
 
-def test_at_weight_0_the_teacher_trains_as_if_it_were_alone(tiny_bert, keyword_features):
+def test_at_weight_0_the_teacher_trains_as_if_it_were_alone(run, tiny_bert, keyword_features):
     features = keyword_features()
     alone, beside = tiny_bert(seed=1), tiny_bert(seed=1)
     train(alone, features, kind=KIND, pad_id=0, plan=PLAN, seed=SEED, device="cpu")
@@ -50,7 +52,7 @@ def test_at_weight_0_the_teacher_trains_as_if_it_were_alone(tiny_bert, keyword_f
     assert equal(state_of(alone), state_of(beside))
 
 
-def test_at_weight_1_the_teacher_never_sees_a_label(tiny_bert, keyword_features):
+def test_at_weight_1_the_teacher_never_sees_a_label(run, tiny_bert, keyword_features):
     found = []
     for flip in (False, True):
         teacher = tiny_bert(seed=1)
@@ -60,7 +62,7 @@ def test_at_weight_1_the_teacher_never_sees_a_label(tiny_bert, keyword_features)
     assert not equal(found[0], state_of(tiny_bert(seed=1)))
 
 
-def test_between_the_limits_the_teacher_depends_on_labels_and_on_the_student(tiny_bert, keyword_features):
+def test_between_the_limits_the_teacher_depends_on_labels_and_on_the_student(run, tiny_bert, keyword_features):
     def teacher_after(flip=False, seed=2):
         teacher, student = tiny_bert(seed=1), tiny_bert(layers=2, seed=seed)
         run(teacher, student, keyword_features(label=lambda x: int(x) ^ flip), weight=0.4)
@@ -71,7 +73,7 @@ def test_between_the_limits_the_teacher_depends_on_labels_and_on_the_student(tin
     assert not equal(usual, teacher_after(seed=5))
 
 
-def test_the_teachers_loss_is_that_of_the_paper(tiny_bert, keyword_features):
+def test_the_teachers_loss_is_that_of_the_paper(guided, tiny_bert, keyword_features):
     """(1 - weight) CE(y, q) + weight KL(p_s || q), with the student in evaluation mode."""
     teacher, student = tiny_bert(seed=1), tiny_bert(layers=2, seed=2)
     for dropout in (module for module in teacher.modules() if isinstance(module, torch.nn.Dropout)):
@@ -89,7 +91,7 @@ def test_the_teachers_loss_is_that_of_the_paper(tiny_bert, keyword_features):
     expected = 0.6 * functional.nll_loss(q, batch.targets["labels"]) + 0.4 * (p.exp() * (p - q)).sum(-1).mean()
 
     hook = JointTeaching(Teacher(teacher, moving=True), student, beside, weight=0.4)
-    objective = Objective(terms=((1.0, DistillationTerm(Teacher(teacher, moving=True), 1.0)),))
+    objective = guided(Teacher(teacher, moving=True))
     options = {"kind": KIND, "pad_id": 0, "seed": SEED, "device": "cpu", "objective": objective}
     plan = PLAN.model_copy(update={"batch_size": 16})
     train(student, keyword_features(16), plan=plan, hooks=[hook], **options)
@@ -109,7 +111,9 @@ class Watch(Hook):
             self.seen = (gradients, copy.deepcopy(self.teacher), state.batch)
 
 
-def test_the_students_gradient_is_that_of_the_divergence_from_the_teacher_that_has_moved(tiny_bert, keyword_features):
+def test_the_students_gradient_is_that_of_the_divergence_from_the_teacher_that_has_moved(
+    run, tiny_bert, keyword_features
+):
     teacher, student = tiny_bert(seed=1), tiny_bert(layers=2, seed=2)
     before = tiny_bert(seed=1)
     for dropout in (module for module in student.modules() if isinstance(module, torch.nn.Dropout)):
@@ -155,7 +159,7 @@ def test_own_draws_go_on_where_they_ended():
     assert torch.equal(torch.cat(found), torch.rand(6))
 
 
-def test_the_multiplier_rises_above_the_constraint_and_falls_to_zero_below_it(tiny_bert, keyword_features):
+def test_the_multiplier_rises_above_the_constraint_and_falls_to_zero_below_it(run, tiny_bert, keyword_features):
     features = keyword_features()
     found = {}
     for name, epsilon in {"strict": 0.0, "loose": 5.0}.items():
@@ -170,7 +174,7 @@ def test_the_multiplier_rises_above_the_constraint_and_falls_to_zero_below_it(ti
     assert steps >= 3  # 1 - 0.1 * (5 - KL) per step reaches 0 after a few
 
 
-def test_the_lagrangian_objective_is_the_task_loss_plus_beta_times_the_excess(tiny_bert, keyword_features):
+def test_the_lagrangian_objective_is_the_task_loss_plus_beta_times_the_excess(run, tiny_bert, keyword_features):
     """With beta fixed at 0 it is the plain loss: the teacher trains as if it were alone."""
     features = keyword_features()
     alone, beside = tiny_bert(seed=1), tiny_bert(seed=1)

@@ -18,10 +18,9 @@ from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import Classification
 from bench.training.hooks import Hook
 from bench.training.loop import batches, train
-from bench.training.objective import Objective, TaskTerm, Term
+from bench.training.objective import Objective, Term
 from bench.training.teaching.beside import Beside
 from bench.training.teaching.meta import MetaTeaching, teacher_gradients
-from bench.training.terms.outputs import DistillationTerm
 from bench.training.terms.teacher import Teacher
 
 KIND = KINDS.get("classification")
@@ -146,7 +145,7 @@ def without_dropout(model):
     return model
 
 
-def test_on_an_encoder_the_gradient_is_that_of_the_unrolled_step(tiny_bert, keyword_features):
+def test_on_an_encoder_the_gradient_is_that_of_the_unrolled_step(guided, tiny_bert, keyword_features):
     """Against finite differences along the gradient itself, with the usual terms in float32."""
     features = keyword_features()
     student, model = tiny_bert(layers=1, seed=2).eval(), tiny_bert(seed=1).eval()
@@ -158,7 +157,7 @@ def test_on_an_encoder_the_gradient_is_that_of_the_unrolled_step(tiny_bert, keyw
     parameters, rate = list(model.parameters()), 0.5
 
     def objective(teacher):
-        return Objective(terms=((0.7, DistillationTerm(teacher, 2.0)), (0.3, TaskTerm())))
+        return guided(teacher, soft=0.7, hard=0.3, temperature=2.0)
 
     def after_a_step():
         teacher = Teacher(model, moving=True)
@@ -207,7 +206,7 @@ class Watch(Hook):
             self.modes = state.model.training
 
 
-def distil(student, model, features, *, rate=1e-3, hooks=(), learning_rate=1e-3):
+def distil(guided, student, model, features, *, rate=1e-3, hooks=(), learning_rate=1e-3):
     teacher = Teacher(model, moving=True)
     beside = Beside(
         model, plan=PLAN.model_copy(update={"learning_rate": learning_rate, "weight_decay": 0.0}), seed=SEED
@@ -215,37 +214,37 @@ def distil(student, model, features, *, rate=1e-3, hooks=(), learning_rate=1e-3)
     every = {"kind": KIND, "pad_id": 0, "plan": PLAN, "seed": SEED, "device": "cpu"}
     asked = features[:32]
     hook = MetaTeaching(teacher, beside, quiz=lambda steps: batches(asked, steps=steps, **every), rate=rate, seed=SEED)
-    objective = Objective(terms=((0.5, DistillationTerm(teacher, 2.0)), (0.5, TaskTerm())))
+    objective = guided(teacher, soft=0.5, hard=0.5, temperature=2.0)
     return train(student, features[32:], objective=objective, hooks=[hook, *hooks], **every)
 
 
-def test_the_student_takes_its_real_step_from_where_it_was(tiny_bert, keyword_features):
+def test_the_student_takes_its_real_step_from_where_it_was(guided, tiny_bert, keyword_features):
     student, watch = tiny_bert(layers=2, seed=2), Watch()
     before = state_of(student)
-    distil(student, tiny_bert(seed=1), keyword_features(), hooks=[watch])
+    distil(guided, student, tiny_bert(seed=1), keyword_features(), hooks=[watch])
     assert equal(watch.before, before)
     assert watch.modes
     assert not equal(state_of(student), before)
 
 
-def test_with_a_teacher_that_does_not_move_it_is_plain_distillation_to_the_bit(tiny_bert, keyword_features):
+def test_with_a_teacher_that_does_not_move_it_is_plain_distillation_to_the_bit(guided, tiny_bert, keyword_features):
     """At rate 0 of the assumed step the teacher's gradient is zero, and the student draws its own dropout."""
     features = keyword_features()
     student, plain = tiny_bert(layers=2, seed=2), tiny_bert(layers=2, seed=2)
     model = tiny_bert(seed=1)
     before = state_of(model)
-    distil(student, model, features, rate=0.0)
+    distil(guided, student, model, features, rate=0.0)
     assert equal(state_of(model), before)
     teacher = Teacher(tiny_bert(seed=1), moving=True)
-    objective = Objective(terms=((0.5, DistillationTerm(teacher, 2.0)), (0.5, TaskTerm())))
+    objective = guided(teacher, soft=0.5, hard=0.5, temperature=2.0)
     train(plain, features[32:], kind=KIND, pad_id=0, plan=PLAN, seed=SEED, device="cpu", objective=objective)
     assert equal(state_of(student), state_of(plain))
 
 
-def test_the_teacher_moves_and_stays_in_evaluation_mode(tiny_bert, keyword_features):
+def test_the_teacher_moves_and_stays_in_evaluation_mode(guided, tiny_bert, keyword_features):
     model = tiny_bert(seed=1)
     before = state_of(model)
-    distil(tiny_bert(layers=2, seed=2), model, keyword_features())
+    distil(guided, tiny_bert(layers=2, seed=2), model, keyword_features())
     assert not equal(state_of(model), before)
     assert not any(module.training for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -266,16 +265,16 @@ def test_a_teacher_that_no_term_asks_is_refused(tiny_bert, keyword_features):
         train(tiny_bert(layers=2, seed=2), features[32:], hooks=[hook], **every)
 
 
-def test_a_step_with_a_meta_teacher_costs_at_most_five_plain_ones(tiny_bert, keyword_features):
+def test_a_step_with_a_meta_teacher_costs_at_most_five_plain_ones(guided, tiny_bert, keyword_features):
     """Multiplications and additions of matrix products, in a whole training of each kind."""
     from torch.utils.flop_counter import FlopCounterMode
 
     features = keyword_features(64)
     every = {"kind": KIND, "pad_id": 0, "plan": PLAN, "seed": SEED, "device": "cpu"}
     with FlopCounterMode(display=False) as meta:
-        distil(tiny_bert(layers=2, seed=2), tiny_bert(seed=1), features)
+        distil(guided, tiny_bert(layers=2, seed=2), tiny_bert(seed=1), features)
     teacher = Teacher(tiny_bert(seed=1), moving=True)
-    objective = Objective(terms=((0.5, DistillationTerm(teacher, 2.0)), (0.5, TaskTerm())))
+    objective = guided(teacher, soft=0.5, hard=0.5, temperature=2.0)
     with FlopCounterMode(display=False) as plain:
         train(tiny_bert(layers=2, seed=2), features[32:], objective=objective, **every)
     assert 2 < meta.get_total_flops() / plain.get_total_flops() < 5
