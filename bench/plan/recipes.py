@@ -24,7 +24,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
         name: a recipe of bench or of an installed package, or a path to a TOML file.
         overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage,
             `saliency.start` or `2.saliency.start` to an argument of a choice, and `terms.logits.weight` to an argument
-            of a term. A choice that is given anew, by its name
+            of a term, in the one stage that has the term. A choice that is given anew, by its name
             or as a table, keeps no argument of the one before.
         where: what asked for the recipe, for messages.
 
@@ -90,6 +90,10 @@ def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -
     targets = [table for table in candidates if argument in _fields(table)]
     if not targets:
         raise _lacking(argument, candidates, where)
+    if len(targets) > 1 and inside and all(_fields(table)[argument].annotation is Terms for table in targets):
+        key = inside.partition(".")[0]
+        having = [table for table in targets if key in _terms_of(table, argument)]
+        targets = having if len(having) == 1 else targets
     if len(targets) > 1:
         raise SuiteError(f"{where}: several stages have '{argument}'; say which, for example '1.{argument}'")
     (table,) = targets
@@ -101,11 +105,16 @@ def _apply(tables: list[dict[str, Any]], key: str, value: Any, *, recipe: str) -
 
 def _termed(table: dict[str, Any], argument: str, path: str, value: Any, where: str) -> dict[str, Any]:
     """The terms of a stage with one of their arguments changed."""
-    given = table.get(argument, _fields(table)[argument].get_default(call_default_factory=True))
     try:
-        return changed(given.table() if isinstance(given, Terms) else given, path, value)
+        return changed(_terms_of(table, argument), path, value)
     except ValueError as error:
         raise SuiteError(f"{where}: {error}") from error
+
+
+def _terms_of(table: dict[str, Any], argument: str) -> dict[str, Any]:
+    """The terms of a stage as its table states them, or as its method has them by default."""
+    given = table.get(argument, _fields(table)[argument].get_default(call_default_factory=True))
+    return given.table() if isinstance(given, Terms) else dict(given)
 
 
 def _opened(table: dict[str, Any], argument: str, where: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class TrainedMethod(Method):
         if focus is None and all(term.plain for term in working):
             made += [(term.weight, TaskTerm()) for term in working]
         else:
-            guidance = self._guidance(lab, teachers, focus)
+            guidance = self.guidance(lab, teachers, focus=focus)
             made.append((1.0, guidance))
             hooks = [*hooks, guidance]
         lab.train(
@@ -83,7 +83,8 @@ class TrainedMethod(Method):
             hooks=hooks,
         )
 
-    def _guidance(self, lab: Lab, teachers: Sequence[Teacher] | None, focus: Focus | None) -> Guidance:
+    def guidance(self, lab: Lab, teachers: Sequence[Teacher] | None = None, *, focus: Focus | None = None) -> Guidance:
+        """The terms of the table as what computes them; see `tune`."""
         from bench.training.terms.guidance import EVERYTHING, Guidance
         from bench.training.terms.teacher import Teacher
 

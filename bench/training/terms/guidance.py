@@ -123,6 +123,11 @@ class Guidance(Hook, Term):
         finally:
             listening.close(student=again)
 
+    def layers_of(self, model: nn.Module) -> list[int]:
+        """The layers of a student that the terms read, in rising order; 0 are the embeddings."""
+        listening = Listening(model, self._teachers, self._goals, focus=self._focus, seed=self._seed)
+        return sorted({place.layer for place in listening.student.places})
+
     def projected(self) -> list[nn.Parameter]:
         """Every parameter of a learned projection that is there now."""
         return [] if self._listening is None else self._listening.parameters()

@@ -70,7 +70,7 @@ class TermTable(Frozen):
 
     def shortened(self) -> TermTable:
         """The same term without a divergence or map that it would have anyway, so that one term has one form."""
-        idle = {}
+        idle: dict[str, None] = {}
         if self.divergence is not None and self.divergence == DIVERGENCES.made(self.what.usual):
             idle["divergence"] = None
         if self.map is not None and self.map == LAYER_MAPS.made(self.what.usual_map):
