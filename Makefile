@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # which keeps a file, and what it shares, together
 READY := .venv/.ready
 ARITHMETIC := tests/layers tests/methods/test_every_method.py $(wildcard tests/methods/test_quantize*.py) tests/artifacts/test_artifact.py
 
@@ -17,13 +18,13 @@ demo: setup  # train, compress and measure every cell that has no record yet, th
 	$(BIN)/bench pareto demo --x flops --y quality --out results/demo/front.png --out results/demo/front.svg
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup test-isa  # what `make test` leaves out: slow tests, and the arithmetic under another instruction set
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+	$(PYTEST) -m slow
 
 test-isa: setup  # test arithmetic and kernels again, as on a processor without AVX-512
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARITHMETIC)
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) $(ARITHMETIC)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,6 +15,12 @@ WORDS = (
     *("the", "a", "film", "was", "good", "bad", "not", "very", "really", "awful", "great", "boring"),
     *("fun", "plot", "actor", "story", "is", "it", "this", "and", "but"),
 )
+
+
+def pytest_collection_finish():
+    """Leave what the modules of the tests imported out of every later search for garbage: it is there to stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The five supported architectures, tiny, with fixed random weights."""
+"""The supported encoders, tiny, with fixed random weights."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ SIZES = {
 EXTRA = {
     "bert": {},
     "roberta": {},
+    "roberta-prelayernorm": {},
     "distilbert": {"hidden_dim": 64},
     "albert": {"embedding_size": 16, "num_hidden_groups": 1},
     "electra": {"embedding_size": 16},
+    # As wide inside its blocks as the others are throughout; 0.02 would leave its unnormalised states at zero.
+    "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 32, "hidden_size": 48},
 }
-FAMILIES = tuple(EXTRA)
+FAMILIES = tuple(name for name in EXTRA if name != "mobilebert")  # with one width and one MLP per layer
+ENCODERS = tuple(EXTRA)
 
 
 def make(family: str, head: str = "sequence-classification", *, labels: int = 3, seed: int = 0, **settings):
@@ -36,6 +40,11 @@ def make(family: str, head: str = "sequence-classification", *, labels: int = 3,
             for parameter in model.parameters():
                 parameter.normal_(0, 0.2)
     return model
+
+
+def prefix(family: str) -> str:
+    """How the names of the family's tensors begin."""
+    return family.replace("-", "_")
 
 
 def outputs(model):

@@ -12,6 +12,7 @@ from bench.analysis.means import by_seed, mean_of
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import known, trains
 from bench.analysis.table import Absent, BySeed, TableCell, flags_of
+from bench.analysis.used import used
 from bench.base.errors import RecordError, SuiteError
 from bench.columns import COLUMNS, column
 from bench.records.record import Failure, Record
@@ -76,7 +77,7 @@ class Standings:
     """Every recipe's row, the reference first, with the tasks, seeds and setting of its numbers.
 
     `counted` are the tasks that the means are over, `seeds` the seeds that every cell must have, `shared` are
-    sentences about names that several models share.
+    sentences about names that several models share, `used` what recipes used besides the tasks' data.
     """
 
     suite: Suite
@@ -90,13 +91,14 @@ class Standings:
     changes: tuple[str, ...] = ()
     one_process: bool = False
     shared: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
         """What the means are over, what the intervals of scores cover, and what ELUE scores are measured from."""
         means, *setting = self.means()
         known_from = known(self.seeds, [row.trains for row in self.rows if not row.is_reference])
         curve = (told(self.suite.baseline),) if self.suite.baseline else ()
-        return (means, known_from, *setting, *curve)
+        return (means, known_from, *setting, *curve, *self.used)
 
     def means(self) -> tuple[str, ...]:
         """What the means are over: tasks, tasks left out, seeds, and how the setting differs from the suite's own."""
@@ -163,6 +165,7 @@ def standings(
         changes=_changes(suite, records[0]),
         one_process=any("speedup" in each.values and not _several(each) for each in records),
         shared=shared,
+        used=used(records),
     )
 
 

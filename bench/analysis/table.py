@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bench.analysis.membership import told_apart
 from bench.analysis.seeds import NOT_CALLED, trains
+from bench.analysis.used import used
 from bench.base.errors import RecordError, unknown
 from bench.columns import COLUMNS, column, with_intervals
 from bench.records.record import Failure, Record
@@ -113,7 +114,7 @@ def table_of(
             *(("flags",) if flags else ()),
         ),
         rows=tuple(_row(record, chosen) for record in in_order(records)),
-        notes=(*shared, *(failure_note(failure) for failure in failures)),
+        notes=(*shared, *used(records), *(failure_note(failure) for failure in failures)),
         flags=flags,
         generated=any(record.generated for record in records),
     )

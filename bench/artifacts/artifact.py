@@ -158,6 +158,11 @@ def is_artifact(directory: Path) -> bool:
     return (directory / LAYERS).is_file()
 
 
+def is_plain(directory: Path) -> bool:
+    """Whether transformers can read the weights of an artifact as well: only stock modules, and nothing encoded."""
+    return _REFUSE not in read_json(directory / CONFIG)
+
+
 def _write(model: nn.Module, directory: Path, tokenizer: Any) -> None:
     """Everything but `recipe.json`."""
     from safetensors.torch import save_file

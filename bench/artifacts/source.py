@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from bench.artifacts.artifact import content_hash, is_artifact, load
+from bench.artifacts.artifact import content_hash, is_artifact, is_plain, load
 from bench.base.errors import ModelError, unknown
 from bench.models.builtin import BUILTINS, BuiltinSource
 from bench.models.checkpoint import CheckpointSource, HeadUse, check_directory, open_directory, open_hub
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSource(CheckpointSource):
-    """An artifact of bench: its weights have the forms, its head and its tokenizer the choices it was made with."""
+    """An artifact of bench: its weights have the forms, its head and its tokenizer the choices it was made with.
+
+    If all its modules are stock and its weights plain, so that its files are those of a checkpoint as well, it can be
+    given another head by the rules of checkpoints: a student that was distilled on a corpus is fine-tuned so.
+    """
 
     @override
     def fingerprint(self) -> str:
@@ -51,13 +55,20 @@ class ArtifactSource(CheckpointSource):
 
         model = load(self.directory).model
         found: Any = model.config
-        if head_of(model) != head or found.num_labels != config.num_labels:
+        other = head_of(model) != head or found.num_labels != config.num_labels
+        if (other or self.outputs == FRESH) and is_plain(self.directory):
+            return super().trained(head, config, labels, tokenizer)
+        if other:
             raise ModelError(
-                f"{self.name}: the artifact has a {head_of(model)} head with {found.num_labels} outputs, "
-                f"the task needs {head} with {config.num_labels}"
+                f"{self.name}: the artifact has a {head_of(model)} head with {found.num_labels} outputs, the task "
+                f"needs {head} with {config.num_labels}. Only an artifact of stock modules with plain weights can "
+                f"be given another head."
             )
         if self.outputs == FRESH:
-            raise ModelError(f"{self.name}: an artifact keeps its head; leave out '--labels fresh'")
+            raise ModelError(
+                f"{self.name}: an artifact whose modules or weights have other forms keeps its head; leave out "
+                "'--labels fresh'"
+            )
         if head == "embedding":
             from bench.models.embedding import POOLING, SIMILARITY
 
@@ -67,6 +78,12 @@ class ArtifactSource(CheckpointSource):
     @override
     def has_head(self, model: nn.Module) -> bool:
         return True  # `trained` refuses an artifact with another head
+
+    @override
+    def stores_head(self, head: str) -> bool:
+        from bench.models.heads import head_of
+
+        return head_of(load(self.directory).model) == head
 
     @override
     def _widened_bytes(self, model: nn.Module, tensors: Mapping[str, FileTensor]) -> int:

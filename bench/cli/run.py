@@ -35,7 +35,9 @@ def run(
     cache: Path | None = typer.Option(
         None, help="Where references and artifacts go; default: BENCH_CACHE or the user's cache directory."
     ),
-    artifacts: Path | None = typer.Option(None, help="Also copy each compressed model to this folder."),
+    artifacts: Path | None = typer.Option(
+        None, help="Also copy each model to this folder, the reference if recipe none runs."
+    ),
     jobs: int = typer.Option(1, min=1, help="Trainings to run in parallel; measuring always runs alone."),
     assignments: list[str] = typer.Option(
         [], "--set", help="KEY=VALUE (repeatable): a key of the setting, TASK.KEY or RECIPE.ARGUMENT."

@@ -104,7 +104,8 @@ def compress(job: CompressJob, report: Report) -> Made:
             model = watch.time("training", partial(methods[index].compress, model, lab))
             spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - started_cpu}
             stage = cell.recipe.stages[index]
-            stages.append(StageLog(method=stage.method, arguments=stage.arguments, **spent))
+            used = {"counts": dict(lab.counts), "notes": tuple(lab.notes)}
+            stages.append(StageLog(method=stage.method, arguments=stage.arguments, **used, **spent))
             models.append(model)
     length, device = cell.suite.setting.measuring.length, cell.conditions.device
     check = partial(audit, tokenizer=reference.tokenizer, scratch=store.root, length=length, device=device)
@@ -159,6 +160,7 @@ def _lab(
             reference=build(other, tokenizer, examples).to(device),
             fresh=fresh,
             folder=None,
+            head_is_new=not source.stores_head(KINDS.get(other.kind).head),
         )
 
     lab = Lab(

@@ -52,9 +52,9 @@ class PlannedRun:
         )
 
     def copy_artifacts(self, target: Path) -> None:
-        """Copy each compressed model below `target`, under a readable name."""
+        """Copy each model below `target`, under a readable name; that of a recipe without stages is the reference."""
         for cell in self.cells:
-            if cell.recipe.stages and self.store.has(*cell.artifact_place):
+            if self.store.has(*cell.artifact_place):
                 shutil.copytree(self.store.path(*cell.artifact_place), target / cell.slug, dirs_exist_ok=True)
 
 
@@ -95,7 +95,7 @@ def run(
         device: `cpu` or `cuda`.
         results: the folder that records go to.
         cache: the folder of references and artifacts; by default BENCH_CACHE or the user's cache directory.
-        artifacts: copy each compressed model into this folder as well.
+        artifacts: copy each model into this folder as well, for a recipe without stages the reference.
         jobs: trainings to run in parallel; measuring always runs alone.
         retry: also run the cells that failed before.
         progress: whether to show progress on standard error; by default only on a terminal.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC
 from collections.abc import Collection, Sequence
 from typing import ClassVar, cast
@@ -12,7 +13,7 @@ from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.layer import StoredStack, positions
-from bench.models.roles import ALL_ROLES, PARTS, ROLES, LayerBlock, Part, Role
+from bench.models.roles import ALL_ROLES, PARTS, ROLES, LayerBlock, Part, Role, Size
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 
@@ -21,7 +22,8 @@ class Adapter(ABC):
     """The names of one architecture; they appear in its adapter and nowhere else.
 
     Subclasses are data: `model_types` (values of `config.model_type`), `paths` (each layer list below the base model,
-    by stack: "encoder", "decoder"), `depths` (the setting of `config` that holds each stack's depth), `roles` (each
+    by stack: "encoder", "decoder"), `depths` (the setting of `config` that holds each stack's depth), `sizes` (the
+    settings that hold its sizes, none if a model of other sizes cannot be made by these alone), `roles` (each
     linear module, below one layer) and `part_names` (the leaf modules of each part, below one layer; what a layer of
     one stack lacks is passed over). `activation` is what an MLP applies between its matrices, below one block.
     `attention_tail` names the dropout and the norm of an attention module that itself ends with norm(input +
@@ -31,6 +33,7 @@ class Adapter(ABC):
     model_types: ClassVar[tuple[str, ...]]
     paths: ClassVar[dict[str, str]]
     depths: ClassVar[dict[str, str]] = {"encoder": "num_hidden_layers"}
+    sizes: ClassVar[dict[Size, str]] = {}
     roles: ClassVar[dict[Role, str]]
     part_names: ClassVar[dict[Part, tuple[str, ...]]]
     activation: ClassVar[str | None] = None
@@ -143,6 +146,10 @@ class Adapter(ABC):
         """The embedding table of the vocabulary, [vocabulary, width]; of a seq2seq model the encoder's."""
         return cast(nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
 
+    def reads_embeddings(self, model: nn.Module) -> bool:
+        """Whether the model can be called with word embeddings, `inputs_embeds`, in place of tokens."""
+        return "inputs_embeds" in inspect.signature(type(model).forward).parameters
+
     def embeddings(self, model: nn.Module) -> dict[str, nn.Embedding]:
         """Every embedding table by qualified name, each stored module once; tables tied by tensor are all given."""
         return {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
@@ -198,6 +205,7 @@ ADAPTERS: Registry[type[Adapter]] = Registry(
     "architecture",
     modules=(
         "bench.models.architectures",
+        "bench.models.mobilebert",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",
         "bench.models.answering.adapters",

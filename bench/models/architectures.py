@@ -8,6 +8,14 @@ from typing import ClassVar, cast
 from torch import nn
 
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role
+from bench.models.roles import Size
+
+_SIZES: dict[Size, str] = {
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "neurons": "intermediate_size",
+}
 
 
 @ADAPTERS.register("bert")
@@ -16,6 +24,7 @@ class BertAdapter(Adapter):
 
     model_types: ClassVar[tuple[str, ...]] = ("bert",)
     paths: ClassVar[dict[str, str]] = {"encoder": "encoder.layer"}
+    sizes: ClassVar[dict[Size, str]] = _SIZES
     roles: ClassVar[dict[Role, str]] = {
         "query": "attention.self.query",
         "key": "attention.self.key",
@@ -51,6 +60,17 @@ class RobertaAdapter(BertAdapter):
     positions_skip_padding: ClassVar[bool] = True
 
 
+@ADAPTERS.register("roberta-prelayernorm")
+class RobertaPreLayerNormAdapter(RobertaAdapter):
+    """RoBERTa-PreLayerNorm (Wettig et al. 2022, arXiv:2202.08005): RoBERTa with norms before each part of a layer."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("roberta-prelayernorm",)
+    part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
+        **BertAdapter.part_names,
+        "norms": ("attention.LayerNorm", "crossattention.LayerNorm", "intermediate.LayerNorm"),
+    }
+
+
 @ADAPTERS.register("electra")
 class ElectraAdapter(BertAdapter):
     """ELECTRA (Clark et al. 2020, arXiv:2003.10555): names as in BERT inside the encoder, other heads."""
@@ -64,6 +84,12 @@ class DistilBertAdapter(Adapter):
 
     model_types: ClassVar[tuple[str, ...]] = ("distilbert",)
     paths: ClassVar[dict[str, str]] = {"encoder": "transformer.layer"}
+    sizes: ClassVar[dict[Size, str]] = {
+        "layers": "n_layers",
+        "width": "dim",
+        "heads": "n_heads",
+        "neurons": "hidden_dim",
+    }
     roles: ClassVar[dict[Role, str]] = {
         "query": "attention.q_lin",
         "key": "attention.k_lin",
@@ -95,6 +121,7 @@ class AlbertAdapter(Adapter):
 
     model_types: ClassVar[tuple[str, ...]] = ("albert",)
     paths: ClassVar[dict[str, str]] = {"encoder": "encoder.albert_layer_groups"}
+    sizes: ClassVar[dict[Size, str]] = _SIZES
     roles: ClassVar[dict[Role, str]] = {
         "query": "attention.query",
         "key": "attention.key",

@@ -108,6 +108,24 @@ class CheckpointSource(ModelSource):
         own = SimpleNamespace(**self._settings())
         return dict(embedding_settings(own, self.directory, settings, where=self.name))
 
+    @override
+    def stores_head(self, head: str) -> bool:
+        import torch
+        from transformers import AutoConfig
+
+        from bench.models.heads import from_config
+        from bench.models.registration import register
+        from bench.models.state import head_layout
+
+        register(_model_type(self.directory, self.name))
+        config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
+        config.update(label_settings(head, None))
+        with torch.device("meta"):
+            model = from_config(config, head)
+        layout = head_layout(model)
+        own = {name for name in model.state_dict() if layout.is_head(name) and ".pooler." not in f".{name}"}
+        return bool(own & stored_tensors(self.directory, where=self.name).keys())
+
     def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
         """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
         tensors = stored_tensors(self.directory, where=self.name)

@@ -25,6 +25,7 @@ def register(model_type: str) -> None:
     from bench.models.recurrent.bilstm import BiLstmForSequenceClassification
     from bench.models.recurrent.language_model import LstmForCausalLM
     from bench.models.recurrent.seq2seq import LstmForConditionalGeneration
+    from bench.models.recurrent.state_bilstm import StateBiLstmForSequenceClassification
 
     for auto, model in (
         (AutoModelForCausalLM, LstmForCausalLM),
@@ -32,6 +33,7 @@ def register(model_type: str) -> None:
         (AutoModelForQuestionAnswering, ListedAnswersForQuestionAnswering),
         (AutoModelForQuestionAnswering, RetrieverReaderForQuestionAnswering),
         (AutoModelForSequenceClassification, BiLstmForSequenceClassification),
+        (AutoModelForSequenceClassification, StateBiLstmForSequenceClassification),
     ):
         config = model.config_class
         AutoConfig.register(config.model_type, config, exist_ok=True)

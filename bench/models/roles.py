@@ -20,6 +20,9 @@ Role = Literal[
     "cross_output",
     "input_gates",
     "hidden_gates",
+    "bottleneck_in",
+    "bottleneck_keys",
+    "bottleneck_out",
     "softmax",
 ]
 ALL_ROLES: tuple[Role, ...] = get_args(Role)
@@ -28,9 +31,15 @@ ALL_ROLES: tuple[Role, ...] = get_args(Role)
 ROLES: tuple[Role, ...] = ALL_ROLES[:6]
 CROSS_ROLES: tuple[Role, ...] = ALL_ROLES[6:10]
 GATE_ROLES: tuple[Role, ...] = ALL_ROLES[10:12]
+# What narrows the hidden states at the entrance of a block, for its residual and its queries and keys, and widens them
+# again at its exit.
+BOTTLENECK_ROLES: tuple[Role, ...] = ALL_ROLES[12:15]
 
-Part = Literal["attention", "cross_attention", "ffn", "gates", "norms"]
+Part = Literal["attention", "cross_attention", "ffn", "gates", "bottleneck", "norms"]
 PARTS: tuple[Part, ...] = get_args(Part)
+
+# The sizes of an encoder that are free: layers, width of the hidden states, attention heads, neurons of an MLP.
+Size = Literal["layers", "width", "heads", "neurons"]
 
 
 class LayerBlock(NamedTuple):

@@ -82,6 +82,11 @@ class ModelSource(ABC):
 
         return dict(embedding_settings(None, None, settings, where=self.name))
 
+    def stores_head(self, head: str) -> bool:
+        """Whether its files hold weights of such a head, so that `build` need not draw them; False without files."""
+        del head
+        return False
+
     def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
         """What its files hold; None for a model without files. Raises as `build` does, before anything is trained."""
         del head, labels

@@ -49,6 +49,8 @@ class StageLog(_Data):
     seconds: float
     cpu_s: float | None = Field(None, description="processor seconds; None for artifacts older than this field")
     cached: bool = Field(False, description="reused from an earlier artifact with the same first stages")
+    counts: dict[str, int] = Field({}, description="what it used besides the task's data, such as augmented texts")
+    notes: tuple[str, ...] = Field((), description="where that came from, and what it is, in words")
     claimed: Stated | None = None
     real: Real | None = None
     unaudited: str | None = Field(

@@ -1,14 +1,17 @@
-"""Module replacing: in each step every group of layers runs either as it was or as its one successor."""
+"""Module replacing: in each step every part of a model runs either as it was or as its one successor."""
 
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import nn
+from typing_extensions import override
 
+from bench.layers.sharing import replace_everywhere
 from bench.training.hooks import Hook, TrainState
 
 if TYPE_CHECKING:
@@ -17,60 +20,112 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaceSchedule:
-    """The linear schedule of BERT-of-Theseus, p_t = min(1, k t + b) (Xu et al. 2020, arXiv:2002.02925, §3.3).
+    """The schedules of BERT-of-Theseus (Xu et al. 2020, arXiv:2002.02925, §3.3): p_t = min(1, k t + b), or b, then 1.
 
     `start` is b. `full_at` is the share of all steps after which p is 1; the slope k follows from it, so that the
-    schedule scales with the training budget.
+    schedule scales with the training budget. With `constant` p is b until then.
     """
 
     start: float
     full_at: float
+    constant: bool = False
 
     def rate(self, step: int, total_steps: int) -> float:
         """The replace rate of `step` (from 0) of `total_steps`, in [0, 1]."""
         rising = self.full_at * total_steps
         if step >= rising:
             return 1.0
-        return self.start + (1.0 - self.start) * step / rising
+        return self.start if self.constant else self.start + (1.0 - self.start) * step / rising
 
 
-class ReplacingHook(Hook):
-    """Draws a path for each step and leaves the model with its successors only.
+class Replaceable(ABC):
+    """The parts of a model that have a successor each: `count` of them, each set to run as it was or replaced."""
+
+    count: int
+
+    @abstractmethod
+    def run(self, replaced: Sequence[bool]) -> None:
+        """Let part i run its successor if `replaced[i]`, and as it was otherwise; in place."""
+
+
+class ReplaceableLayers(Replaceable):
+    """Groups of neighbouring layers of one stack, each with one layer as its successor.
 
     Args:
-        adapter: of the model that trains.
+        model: the one that trains.
+        adapter: of the model.
         groups: the predecessors, one sequence of layers for each successor, in order.
         successors: one layer per group.
-        schedule: the replace rate over the steps.
-        seed: of the draws.
     """
 
     def __init__(
         self,
-        *,
+        model: nn.Module,
         adapter: Adapter,
         groups: Sequence[Sequence[nn.Module]],
         successors: Sequence[nn.Module],
-        schedule: ReplaceSchedule,
-        seed: int,
     ) -> None:
+        self._model = model
         self._adapter = adapter
         self._pairs = list(zip(groups, successors, strict=True))
+        self.count = len(self._pairs)
+
+    @override
+    def run(self, replaced: Sequence[bool]) -> None:
+        layers: list[nn.Module] = []
+        for (group, successor), changed in zip(self._pairs, replaced, strict=True):
+            layers.extend([successor] if changed else group)
+        self._adapter.set_layers(self._model, layers)
+
+
+class ReplaceableModules(Replaceable):
+    """Parts that are several modules each, such as the matrices of an attention; a shared one changes everywhere.
+
+    Args:
+        model: the one that trains; it holds the predecessors.
+        predecessors: the modules of each part.
+        successors: as many modules for each part, in the same order.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        predecessors: Sequence[Sequence[nn.Module]],
+        successors: Sequence[Sequence[nn.Module]],
+    ) -> None:
+        self._model = model
+        self._forms = list(zip(predecessors, successors, strict=True))
+        self._now = [False] * len(self._forms)
+        self.count = len(self._forms)
+
+    @override
+    def run(self, replaced: Sequence[bool]) -> None:
+        for index, (forms, changed) in enumerate(zip(self._forms, replaced, strict=True)):
+            if changed != self._now[index]:
+                for now, wanted in zip(forms[self._now[index]], forms[changed], strict=True):
+                    replace_everywhere(self._model, now, wanted)
+                self._now[index] = changed
+
+
+class ReplacingHook(Hook):
+    """Draws for each step which parts are replaced, and leaves the model with all of them replaced.
+
+    Args:
+        parts: what has successors.
+        schedule: the replace rate over the steps.
+        seed: of the draws.
+    """
+
+    def __init__(self, parts: Replaceable, *, schedule: ReplaceSchedule, seed: int) -> None:
+        self._parts = parts
         self._schedule = schedule
         self._draws = random.Random(seed)
 
     def before_step(self, state: TrainState) -> None:
-        """Each group is replaced with the probability of this step, independently of the others."""
+        """Each part is replaced with the probability of this step, independently of the others."""
         rate = self._schedule.rate(state.step, state.total_steps)
-        self._adapter.set_layers(state.model, self.path(rate))
-
-    def path(self, rate: float) -> list[nn.Module]:
-        """The layers of one draw, in executed order."""
-        layers: list[nn.Module] = []
-        for group, successor in self._pairs:
-            layers.extend([successor] if self._draws.random() < rate else group)
-        return layers
+        self._parts.run([self._draws.random() < rate for _ in range(self._parts.count)])
 
     def on_evaluate(self, state: TrainState) -> None:
         """What is used is the successors alone."""
-        self._adapter.set_layers(state.model, [successor for _, successor in self._pairs])
+        self._parts.run([True] * self._parts.count)

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 import torch
-from families import FAMILIES, make, outputs, same_outputs, same_state, state
+from families import ENCODERS, make, outputs, same_outputs, same_state, state
 from torch import nn
 
 from bench.artifacts import artifact
@@ -58,9 +58,9 @@ def pruned(model):
 
 def tied(model):
     first = adapter_for(model).linears(model, ["key"])
-    values = adapter_for(model).linears(model, ["value"])
-    for key, value in zip(first.values(), values.values(), strict=True):
-        value.weight = key.weight
+    others = adapter_for(model).linears(model, ["query"])
+    for key, query in zip(first.values(), others.values(), strict=True):
+        query.weight = key.weight
     return model
 
 
@@ -91,7 +91,7 @@ def bitmask_bytes(tensor) -> int:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_outputs_are_bit_equal_after_loading_and_every_tensor_is_stored_once(family, form, tmp_path, tokenizer):
     model = form(make(family))
     before = state(model)
@@ -142,7 +142,7 @@ def test_zeros_are_stored_as_a_bitmask_and_executed_dense(tmp_path, tokenizer):
     assert unique_bytes(artifact.load(tmp_path / "b").model) == unique_bytes(dense)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_tied_embeddings_of_a_masked_language_model_stay_tied(family, tmp_path, tokenizer):
     model = make(family, "masked-language-modelling")
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
@@ -163,7 +163,7 @@ def test_embeddings_untied_after_building_stay_untied(tmp_path, tokenizer):
     assert loaded.get_output_embeddings().weight is not loaded.get_input_embeddings().weight
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_a_question_answering_head_survives(family, tmp_path, tokenizer):
     model = make(family, "question-answering", labels=2)
     artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
@@ -271,7 +271,7 @@ def classes_of(model):
 
 
 @pytest.mark.parametrize("form", [shared, factorized, quantized, pruned, tied, everything])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_transformers_refuses_a_compressed_form_and_says_what_reads_it(family, form, tmp_path, tokenizer):
     if (family, form) == ("albert", shared):
         pytest.skip("an ALBERT shares its layers itself; one whose groups differ is dense")
@@ -285,7 +285,7 @@ def test_transformers_refuses_a_compressed_form_and_says_what_reads_it(family, f
 
 @pytest.mark.parametrize("form", [plain, halved])
 @pytest.mark.parametrize("head", ["sequence-classification", "question-answering", "masked-language-modelling"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_transformers_loads_a_dense_artifact_as_it_is(family, head, form, tmp_path, tokenizer):
     model = form(make(family, head, labels=2))
     artifact.save(model, tmp_path / "a", tokenizer=tokenizer)

@@ -16,6 +16,8 @@ BUDGET = {
     "processes": 2,
     "pairs": 5,
     "seconds": 0.05,
+    "patience_seconds": 0.3,
+    "sweep_seconds": 0.05,
     "throughput_batch": 2,
     "energy_seconds": 0.2,
     "energy_sample_s": 0.1,
@@ -72,15 +74,15 @@ def test_one_command_runs_own_files_and_its_saved_suite_has_nothing_left_to_do(b
         (["--data", "support/train.csv"], "suite support has no default model. Give one with --model."),
     ],
 )
-def test_mistakes_are_told_before_anything_is_trained(bench, folder, arguments, message):
-    done = bench("run", *arguments, cwd=folder)
+def test_mistakes_are_told_before_anything_is_trained(command, folder, arguments, message):
+    done = command("run", *arguments, cwd=folder)
     assert done.returncode == 2
     assert message in done.stderr
     assert not (folder / "results").exists()
 
 
-def test_init_writes_a_suite_that_can_be_checked_and_says_why(bench, folder):
-    done = bench("init", "support", cwd=folder)
+def test_init_writes_a_suite_that_can_be_checked_and_says_why(command, folder):
+    done = command("init", "support", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "train.csv is train: by its name",
@@ -89,21 +91,21 @@ def test_init_writes_a_suite_that_can_be_checked_and_says_why(bench, folder):
         "column 'intent' is taken as --label: by its name",
         "wrote support/suite.toml. Look at the data with `bench check support/suite.toml`.",
     ]
-    checked = bench("check", "support/suite.toml", cwd=folder)
+    checked = command("check", "support/suite.toml", cwd=folder)
     assert checked.returncode == 0, checked.stderr
     assert "train: 24 rows, 3 words in the median, 5 at most" in checked.stdout
     assert "2 labels: rate 16 (66.7%), card 8 (33.3%)" in checked.stdout
     assert "support is valid" in checked.stdout
     assert all(len(line) <= 80 for line in checked.stdout.splitlines()[:-1])
-    again = bench("init", "support", cwd=folder)
+    again = command("init", "support", cwd=folder)
     assert again.returncode == 0
     (folder / "support" / "suite.toml").write_text("changed = 1\n", encoding="utf-8")
-    refused = bench("init", "support", cwd=folder)
+    refused = command("init", "support", cwd=folder)
     assert refused.returncode == 2
     assert "support/suite.toml exists already" in refused.stderr
 
 
-def test_check_lists_the_problems_of_all_tasks_with_file_and_line(bench, folder):
+def test_check_lists_the_problems_of_all_tasks_with_file_and_line(command, folder):
     (folder / "support" / "bad.csv").write_text("message,intent\nhello,card\nworld,nothing\n", encoding="utf-8")
     head, _, _ = TINY.partition("[[tasks]]")
     for name, evaluated in (("first", "bad.csv"), ("second", "gone.csv"), ("third", "test.csv")):
@@ -117,7 +119,7 @@ files = {{ train = "train.csv", validation = "{evaluated}" }}
 columns = {{ text = "message", label = "intent" }}
 """
     (folder / "own.toml").write_text(head, encoding="utf-8")
-    done = bench("check", "own.toml", "--data-dir", "support", cwd=folder)
+    done = command("check", "own.toml", "--data-dir", "support", cwd=folder)
     assert done.returncode == 1
     assert "bad.csv:3" in done.stdout
     assert "gone.csv" in done.stdout
@@ -125,12 +127,12 @@ columns = {{ text = "message", label = "intent" }}
     assert "tiny has 2 problems in its data" in done.stdout
 
 
-def test_check_names_every_problem_of_a_suite(bench, folder):
+def test_check_names_every_problem_of_a_suite(command, folder):
     wrong = TINY.replace('"accuracy"', '"acuracy"').replace(
         "[setting.measuring]", '[setting.measuring]\nskip = ["enrgy"]'
     )
     (folder / "wrong.toml").write_text(wrong, encoding="utf-8")
-    done = bench("check", "wrong.toml", cwd=folder)
+    done = command("check", "wrong.toml", cwd=folder)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 2
     assert "'acuracy'" in done.stderr

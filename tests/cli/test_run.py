@@ -67,27 +67,27 @@ def test_a_record_holds_no_path_of_the_machine(finished):
         assert str(Path.home()) + "/" not in path.read_text()
 
 
-def test_a_second_run_does_nothing_again(finished, bench):
+def test_a_second_run_does_nothing_again(finished, command):
     folder, _ = finished
     before = {path: path.stat().st_mtime_ns for path in records_in(folder)}
     started = time.monotonic()
-    again = bench("run", "tiny.toml", cwd=folder)
+    again = command("run", "tiny.toml", cwd=folder)
     assert again.returncode == 0
     assert "2 cells already done, skipped" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in records_in(folder)} == before
     assert time.monotonic() - started < 30
 
 
-def test_the_written_files_can_be_listed_ranked_and_drawn(finished, bench):
+def test_the_written_files_can_be_listed_ranked_and_drawn(finished, command):
     folder, _ = finished
-    board = bench("leaderboard", "tiny.toml", "--format", "json", cwd=folder)
+    board = command("leaderboard", "tiny.toml", "--format", "json", cwd=folder)
     assert [row["values"]["recipe"] for row in json.loads(board.stdout)["rows"]]
-    drawn = bench("pareto", "tiny.toml", "--x", "size_bytes", "--out", "f.svg", "--out", "f.png", cwd=folder)
+    drawn = command("pareto", "tiny.toml", "--x", "size_bytes", "--out", "f.svg", "--out", "f.png", cwd=folder)
     assert drawn.returncode == 0, drawn.stderr
     assert (folder / "f.svg").read_text().startswith("<?xml")
     assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
-    assert "sentiment" in bench("table", "tiny", cwd=folder).stdout
-    cached = bench("cache", "list", cwd=folder).stdout
+    assert "sentiment" in command("table", "tiny", cwd=folder).stdout
+    cached = command("cache", "list", cwd=folder).stdout
     assert "reference of demo-bert on sentiment" in cached
     assert "int8 of demo-bert on sentiment" in cached
 
@@ -198,18 +198,18 @@ def test_a_failing_cell_is_noted_and_the_others_go_on(bench, tmp_path):
         (("list", "recipe"), "Did you mean 'recipes'"),
     ],
 )
-def test_bad_input_is_one_message_and_a_non_zero_exit(bench, tmp_path, arguments, message):
-    done = bench(*arguments, cwd=tmp_path)
+def test_bad_input_is_one_message_and_a_non_zero_exit(command, tmp_path, arguments, message):
+    done = command(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unwritable_results_folder_is_refused_before_any_work(bench, tmp_path):
+def test_an_unwritable_results_folder_is_refused_before_any_work(command, tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
     (tmp_path / "results").write_text("a file is in the way", encoding="utf-8")
-    done = bench("run", "tiny.toml", cwd=tmp_path)
+    done = command("run", "tiny.toml", cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert not (tmp_path / "cache").exists()
@@ -269,8 +269,8 @@ def test_a_fine_tuned_head_keeps_its_meaning_and_half_precision_is_no_compressio
 
 
 @pytest.mark.parametrize("labels", ["", "positive", "positive,", ",", "a,,b"])
-def test_labels_that_name_no_two_outputs_are_refused(labels, tmp_path, bench):
+def test_labels_that_name_no_two_outputs_are_refused(labels, tmp_path, command):
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
-    refused = bench("run", "tiny.toml", "--labels", labels, cwd=tmp_path)
+    refused = command("run", "tiny.toml", "--labels", labels, cwd=tmp_path)
     assert refused.returncode == 2
     assert "expected two or more labels" in refused.stderr

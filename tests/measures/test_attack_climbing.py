@@ -9,8 +9,8 @@ import random
 import numpy as np
 import pytest
 
-from bench.measures.robustness.attacks.candidates import Words
 from bench.measures.robustness.attacks.greedy import AttackEnd, Target, run, search
+from bench.tasks.wording.words import Words
 
 BUDGETS = (10, 30, 100, 200)
 TEXTS, SEEDS = 150, 5

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measures.robustness.attacks import dictionary as dictionaries
 from bench.measures.robustness.attacks.bound import Bound, most_words
 from bench.measures.robustness.attacks.candidates import Synonyms
-from bench.measures.robustness.attacks.dictionary import DEBIAN, SourceMissingError, find_dictionary, open_wordnet
 from bench.measures.robustness.attacks.greedy import Target, run, search
 from bench.measures.robustness.attacks.meaning import Meaning, vader_lexicon
 from bench.measures.robustness.attacks.source import Ground, TypingSource
+from bench.tasks.wording import dictionary as dictionaries
+from bench.tasks.wording.dictionary import DEBIAN, SourceMissingError, find_dictionary, open_wordnet
 
 OPPOSITES = [
     ("good", "bad"),

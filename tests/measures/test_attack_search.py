@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measures.robustness.attacks.candidates import EmbeddingNeighbours, TypingErrors, Words, whole_words
+from bench.measures.robustness.attacks.candidates import EmbeddingNeighbours, TypingErrors
 from bench.measures.robustness.attacks.greedy import Target, run, search
+from bench.tasks.wording.words import Words, whole_words
 
 
 class Fixed:

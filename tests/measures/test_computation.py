@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from families import make
 from torch import nn
 
 from bench.layers.int8 import Int8Linear
@@ -58,6 +59,14 @@ def test_half_the_layers_are_twice_as_fast_by_the_layer_proxy(read, tiny_bert):
     reading = read(tiny_bert(layers=2), tiny_bert(layers=4))
     assert reading.values["speedup_layers"] == 2.0
     assert (reading.conditions["layers"], reading.conditions["reference_layers"]) == (2, 4)
+
+
+def test_layers_of_another_width_or_architecture_are_not_compared_by_their_number(read, tiny_bert):
+    for other in (make("bert", hidden_size=16), make("distilbert")):
+        reading = read(other, tiny_bert())
+        assert "speedup_layers" not in reading.values
+        assert "so their numbers say nothing of time" in reading.absent["speedup_layers"]
+        assert reading.values["macs"] > 0
 
 
 def test_zeros_in_dense_matrices_are_executed_and_flagged(read, tiny_bert):

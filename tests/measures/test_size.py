@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from families import FAMILIES, make
+from families import ENCODERS, make
 
 from bench.artifacts import artifact
 from bench.base.errors import ArtifactError
@@ -83,7 +83,7 @@ def test_the_histogram_is_the_bytes_and_elements_of_every_stored_tensor_by_dtype
 
 
 @pytest.mark.parametrize("form", [lambda model: model, quantized, pruned, shared, lambda m: quantized(pruned(m))])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_the_parts_of_the_difference_add_up_to_it_exactly(family, form, saved):
     loaded = saved(form(make(family)), "a")
     reading = read(loaded, loaded)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from families import FAMILIES, make
+from families import ENCODERS, make
 from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
@@ -42,7 +42,7 @@ def test_a_tiny_bert_meets_the_closed_form_and_torchs_own_counter(tiny_bert, att
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_every_supported_architecture_is_covered_and_costs_what_torchs_counter_finds(family, attention):
     model = make(family, num_hidden_layers=2)
     model.set_attn_implementation(attention)

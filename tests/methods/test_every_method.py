@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
+from bench.methods.base.tuned import TunedMethod
 from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
-from bench.methods.base.tuned import TunedMethod
 from bench.methods.distill.distill import Distill
 from bench.methods.exit.halt import Halt
 from bench.methods.factorize.factorize import Factorize
@@ -48,6 +48,7 @@ OF_PROGRAMS = ("closed-book", "nearest-question")
 REFUSED = {
     ("halt", "Albert"): "only an encoder that loops over a list of layers can",
     ("integer", "Albert"): "only an encoder that loops over a list of layers can",
+    ("integer", "MobileBert"): "is not an encoder layer of six matrices and two norms",
     ("layerdrop", "Albert"): "only a Transformer that loops over a list of layers can",
 }
 
@@ -183,7 +184,7 @@ def test_listing_the_methods_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("architecture", ["Albert", "DistilBert", "Electra", "Roberta"])
+@pytest.mark.parametrize("architecture", ["Albert", "DistilBert", "Electra", "MobileBert", "Roberta"])
 def test_every_method_works_on_every_architecture(architecture, make_lab, logits_of):
     import transformers
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from families import FAMILIES, make, state
+from families import ENCODERS, make, state
 from made_pruning import prune
 from pydantic import ValidationError
 
@@ -125,7 +125,7 @@ def test_the_recipe_names_its_other_task():
     assert plain.stated()["schedule"] == "gradual"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_every_architecture_gives_its_layers_from_masked_language_modelling_to_a_classifier(family, make_lab):
     models = make(family, "masked-language-modelling", seed=1), make(family, seed=2)
     method = Prune(schedule="gradual", start="source", sparsity=0.5, scope="layer")

@@ -125,7 +125,7 @@ def mixed(**changes):
 @pytest.mark.parametrize("budget", [{"allocation__average_bits": 3.0}, {"allocation__size_share": 0.135}])
 @pytest.mark.parametrize("per", ["layer", "matrix"])
 def test_layers_get_bits_by_their_curvature_within_the_budget(make_lab, tiny_bert, per, budget):
-    model = tiny_bert()
+    model = tiny_bert(layers=2)
     packed = mixed(allocation__per=per, **budget).compress(model, make_lab())
     layers = {name: module for name, module in packed.named_modules() if isinstance(module, LowBitLinear)}
     assert {layer.coding.bits for layer in layers.values()} == {2, 4}

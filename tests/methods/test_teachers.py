@@ -326,6 +326,25 @@ def test_a_folder_without_a_model_is_refused(make_lab, tiny_bert, tmp_path):
         Distill(teacher={"name": "artifact"})
 
 
+def test_the_checkpoint_says_whether_its_head_is_that_of_the_task(folder, tiny_bert):
+    from bench.artifacts.source import open_folder
+
+    source = open_folder(str(folder(("a", "b", "c"), form="checkpoint")))
+    assert source.has_head(tiny_bert(3))
+    assert not source.has_head(tiny_bert(2))
+
+
+# --- data without labels
+
+
+@pytest.mark.parametrize("teacher", ["joint", "joint-lagrangian", "meta", "several"])
+def test_a_teacher_that_trains_needs_labels(teacher, make_lab, tiny_bert):
+    lab = make_lab(tiny_bert())
+    bare = [dataclasses.replace(each, targets={}) for each in lab.features]
+    with pytest.raises(MethodError, match=f"teacher '{teacher}' learns from labels, and the data"):
+        taught(teacher, dataclasses.replace(lab, features=bare), student=tiny_bert(layers=2))
+
+
 # --- stored outputs
 
 

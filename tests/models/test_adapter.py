@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from architectures import ARCHITECTURES
-from families import FAMILIES, make, outputs, same_outputs, same_state, state
+from families import ENCODERS, FAMILIES, make, outputs, same_outputs, same_state, state
 from torch import nn
 
 from bench.base.errors import MethodError, ModelError
@@ -128,7 +128,9 @@ def test_an_architecture_without_an_adapter_is_refused_by_name():
 
 
 def test_every_adapter_is_registered_under_its_model_types():
-    assert ADAPTERS.names() == sorted([*FAMILIES, *ARCHITECTURES, "bench-listed-answers", "bench-retriever-reader"])
+    assert ADAPTERS.names() == sorted(
+        [*ENCODERS, *ARCHITECTURES, "bench-listed-answers", "bench-retriever-reader", "bench-state-bilstm"]
+    )
     for name, adapter in ADAPTERS.items():
         assert adapter.model_types == (name,)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from architectures import make_model
-from families import FAMILIES, make, outputs
+from families import ENCODERS, make, outputs
 
 from bench.artifacts import artifact
 from bench.artifacts.source import open_source
@@ -124,7 +124,7 @@ def test_names_are_read_from_a_configuration_if_they_mean_something_and_agree(se
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "artifact"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_outputs_change_places_with_their_names(family, form, folder):
     model = make(family, labels=3)
     path = folder(model, ("contradiction", "Entailment", "neutral"), form=form)

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 import torch
-from families import FAMILIES, make, same_outputs, same_state, state
+from families import ENCODERS, make, same_outputs, same_state, state
 
 from bench.artifacts import artifact
 from bench.artifacts.source import open_source
@@ -41,7 +41,7 @@ def build(source, *, head="sequence-classification", labels=("a", "b"), seed=0, 
     return source.build(head=head, labels=labels, tokenizer=source.tokenizer(no_texts), seed=seed, **options)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_a_checkpoint_with_a_fitting_head_is_loaded_as_it_is(family, checkpoint):
     model = make(family, labels=2)
     source = open_source(checkpoint(model))
@@ -54,7 +54,7 @@ def test_a_checkpoint_with_a_fitting_head_is_loaded_as_it_is(family, checkpoint)
     assert {parameter.data_ptr() % 64 for parameter in built.parameters()} == {0}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_a_new_head_depends_on_the_seed_alone_and_the_encoder_stays(family, checkpoint, capfd, caplog):
     model = make(family, labels=2)
     source = open_source(checkpoint(model))

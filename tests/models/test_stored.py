@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from architectures import make_model
-from families import FAMILIES, make
+from families import ENCODERS, make
 from safetensors.torch import load_file, save_file
 
 from bench.artifacts import artifact
@@ -158,7 +158,7 @@ def test_bytes_are_told_by_dtype(folder):
 
 
 @pytest.mark.parametrize(("dtype", "name"), [(torch.float16, "F16"), (torch.bfloat16, "BF16")])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ENCODERS)
 def test_a_model_in_half_precision_is_widened_by_two_bytes_an_element(family, dtype, name, folder):
     model = make(family)
     model.config.id2label = {0: "a", 1: "b", 2: "c"}

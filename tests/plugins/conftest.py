@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,21 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+SEVERAL = """
+import contextlib, io, json, sys
+from bench.cli import main
+results = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["bench", *arguments]
+    said, errors, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code or 0
+    results.append([status, said.getvalue(), errors.getvalue()])
+json.dump(results, sys.stdout)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +49,14 @@ def install(tmp_path_factory):
                 command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=280
             )
 
-        call.folder = folder
+        def several(*commands):
+            """What each command says, by its words: one process for all of them, as starting one takes a second."""
+            done = call("-c", SEVERAL, json.dumps(commands), python=True)
+            assert done.returncode == 0, done.stderr
+            results = zip(commands, json.loads(done.stdout), strict=True)
+            return {tuple(words): subprocess.CompletedProcess(words, *result) for words, result in results}
+
+        call.folder, call.several = folder, several
         return call
 
     return installed

@@ -38,13 +38,20 @@ def test_the_page_on_plug_ins_has_every_group_and_the_package_one_plug_in_of_eac
     assert all(used.keys() & set(row) for row in rows if row)
 
 
+@pytest.fixture(scope="module")
+def asked(outside):
+    """What the commands of the next test say."""
+    lists = [["list", kind, "--format", "json"] for kind in BELONGS_TO]
+    return outside.several(*lists, *(["show", names[0]] for names in BELONGS_TO.values()))
+
+
 @pytest.mark.parametrize("kind", BELONGS_TO)
-def test_what_the_package_adds_is_listed_and_shown(outside, kind):
-    listed = outside("list", kind, "--format", "json")
+def test_what_the_package_adds_is_listed_and_shown(asked, kind):
+    listed = asked["list", kind, "--format", "json"]
     assert (listed.returncode, listed.stderr) == (0, "")
     names = {row["values"]["name"] for row in json.loads(listed.stdout)["rows"]}
     assert names >= set(BELONGS_TO[kind])
-    shown = outside("show", BELONGS_TO[kind][0])
+    shown = asked["show", BELONGS_TO[kind][0]]
     assert (shown.returncode, shown.stderr) == (0, "")
 
 
@@ -62,8 +69,9 @@ def test_its_suite_is_sound(outside):
 
 
 def test_its_names_are_suggested(outside):
-    assert "Did you mean 'drop-last'?" in outside("show", "drop-lst").stderr
-    assert "Did you mean 'layers_run'?" in outside("show", "layers_rum").stderr
+    said = outside.several(["show", "drop-lst"], ["show", "layers_rum"])
+    assert "Did you mean 'drop-last'?" in said["show", "drop-lst"].stderr
+    assert "Did you mean 'layers_run'?" in said["show", "layers_rum"].stderr
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import torch
 
 from bench.models.adapter import adapter_for
 from bench.spec.setting import Training
-from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import Classification
 from bench.training.hooks import TrainState
 from bench.training.loop import train
 from bench.training.optimizer import make_optimizer
-from bench.training.paths import ReplaceSchedule, ReplacingHook
+from bench.training.paths import Replaceable, ReplaceableLayers, ReplaceSchedule, ReplacingHook
+
+KIND = Classification()
 
 
 def setup(model, count=2, *, start=0.3, full_at=0.5, seed=0):
@@ -25,8 +26,15 @@ def setup(model, count=2, *, start=0.3, full_at=0.5, seed=0):
     size = len(layers) // count
     groups = [layers[place : place + size] for place in range(0, len(layers), size)]
     schedule = ReplaceSchedule(start=start, full_at=full_at)
-    hook = ReplacingHook(adapter=adapter, groups=groups, successors=successors, schedule=schedule, seed=seed)
+    parts = ReplaceableLayers(model, adapter, groups, successors)
+    hook = ReplacingHook(parts, schedule=schedule, seed=seed)
     return adapter, layers, successors, hook
+
+
+def step(model, number, total, hook):
+    """Let the hook choose the path of one step."""
+    optimizer = make_optimizer(model, learning_rate=1e-3, weight_decay=0.0)
+    hook.before_step(TrainState(model=model, optimizer=optimizer, step=number, total_steps=total, kind=KIND))
 
 
 def output(model):
@@ -41,6 +49,11 @@ def test_the_schedule_is_linear_clipped_at_one_and_scales_with_the_steps():
     assert schedule.rate(400, 1600) == pytest.approx(schedule.rate(2, 8))
 
 
+def test_a_constant_schedule_stays_until_everything_is_replaced():
+    schedule = ReplaceSchedule(start=0.5, full_at=0.5, constant=True)
+    assert [schedule.rate(step, 8) for step in range(8)] == [0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize(("start", "full_at"), [(1.0, 0.5), (0.0, 0.0), (0.3, 0.0)])
 def test_a_schedule_may_replace_everything_from_the_first_step(start, full_at):
     assert ReplaceSchedule(start=start, full_at=full_at).rate(0, 10) == 1.0
@@ -49,37 +62,48 @@ def test_a_schedule_may_replace_everything_from_the_first_step(start, full_at):
 def test_rate_zero_runs_the_predecessors_and_rate_one_the_successors_exactly(tiny_bert):
     model, successors_only = tiny_bert(), tiny_bert()
     before = output(model)
-    adapter, _, successors, hook = setup(model)
+    adapter, _, successors, hook = setup(model, start=0.0, full_at=0.5)
     adapter.set_layers(successors_only, copy.deepcopy(successors))
-    adapter.set_layers(model, hook.path(0.0))
+    step(model, 0, 10, hook)
     assert torch.equal(output(model), before)
-    adapter.set_layers(model, hook.path(1.0))
+    step(model, 5, 10, hook)
     assert torch.equal(output(model), output(successors_only))
     assert not torch.equal(output(model), before)
 
 
-def test_the_empirical_replace_rate_is_p_and_groups_are_independent(tiny_bert):
-    _, layers, successors, hook = setup(tiny_bert())
-    draws = [hook.path(0.3) for _ in range(20_000)]
-    first = sum(path[0] is successors[0] for path in draws) / len(draws)
-    second = sum(path[-1] is successors[1] for path in draws) / len(draws)
-    both = sum(len(path) == 2 for path in draws) / len(draws)
+class Noted(Replaceable):
+    """Two parts that only note what they are told to run."""
+
+    count = 2
+
+    def __init__(self):
+        self.draws = []
+
+    def run(self, replaced):
+        self.draws.append(tuple(replaced))
+
+
+def test_the_empirical_replace_rate_is_p_and_groups_are_independent():
+    parts = Noted()
+    hook = ReplacingHook(parts, schedule=ReplaceSchedule(start=0.3, full_at=1.0), seed=0)
+    state = TrainState(model=None, optimizer=None, step=0, total_steps=10, kind=KIND)
+    for _ in range(20_000):
+        hook.before_step(state)
+    first, second, both = (
+        sum(chosen(draw) for draw in parts.draws) / len(parts.draws)
+        for chosen in (lambda draw: draw[0], lambda draw: draw[1], all)
+    )
     assert first == pytest.approx(0.3, abs=0.015)  # 4.6 standard errors of 0.0032
     assert second == pytest.approx(0.3, abs=0.015)
     assert both == pytest.approx(0.09, abs=0.01)
-    assert {len(path) for path in draws} == {2, 3, 4}
-    assert all(path[:2] == layers[:2] for path in draws if path[0] is not successors[0])
 
 
 def test_the_path_of_a_step_follows_the_schedule(tiny_bert):
     model = tiny_bert()
     adapter, layers, successors, hook = setup(model, start=0.0, full_at=0.5)
-    optimizer = make_optimizer(model, learning_rate=1e-3, weight_decay=0.0)
-    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=10, kind=KINDS.get("classification"))
-    hook.before_step(state)
+    step(model, 0, 10, hook)
     assert adapter.layers(model) == layers
-    state.step = 5
-    hook.before_step(state)
+    step(model, 5, 10, hook)
     assert adapter.layers(model) == successors
 
 

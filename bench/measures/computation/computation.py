@@ -67,11 +67,15 @@ class Computation(Measure):
 
 
 class _Counted(NamedTuple):
-    """One model: examples by executed layers, whether that depends on the example, and its cost; or why not."""
+    """One model: examples by executed layers, whether that depends on the example, and its cost; or why not.
+
+    `form` is the architecture with its width, if known: only layers of one form can be compared by their number.
+    """
 
     layers: Exits | str
     dynamic: bool
     cost: Executions | str
+    form: str | None = None
 
 
 def _count(pair: Pair, side: Loaded) -> _Counted:
@@ -82,6 +86,7 @@ def _count(pair: Pair, side: Loaded) -> _Counted:
     except (DataError, ModelError) as error:
         return _Counted(str(error), True, str(error))
     layers = _fixed_layers(side.model) if found is None else found
+    form = _form(side.model)
     try:
         inputs = made_inputs(
             side.model,
@@ -91,9 +96,9 @@ def _count(pair: Pair, side: Loaded) -> _Counted:
             device=pair.device,
             seed=pair.seed,
         )
-        return _Counted(layers, found is not None, executions(side.model, inputs, found))
+        return _Counted(layers, found is not None, executions(side.model, inputs, found), form)
     except ModelError as error:
-        return _Counted(layers, found is not None, str(error))
+        return _Counted(layers, found is not None, str(error), form)
 
 
 def _fixed_layers(model: nn.Module) -> Exits | str:
@@ -103,6 +108,13 @@ def _fixed_layers(model: nn.Module) -> Exits | str:
         return {adapter_for(model).depth(model): 1}
     except ModelError as error:
         return str(error)
+
+
+def _form(model: nn.Module) -> str | None:
+    """Architecture and width; None if the configuration does not say both."""
+    config = getattr(model, "config", None)
+    architecture, width = getattr(config, "model_type", None), getattr(config, "hidden_size", None)
+    return f"{architecture} of width {width}" if architecture and width else None
 
 
 def _totals(cost: Executions) -> dict[str, int | float]:
@@ -160,6 +172,12 @@ def _give_depth(reading: Reading, mine: _Counted, theirs: _Counted) -> None:
         reading.conditions[f"{prefix}layers"] = mean_layers(side.layers)
         if side.dynamic:
             reading.conditions[f"{prefix}examples_by_layers"] = {str(i): count for i, count in side.layers.items()}
+    if mine.form and theirs.form and mine.form != theirs.form:
+        reading.leave(
+            f"one has layers of a {mine.form}, the other of a {theirs.form}, so their numbers say nothing of time",
+            "speedup_layers",
+        )
+        return
     depths = reading.conditions["reference_layers"], reading.conditions["layers"]
     reading.give("speedup_layers", depths[0] / depths[1], reference=1.0)
 

@@ -144,9 +144,10 @@ def _as_module(model: nn.Module, names: Sequence[str]) -> nn.Module:
 
 
 def _keep_all() -> None:
-    """Make every traced value an output of the graph: the tracer drops what no output needs, though it was executed.
+    """Make each traced value that nothing uses an output of the graph, so that every value is needed by an output.
 
-    Python may have used such a value, for example to decide whether an example leaves early.
+    The tracer drops what no output needs, though it was executed: Python may have used such a value, for example to
+    decide whether an example leaves early.
     """
     import torch
 
@@ -155,7 +156,7 @@ def _keep_all() -> None:
         return
     graph = tracing.graph()
     for value in list(_values(graph)):
-        if value.type().kind() == "TensorType":
+        if value.type().kind() == "TensorType" and not value.uses():
             graph.registerOutput(value)
 
 

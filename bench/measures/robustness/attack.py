@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from bench.base.errors import DataError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.robustness.attacks.bound import LEAST_COSINE, MOST_WORDS, Bound, most_words
-from bench.measures.robustness.attacks.dictionary import SourceMissingError, find_dictionary
 from bench.measures.robustness.attacks.greedy import SEARCH, AttackEnd, Target, run, search
 from bench.measures.robustness.attacks.outcomes import Attacked, AttackedSide, Rate, rows_of
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES, KINDS, Ground, known_words, opened
 from bench.tasks.predictions import ClassLogits
+from bench.tasks.wording.dictionary import SourceMissingError, find_dictionary
 
 if TYPE_CHECKING:
     import numpy as np

@@ -111,8 +111,9 @@ class Lab:
     `fresh(depth, pretrained)` builds a model of `depth` layers that has not seen the reference: the source's own
     pretrained weights with layers spread evenly, or random ones if `pretrained` is False or the source has none.
     `elsewhere(name)` is the lab of another task of the suite, with the same tokenizer and seed; `fresh` builds models
-    with that task's head there, and `reference` is one that was never trained.
-    A method adds to `notes` and `counts` what it used besides (augmented examples, lines of a corpus, teachers): the
+    with that task's head there, and `reference` is one that was never trained on it; `head_is_new` says that its head
+    holds nothing yet, as the model's source has none of that kind.
+    A method adds to `notes` and `counts` what it used besides (augmented texts, texts of a corpus, teachers): the
     record says it of the stage.
     """
 
@@ -129,6 +130,7 @@ class Lab:
     examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
     elsewhere: Callable[[str], Lab] = _nowhere
     folder: Path | None = None  # where what is computed from the task's training data may be kept for later runs
+    head_is_new: bool = False
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 

@@ -45,7 +45,7 @@ class AtOnce(Curriculum):
 
     @override
     def run(self, method: TrainedMethod, student: nn.Module, lab: Lab, taught: Taught, hooks: Sequence[Hook]) -> None:
-        method.tune(student, lab, hooks=[*taught.hooks, *hooks], teachers=taught.teachers)
+        method.tune(student, lab, hooks=[*taught.hooks, *hooks], terms=taught.terms, teachers=taught.teachers)
 
 
 class _Layerwise(Curriculum):
@@ -83,6 +83,7 @@ class _Layerwise(Curriculum):
             lab,
             share=1.0 - self.inner_share,
             hooks=[*taught.hooks, *hooks],
+            terms=taught.terms,
             teachers=taught.teachers,
             focus=Focus(layers=frozenset()),
         )

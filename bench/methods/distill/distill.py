@@ -60,16 +60,14 @@ class Distill(TrainedMethod):
 
     @override
     def tasks(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.teacher.tasks(), *self.data.tasks()]))
+        return tuple(dict.fromkeys([*self.student.tasks(), *self.teacher.tasks(), *self.data.tasks()]))
 
     @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` for a student that the given model does not allow, or for choices that do not fit."""
-        task = lab
-        lab, hooks = self.data.prepared(task)
-        student = self.student.made(model, lab)
-        taught = self.teacher.taught(student, lab, method=self)
-        if taught.features is not None:
-            lab = dataclasses.replace(lab, features=taught.features)
-        self.curriculum.run(self, student, lab, taught, hooks)
-        return self.data.finished(student, model, task)
+        used = self.data.prepared(model, lab, method=self)
+        student = self.student.made(used.model, used.lab)
+        taught = self.teacher.taught(student, used.lab, method=self)
+        left = used.lab if taught.features is None else dataclasses.replace(used.lab, features=taught.features)
+        self.curriculum.run(self, student, left, self.data.added(left, student, taught), ())
+        return self.data.finished(student, lab)

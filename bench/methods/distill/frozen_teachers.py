@@ -12,7 +12,7 @@ from bench.methods.base.choice import Chosen
 from bench.methods.base.method import Lab, Listed
 from bench.methods.base.trained import TrainedMethod
 from bench.methods.distill.students import STUDENTS, FewerLayers, Student
-from bench.methods.distill.teachers import TEACHERS, FrozenTeacher
+from bench.methods.distill.teachers import TEACHERS, FrozenTeacher, require_labels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,10 +116,11 @@ class SeveralTeachers(FrozenTeacher):
 
     @override
     def models(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> tuple[nn.Module, ...]:
-        """Raises `MethodError` for a depth that the source does not have; `ModelError` for a head without a module."""
+        """Raises `MethodError` for a depth that the source lacks or data without labels, `ModelError` for the head."""
         from bench.training.objective import Objective
         from bench.training.teaching.together import EachOfThem, Together
 
+        require_labels(lab, self)
         depth = _depth(lab.reference)
         depths = self.depths or (depth, max(1, round(2 * depth / 3)))
         if not 1 <= min(depths) <= max(depths) <= depth:

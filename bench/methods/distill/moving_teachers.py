@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.base.errors import MethodError
 from bench.methods.base.method import Lab
 from bench.methods.base.trained import TrainedMethod
-from bench.methods.distill.teachers import TEACHERS, TeacherChoice
+from bench.methods.distill.teachers import TEACHERS, TeacherChoice, require_labels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,12 +30,13 @@ class _Joint(TeacherChoice):
 
     @override
     def taught(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> Taught:
-        """Raises `MethodError` with `zero_heads` for a model whose output layer is not its own."""
+        """Raises `MethodError` for data without labels, or with `zero_heads` for an output layer that is shared."""
         from bench.models.adapter import adapter_for
         from bench.training.teaching.beside import Beside
         from bench.training.teaching.joint import JointTeaching
         from bench.training.terms.teacher import Taught, Teacher
 
+        require_labels(lab, self)
         adapter = adapter_for(lab.reference)
         depth = adapter.depth(lab.reference, adapter.stacks(lab.reference)[0])
         model = lab.fresh(depth, True).to(lab.device).eval()
@@ -105,7 +106,7 @@ class MetaTeacher(TeacherChoice):
 
     @override
     def taught(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> Taught:
-        """Raises `MethodError` if one of the two parts of the training data would be empty."""
+        """Raises `MethodError` for data without labels, or if one part of the training data would be empty."""
         from functools import partial
 
         from bench.models.modules import copy_model
@@ -116,6 +117,7 @@ class MetaTeacher(TeacherChoice):
         from bench.training.teaching.meta import MetaTeaching
         from bench.training.terms.teacher import Taught, Teacher
 
+        require_labels(lab, self)
         asked, told = quiz_split([each.example for each in lab.features], share=self.quiz, seed=lab.seed)
         if not asked or not told:
             raise MethodError(
@@ -138,7 +140,7 @@ class MetaTeacher(TeacherChoice):
         hook = MetaTeaching(teacher, beside, quiz=lambda steps: quiz(steps=steps), rate=rate, seed=lab.seed)
         lab.counts["quiz examples"] = len(asked)
         lab.notes.append("quiz examples of the teacher were cut from the training split; the student saw the others")
-        return Taught((teacher,), (hook,), part_of(lab.features, told))
+        return Taught((teacher,), (hook,), features=part_of(lab.features, told))
 
 
 def quiz_split(examples: list[int], *, share: float, seed: int) -> tuple[list[int], list[int]]:

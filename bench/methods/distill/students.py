@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.depth import refuse_lost_work, student_depth
-from bench.methods.base.method import Lab
+from bench.methods.base.method import Lab, Listed
 from bench.spec.saving import Saving
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Student(Choice):
         """What a model of this form saves, compared with the given one."""
         return frozenset({"bytes", "macs", "time"})
 
+    def tasks(self) -> tuple[str, ...]:
+        """Other tasks of the suite whose training data are used."""
+        return ()
+
     @abstractmethod
     def made(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new model to train, made from the given one, which stays bit-equal, or afresh.
@@ -33,21 +37,68 @@ class Student(Choice):
         """
 
 
-STUDENTS: Choices[Student] = Choices("student", modules=(), group="bench.students")
+STUDENTS: Choices[Student] = Choices(
+    "student",
+    modules=("bench.methods.distill.students", "bench.methods.distill.other_students"),
+    group="bench.students",
+)
+
+
+class Pretrained(Student):
+    """A student that may first learn masked language modelling on the texts of another task (Turc et al. 2019).
+
+    Its body is trained under a fresh masked head, which is thrown away. arXiv:1908.08962, §3: of a compact model's
+    starts, pre-training it is better than truncating the teacher, and that is better than random weights.
+    """
+
+    pretrain: str | None = Field(
+        None, description="task of masked language modelling on whose texts the student is trained first"
+    )
+    pretrain_budget: float = Field(
+        1.0, gt=0, le=1000, description="epochs of that, as a share of those that the suite gives that task"
+    )
+    pretrain_rate: float | None = Field(
+        None, gt=0, le=1, description="peak learning rate of that; None takes the suite's for that task"
+    )
+
+    @model_validator(mode="after")
+    def _a_budget_for_something(self) -> Pretrained:
+        if self.pretrain is None and (self.pretrain_budget != 1.0 or self.pretrain_rate is not None):
+            raise ValueError(
+                "pretrain_budget and pretrain_rate need pretrain, the task on whose texts the student is trained first"
+            )
+        return self
+
+    @override
+    def tasks(self) -> tuple[str, ...]:
+        return () if self.pretrain is None else (self.pretrain,)
+
+    @override
+    def made(self, model: nn.Module, lab: Lab) -> nn.Module:
+        student = self.first(model, lab)
+        if self.pretrain is not None:
+            from bench.methods.distill.pretraining import learn_texts
+
+            learn_texts(student, lab, task=self.pretrain, budget=self.pretrain_budget, rate=self.pretrain_rate)
+        return student
+
+    @abstractmethod
+    def first(self, model: nn.Module, lab: Lab) -> nn.Module:
+        """What `made` gives before any training; raises as it does."""
 
 
 @STUDENTS.register("layers")
-class FewerLayers(Student):
+class FewerLayers(Pretrained):
     """Some of the layers of each stack; everything else is the given model's (Sanh et al. 2019, arXiv:1910.01108, §2).
 
     A stack that has no more layers than the student is to have keeps all of them.
     """
 
     layers: int | None = Field(None, ge=1, description="layers of the student; None is half of the given model's")
-    start: Literal["spread", "first"] | tuple[int, ...] = Field(
+    start: Literal["spread", "first"] | Annotated[tuple[int, ...], Listed] = Field(
         "spread",
         description="which layers the student has: evenly spaced ones up to the last, the first ones, or a list of "
-        "their numbers from 1, which says how many there are",
+        "their numbers from 1, which says how many there are; on a command line: 1+3+5",
     )
     weights: Literal["given", "source", "fresh"] = Field(
         "given", description="start from the given weights, the model source's pretrained weights, or random weights"
@@ -61,7 +112,7 @@ class FewerLayers(Student):
         return start
 
     @override
-    def made(self, model: nn.Module, lab: Lab) -> nn.Module:
+    def first(self, model: nn.Module, lab: Lab) -> nn.Module:
         from bench.models.adapter import adapter_for
 
         adapter = adapter_for(model)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from typing_extensions import override
 
+from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.method import Lab
 from bench.methods.base.trained import TrainedMethod, frozen_reference
@@ -66,6 +67,15 @@ class FrozenTeacher(TeacherChoice):
         if self.stored:
             _recall(teachers, lab)
         return Taught(teachers)
+
+
+def require_labels(lab: Lab, teacher: TeacherChoice) -> None:
+    """Raise `MethodError` for a teacher that trains, if the data have no labels for it."""
+    if not lab.features or not lab.features[0].targets:
+        raise MethodError(
+            f"distill: teacher '{teacher.called}' learns from labels, and the data that the student is taught on have "
+            f"none. Use teacher = 'reference', or data = 'task'."
+        )
 
 
 def _recall(teachers: Sequence[Teacher], lab: Lab) -> None:

@@ -263,7 +263,7 @@ def finder_of(pruning: Pruning, task: str) -> Pruning:
 
 def carry(finder: Pruning, pruning: Pruning) -> None:
     """Put the weights that `finder` ended with, all but those of the head, and its masks on `pruning`."""
-    own, theirs = pruning.model.state_dict(), finder.model.state_dict()
-    below = f"{pruning.model.base_model_prefix}."
-    pruning.model.load_state_dict(own | {name: theirs[name] for name in own.keys() & theirs if name.startswith(below)})
+    from bench.models.bodies import carry_body
+
+    carry_body(finder.model, pruning.model)
     pruning.keep(finder.masks)

@@ -41,12 +41,20 @@ class LstmSeq2SeqAdapter(RecurrentAdapter):
     depths: ClassVar[dict[str, str]] = {"encoder": "encoder_layers", "decoder": "decoder_layers"}
 
 
+class TwoWayAdapter(RecurrentAdapter):
+    """A layer is both directions."""
+
+    paths: ClassVar[dict[str, str]] = {"encoder": "layers"}
+
+    def _inner(self, layer: nn.Module) -> list[tuple[str, nn.Module]]:
+        return [(f"{name}.", layer.get_submodule(name)) for name in ("ahead", "back")]
+
+
 @ADAPTERS.register("bench-bilstm")
-class BiLstmAdapter(RecurrentAdapter):
-    """The biLSTM classifier: a layer is both directions."""
+class BiLstmAdapter(TwoWayAdapter):
+    """The biLSTM classifier over the mean of its tokens."""
 
     model_types: ClassVar[tuple[str, ...]] = ("bench-bilstm",)
-    paths: ClassVar[dict[str, str]] = {"encoder": "layers"}
 
     def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
         """If the number of layers changes, the mix over them starts again with equal shares."""
@@ -58,5 +66,9 @@ class BiLstmAdapter(RecurrentAdapter):
             weight = next(layers[0].parameters())
             model.get_submodule(self.half_name(model, stack)).mix = ScalarMix(len(layers)).to(weight.device)
 
-    def _inner(self, layer: nn.Module) -> list[tuple[str, nn.Module]]:
-        return [(f"{name}.", layer.get_submodule(name)) for name in ("ahead", "back")]
+
+@ADAPTERS.register("bench-state-bilstm")
+class StateBiLstmAdapter(TwoWayAdapter):
+    """The biLSTM whose last states are classified."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("bench-state-bilstm",)

@@ -118,8 +118,8 @@ class BiLstmLayer(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """[batch, length, 2 width]; `back` begins at the last real step of each row, so that padding has no effect."""
         ahead, _ = self.ahead(inputs[..., : self.width])
-        back, _ = self.back(_reversed(inputs[..., self.width :], lengths))
-        return torch.cat([ahead, _reversed(back, lengths)], dim=-1)
+        back, _ = self.back(reversed_steps(inputs[..., self.width :], lengths))
+        return torch.cat([ahead, reversed_steps(back, lengths)], dim=-1)
 
 
 def run_layers(
@@ -134,7 +134,7 @@ def run_layers(
     return hidden, torch.stack(ends, dim=1)
 
 
-def _reversed(inputs: Tensor, lengths: Tensor | None) -> Tensor:
+def reversed_steps(inputs: Tensor, lengths: Tensor | None) -> Tensor:
     """The real steps of each row in opposite order; padding stays where it is."""
     if lengths is None:
         return inputs.flip(1)

@@ -54,6 +54,7 @@ SOURCES: Registry[DataSource] = Registry(
         "bench.tasks.sources.generated",
         "bench.tasks.sources.table",
         "bench.tasks.sources.text",
+        "bench.tasks.sources.corpus",
     ),
     group="bench.sources",
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.tasks.features import Batch, Feature, as_rows
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook
+from bench.training.objective import Term
 
 
 class Teacher:
@@ -96,14 +97,15 @@ class Teacher:
 
 
 class Taught(NamedTuple):
-    """Who teaches a student: the teachers, and the hooks that act on them while the student trains.
+    """Who teaches a student: the teachers, the hooks that act while the student trains, and terms beside the table's.
 
-    The hooks come before all others. `features` are the examples that are left to the student if the teachers need some
-    for themselves; None is all.
+    The hooks come before all others. Terms stand with their weights. `features` are the examples that are left to the
+    student if the teachers need some for themselves; None is all.
     """
 
     teachers: tuple[Teacher, ...]
     hooks: tuple[Hook, ...] = ()
+    terms: tuple[tuple[float, Term], ...] = ()
     features: Sequence[Feature] | None = None
 
 

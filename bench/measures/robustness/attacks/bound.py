@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.measures.robustness.attacks.candidates import Words
+from bench.tasks.wording.words import Words
 
 if TYPE_CHECKING:
     import numpy as np

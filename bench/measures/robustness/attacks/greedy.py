@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.measures.robustness.attacks.candidates import Words
+from bench.tasks.wording.words import Words
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.measures.robustness.attacks.dictionary import Dictionary, SourceMissingError
+from bench.tasks.wording.dictionary import Dictionary, SourceMissingError
 
 
 def _words(text: str) -> frozenset[str]:

@@ -11,10 +11,10 @@ from bench.measures.robustness.attacks.candidates import (
     EmbeddingNeighbours,
     Synonyms,
     TypingErrors,
-    whole_words,
 )
-from bench.measures.robustness.attacks.dictionary import Dictionary, SourceMissingError, find_dictionary
 from bench.measures.robustness.attacks.meaning import Meaning, vader_lexicon
+from bench.tasks.wording.dictionary import Dictionary, SourceMissingError, find_dictionary
+from bench.tasks.wording.words import whole_words
 
 if TYPE_CHECKING:
     from torch import nn

@@ -34,6 +34,11 @@ class Compared(Choice):
         """Whether the embeddings are compared besides the layers of the map."""
         return False
 
+    @property
+    def of_head(self) -> bool:
+        """Whether the outputs of the teacher's head are compared."""
+        return self.taught and not self.layered
+
     def readers(self) -> tuple[SignalReader, ...]:
         """What reads it from a run of a model; of several, each is a part of the term."""
         raise NotImplementedError(f"{self.called} is not read from layers")
@@ -122,6 +127,11 @@ class EveryState(Compared):
     @override
     def embedded(self) -> bool:
         return True
+
+    @property
+    @override
+    def of_head(self) -> bool:
+        return self.outputs
 
     @override
     def readers(self) -> tuple[SignalReader, ...]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.training.terms.weighing import Weigher
 
 
-class _ByEase(ExampleWeight):
+class _EaseWeight(ExampleWeight):
     """1 - strength * ease, with an ease in [0, 1] of each example, as a weight or as a smoothing."""
 
     strength: float = Field(1.0, ge=0, le=1, description="how much the ease of an example counts; 0 changes nothing")
@@ -30,7 +30,7 @@ class _ByEase(ExampleWeight):
 
 
 @EXAMPLE_WEIGHTS.register("uncertainty")
-class TeacherUncertainty(_ByEase):
+class TeacherUncertainty(_EaseWeight):
     """Examples of which the teacher is sure count less (cf. Du et al. 2021, arXiv:2110.08419, by sample uncertainty).
 
     The ease is 1 minus the entropy of the teacher's distribution, as a share of the largest that it could be. The
@@ -51,7 +51,7 @@ class TeacherUncertainty(_ByEase):
 
 
 @EXAMPLE_WEIGHTS.register("bias-only")
-class BiasOnly(_ByEase):
+class BiasOnly(_EaseWeight):
     """Examples that can be told from something shallow count less.
 
     The ease is the probability that a bias-only model gives to the label; it is logistic regression on what `reads`

@@ -30,7 +30,7 @@ class SourceMissingError(BenchError):
 
 
 class Dictionary(Protocol):
-    """What an attack asks about a word, which is given in lower case."""
+    """What is asked about a word, which is given in lower case."""
 
     def part(self, word: str) -> str | None:
         """The part of speech that `word` is most often used as, with its form ("noun s"); None if unknown."""

@@ -1,0 +1,1 @@
+"""Words of a text: where they stand, their parts of speech, and texts with other words in their places."""
