@@ -47,7 +47,7 @@ def test_the_direction_of_uncertainty_matters(lab, state_of):
 def test_labels_may_be_reweighted_by_a_bias_only_model(lab, state_of):
     plain = distilled(lab, None, state_of)
     assert not same(plain, distilled(lab, "bias-only", state_of, what="labels"))
-    assert "a bias-only model of bag-of-words gives labels a mean probability of" in lab.notes[-1]
+    assert "A bias-only model of bag-of-words gives labels a mean probability of" in lab.notes[-1]
 
 
 def test_what_smooths_a_teacher_has_no_place_on_labels_or_layers():

@@ -144,7 +144,7 @@ def test_the_quiz_is_cut_from_the_training_data_and_the_student_sees_the_rest(ma
     told = [each.example for each in found.features]
     asked = {row for row in range(32) if row not in told}
     assert len(told) == 24
-    assert lab.counts["quiz examples"] == len(asked) == 8
+    assert lab.counts["quiz_examples"] == len(asked) == 8
     assert told == sorted(told)
     other = taught({"name": "meta", "quiz": 0.25}, dataclasses.replace(lab, seed=5), student=tiny_bert(layers=2))
     assert told != [each.example for each in other.features]
@@ -357,7 +357,7 @@ def test_a_second_run_reads_the_stored_outputs_and_gives_the_same_student(
     for folder in (tmp_path, tmp_path, None):
         lab = dataclasses.replace(make_lab(tiny_bert(seed=4)), folder=folder)
         student = state_of(method.compress(lab.reference, lab))
-        found.append((student, lab.counts["teachers whose outputs were read from the cache"]))
+        found.append((student, lab.counts["recalled_teachers"]))
     count = 2 if name == "several" else 1
     assert [read for _, read in found] == [0, count, 0]
     for student, _ in found[1:]:

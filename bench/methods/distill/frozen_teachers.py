@@ -129,6 +129,8 @@ class SeveralTeachers(FrozenTeacher):
         objective = Objective(terms=((1.0, EachOfThem()),))
         lab.train(together, epochs=lab.plan.epochs * self.budget, objective=objective)
         lab.counts["teachers"] = len(depths)
+        layers = ", ".join(map(str, depths))
+        lab.notes.append(f"The teachers have {layers} layers of the model's own source and were fine-tuned together.")
         return tuple(model.eval() for model in together.models)
 
 

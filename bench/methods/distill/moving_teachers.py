@@ -138,8 +138,8 @@ class MetaTeacher(TeacherChoice):
         )
         rate = self.step if self.step is not None else method.learning_rate or lab.plan.learning_rate
         hook = MetaTeaching(teacher, beside, quiz=lambda steps: quiz(steps=steps), rate=rate, seed=lab.seed)
-        lab.counts["quiz examples"] = len(asked)
-        lab.notes.append("quiz examples of the teacher were cut from the training split; the student saw the others")
+        lab.counts["quiz_examples"] = len(asked)
+        lab.notes.append("The quiz of the teacher was cut from the training split; the student trained on the rest.")
         return Taught((teacher,), (hook,), features=part_of(lab.features, told))
 
 

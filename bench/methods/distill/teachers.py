@@ -87,7 +87,7 @@ def _recall(teachers: Sequence[Teacher], lab: Lab) -> None:
     read = [
         recall(teacher, lab.features, kind, pad_id=pad, device=lab.device, folder=lab.folder) for teacher in teachers
     ]
-    lab.counts["teachers whose outputs were read from the cache"] = sum(read)
+    lab.counts["recalled_teachers"] = sum(read)
 
 
 @TEACHERS.register("reference")

@@ -76,7 +76,7 @@ class BiasOnly(_EaseWeight):
             return None
         classes = len(lab.task.labels)
         degrees = shortcut_degrees(lab.features, reads=self.reads, classes=classes, folds=self.folds, seed=lab.seed)
-        says = f"a bias-only model of {self.reads} gives labels a mean probability of {degrees.mean().item():.3f}"
+        says = f"A bias-only model of {self.reads} gives labels a mean probability of {degrees.mean().item():.3f}."
         if says not in lab.notes:  # a curriculum asks several times
             lab.notes.append(says)
         return ByEase(KnownEase(degrees), strength=self.strength, smooth=self.smooths)
