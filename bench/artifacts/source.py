@@ -76,6 +76,10 @@ class ArtifactSource(CheckpointSource):
         return model, self.match_outputs(model, labels)
 
     @override
+    def has_head(self, model: nn.Module) -> bool:
+        return True  # `trained` refuses an artifact with another head
+
+    @override
     def stores_head(self, head: str) -> bool:
         from bench.models.heads import head_of
 
@@ -109,12 +113,20 @@ def open_source(
         return BuiltinSource(name=name, kind="builtin")
     path = Path(name).expanduser()
     if path.is_dir():
-        if not is_artifact(path):
-            return open_directory(path, name=name, outputs=outputs)
-        check_directory(path, name, plain=False)
-        return ArtifactSource(name=name, kind="artifact", directory=path, outputs=tuple(outputs))
+        return open_folder(name, outputs=outputs)
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or path.exists():
         raise ModelError(f"{name}: no such directory; expected one with config.json, a tokenizer and *.safetensors")
     if "/" not in name and difflib.get_close_matches(name, BUILTINS, n=1, cutoff=0.75):
         raise ModelError(str(unknown("built-in model", name, BUILTINS)))
     return open_hub(name, revision=revision, outputs=outputs)
+
+
+def open_folder(name: str, *, outputs: Sequence[str] = ()) -> CheckpointSource:
+    """The model in the directory `name`, an artifact or a checkpoint; raises `ModelError` as `open_source` does."""
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        raise ModelError(f"{name}: no such directory; expected an artifact of bench or a checkpoint of transformers")
+    if not is_artifact(path):
+        return open_directory(path, name=name, outputs=outputs)
+    check_directory(path, name, plain=False)
+    return ArtifactSource(name=name, kind="artifact", directory=path, outputs=tuple(outputs))

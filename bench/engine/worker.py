@@ -98,7 +98,8 @@ def compress(job: CompressJob, report: Report) -> Made:
     )
     with _meter(cell) as meter:
         for index in range(done, len(keys)):
-            lab = _lab(cell, reference, examples, features, seed=cell.seed * 1000 + index, report=report)
+            seed = cell.seed * 1000 + index
+            lab = _lab(cell, reference, examples, features, seed=seed, report=report, folder=job.data.parent)
             started, started_cpu = time.perf_counter(), time.process_time()
             model = watch.time("training", partial(methods[index].compress, model, lab))
             spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - started_cpu}
@@ -131,6 +132,7 @@ def _lab(
     *,
     seed: int,
     report: Report,
+    folder: Path,
 ) -> Lab:
     task, tokenizer = cell.train_task, reference.tokenizer
     device, source = cell.conditions.device, open_source(cell.model, outputs=cell.conditions.outputs)
@@ -157,6 +159,7 @@ def _lab(
             features=_features(cell, other, examples, tokenizer),
             reference=build(other, tokenizer, examples).to(device),
             fresh=fresh,
+            folder=None,
             head_is_new=not source.stores_head(KINDS.get(other.kind).head),
         )
 
@@ -172,6 +175,7 @@ def _lab(
         reference=reference.model,
         fresh=fresh,
         elsewhere=elsewhere,
+        folder=folder,
         progress=report,
     )
     return lab

@@ -241,11 +241,21 @@ class CheckpointSource(ModelSource):
             model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
         elif trained and head == "sequence-classification":
             use = self.match_outputs(model, labels)
-        elif self.outputs not in ((), FRESH) and labels and not self._has_head(model):
+        elif self.outputs not in ((), FRESH) and labels and not self._has_outputs(model):
             raise ModelError(f"{self.name}: the model has no trained head for --labels; leave it out")
         return without_second_bias(model), use
 
-    def _has_head(self, model: nn.Module) -> bool:
+    def has_head(self, model: nn.Module) -> bool:
+        """Whether the outputs of `model`, which `build` made, are those of a trained head that the files hold."""
+        from bench.models.state import head_layout
+
+        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        stored = stored_tensors(self.directory, where=self.name)
+        last = head_layout(model).output
+        fits = all(name in stored and stored[name].shape == shapes[name] for name in last)
+        return bool(last) and fits and not self._is_of_another_task()
+
+    def _has_outputs(self, model: nn.Module) -> bool:
         """Whether the file has the last layer of the head of `model`, with any number of outputs."""
         from bench.models.state import head_layout
 

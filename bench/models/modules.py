@@ -53,8 +53,8 @@ def copy_model(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def differentiable(model: nn.Module) -> Iterator[None]:
-    """While it lasts the model is in evaluation mode and can be differentiated as often as one likes.
+def differentiable(model: nn.Module, *, evaluating: bool = True) -> Iterator[None]:
+    """While it lasts the model can be differentiated as often as one likes, in evaluation mode unless said otherwise.
 
     Fused attention and LSTM kernels have no second derivative, and cuDNN's LSTM has none at all outside training:
     attention runs torch's plain products, and an LSTM with a hook on its gates computes its time steps one by one.
@@ -71,8 +71,9 @@ def differentiable(model: nn.Module) -> Iterator[None]:
             if isinstance(module, LstmLayer):
                 handle = module.hidden_gates.register_forward_hook(lambda *_: None)
                 open_for_now.callback(handle.remove)
-        open_for_now.callback(model.train, training)
-        model.eval()
+        if evaluating:
+            open_for_now.callback(model.train, training)
+            model.eval()
         yield
 
 

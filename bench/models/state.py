@@ -53,6 +53,23 @@ def head_layout(model: nn.Module) -> HeadLayout:
     )
 
 
+def head_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules with weights that are the head of `model`, its pooler among them, by qualified name, outermost ones.
+
+    Raises `ModelError` for a model whose head is no module of its own, such as one over the vocabulary.
+    """
+    layout = head_layout(model)
+    found: dict[str, nn.Module] = {}
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        tensors = [f"{name}.{inner}" for inner, _ in module.named_parameters()]
+        if name and not inside and tensors and all(map(layout.is_head, tensors)):
+            found[name] = module
+    if not layout.output or not found:
+        raise ModelError(f"{type(model).__name__} has no head for classes or spans that models could share")
+    return found
+
+
 def check_state(
     model: nn.Module,
     report: Mapping[str, Any],

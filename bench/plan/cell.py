@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.artifacts.source import open_source
+from bench.artifacts.source import open_folder, open_source
 from bench.artifacts.store import EntryKind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource
@@ -51,8 +51,9 @@ class Cell:
 
     `task` is evaluated; `train_task` is the one the model was trained on (another one only for diagnostic sets).
     `stage_keys` file the artifact after each stage, so that recipes with the same beginning share it. `elsewhere` says
-    by name what other tasks are made from whose training data the recipe uses. Keys are made of what differs from the
-    defaults, so an argument or a field that is added later changes none. `given_name` is the model's name in
+    by name what other tasks are made from whose training data the recipe uses, and by path what is in the folders of
+    other models that it uses. Keys are made of what differs from the defaults, so an argument or a field that is added
+    later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
     files hold, None for a built-in model. `data_entry` and `train_data_entry` are where the store may have the data.
     `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it.
@@ -93,7 +94,7 @@ class Cell:
         """One key per stage, each of everything that led to it."""
         keys, last = [], self.reference_key
         for stage, method in zip(self.recipe.stages, methods_of(self.recipe), strict=True):
-            more: list[Any] = [self.elsewhere[name] for name in method.tasks()]
+            more: list[Any] = [self.elsewhere[name] for name in (*method.tasks(), *method.folders())]
             if method.scores():
                 more.append(self.train_task.metrics)
             last = fingerprint([last, stage.method, method.stated(), *more], 16)
@@ -292,9 +293,10 @@ def _trained_on(suite: Suite, task: Task, training_fingerprint: str) -> list[Any
 
 
 def _elsewhere(suite: Suite, recipe: Recipe, conditions: Conditions) -> dict[str, str]:
-    """By name, a fingerprint of each other task whose training data the recipe uses.
+    """A fingerprint by name of each other task whose training data the recipe uses, by path of each other model.
 
-    Raises `UnknownNameError` for one that the suite lacks, `SuiteError` for one without training data of its own.
+    Raises `UnknownNameError` for a task that the suite lacks, `SuiteError` for one without training data of its own,
+    `ModelError` for a folder without a model.
     """
     found: dict[str, str] = {}
     for name in dict.fromkeys(name for method in methods_of(recipe) for name in method.tasks()):
@@ -306,4 +308,6 @@ def _elsewhere(suite: Suite, recipe: Recipe, conditions: Conditions) -> dict[str
             )
         data = training_part(load_data(task, data_dir=conditions.data_dir), task)
         found[name] = fingerprint(_trained_on(suite, task, data.fingerprint()), 16)
+    for folder in dict.fromkeys(folder for method in methods_of(recipe) for folder in method.folders()):
+        found[folder] = open_folder(folder).fingerprint()
     return found

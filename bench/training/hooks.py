@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from bench.base.errors import TrainingError
 from bench.layers.halting import HaltingStack
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import TaskKind
-from bench.training.objective import Term
+from bench.training.objective import Objective, Term
 
 
 @dataclass(kw_only=True)
@@ -23,7 +23,7 @@ class TrainState:
     """What a hook sees: `step` counts from 0 to `total_steps` - 1, and equals `total_steps` when training is over.
 
     `batch` is the one that the model is run on next or was run on last, None before the first; `kind` gives the task's
-    loss and logits. With both a hook may train a second model in the same step.
+    loss and logits, `objective` what is minimised. With these a hook may train a second model in the same step.
     """
 
     model: nn.Module
@@ -31,6 +31,7 @@ class TrainState:
     step: int
     total_steps: int
     kind: TaskKind
+    objective: Objective = field(default_factory=Objective)
     batch: Batch | None = None
 
 

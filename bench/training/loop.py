@@ -79,17 +79,17 @@ def train(
         model, learning_rate=plan.learning_rate, weight_decay=plan.weight_decay, parameters=parameters
     )
     total = _total_steps(features, plan)
-    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=total, kind=kind)
-    losses = LossLog(total, progress)
     objective = objective or Objective()
+    state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=total, kind=kind, objective=objective)
+    losses = LossLog(total, progress)
     with _seeded(seed):
         model.train()
         try:
-            batches = _batches(features, kind=kind, plan=plan, seed=seed, pad_id=pad_id, device=device, steps=total)
-            for batch in batches:
+            drawn = batches(features, kind=kind, plan=plan, seed=seed, pad_id=pad_id, device=device, steps=total)
+            for batch in drawn:
                 set_rate(optimizer, rate_at(state.step, total, peak=plan.learning_rate, warmup=plan.warmup))
                 state.batch = batch
-                losses.add(_step(state, batch, objective=objective, hooks=hooks, clip=plan.clip))
+                losses.add(take_step(state, batch, hooks=hooks, clip=plan.clip))
                 state.step += 1
             losses.read()
         finally:
@@ -102,14 +102,14 @@ def train(
     return TrainingLog(steps=total, seconds=seconds, final_loss=losses.values[-1], losses=tuple(losses.values))
 
 
-def _step(state: TrainState, batch: Batch, *, objective: Objective, hooks: Sequence[Hook], clip: float) -> Tensor:
-    """One forward pass, backward pass and update; returns the detached loss."""
+def take_step(state: TrainState, batch: Batch, *, hooks: Sequence[Hook], clip: float) -> Tensor:
+    """One forward pass, backward pass and update of the model of `state`, in its mode; returns the detached loss."""
     for hook in hooks:
         hook.before_step(state)
     on_cuda = batch.inputs["input_ids"].is_cuda
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
         outputs = state.model(**batch.inputs)
-        loss = objective.loss(state.model, batch, outputs, state.kind)
+        loss = state.objective.loss(state.model, batch, outputs, state.kind)
     if loss.requires_grad:  # a path of frozen layers only (module replacing) has nothing to learn in this step
         loss.backward()  # type: ignore[no-untyped-call]
         for hook in hooks:
@@ -132,7 +132,7 @@ def _total_steps(features: Sequence[Feature], plan: Training) -> int:
     return max(1, round(plan.epochs * each))
 
 
-def _batches(
+def batches(
     features: Sequence[Feature], *, kind: TaskKind, plan: Training, seed: int, pad_id: int, device: str, steps: int
 ) -> Iterator[Batch]:
     """Exactly `steps` batches on `device`, epoch after epoch; their `rows` are positions in `features`.

@@ -13,6 +13,7 @@ from bench.models.tokenizer import write_tokenizer
 from bench.plan.cell import LONGEST, Conditions, plan
 from bench.plan.fit import Fit
 from bench.plan.recipes import load_recipe
+from bench.plan.recorded import made_from
 from bench.spec.setting import Measuring, Setting, Training
 from bench.spec.suite import Task, load_suite
 
@@ -138,6 +139,32 @@ def test_an_argument_or_a_field_that_is_added_later_changes_no_key(monkeypatch):
     other = setting.model_copy(update={"training": LaterTraining(**{**setting.training.model_dump(), "later": 4})})
     changed = keys(suite.model_copy(update={"setting": other}))
     assert all(one != another for one, another in zip(changed, after, strict=True))
+
+
+def test_a_teacher_in_a_folder_changes_the_key_with_its_content_and_records_know_it(checkpoint, tmp_path):
+    """The same path with other weights is another artifact; a record says what was in the folder."""
+    path = checkpoint("teacher")
+    recipe = load_recipe("distillation", overrides={"teacher": {"name": "artifact", "path": str(path)}})
+    suite = load_suite("demo")
+    options = {"tasks": suite.tasks[:1], "model": "demo-bert", "recipes": [recipe], "seeds": [0]}
+
+    def planned():
+        return plan(suite, conditions=Conditions(), **options)[0]
+
+    first = planned()
+    assert planned().stage_keys == first.stage_keys
+    make("bert", labels=2, seed=9, id2label={0: "negative", 1: "positive"}, vocab_size=100).save_pretrained(path)
+    second = planned()
+    assert first.stated_stages == second.stated_stages
+    assert first.stage_keys != second.stage_keys
+    assert first.key != second.key
+    assert list(first.elsewhere) == [str(path)]
+    assert made_from(first)["elsewhere"] != made_from(second)["elsewhere"]
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()
+    with pytest.raises(ModelError, match="no such directory; expected an artifact of bench or a checkpoint"):
+        planned()
 
 
 def test_a_title_changes_no_key():

@@ -41,6 +41,10 @@ class Choice(Frozen, Tabled):
         """Whether it draws by the seed, so that another seed gives another result without any training."""
         return False
 
+    def folders(self) -> tuple[str, ...]:
+        """Folders of other models that it uses; see `Method.folders`."""
+        return ()
+
     def table(self, *, stated: bool = False, mode: str = "python") -> str | dict[str, Any]:
         """The choice as a recipe writes it: its name, or a table with `name` and its arguments.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -74,6 +75,10 @@ class Method(Frozen):
         """Other tasks of the suite whose training data are used; keys of artifacts then say which data these were."""
         return ()
 
+    def folders(self) -> tuple[str, ...]:
+        """Folders of other models that are used; keys of artifacts then say what is in them."""
+        return tuple(dict.fromkeys(folder for choice in self.choices() for folder in choice.folders()))
+
     def scores(self) -> bool:
         """Whether what is done depends on the task's metrics; keys of artifacts then name them."""
         return False
@@ -124,6 +129,7 @@ class Lab:
     progress: Callable[[str, float], None]
     examples: Sequence[Any] = ()  # the training examples as read, see bench.tasks.examples.Example
     elsewhere: Callable[[str], Lab] = _nowhere
+    folder: Path | None = None  # where what is computed from the task's training data may be kept for later runs
     head_is_new: bool = False
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)

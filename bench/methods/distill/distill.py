@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -66,6 +67,7 @@ class Distill(TrainedMethod):
         """Raises `MethodError` for a student that the given model does not allow, or for choices that do not fit."""
         used = self.data.prepared(model, lab, method=self)
         student = self.student.made(used.model, used.lab)
-        taught = self.data.added(used.lab, student, self.teacher.taught(student, used.lab, method=self))
-        self.curriculum.run(self, student, used.lab, taught, ())
+        taught = self.teacher.taught(student, used.lab, method=self)
+        left = used.lab if taught.features is None else dataclasses.replace(used.lab, features=taught.features)
+        self.curriculum.run(self, student, left, self.data.added(left, student, taught), ())
         return self.data.finished(student, lab)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import Field
 from typing_extensions import override
 
+from bench.base.errors import MethodError
 from bench.methods.base.choice import Choice, Choices
 from bench.methods.base.method import Lab
 from bench.methods.base.trained import TrainedMethod, frozen_reference
@@ -14,7 +17,7 @@ from bench.methods.base.trained import TrainedMethod, frozen_reference
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.training.terms.teacher import Taught
+    from bench.training.terms.teacher import Taught, Teacher
 
 
 class TeacherChoice(Choice):
@@ -35,16 +38,63 @@ class TeacherChoice(Choice):
         """
 
 
-TEACHERS: Choices[TeacherChoice] = Choices("teacher", modules=(), group="bench.teachers")
+TEACHERS: Choices[TeacherChoice] = Choices(
+    "teacher",
+    modules=("bench.methods.distill.frozen_teachers", "bench.methods.distill.moving_teachers"),
+    group="bench.teachers",
+)
 
 
-@TEACHERS.register("reference")
-class ReferenceTeacher(TeacherChoice):
-    """The reference, the model that was trained on the task before any compression; it is frozen."""
+class FrozenTeacher(TeacherChoice):
+    """One or more models that do not change while the student trains."""
+
+    stored: bool = Field(
+        False,
+        description="compute the outputs on all training examples beforehand and keep them in the cache, beside the "
+        "data, for other recipes with the same teacher; 4 bytes per logit, 1 GiB at most",
+    )
+
+    @abstractmethod
+    def models(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> tuple[nn.Module, ...]:
+        """The models, in evaluation mode on the device of training; the arguments are those of `taught`."""
 
     @override
     def taught(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> Taught:
+        """Raises `MethodError` if outputs are to be `stored` that do not belong to single examples."""
         from bench.training.terms.teacher import Taught, Teacher
 
+        teachers = tuple(Teacher(model) for model in self.models(student, lab, method=method))
+        if self.stored:
+            _recall(teachers, lab)
+        return Taught(teachers)
+
+
+def require_labels(lab: Lab, teacher: TeacherChoice) -> None:
+    """Raise `MethodError` for a teacher that trains, if the data have no labels for it."""
+    if not lab.features or not lab.features[0].targets:
+        raise MethodError(
+            f"distill: teacher '{teacher.called}' learns from labels, and the data that the student is taught on have "
+            f"none. Use teacher = 'reference', or data = 'task'."
+        )
+
+
+def _recall(teachers: Sequence[Teacher], lab: Lab) -> None:
+    from bench.tasks.kinds.kind import KINDS
+    from bench.training.teaching.stored import recall
+
+    kind = KINDS.get(lab.task.kind)
+    pad = lab.tokenizer.pad_token_id
+    read = [
+        recall(teacher, lab.features, kind, pad_id=pad, device=lab.device, folder=lab.folder) for teacher in teachers
+    ]
+    lab.counts["recalled_teachers"] = sum(read)
+
+
+@TEACHERS.register("reference")
+class ReferenceTeacher(FrozenTeacher):
+    """The reference, the model that was trained on the task before any compression; it is frozen."""
+
+    @override
+    def models(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> tuple[nn.Module, ...]:
         del student, method
-        return Taught((Teacher(frozen_reference(lab)),))
+        return (frozen_reference(lab),)

@@ -68,6 +68,23 @@ class Softened(Disparity):
         return Losses(values, _counts(values, real))
 
 
+class SoftenedSquares(Disparity):
+    """factor * (softmax(teacher / T) - softmax(student / T))^2 of each entry."""
+
+    softens = True
+
+    def __init__(self, temperature: float, factor: float) -> None:
+        self._temperature = temperature
+        self._factor = factor
+
+    @override
+    def losses(self, student: Tensor, teacher: Tensor, *, real: Tensor | None, allowed: Tensor | None) -> Losses:
+        mine, its = (torch.softmax(masked(side / self._temperature, allowed), dim=-1) for side in (student, teacher))
+        values = (mine - its).square() * self._factor
+        counts = _counts(values, None if real is None else real.unsqueeze(-1))
+        return Losses(values, counts if allowed is None else counts * allowed.to(counts))
+
+
 class Squared(Disparity):
     """The squared difference of each element."""
 

@@ -170,7 +170,9 @@ class Guidance(Hook, Term):
         for number, teacher in enumerate(self._teachers):
             weights = None if goal.weigher is None else goal.weigher.factors(batch, kind, teacher)
             if goal.outputs is not None:
-                found.append(output_loss(goal.outputs, outputs, teacher, batch, kind, weights=weights))
+                sharp = None if goal.weigher is None else goal.weigher.sharpness(batch, kind, teacher)
+                loss = output_loss(goal.outputs, outputs, teacher, batch, kind, weights=weights, sharpness=sharp)
+                found.append(loss)
                 continue
             losses = listening.losses(index, number, batch, weights)
             if goal.squared_heads and self._focus.outputs:
@@ -180,9 +182,10 @@ class Guidance(Hook, Term):
         return found
 
     def _labelled(self, goal: Goal, batch: Batch, outputs: Any, kind: TaskKind) -> Tensor:
-        if goal.weigher is None:
+        teacher = self._teachers[0] if self._teachers else None
+        factors = None if goal.weigher is None else goal.weigher.factors(batch, kind, teacher)
+        if factors is None:
             return kind.loss(outputs, batch.targets)
-        factors = goal.weigher.factors(batch, kind, self._teachers[0] if self._teachers else None)
         return (kind.example_losses(outputs, batch) * factors).mean()
 
 

@@ -30,6 +30,7 @@ def output_loss(
     kind: TaskKind,
     *,
     weights: Tensor | None = None,
+    sharpness: Tensor | None = None,
 ) -> Tensor:
     """The mean of a divergence over the batch and over the output tensors of a kind, such as a span's two ends.
 
@@ -45,8 +46,11 @@ def output_loss(
         batch: on the device of training.
         kind: of the task.
         weights: a factor for each example, [batch].
+        sharpness: a factor on the teacher's outputs of each example, [batch].
     """
     heads = _heads(outputs, teacher, batch, kind)
+    if sharpness is not None:
+        heads = [_smoothed(head, sharpness) for head in heads]
     return torch.stack([head_loss(disparity, head, weights) for head in heads]).mean()
 
 
@@ -60,8 +64,12 @@ def _heads(outputs: Any, teacher: Teacher, batch: Batch, kind: TaskKind) -> list
         owners = places.nonzero()[:, 0]
         pairs = zip(given, known(batch, kind), strict=True)
         return [ComparedHead(mine[places], its[places], owners=owners) for mine, its in pairs]  # [tokens, vocabulary]
-    allowed = batch.inputs["attention_mask"] if kind.over_tokens else _candidates(batch)
-    return _paired(given, teacher.outputs(batch, kind), allowed)
+    return _paired(given, teacher.outputs(batch, kind), allowed_outputs(batch, kind))
+
+
+def allowed_outputs(batch: Batch, kind: TaskKind) -> Tensor | None:
+    """Which entries of the outputs may be chosen, [batch, n]: real tokens or candidates; None is all."""
+    return batch.inputs["attention_mask"] if kind.over_tokens else _candidates(batch)
 
 
 def _paired(
@@ -70,9 +78,14 @@ def _paired(
     return [ComparedHead(mine, its, allowed) for mine, its in zip(student, teacher, strict=True)]
 
 
+def _smoothed(head: ComparedHead, sharpness: Tensor) -> ComparedHead:
+    factors = sharpness if head.owners is None else sharpness[head.owners]
+    return head._replace(teacher=head.teacher * factors.view(-1, *[1] * (head.teacher.dim() - 1)))
+
+
 def head_loss(disparity: Disparity, head: ComparedHead, weights: Tensor | None) -> Tensor:
     """The mean of a divergence over the vectors of one head; single values are squared differences."""
-    student, teacher, allowed = head.student.float(), head.teacher.detach().float(), head.allowed
+    student, teacher, allowed = head.student.float(), head.teacher.float(), head.allowed
     if student.dim() == 1 or student.size(-1) == 1:
         disparity, allowed = Squared(), None
         student, teacher = student.reshape(-1, 1), teacher.reshape(-1, 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bench.tasks.features import Batch, as_rows
+from bench.tasks.features import Batch, Feature, as_rows
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook
 from bench.training.objective import Term
@@ -19,7 +20,7 @@ class Teacher:
 
     The teacher is in evaluation mode. Unless it is `moving`, it is frozen, so its outputs on an example do not change
     while a student trains (the padding of the batch moves them by rounding only). Memory: four bytes a logit of the
-    training set. No gradient ever flows from what is given here into the teacher.
+    training set. No gradient flows from what is given here into the teacher unless it is `attached`.
 
     Args:
         model: on the device of training.
@@ -31,6 +32,18 @@ class Teacher:
         self.moving = moving
         self._known: dict[int, tuple[Tensor, ...]] = {}
         self._last: tuple[Batch, Any] | None = None
+        self._attached = False
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While it lasts gradients flow from the outputs of a moving teacher into it."""
+        self._last = None
+        self._attached = True
+        try:
+            yield
+        finally:
+            self._attached = False
+            self._last = None
 
     def forget(self) -> None:
         """Drop what is remembered: the teacher has changed."""
@@ -42,7 +55,8 @@ class Teacher:
 
         They are kept until another batch is run, so that terms that need no more than the outputs need no second run.
         """
-        with torch.no_grad():  # inference tensors could not be saved for the student's backward pass
+        # Inference tensors could not be saved for the student's backward pass.
+        with torch.set_grad_enabled(self._attached):
             outputs: Any = self.model(**batch.inputs)
         self._last = (batch, outputs)
         return outputs
@@ -52,7 +66,7 @@ class Teacher:
         if self.moving:
             return self.outputs_once(batch, kind)
         if not all(row in self._known for row in batch.rows):
-            self._remember(batch, kind)
+            self._known.update(zip(batch.rows, self.by_row(batch, kind), strict=True))
         rows = [self._known[row] for row in batch.rows]
         join = _join(batch, kind)
         return tuple(join([row[head] for row in rows]) for head in range(len(rows[0])))
@@ -66,23 +80,33 @@ class Teacher:
         last = self._last
         return last[1] if last is not None and last[0] is batch else self.run(batch)
 
-    def _remember(self, batch: Batch, kind: TaskKind) -> None:
-        heads = [head.float() for head in kind.logits(self.ran(batch), batch)]
+    def by_row(self, batch: Batch, kind: TaskKind) -> list[tuple[Tensor, ...]]:
+        """Of each row of the batch one tensor a head, without padding: [classes or candidates] or [length]."""
+        heads = self.outputs_once(batch, kind)
         lengths = batch.inputs["attention_mask"].sum(dim=1).tolist() if kind.over_tokens else batch.groups
-        for index, row in enumerate(batch.rows):
-            end = None if lengths is None else lengths[index]
-            self._known[row] = tuple(head[index, :end] if end is not None else head[index] for head in heads)
+        ends = [None] * len(batch.rows) if lengths is None else lengths
+        return [
+            tuple(head[index, :end] if end is not None else head[index] for head in heads)
+            for index, end in enumerate(ends)
+        ]
+
+    def remember(self, outputs: Mapping[int, tuple[Tensor, ...]]) -> None:
+        """Take the outputs of rows, each as `by_row` gives it, as if they had been run."""
+        device = next(self.model.parameters()).device
+        self._known.update({row: tuple(head.to(device) for head in heads) for row, heads in outputs.items()})
 
 
 class Taught(NamedTuple):
     """Who teaches a student: the teachers, the hooks that act while the student trains, and terms beside the table's.
 
-    Terms stand with their weights.
+    The hooks come before all others. Terms stand with their weights. `features` are the examples that are left to the
+    student if the teachers need some for themselves; None is all.
     """
 
     teachers: tuple[Teacher, ...]
     hooks: tuple[Hook, ...] = ()
     terms: tuple[tuple[float, Term], ...] = ()
+    features: Sequence[Feature] | None = None
 
 
 def _join(batch: Batch, kind: TaskKind) -> Callable[[list[Tensor]], Tensor]:

@@ -18,14 +18,22 @@ class Weigher(ABC):
     """Gives each example of a batch a factor for its losses in a term."""
 
     @abstractmethod
-    def factors(self, batch: Batch, kind: TaskKind, teacher: Teacher | None) -> Tensor:
-        """[batch], without a gradient.
+    def factors(self, batch: Batch, kind: TaskKind, teacher: Teacher | None) -> Tensor | None:
+        """[batch], without a gradient; None is 1 for each.
 
         Args:
             batch: on the device of training; its `rows` are positions in the training set.
             kind: of the task.
             teacher: whom the term compares with; None for a term without a teacher.
         """
+
+    def sharpness(self, batch: Batch, kind: TaskKind, teacher: Teacher) -> Tensor | None:
+        """A factor on each example's outputs of the teacher, [batch]: below 1 its distribution is smoother; None is 1.
+
+        The arguments are those of `factors`.
+        """
+        del batch, kind, teacher
+        return None
 
 
 class ByTeacherError(Weigher):

@@ -64,6 +64,20 @@ class SoftCrossEntropy(_Tempered):
         return Softened(self.temperature, self._factor(), entropy=False)
 
 
+@DIVERGENCES.register("softmax-mse")
+class SoftenedMeanSquared(_Tempered):
+    """T^2 * the mean squared difference of both sides' probabilities, over classes as well.
+
+    As in the code of MetaDistil (Zhou et al. 2022, arXiv:2106.04570: github.com/JetRunner/MetaDistil).
+    """
+
+    @override
+    def disparity(self) -> Disparity:
+        from bench.training.terms.divergences import SoftenedSquares
+
+        return SoftenedSquares(self.temperature, self._factor())
+
+
 @DIVERGENCES.register("mse")
 class MeanSquared(Divergence):
     """The mean of the squared differences over all elements that count."""

@@ -57,6 +57,12 @@ class TermTable(Frozen):
             ("reduce", self.reduce != "mean" and not what.layered),
             ("teachers", self.teachers != "sum" and not what.taught),
         ]
+        smooths = self.by is not None and self.by.smooths
+        if smooths and (not what.taught or what.layered):
+            raise ValueError(
+                f"by.effect = 'smooth' softens what a teacher's head says, and '{what.called}' is none of that. Put it "
+                f"on logits, or leave it out"
+            )
         for name, wrong in idle:
             if wrong:
                 raise ValueError(f"{name} has no effect on a term of '{what.called}'. Leave it out")

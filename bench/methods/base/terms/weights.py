@@ -52,11 +52,18 @@ class ExampleWeight(Choice):
     """A factor for each example of a batch."""
 
     @abstractmethod
-    def weigher(self, lab: Lab) -> Weigher:
-        """What computes the factors while a model trains in `lab`; see `bench.training.terms.weighing`."""
+    def weigher(self, lab: Lab) -> Weigher | None:
+        """What computes the factors while a model trains in `lab`; see `bench.training.terms.weighing`. None is 1."""
+
+    @property
+    def smooths(self) -> bool:
+        """Whether it changes what the teacher says and not how much that counts."""
+        return False
 
 
-EXAMPLE_WEIGHTS: Choices[ExampleWeight] = Choices("example weight", modules=(), group="bench.example_weights")
+EXAMPLE_WEIGHTS: Choices[ExampleWeight] = Choices(
+    "example weight", modules=("bench.methods.base.terms.ease",), group="bench.example_weights"
+)
 
 
 @EXAMPLE_WEIGHTS.register("teacher-error")

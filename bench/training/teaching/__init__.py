@@ -1,0 +1,1 @@
+"""Teachers that change while a student trains, and several that were trained together."""
