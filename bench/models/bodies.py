@@ -112,7 +112,7 @@ def with_head_of(model: nn.Module, like: nn.Module, *, seed: int) -> nn.Module:
     """
     config, told = model.config.to_dict(), like.config.to_dict()  # type: ignore[union-attr, operator]
     settings = {key: value for key, value in config.items() if key not in _MADE}
-    settings |= {key: told[key] for key in _HEAD if key in told}
+    settings |= {key: told[key] for key in OF_HEAD if key in told}
     made = _fresh(str(config["model_type"]), settings, head_of(like), seed)
     body, place = _body(model), _body(made)
     for name, child in list(body.named_children()):
