@@ -6,6 +6,14 @@ from typing import Any
 
 from bench.base.registry import Registry
 from bench.measures.robustness.attacks.source import ATTACK_SOURCES
+from bench.methods.base.terms.compared import COMPARED
+from bench.methods.base.terms.divergences import DIVERGENCES
+from bench.methods.base.terms.maps import LAYER_MAPS
+from bench.methods.base.terms.weights import EXAMPLE_WEIGHTS, WEIGHT_SCHEDULES
+from bench.methods.distill.curricula import CURRICULA
+from bench.methods.distill.students import STUDENTS
+from bench.methods.distill.teachers import TEACHERS
+from bench.methods.distill.transfer import TRANSFER
 from bench.methods.factorize.solver import SOLVERS
 from bench.methods.prune.penalties import PENALTIES
 from bench.methods.prune.saliencies import SALIENCIES
@@ -18,8 +26,18 @@ from bench.methods.quantize.grid import GRIDS
 from bench.methods.quantize.ranges import RANGES
 from bench.methods.quantize.scheme import SCHEMES
 
-# Each with the method whose argument it is, or the measure that uses all of them.
+# Each with the method whose argument it is, the measure that uses all of them, or `terms`, which methods with training
+# have.
 CHOICES: tuple[tuple[Registry[Any], str], ...] = (
+    (COMPARED, "terms"),
+    (LAYER_MAPS, "terms"),
+    (DIVERGENCES, "terms"),
+    (WEIGHT_SCHEDULES, "terms"),
+    (EXAMPLE_WEIGHTS, "terms"),
+    (STUDENTS, "distill"),
+    (TEACHERS, "distill"),
+    (CURRICULA, "distill"),
+    (TRANSFER, "distill"),
     (SOLVERS, "factorize"),
     (UNITS, "prune"),
     (SALIENCIES, "prune"),

@@ -74,7 +74,12 @@ def test_a_recipe_is_shown_with_its_stages_every_argument_and_what_was_verified(
     shown = describe("tied-transformer")["recipe"]
     assert (shown["status"], shown["saves"], shown["rows"]) == ("faithful", ("bytes",), ("W1",))
     (stage,) = shown["stages"]
-    assert (stage["method"], stage["tie_cross"], stage["budget"], stage["alpha"]) == ("share", "self", 1.0, 0.0)
+    assert (stage["method"], stage["tie_cross"], stage["budget"], stage["terms"]["labels"]["weight"]) == (
+        "share",
+        "self",
+        1.0,
+        1.0,
+    )
     assert [figure["verified"] for figure in shown["published"]] == [True]
     assert any("AAAI abstract" in line for line in shown["checked"])
 

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 import torch
-from bench.methods.base.tuned import TunedMethod
 from made_pruning import prune
 
 from bench.base.errors import MethodError
 from bench.methods.base.method import METHODS
+from bench.methods.base.terms.table import Terms
+from bench.methods.base.trained import TrainedMethod
 from bench.methods.distill.distill import Distill
 from bench.methods.exit.halt import Halt
 from bench.methods.factorize.factorize import Factorize
@@ -152,7 +153,7 @@ def test_every_argument_is_described(name):
     assert not undescribed
 
 
-@pytest.mark.parametrize("name", [name for name, method in EACH.items() if isinstance(method, TunedMethod)])
+@pytest.mark.parametrize("name", [name for name, method in EACH.items() if isinstance(method, TrainedMethod)])
 def test_the_budget_is_a_share_of_the_suites_epochs(name, make_lab, tiny_bert):
     lab = make_lab(epochs=4.0)
     seen = []
@@ -169,9 +170,9 @@ def test_budget_zero_trains_nothing(name, make_lab, tiny_bert):
 
 
 @pytest.mark.parametrize("name", ["prune", "factorize", "share"])
-def test_alpha_adds_the_reference_as_a_teacher(name, make_lab, tiny_bert, state_of):
+def test_terms_of_a_teacher_train_another_model(name, make_lab, tiny_bert, state_of):
     plain = EACH[name]
-    guided = plain.model_copy(update={"alpha": 1.0})
+    guided = plain.model_copy(update={"terms": Terms.made({"logits": 1.0})})
     reference = tiny_bert(seed=5)
     first, second = (state_of(method.compress(tiny_bert(), make_lab(reference))) for method in (plain, guided))
     assert not all(torch.equal(tensor, second[key]) for key, tensor in first.items())

@@ -19,9 +19,9 @@ ROOT = HERE.parents[1]
 
 BELONGS_TO = {
     "suites": ["outside"],
-    "recipes": ["drop-one", "halved", "kept-rows", "thinned"],
+    "recipes": ["drop-one", "halved", "kept-rows", "thinned", "told"],
     "methods": ["drop-last", "halve"],
-    "choices": ["rows", "inner", "share-of-row", "shouting"],
+    "choices": ["absolute", "lowest", "rows", "inner", "share-of-row", "shouting"],
     "measures": ["depth"],
     "columns": ["balanced_accuracy", "layers_run"],
 }
@@ -65,7 +65,7 @@ def test_the_page_of_columns_says_all_that_the_package_declares(outside):
 def test_its_suite_is_sound(outside):
     done = outside("check", "outside")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "outside is valid: 1 task x 5 recipes" in done.stdout
+    assert "outside is valid: 1 task x 6 recipes" in done.stdout
 
 
 def test_its_names_are_suggested(outside):
@@ -91,8 +91,8 @@ def rows_of(done):
 def test_its_suite_runs_to_a_board_that_its_column_ranks(outside, ran):
     assert "drop-one" in ran
     board = rows_of(outside("leaderboard", "outside", "--track", "shallow", "--format", "csv"))
-    assert board[0]["recipe"] == "drop-one"
-    assert {row["recipe"] for row in board} == {"none", "drop-one", "kept-rows", "halved", "thinned"}
+    assert board[0]["recipe"] == "told"
+    assert {row["recipe"] for row in board} == {"none", "drop-one", "kept-rows", "halved", "thinned", "told"}
 
 
 @pytest.mark.slow
@@ -102,6 +102,7 @@ def test_its_columns_are_in_the_table(outside, ran):
     assert {name: float(row["layers_run"]) for name, row in rows.items()} == {
         **dict.fromkeys(["none", "kept-rows", "halved", "thinned"], 4.0),
         "drop-one": 3.0,
+        "told": 2.0,
     }
     assert all(0 <= float(row["balanced_accuracy"]) <= 1 for row in rows.values())
     assert float(rows["halved"]["size_bytes"]) < float(rows["none"]["size_bytes"])

@@ -1,10 +1,12 @@
-"""Two methods, and choices of three methods of bench."""
+"""Two methods, and choices of four methods of bench and of a term."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from bench.methods.base.method import METHODS, Lab, Method
+from bench.methods.base.terms.divergences import DIVERGENCES, Divergence
+from bench.methods.distill.students import STUDENTS, Student
 from bench.methods.factorize.solver import SOLVERS, MatrixSolver
 from bench.methods.prune.saliencies import SALIENCIES, Elementwise
 from bench.methods.quantize.grid import CellBounds
@@ -47,6 +49,32 @@ class Halve(Method):
             parent, _, leaf = name.rpartition(".")
             setattr(halved.get_submodule(parent), leaf, HalfLinear.of(linear))
         return halved
+
+
+@STUDENTS.register("lowest")
+class Lowest(Student):
+    """The first layers of the given model."""
+
+    layers: int = Field(1, ge=1, description="layers of the student")
+
+    def made(self, model, lab: Lab):
+        from bench.models.adapter import adapter_for
+        from bench.models.modules import copy_model
+
+        student = copy_model(model)
+        adapter = adapter_for(student)
+        adapter.set_layers(student, adapter.layers(student)[: self.layers])
+        return student
+
+
+@DIVERGENCES.register("absolute")
+class Absolute(Divergence):
+    """The mean of the absolute differences."""
+
+    def disparity(self):
+        from outside.terms import AbsoluteDisparity
+
+        return AbsoluteDisparity()
 
 
 @SOLVERS.register("rows")
