@@ -103,8 +103,8 @@ def test_a_task_with_another_encoder_is_refused_before_anything_is_trained(tiny_
     ("changes", "says"),
     [
         ({"start": "given"}, "weights_from trains from the start"),
-        ({"alpha": 0.5}, "cannot be combined with alpha"),
-        ({"delta": True}, "or delta"),
+        ({"terms": {"labels": 0.5, "logits": 0.5}}, "cannot be combined with terms that need a teacher"),
+        ({"delta": True}, "or with delta"),
         (
             {"schedule__weights_from": None, "schedule__afterwards": 2.0},
             "afterwards needs weights_from",
