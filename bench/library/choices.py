@@ -14,6 +14,8 @@ from bench.methods.distill.curricula import CURRICULA
 from bench.methods.distill.students import STUDENTS
 from bench.methods.distill.teachers import TEACHERS
 from bench.methods.distill.transfer import TRANSFER
+from bench.methods.exit.criteria import CRITERIA
+from bench.methods.exit.losses import EXIT_LOSSES
 from bench.methods.factorize.solver import SOLVERS
 from bench.methods.prune.penalties import PENALTIES
 from bench.methods.prune.saliencies import SALIENCIES
@@ -38,6 +40,8 @@ CHOICES: tuple[tuple[Registry[Any], str], ...] = (
     (TEACHERS, "distill"),
     (CURRICULA, "distill"),
     (TRANSFER, "distill"),
+    (EXIT_LOSSES, "exits"),
+    (CRITERIA, "exit-at"),
     (SOLVERS, "factorize"),
     (UNITS, "prune"),
     (SALIENCIES, "prune"),

@@ -65,7 +65,7 @@ def test_the_page_of_columns_says_all_that_the_package_declares(outside):
 def test_its_suite_is_sound(outside):
     done = outside("check", "outside")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "outside is valid: 1 task x 6 recipes" in done.stdout
+    assert "outside is valid: 1 task x 7 recipes" in done.stdout
 
 
 def test_its_names_are_suggested(outside):

@@ -79,7 +79,7 @@ class HighConfidence(Criterion):
 
 @CRITERIA.register("patience")
 class Patience(Criterion):
-    """Leave when successive exits agree `patience` times in a row (PABEE: Zhou et al. 2020, arXiv:2006.04152, eq. 3).
+    """Leave when successive exits agree `patience` times in a row (PABEE: Zhou et al. 2020, arXiv:2006.04152).
 
     The counter starts at 0 after layer 1, so the earliest exit is after layer patience + 1, and a patience of the depth
     or more runs every layer.

@@ -31,7 +31,7 @@ EXIT_LOSSES: Choices[ExitLoss] = Choices("exit loss", modules=(), group="bench.e
 
 @EXIT_LOSSES.register("by-depth")
 class ByDepth(ExitLoss):
-    """The mean weighted by depth, sum of j L_j over sum of j (PABEE: Zhou et al. 2020, arXiv:2006.04152, eq. 7)."""
+    """The mean weighted by depth, sum of j L_j over sum of j (PABEE: Zhou et al. 2020, arXiv:2006.04152)."""
 
     @override
     def weights(self, exits: int, step: int) -> list[float]:
@@ -50,7 +50,7 @@ class EqualLosses(ExitLoss):
 
 @EXIT_LOSSES.register("equilibrium")
 class GradientEquilibrium(ExitLoss):
-    """The sum over exits, with gradients averaged on their way down (Li et al. 2019, arXiv:1908.06066, §3.2).
+    """The sum over exits, with gradients averaged on their way down (Li et al. 2019, arXiv:1908.06066).
 
     As in the code of ElasticBERT (fastnlp/ElasticBERT, modeling_elasticbert_entropy.py), which sums losses.
     """
@@ -64,10 +64,10 @@ class GradientEquilibrium(ExitLoss):
 
 @EXIT_LOSSES.register("grouped")
 class GroupedExits(ExitLoss):
-    """Exits in groups that take turns, step by step; the last exit is in each (ElasticBERT: Liu et al. 2021, §3).
+    """Exits in groups that take turns, step by step; the last exit is in each (ElasticBERT: Liu et al. 2021).
 
     How the paper divides the exits could not be read: here every `groups`-th exit is in one group, and the loss is the
-    mean over the group. Gradients are averaged as by "equilibrium", which the paper says it combines.
+    mean over the group. That gradients are averaged too, as by "equilibrium", is from memory of the paper.
     """
 
     equilibrium: ClassVar[bool] = True
