@@ -102,7 +102,24 @@ def test_a_moving_teacher_moves_while_the_student_learns_and_then_stays(name, ma
     assert not trained.model.training
 
 
+@pytest.mark.parametrize("name", ["joint", "meta"])
+def test_a_bilstm_learns_from_a_teacher_that_moves(name, make_lab, tiny_bert, logits_of):
+    student = {"name": "bilstm", "width": 16, "head": 8, "embedding": 12}
+    lab = make_lab(tiny_bert(seed=4))
+    found = Distill(teacher=MOVING[name], student=student, terms=LOGITS).compress(lab.reference, lab)
+    assert torch.isfinite(logits_of(found)).all()
+    assert logits_of(found).abs().max() > 0
+
+
 # --- joint (ProKT)
+
+
+def test_a_bilstm_starts_with_outputs_of_zero_too(make_lab, tiny_bert, logits_of):
+    lab = make_lab(tiny_bert(seed=4))
+    method = Distill(teacher="joint", student={"name": "bilstm", "width": 16, "head": 8, "embedding": 12})
+    student = method.student.made(lab.reference, lab)
+    method.teacher.taught(student, lab, method=method)
+    assert torch.equal(logits_of(student), torch.zeros(2, 2))
 
 
 def test_teacher_and_student_start_from_the_source_and_agree_on_every_example(make_lab, tiny_bert, logits_of):
