@@ -77,7 +77,11 @@ class ArtifactSource(CheckpointSource):
 
     @override
     def has_head(self, model: nn.Module) -> bool:
-        return True  # `trained` refuses an artifact with another head
+        from bench.models.heads import head_of
+
+        own = load(self.directory).model
+        labels = (own.config.num_labels, model.config.num_labels)  # type: ignore[union-attr]
+        return self.outputs != FRESH and head_of(own) == head_of(model) and labels[0] == labels[1]
 
     @override
     def stores_head(self, head: str) -> bool:
