@@ -55,6 +55,9 @@ def test_elue_has_six_tasks_with_the_official_metrics_and_a_measured_baseline():
     assert metrics(suite) == ELUE
     assert suite.baseline.recipe == "small-from-pretrained"
     assert suite.baseline.curves == ()
+    grids = {each.recipe: each.set for each in suite.recipes if not isinstance(each, str)}
+    assert list(grids) == ["small-from-pretrained", "elasticbert"]
+    assert tuple(grids["elasticbert"]["criterion.layer"]) == (1, 2, 3, 4, 5, 6)
     assert [track.rank for track in suite.tracks] == ["elue_score", *["quality"] * 4]
     assert [track.where[0].at_most for track in suite.tracks[1:]] == [40e6, 55e6, 70e6, 110e6]
 
