@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,6 +113,19 @@ def as_rows(scores: Tensor, groups: Sequence[int]) -> Tensor:
     found[[row for row, count in enumerate(groups) for _ in range(count)], [p for n in groups for p in range(n)]] = (
         scores
     )
+    return found
+
+
+def by_example(outputs: Sequence[tuple[Any, ...]], features: Sequence[Feature]) -> list[Any]:
+    """The first output of each feature at the place of its example, if every example has one feature.
+
+    Raises `ValueError` if an example has several features or none.
+    """
+    if sorted(feature.example for feature in features) != list(range(len(features))):
+        raise ValueError(f"{len(features)} features do not belong to as many examples, one to each")
+    found: list[Any] = [None] * len(features)
+    for (first, *_), feature in zip(outputs, features, strict=True):
+        found[feature.example] = first
     return found
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.tasks.batching import collate, length_batches
-from bench.tasks.features import Feature
+from bench.tasks.features import Feature, by_example
 
 LENGTHS = st.lists(st.integers(1, 64), max_size=300)
 
@@ -77,3 +77,10 @@ def test_whole_targets_are_int64_and_scores_float32():
 
     assert collate([feature(1, label=2)], pad_id=0).targets["labels"].dtype == torch.int64
     assert collate([feature(1, label=2.0)], pad_id=0).targets["labels"].dtype == torch.float32
+
+
+def test_outputs_stand_at_the_places_of_their_examples_one_feature_to_each():
+    features = [Feature(inputs={"input_ids": [1]}, targets={}, example=row) for row in (2, 0, 1)]
+    assert by_example([("c", 0), ("a", 0), ("b", 0)], features) == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="2 features do not belong to as many examples, one to each"):
+        by_example([("a",), ("b",)], features[:2])

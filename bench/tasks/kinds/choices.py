@@ -12,7 +12,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.decisions import ChoiceDecisions
 from bench.tasks.examples import Example
-from bench.tasks.features import IGNORED, Batch, Feature, as_rows
+from bench.tasks.features import IGNORED, Batch, Feature, as_rows, by_example
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.multi_label import no_and_yes
 from bench.tasks.metrics.answers import normalise_answer
@@ -96,10 +96,9 @@ class ChoiceKind(TaskKind):
         *,
         tokenizer: Any = None,
     ) -> Predictions:
-        rows: list[Any] = [None] * len(examples)
-        for (scores,), feature in zip(outputs, features, strict=True):
-            rows[feature.example] = scores[: feature.candidates]
-        return self.said(rows, examples)
+        counts = [len(example.choices) for example in examples]  # the rows behind them fill up the batch
+        scores = by_example(outputs, features)
+        return self.said([each[:count] for each, count in zip(scores, counts, strict=True)], examples)
 
     @override
     def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.decisions import LabelDecisions
 from bench.tasks.examples import Example
-from bench.tasks.features import Batch, Feature
+from bench.tasks.features import Batch, Feature, by_example
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import SequenceKind
 
@@ -56,10 +56,8 @@ class MultiLabel(SequenceKind):
         *,
         tokenizer: Any = None,
     ) -> LabelDecisions:
-        rows: list[Any] = [None] * len(examples)
-        for (logits,), feature in zip(outputs, features, strict=True):
-            rows[feature.example] = tuple((logits[:, 1] - logits[:, 0]).tolist())
-        return LabelDecisions(tuple(rows))
+        odds = (logits[:, 1] - logits[:, 0] for logits in by_example(outputs, features))
+        return LabelDecisions(tuple(tuple(row.tolist()) for row in odds))
 
     @override
     def truth(self, example: Example) -> Any:

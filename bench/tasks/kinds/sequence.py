@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
-from bench.tasks.features import Feature
+from bench.tasks.features import Feature, by_example
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.predictions import ClassLogits, ScoreValues
 
@@ -96,10 +96,7 @@ class Classification(SequenceKind):
     ) -> ClassLogits:
         import numpy as np
 
-        rows: list[Any] = [None] * len(examples)
-        for (logits,), feature in zip(outputs, features, strict=True):
-            rows[feature.example] = logits
-        return ClassLogits(np.asarray(rows, dtype=np.float64))
+        return ClassLogits(np.asarray(by_example(outputs, features), dtype=np.float64))
 
 
 KINDS.register(Classification.name)(Classification())
@@ -136,10 +133,8 @@ class Regression(SequenceKind):
     ) -> ScoreValues:
         import numpy as np
 
-        values = np.empty(len(examples), dtype=np.float64)
-        for (logits,), feature in zip(outputs, features, strict=True):
-            values[feature.example] = logits.item()
-        return ScoreValues(values)
+        values = [logits.item() for logits in by_example(outputs, features)]
+        return ScoreValues(np.asarray(values, dtype=np.float64))
 
 
 KINDS.register(Regression.name)(Regression())
