@@ -17,9 +17,16 @@ from bench.spec.submission import SUBMISSIONS, SubmissionFile, read_submission
 from bench.spec.suite import Suite, load_suite
 from bench.tasks.answer_files import lines_of
 from bench.tasks.data import load_data
-from bench.tasks.decisions import ChoiceDecisions, LabelDecisions
 from bench.tasks.examples import Example
-from bench.tasks.predictions import AnswersOrNone, ChosenAnswers, ClassLogits, ScoreValues, WrittenAnswers
+from bench.tasks.predictions import (
+    AnswersOrNone,
+    ChoiceDecisions,
+    ChosenAnswers,
+    ClassLogits,
+    LabelDecisions,
+    ScoreValues,
+    WrittenAnswers,
+)
 
 SETTING = {
     "max_length": 16,

@@ -8,7 +8,7 @@ from bench.measures.retrieval.retrieval import QUERIES, RetrievalCost
 from bench.models.heads import from_config
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import CORPUS, Example, TaskData
-from bench.tasks.rankings import Ranking, Rankings
+from bench.tasks.predictions import Ranking, Rankings
 
 WORDS = ("film", "plot", "actor", "good", "bad", "awful", "great")
 

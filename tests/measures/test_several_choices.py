@@ -9,9 +9,8 @@ from made_pairs import given_pair, missing
 from bench.measures.agreement.agreement import Agreement
 from bench.measures.quality.quality import Quality, expected_calibration_error
 from bench.spec.suite import Task
-from bench.tasks.decisions import ChoiceDecisions
 from bench.tasks.examples import Answer, Example
-from bench.tasks.predictions import AnswersOrNone, ChosenAnswers, ClassLogits
+from bench.tasks.predictions import AnswersOrNone, ChoiceDecisions, ChosenAnswers, ClassLogits
 
 
 def task_of(kind, metrics):

@@ -6,7 +6,7 @@ import pytest
 
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.metrics.metric import METRICS, scorer
-from bench.tasks.rankings import Ranking, Rankings
+from bench.tasks.predictions import Ranking, Rankings
 
 NAMES = ("ndcg_at_10", "mrr_at_10", "recall_at_100")
 

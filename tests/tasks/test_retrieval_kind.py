@@ -17,7 +17,7 @@ from bench.tasks.evaluate import Evaluator, predict
 from bench.tasks.examples import CORPUS, Example, TaskData
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.outputs import vectors
-from bench.tasks.rankings import Rankings
+from bench.tasks.predictions import Rankings
 from bench.training.loop import train
 from bench.training.terms.teacher import Teacher
 

@@ -11,10 +11,10 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from bench.base.errors import DataError
 from bench.spec.suite import Task
-from bench.tasks.decisions import ChoiceDecisions, LabelDecisions
 from bench.tasks.examples import Example
 from bench.tasks.kinds.kind import KINDS, form_of
 from bench.tasks.metrics.metric import scorer
+from bench.tasks.predictions import ChoiceDecisions, LabelDecisions
 
 CHOICES, LABELS = KINDS.get("several_choices"), KINDS.get("multi_label")
 TASK = Task(

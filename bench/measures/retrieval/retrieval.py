@@ -100,7 +100,7 @@ def _asked(pair: Pair, loaded: Loaded, index: Any, batch: Batch) -> Callable[[],
     """A function that encodes a query and searches for its documents."""
     import torch
 
-    from bench.tasks.rankings import KEPT
+    from bench.tasks.predictions import KEPT
     from bench.tasks.search import search
 
     inputs = {name: values.to(pair.device) for name, values in batch.inputs.items()}

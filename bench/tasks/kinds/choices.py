@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from bench.base.errors import DataError
-from bench.tasks.decisions import ChoiceDecisions
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Batch, Feature, as_rows, by_example
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.multi_label import no_and_yes
 from bench.tasks.metrics.answers import normalise_answer
-from bench.tasks.predictions import ChosenAnswers, ClassLogits, Predictions
+from bench.tasks.predictions import ChoiceDecisions, ChosenAnswers, ClassLogits, Predictions
 
 if TYPE_CHECKING:
     from torch import Tensor

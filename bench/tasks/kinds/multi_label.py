@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from bench.base.errors import DataError
-from bench.tasks.decisions import LabelDecisions
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature, by_example
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import SequenceKind
+from bench.tasks.predictions import LabelDecisions
 
 if TYPE_CHECKING:
     from torch import Tensor

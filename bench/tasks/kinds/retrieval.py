@@ -11,7 +11,7 @@ from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import KINDS, TaskKind
-from bench.tasks.rankings import KEPT, Ranking, Rankings
+from bench.tasks.predictions import KEPT, Ranking, Rankings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,11 +10,10 @@ from typing_extensions import override
 
 from bench.base.errors import DataError
 from bench.columns import Column
-from bench.tasks.decisions import ChoiceDecisions, LabelDecisions
 from bench.tasks.metrics.answers import ExactMatch
 from bench.tasks.metrics.classes import F1, MacroF1
 from bench.tasks.metrics.metric import METRICS, Metric
-from bench.tasks.predictions import Predictions
+from bench.tasks.predictions import ChoiceDecisions, LabelDecisions, Predictions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bench.columns import Column
 from bench.tasks.metrics.metric import METRICS, Metric
-from bench.tasks.rankings import Rankings
+from bench.tasks.predictions import Rankings
 
 if TYPE_CHECKING:
     from bench.base.statistics import Score

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import Self, override
 
-from bench.tasks.predictions import PROBABILITY, Predictions
+from bench.tasks.predictions.form import PROBABILITY, Predictions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import Self, override
 
 from bench.tasks.loyalty import fidelity_kl, probability_loyalty
-from bench.tasks.predictions import Predictions
+from bench.tasks.predictions.form import Predictions
 
 if TYPE_CHECKING:
     import numpy as np
