@@ -12,6 +12,7 @@ from bench.base.errors import BenchError, RecordError
 from bench.base.stopwatch import Spans
 from bench.engine.child import perform
 from bench.engine.events import RunEvent, Summary
+from bench.engine.interrupts import uninterrupted
 from bench.engine.jobs import (
     CompressJob,
     Job,
@@ -154,7 +155,7 @@ class Run:
                     continue
                 if not self._running:
                     self.summary.idle_s += time.perf_counter() - idle_since
-                self._running[self._start(step)] = step
+                self._start(step)
                 yield RunEvent(kind="started", cell=step.cell, phase=step.phase)
             wait_for(list(self._running))
             for child, step in list(self._running.items()):
@@ -166,8 +167,11 @@ class Run:
                     idle_since = time.perf_counter()
                     yield from self._end(step, ending)
 
-    def _start(self, step: Step) -> Child:
-        return Child(perform, self._job(step).write(), log=self._log())
+    def _start(self, step: Step) -> None:
+        """Start the step's child and note it, both or neither, so that an interrupt leaves no child unstopped."""
+        job = self._job(step).write()
+        with uninterrupted():
+            self._running[Child(perform, job, log=self._log())] = step
 
     def _job(self, step: Step) -> Job:
         """What the step's child is given."""
