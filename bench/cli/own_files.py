@@ -69,7 +69,8 @@ def choose_suite(suite: str | None, own: OwnOptions) -> ChosenSuite:
         return ChosenSuite(suite=suite)
     if suite is not None:
         raise SuiteError(f"{suite} with --data {own.data}: give a suite or files of your own, not both")
-    from bench.library.own_data import Files, draft
+    from bench.library.own_data import draft
+    from bench.library.own_files import Files
 
     files = Files.of(own.data, own.validation, own.test, holdout=own.holdout, data_dir=own.data_dir)
     columns = {option: column for option, column in own.columns.items() if column is not None}

@@ -11,7 +11,8 @@ from typing import Any
 from bench.base.errors import BenchError, DataError
 from bench.library.glimpse import Glimpse, glimpse
 from bench.library.guessing import lacks_header
-from bench.library.own_data import Files, draft, name_of
+from bench.library.own_data import draft
+from bench.library.own_files import Files, name_of
 from bench.library.suite_file import suite_text, write_suite
 from bench.spec.data import TableData
 from bench.tasks.sources.formats import ENDINGS

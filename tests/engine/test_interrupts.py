@@ -54,9 +54,14 @@ def test_an_interrupt_right_after_a_child_was_started_stops_it(tmp_path, monkeyp
 
 def test_an_interrupt_inside_the_block_is_raised_after_it_and_the_handler_is_as_before():
     before, done = signal.getsignal(signal.SIGINT), []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        signal.raise_signal(signal.SIGINT)
-        done.append("whole")
+
+    def interrupted():
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert done == ["whole"]
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -13,7 +13,8 @@ import bench
 from bench.base.errors import BenchError, DataError, SuiteError, UnknownNameError
 from bench.library.glimpse import Glimpse, shortened
 from bench.library.guessing import are_scores, guess, lacks_header
-from bench.library.own_data import Files, draft, name_of
+from bench.library.own_data import draft
+from bench.library.own_files import Files, name_of
 from bench.library.running import plan_run, standing_for
 from bench.library.suite_file import suite_text, write_suite
 from bench.plan.cell import described
