@@ -24,7 +24,7 @@ class OwnOptions:
     validation: Path | None
     test: Path | None
     holdout: float | None
-    columns: Mapping[str, str | None]
+    columns: Mapping[str, str | Sequence[str] | None]
     reading: Mapping[str, str | None]
     quotes: bool
     header: bool
@@ -69,11 +69,12 @@ def choose_suite(suite: str | None, own: OwnOptions) -> ChosenSuite:
         return ChosenSuite(suite=suite)
     if suite is not None:
         raise SuiteError(f"{suite} with --data {own.data}: give a suite or files of your own, not both")
+    from bench.library.own_columns import spec_of
     from bench.library.own_data import draft
     from bench.library.own_files import Files
 
     files = Files.of(own.data, own.validation, own.test, holdout=own.holdout, data_dir=own.data_dir)
-    columns = {option: column for option, column in own.columns.items() if column is not None}
+    columns = {option: spec for option, given in own.columns.items() if (spec := spec_of(given or ())) is not None}
     reading: dict[str, Any] = {key: value for key, value in own.reading.items() if value is not None}
     reading |= {} if own.quotes else {"quotes": False}
     task = {key: value for key, value in own.task.items() if value}

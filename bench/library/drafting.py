@@ -62,7 +62,7 @@ def draft_folder(folder: Path, *, out: Path | None = None, model: str | None = N
     path = folder / SUITE if out is None else out
     comments = dict(own.comments)
     if reasons:
-        comments["tasks.data"] = "\n".join([*reasons, comments["tasks.data"]])
+        comments["tasks.data"] = "\n".join([*reasons, *filter(None, [comments.get("tasks.data")])])
     head = [
         f"Look at the data:  bench check {path.as_posix()}",
         f"Run it:            bench run {path.as_posix()}{'' if model else ' --model DIR'}",

@@ -16,6 +16,7 @@ from bench.tasks.sources.formats import ENDINGS, read_file
 from bench.tasks.sources.rows import MISSING, columns_in, value_at
 
 ROWS = 400
+Spec = str | tuple[str, ...]  # a column, or several that are one role together
 COUNTED = "column{}"  # the name of a column of a file without a header, counted from 1
 
 
@@ -40,6 +41,10 @@ class Glimpse:
         """A line per column with its first value."""
         longest = min(max(map(len, self.columns), default=0), 30)
         return [f"  {name.ljust(longest)}  {self.sample(name, width=width - longest - 4)}" for name in self.columns]
+
+    def lacks(self, spec: Spec) -> str | None:
+        """The first of the columns of `spec` that is not there, None if all are."""
+        return next((each for each in ((spec,) if isinstance(spec, str) else spec) if not self.has(each)), None)
 
     def has(self, column: str) -> bool:
         """Whether there is such a column or field, or all columns that a text with columns in braces names."""
@@ -85,13 +90,18 @@ def glimpse(path: Path, data: TableData, *, header: bool = True, whole: bool = F
 
 
 def _flat(values: Mapping[str, Any], data: TableData) -> Mapping[str, Any]:
-    """The fields of a row, under their paths if rows lie deep inside JSON; lists of other rows are left out."""
+    """The fields of a row, under their paths if rows lie deep inside JSON; lists of other rows are left out.
+
+    A row that is no object is its own only field.
+    """
     if data.rows is None:
         return values
+    parts = {path: part for path, part in values.items() if path.endswith("[]")}
     return {
-        f"{path}.{key}": value
-        for path, part in values.items()
-        if path.endswith("[]") and isinstance(part, dict)
-        for key, value in part.items()
-        if f"{path}.{key}[]" not in values
+        name: value
+        for path, part in parts.items()
+        for name, value in (
+            ((f"{path}.{key}", each) for key, each in part.items()) if isinstance(part, dict) else ((path, part),)
+        )
+        if f"{name}[]" not in values
     }

@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.base.errors import DataError, SuiteError
 from bench.base.schema import validated
-from bench.library.glimpse import Glimpse, glimpse
-from bench.library.own_columns import check_kind, choose_columns, kind_of, role_of
+from bench.library.glimpse import Glimpse, Spec, glimpse
+from bench.library.own_columns import check_kind, choose_columns, kind_of, role_of, spec_of
 from bench.library.own_files import OPTIONS, Files, name_of
 from bench.spec.data import TableData
 from bench.spec.suite import Suite
@@ -41,6 +41,7 @@ def own_suite(
     test: str | Path | None = None,
     text: str | None = None,
     pair: str | None = None,
+    choices: str | Sequence[str] = (),
     label: str | None = None,
     score: str | None = None,
     answer: str | None = None,
@@ -65,7 +66,8 @@ def own_suite(
     """A suite with one task on files of your own: CSV, TSV, JSON lines, JSON, Parquet or text, gzipped or not.
 
     Columns that are not named are taken by their usual names, such as `text` and `label`. What is to be predicted
-    decides the kind of the task: a `label`, a `score`, an `answer` in the text `pair`, or a `target` text.
+    decides the kind of the task: a `label`, one of several `choices`, a `score`, an `answer` in the text `pair`, or a
+    `target` text.
 
     Args:
         data: the file to train on, relative to the current folder.
@@ -73,7 +75,8 @@ def own_suite(
         test: another file to evaluate on.
         text: column of the text, or of the question.
         pair: column of the second text, or of the context of a question.
-        label: column of the class.
+        choices: columns of the candidates, one each, or the column that lists them.
+        label: column of the class, or of the right candidate.
         score: column of a number to predict.
         answer: column of the answer, which is a part of the context.
         start: column of the character at which the answer starts; without it, its first occurrence counts.
@@ -104,7 +107,7 @@ def own_suite(
         "quotes": None if quotes else False,
     }
     texts = {"text": text, "pair": pair, "target": target, "group": group}
-    columns = {**texts, "label": label, "score": score, "answer": answer, "start": start}
+    columns = {**texts, "choice": spec_of(choices), "label": label, "score": score, "answer": answer, "start": start}
     return draft(
         Files.of(data, validation, test, holdout=holdout, data_dir=data_dir),
         {option: column for option, column in columns.items() if column is not None},
@@ -121,7 +124,7 @@ def own_suite(
 
 def draft(
     files: Files,
-    named: Mapping[str, str],
+    named: Mapping[str, Spec],
     *,
     reading: Mapping[str, Any],
     header: bool = True,
@@ -152,7 +155,9 @@ def draft(
     if not seen.header:
         source["header"] = list(seen.columns)
     source["columns"] = {role_of(option): column for option, column in chosen.items()}
-    comments = {"tasks.data.columns": "\n".join(taken)} if taken else {}
+    comments = {"tasks.data": "Labels are read from the training split."} if plugin.least_labels else {}
+    if taken:
+        comments["tasks.data.columns"] = "\n".join(taken)
     if files.holdout is not None:
         together = chosen.get("pair") if "answer" in chosen else chosen.get("text")
         source["cut"] = {"of": "train", "seed": SEED, "by": together, "shares": {"validation": files.holdout}}
@@ -192,7 +197,6 @@ _COMMENTS = {
     "setting.max_length": "tokens per example; longer texts are cut",
     "setting.measuring.length": "tokens per example in latency, MACs and memory",
     "setting.measuring.country": "whose electricity grid is assumed for emissions",
-    "tasks.data": "Labels are read from the training split.",
 }
 
 

@@ -97,6 +97,7 @@ def submit(
         raise SuiteError(f"suite {chosen.name} has no default model. Give the one of the run with --model.")
     source = _Stored(
         suite=chosen,
+        called=chosen.name if isinstance(suite, Suite) else str(suite),
         model=str(of),
         recipe=recipes[0],
         seed=chosen.seeds[0] if seed is None else seed,
@@ -127,6 +128,7 @@ class _Stored:
     """Which artifacts of the store are submitted."""
 
     suite: Suite
+    called: str  # as a command names the suite
     model: str
     recipe: Recipe
     seed: int
@@ -146,9 +148,9 @@ class _Stored:
         if not self.store.has(*cells[0].artifact_place):
             folder = f" --data-dir {self.conditions.data_dir}" if self.conditions.data_dir else ""
             raise ArtifactError(
-                f"no artifact of {self.recipe.name} is stored. `bench run {self.suite.name} --model {self.model} "
+                f"no artifact of {self.recipe.name} is stored. `bench run {self.called} --model {self.model} "
                 f"--recipe {self.recipe.base} --task {task.name} --seed {self.seed}{folder}` makes it; give it and "
-                "submit the same --set, --labels and --device."
+                "submit the same --set, --labels, --device and --cache."
             )
         return cells[0]
 

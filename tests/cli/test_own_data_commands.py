@@ -71,6 +71,8 @@ def test_one_command_runs_own_files_and_its_saved_suite_has_nothing_left_to_do(b
         (["--data", "support/train.csv", "--label", "intend"], "Did you mean 'intent'? The file has\n  message"),
         (["--data", "support/train.csv", "--kind", "classify"], "--kind: no task kind named 'classify'"),
         (["--data", "support/train.csv", "--metric", "acuracy"], "no classification metric named 'acuracy'. Did you"),
+        (["--data", "support/train.csv", "--choice", "intent", "--choice", "a"], "--choice: train.csv: no column named"),
+        (["demo", "--choice", "a"], "bench: --choice needs --data, the file to train on."),
         (["--data", "support/train.csv"], "suite support has no default model. Give one with --model."),
     ],
 )
@@ -103,6 +105,29 @@ def test_init_writes_a_suite_that_can_be_checked_and_says_why(command, folder):
     refused = command("init", "support", cwd=folder)
     assert refused.returncode == 2
     assert "support/suite.toml exists already" in refused.stderr
+
+
+def test_init_sees_candidates_and_writes_a_multiple_choice_task(command, tmp_path):
+    row = {"premise": "I ran.", "choice1": "I was late.", "choice2": "I slept.", "question": "cause", "label": 0}
+    rows = [{**row, "premise": f"I ran {number} miles.", "label": number % 2} for number in range(4)]
+    (tmp_path / "copa").mkdir()
+    (tmp_path / "copa" / "train.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in rows), encoding="utf-8")
+    (tmp_path / "copa" / "val.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    done = command("init", "copa", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[2:6] == [
+        "column 'premise' is taken as --text: by its name",
+        "column 'question' is taken as --pair: by its name",
+        "column 'label' is taken as --label: by its name",
+        "columns 'choice1' and 'choice2' are taken as --choice: by their names",
+    ]
+    written = (tmp_path / "copa" / "suite.toml").read_text(encoding="utf-8")
+    assert 'kind = "multiple_choice"' in written
+    assert 'choices = ["choice1", "choice2"]' in written
+    checked = command("check", "copa/suite.toml", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    assert "copa: multiple_choice, local files train.jsonl, val.jsonl" in checked.stdout
+    assert "copa is valid" in checked.stdout
 
 
 def test_check_lists_the_problems_of_all_tasks_with_file_and_line(command, folder):

@@ -19,6 +19,7 @@ from bench.library.running import plan_run, standing_for
 from bench.library.suite_file import suite_text, write_suite
 from bench.plan.cell import described
 from bench.spec.suite import load_suite
+from bench.tasks.data import load_data
 from bench.tasks.kinds.kind import KINDS
 
 INTENTS = [
@@ -346,7 +347,7 @@ def test_a_name_of_the_hub_and_a_folder_without_data_are_told_apart_from_files(t
     ("kind", "told"),
     [
         ("retrieval", "--kind retrieval: it needs documents and judgements, which only a suite can name"),
-        ("multiple_choice", r"--kind multiple_choice: it needs choices\. Only a suite can name them"),
+        ("multiple_choice", r"--kind multiple_choice: it needs choices\. Name the column with --choice\."),
         ("span_qa", r"--kind span_qa: it needs pair and answers\. Name the column with --pair\."),
         ("open_qa", r"--kind open_qa: it needs answers\. Name the column with --answer\."),
     ],
@@ -361,3 +362,107 @@ def test_a_kind_without_labels_takes_none(tmp_path):
     path = table(tmp_path / "own.csv", [("x", "a"), ("y", "b")], header=("text", "label"))
     (task,) = bench.own_suite(path, kind="language_modelling").tasks
     assert task.data.columns == {"text": "text"}
+
+
+COPA = ("premise", "choice1", "choice2", "question", "label", "idx")
+ALTERNATIVES = [
+    ("My body cast a shadow.", "The sun rose.", "The grass was cut.", "cause", "0", "0"),
+    ("I poured water.", "It broke.", "It filled.", "effect", "1", "1"),
+]
+
+
+def options_of(seen, **known):
+    return {option: each.column for option, each in guess(seen, **known).items()}
+
+
+def test_columns_of_candidates_are_known_by_their_names_and_what_is_read_beside_them():
+    assert options_of(glimpse_of(ALTERNATIVES, COPA)) == {
+        "text": "premise",
+        "pair": "question",
+        "choice": ("choice1", "choice2"),
+        "label": "label",
+    }
+    swag = glimpse_of([("a b", ["c", "d"], 1)] * 2, ("ctx", "endings", "label"))
+    assert options_of(swag) == {"text": "ctx", "choice": "endings", "label": "label"}
+    exam = glimpse_of([("who?", "Ann", "Bob", "B")] * 2, ("question", "option_a", "option_b", "answer"))
+    assert options_of(exam) == {"text": "question", "choice": ("option_a", "option_b"), "label": "answer"}
+    spelled = glimpse_of([("who?", "['Ann', 'Bob']", "1")] * 2, ("question", "choices", "label"))
+    assert "choice" not in options_of(spelled)
+    assert options_of(glimpse_of(ALTERNATIVES, COPA), choices="none") == {"text": "question", "label": "label"}
+
+
+def test_candidates_make_a_multiple_choice_task_that_reads_the_file(tmp_path):
+    path = table(tmp_path / "train.csv", ALTERNATIVES * 5, header=COPA)
+    own = draft(Files.of(path, path, None), {}, reading={})
+    (task,) = own.suite.tasks
+    assert (task.kind, task.metrics, task.labels) == ("multiple_choice", ("accuracy",), ())
+    assert "columns 'choice1' and 'choice2' are taken as --choice: by their names" in own.taken
+    assert "tasks.data" not in own.comments
+    data = load_data(task, data_dir=tmp_path)
+    first = data.splits["train"][0]
+    assert (first.text, first.pair, first.choices) == (ALTERNATIVES[0][0], "cause", ALTERNATIVES[0][1:3])
+    assert [example.label for example in data.splits["train"][:2]] == [0, 1]
+
+
+def test_candidates_can_be_named_in_columns_of_their_own_or_as_a_list(tmp_path):
+    path = table(tmp_path / "own.csv", [("a", "x", "y", "1")] * 5, header=("premise", "first", "second", "right"))
+    (task,) = bench.own_suite(path, choices=["first", "second"], label="right").tasks
+    assert task.kind == "multiple_choice"
+    assert task.data.columns == {"text": "premise", "choices": ("first", "second"), "label": "right"}
+    (task,) = bench.own_suite(path, choices=["2", "3"], text="1", label="4", header=False).tasks
+    assert task.data.columns["choices"] == ("column2", "column3")
+    with pytest.raises(UnknownNameError, match=r"--choice: own.csv: no column named 'secnd'. Did you mean 'second'"):
+        bench.own_suite(path, choices=["first", "secnd"], label="right")
+    with pytest.raises(SuiteError, match=r"--label: which column of own.csv is the right choice, as its index from 0"):
+        bench.own_suite(path, choices=["first", "second"])
+    listed = tmp_path / "own.jsonl"
+    listed.write_text(json.dumps({"sentence": "a", "ways": ["x", "y"], "label": 1}) + "\n", encoding="utf-8")
+    (task,) = bench.own_suite(listed, choices="ways").tasks
+    assert task.data.columns == {"text": "sentence", "choices": "ways", "label": "label"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"text": "premise"}, "classification"),
+        ({"kind": "classification", "text": "premise"}, "classification"),
+        ({"score": "idx", "text": "premise"}, "regression"),
+        ({"label": "label"}, "multiple_choice"),
+    ],
+)
+def test_candidates_are_not_taken_for_another_task_that_was_asked_for(tmp_path, options, kind):
+    path = table(tmp_path / "own.csv", ALTERNATIVES, header=COPA)
+    (task,) = bench.own_suite(path, **options).tasks
+    assert task.kind == kind
+    assert ("choices" in task.data.columns) == (kind == "multiple_choice")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            ["good", "bad"],
+            r"is the text\? The rows at items\[\] are plain values without columns\. Write one object per row, such as "
+            r'\{"text": \.\.\., "label": \.\.\.\}; in a task without labels, --text "items\[\]" takes the values as '
+            r"texts\. It has\n  items\[\]  good$",
+        ),
+        (
+            [["good", "yes"], ["bad", "no"]],
+            r"The rows at items\[\] are lists, not objects\. Write a suite that names their fields: "
+            r'header = \["text", "label"\] \(docs/suites\.md\)\. It has\n  items\[\]  \[\'good\'',
+        ),
+    ],
+)
+def test_rows_that_are_no_objects_are_shown_with_what_to_do(tmp_path, rows, told):
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"items": rows}), encoding="utf-8")
+    with pytest.raises(SuiteError, match=told):
+        bench.own_suite(path, rows="items[]")
+
+
+def test_strings_inside_json_are_texts_of_a_task_without_labels(tmp_path):
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"items": ["good", "bad", "so so"]}), encoding="utf-8")
+    suite = bench.own_suite(path, rows="items[]", text="items[]", kind="language_modelling", holdout=0.4)
+    data = load_data(suite.tasks[0], data_dir=tmp_path)
+    assert sorted(each.text for split in data.splits.values() for each in split) == ["bad", "good", "so so"]
