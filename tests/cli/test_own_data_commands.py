@@ -71,7 +71,10 @@ def test_one_command_runs_own_files_and_its_saved_suite_has_nothing_left_to_do(b
         (["--data", "support/train.csv", "--label", "intend"], "Did you mean 'intent'? The file has\n  message"),
         (["--data", "support/train.csv", "--kind", "classify"], "--kind: no task kind named 'classify'"),
         (["--data", "support/train.csv", "--metric", "acuracy"], "no classification metric named 'acuracy'. Did you"),
-        (["--data", "support/train.csv", "--choice", "intent", "--choice", "a"], "--choice: train.csv: no column named"),
+        (
+            ["--data", "support/train.csv", "--choice", "intent", "--choice", "a"],
+            "--choice: train.csv: no column named",
+        ),
         (["demo", "--choice", "a"], "bench: --choice needs --data, the file to train on."),
         (["--data", "support/train.csv"], "suite support has no default model. Give one with --model."),
     ],
