@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from bench.base.errors import SuiteError
 from bench.base.schema import Frozen, read_toml, validated
 from bench.base.shelf import Shelf
 
@@ -25,7 +26,7 @@ Role = Literal[
     "start",  # the character at which the answer starts, if `answers` is a plain string
     "relevant",  # for retrieval, the ids of relevant documents, with their grades if they are graded
 ]
-Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "text", "smart"]
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "text", "document", "smart"]
 PREDEFINED_SPLITS = ("train", "validation", "test")
 
 
@@ -77,9 +78,16 @@ class TableData(Frozen):
     encoding: str | None = Field(None, description="UTF-8, or what a byte order mark says, if absent")
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     quotes: bool = Field(True, description="False if quote characters are text, as in GLUE's tables")
-    header: tuple[str, ...] = Field((), description="names of the columns of a file that has no header line")
-    rows: str | None = Field(
-        None, description="path to the rows inside JSON, such as data[].paragraphs[].qas[]; columns are paths, too"
+    header: tuple[str, ...] = Field(
+        (), description="names of the columns of a file that has no header line, or of JSON rows that are lists"
+    )
+    rows: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] | None = Field(
+        None,
+        description="path to the rows inside JSON, such as data[].paragraphs[].qas[]; several are read one after the "
+        "other; a table has those of each split; columns are paths, too",
+    )
+    folder_column: str | None = Field(
+        None, description="name of a further column: the folder that a row's file is in, such as its class"
     )
     columns: dict[Role, str | tuple[str, ...]] = Field(
         {}, description="what each column is; a list holds alternatives; {a} {b} joins columns"
@@ -100,6 +108,14 @@ class TableData(Frozen):
     judgements: TableData | None = Field(
         None, description="for retrieval: rows of a query's `uid`, a `relevant` document's and a grade as `label`"
     )
+
+    def of_split(self, split: str) -> TableData:
+        """The same with the paths to the rows of one split; raises `SuiteError` if none are stated for it."""
+        if not isinstance(self.rows, dict):
+            return self
+        if split not in self.rows:
+            raise SuiteError(f"data.rows: no path for the split '{split}', only for {', '.join(self.rows)}")
+        return self.model_copy(update={"rows": self.rows[split]})
 
 
 class DataSet(TableData):

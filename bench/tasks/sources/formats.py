@@ -60,6 +60,14 @@ def _read_lines(path: Path, data: TableData, *, name: str) -> Table:
     return Table(name, (TEXT,), (Row({TEXT: line}, name, row) for row, line in enumerate(lines, start=1)), [], {})
 
 
+def _read_document(path: Path, data: TableData, *, name: str) -> Table:
+    """The whole file as one text, without the white space around it."""
+    text = read_text(path, name=name, encoding=data.encoding).strip()
+    if not text:
+        raise DataError(f"{name}: no text; expected one text per file. Remove the file, or fill it in.")
+    return Table(name, (TEXT,), iter([Row({TEXT: text}, name, 1)]), [], {})
+
+
 def _read_parquet(path: Path, data: TableData, *, name: str) -> Table:
     """The rows of a Parquet file, batch by batch; the names of its classes if `datasets` wrote them into it."""
     del data
@@ -98,5 +106,6 @@ FORMATS: dict[Format, Reader] = {
     "json": read_json,
     "parquet": _read_parquet,
     "text": _read_lines,
+    "document": _read_document,
     "smart": read_smart,
 }

@@ -1,4 +1,4 @@
-"""Several files as one table: one behind the other, or line by line beside each other."""
+"""Several files as one table: one behind the other, or line by line beside each other; and the folders they are in."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def joined(tables: list[Table]) -> Table:
             notes.extend(table.notes)
 
     return Table(first.name, first.columns, rows(), notes, first.classes)
+
+
+def with_folder(table: Table, column: str, folder: str) -> Table:
+    """A file's rows with the name of its folder in one more column; raises `DataError` if there is such a column."""
+    if column in (table.columns or ()):
+        raise DataError(f"{table.name}: folder_column: the file has a column '{column}' already; choose another name")
+
+    def rows() -> Iterator[Row]:
+        for row in table.rows:
+            if column in row.values:
+                raise DataError(f"{row.where}: folder_column: there is a field '{column}' already; choose another name")
+            yield row._replace(values={**row.values, column: folder})
+
+    return table._replace(columns=None if table.columns is None else (*table.columns, column), rows=rows())
 
 
 def beside(table: Table, sides: dict[str, Table]) -> Table:

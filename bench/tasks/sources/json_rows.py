@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ def _lines(text: str, data: TableData, *, name: str) -> Iterator[Row]:
             whole = line.strip() in ("[", "{", "[{")
             extra = ' If the file is one JSON document, set format = "json" (--format json).' if whole else ""
             raise DataError(f"{where}: not valid JSON: {error}.{extra}") from error
+        if not data.rows:
+            yield Row(_object(entry, data.header, where=where), name, number)
+            continue
         if not isinstance(entry, dict):
             raise DataError(f"{where}: found {_called(entry)}, expected a JSON object")
-        if data.rows is None:
-            yield Row(entry, name, number)
-            continue
-        for values, place in _nested(entry, dict(entry), data.rows, where=where):
+        for values, place in _nested(entry, dict(entry), data, where=where):
             yield Row(values, name, f"line {number}, {place}")
 
 
@@ -57,7 +57,7 @@ def read_json(path: Path, data: TableData, *, name: str) -> Table:
             else "It holds no list of objects: write one object per row."
         )
         raise DataError(f"{name}: found {_called(content)}, expected a list of objects. {advice}")
-    return Table(name, None, _inner(content, data.rows, name=name), [], {})
+    return Table(name, None, _inner(content, data, name=name), [], {})
 
 
 def _is_table(value: list[Any]) -> bool:
@@ -72,20 +72,57 @@ def _called(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _inner(content: Any, path: str | None, *, name: str) -> Iterator[Row]:
-    if path is None:
+def _inner(content: Any, data: TableData, *, name: str) -> Iterator[Row]:
+    if not data.rows:
         for number, entry in enumerate(content):
-            if not isinstance(entry, dict):
-                raise DataError(f"{name}, [{number}]: found {_called(entry)}, expected a JSON object")
-            yield Row(entry, name, f"[{number}]")
+            place = f"[{number}]"
+            yield Row(_object(entry, data.header, where=f"{name}, {place}"), name, place)
         return
     around = dict(content) if isinstance(content, dict) else {}
-    for values, place in _nested(content, around, path, where=name):
+    for values, place in _nested(content, around, data, where=name):
         yield Row(values, name, place)
 
 
-def _nested(content: Any, around: dict[str, Any], path: str, *, where: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The entries at a path such as `data[].paragraphs[].qas[]`, each with every part that it lies in."""
+def _object(entry: Any, header: Sequence[str], *, where: str) -> dict[str, Any]:
+    """A row by column: an object as it is, or a list whose fields `header` names."""
+    if isinstance(entry, dict):
+        return entry
+    if not isinstance(entry, list):
+        raise DataError(f"{where}: found {_called(entry)}, expected a JSON object")
+    if not header:
+        raise DataError(
+            f"{where}: found a list, expected a JSON object. If the rows are lists, name their fields in a suite: "
+            'header = ["text", "label"].'
+        )
+    if len(entry) != len(header):
+        raise DataError(f"{where}: found a list of {len(entry)}, expected {len(header)} fields: {', '.join(header)}")
+    return dict(zip(header, entry, strict=True))
+
+
+def _nested(
+    content: Any, around: dict[str, Any], data: TableData, *, where: str
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The entries at the paths to the rows, each with every part that it lies in, and its place.
+
+    Fields of an entry that is a list stand under their names in `data.header`.
+    """
+    for path in paths_to_rows(data):
+        for values, place in _walk(content, around, path, where=where):
+            entry = values[path]
+            if data.header and isinstance(entry, list):
+                values = values | _object(entry, data.header, where=f"{where}, {place}")
+            yield values, place
+
+
+def paths_to_rows(data: TableData) -> tuple[str, ...]:
+    """Where rows lie inside JSON, of data that are those of one split; empty if they are what the file holds."""
+    if isinstance(data.rows, dict):
+        raise ValueError("the paths of all splits together; see TableData.of_split")
+    return (data.rows,) if isinstance(data.rows, str) else data.rows or ()
+
+
+def _walk(content: Any, around: dict[str, Any], path: str, *, where: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The entries at a path such as `data[].paragraphs[].qas[]`."""
     if not path.endswith("[]"):
         raise DataError(f"rows = {path!r}: expected a path that ends in a list, such as data[] or data[].rows[]")
     steps = path.removesuffix("[]").split("[]")

@@ -52,7 +52,7 @@ class Mapping:
         }
         self._choices = self._candidates()
         self._filters = [
-            (keep, column, self._column(column), frozenset(values))
+            (keep, column, self._getter(self._alternatives(column), needed=True), frozenset(values))
             for keep, stated in ((True, data.keep), (False, data.leave_out))
             for column, values in stated.items()
         ]
@@ -128,6 +128,11 @@ class Mapping:
             return tuple(value)
 
         return listed
+
+    def _alternatives(self, column: str) -> tuple[str, ...]:
+        """The columns of which `column` is one, as other files of the data call it otherwise."""
+        lists = (spec for role, spec in self._columns.items() if role != "choices" and isinstance(spec, tuple))
+        return next((spec for spec in lists if column in spec), (column,))
 
     def _column(self, spec: str) -> Get:
         return self._getter((spec,), needed=True)

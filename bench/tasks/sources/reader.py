@@ -14,7 +14,7 @@ from bench.tasks.sources.cutting import cut
 from bench.tasks.sources.files import find_files, shown, split_files
 from bench.tasks.sources.formats import TEXT, read_file
 from bench.tasks.sources.hub import hub_notes, hub_table
-from bench.tasks.sources.joining import beside, joined
+from bench.tasks.sources.joining import beside, joined, with_folder
 from bench.tasks.sources.labels import (
     LabelReader,
     choice_reader,
@@ -232,7 +232,9 @@ class TableReader:
         return "".join(f"\n{note}" for note in notes)
 
     def _file(self, path: Path, split: str, folder: Path) -> Table:
-        table = read_file(path, self._data, name=str(path))
+        table = read_file(path, self._data.of_split(split), name=str(path))
+        if self._data.folder_column is not None:
+            table = with_folder(table, self._data.folder_column, path.resolve().parent.name)
         sides: dict[str, Table] = {}
         for column, files in self._data.beside.items():
             if split not in files:
@@ -240,7 +242,7 @@ class TableReader:
             stated = files[split]
             names = (stated,) if isinstance(stated, str) else stated
             other = self._find(names, folder, what=f"'{column}' of the '{split}' split of {self._called}")[0]
-            sides[column] = read_file(other, self._data, name=str(other))
+            sides[column] = read_file(other, self._data.of_split(split), name=str(other))
             self._files.append(shown(other, self._dir))
         self._shown[str(path)] = shown(path, self._dir)
         return beside(table, sides) if sides else table
