@@ -16,11 +16,8 @@ _KINDS = {  # the option that names what is to be predicted -> the kind of task
     "answer": "span_qa",
     "target": "translation",
 }
-_ROLES = {
-    "score": "label",
-    "answer": "answers",
-    "choice": "choices",
-}  # where a column has another name as an option than as a role
+# Where a column has another name as an option than as a role.
+_ROLES = {"score": "label", "answer": "answers", "choice": "choices"}
 _OPTIONS = ("text", "pair", "choice", "label", "score", "answer", "start", "target", "group")
 
 

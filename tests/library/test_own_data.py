@@ -404,6 +404,15 @@ def test_candidates_make_a_multiple_choice_task_that_reads_the_file(tmp_path):
     assert [example.label for example in data.splits["train"][:2]] == [0, 1]
 
 
+def test_choices_that_are_called_by_letters_are_read_once_the_suite_says_which_is_which(tmp_path):
+    path = table(tmp_path / "own.csv", [("who?", "Ann", "Bob", "B")] * 5, header=("question", "a", "b", "answer"))
+    (task,) = bench.own_suite(path, text="question", choices=["a", "b"], label="answer", test=path).tasks
+    with pytest.raises(DataError, match=r'unknown label \'B\'\. .* say which: label_names = \{ "B" = "0" \}\.'):
+        load_data(task, data_dir=tmp_path)
+    named = task.model_copy(update={"data": task.data.model_copy(update={"label_names": {"A": "0", "B": "1"}})})
+    assert {example.label for example in load_data(named, data_dir=tmp_path).splits["test"]} == {1}
+
+
 def test_candidates_can_be_named_in_columns_of_their_own_or_as_a_list(tmp_path):
     path = table(tmp_path / "own.csv", [("a", "x", "y", "1")] * 5, header=("premise", "first", "second", "right"))
     (task,) = bench.own_suite(path, choices=["first", "second"], label="right").tasks

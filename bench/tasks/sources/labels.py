@@ -111,7 +111,8 @@ def choice_reader(data: TableData) -> LabelReader:
         if text in choices:
             return choices.index(text)
         raise DataError(
-            f"{where}: unknown label {value!r}. Expected the index of a choice, 0 to {len(choices) - 1}, or its text."
+            f"{where}: unknown label {value!r}. Expected the index of a choice, 0 to {len(choices) - 1}, or its text. "
+            f'If the data call an index otherwise, say which: label_names = {{ "{text}" = "0" }}.'
         )
 
     return read
