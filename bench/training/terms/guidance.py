@@ -174,7 +174,7 @@ class Guidance(Hook, Term):
                 loss = output_loss(goal.outputs, outputs, teacher, batch, kind, weights=weights, sharpness=sharp)
                 found.append(loss)
                 continue
-            losses = listening.losses(index, number, batch, weights)
+            losses = listening.losses(index, number, batch, _of_inputs(weights, batch))
             if goal.squared_heads and self._focus.outputs:
                 losses += squared_outputs(outputs, teacher.ran(batch), batch, kind)
             if losses:
@@ -254,6 +254,13 @@ class Listening:
         """Stop listening to the teachers, and with `student` to the student."""
         for ears in [*self._teachers, *([self.student] if student else [])]:
             ears.close()
+
+
+def _of_inputs(weights: Tensor | None, batch: Batch) -> Tensor | None:
+    """A factor for each example as one for each input that the model reads; an example may have several."""
+    if weights is None or batch.groups is None:
+        return weights
+    return weights.repeat_interleave(torch.tensor(batch.groups, device=weights.device))
 
 
 def _reduced(losses: list[Tensor], how: Literal["mean", "sum"]) -> Tensor:
