@@ -301,6 +301,16 @@ def test_a_projection_may_map_the_teacher(batch):
     assert [tuple(each.shape) for each in guidance.projected()] == [(16, 32), (16,)]
 
 
+@pytest.mark.parametrize(("projected", "maps"), [("student", 1), ("teacher", 2)])
+def test_two_layers_of_the_teacher_beside_one_have_a_map_each_if_theirs_are_mapped(projected, maps, batch):
+    """MT-BERT's W_ij maps layer j of teacher i; a map of the student's layer is one."""
+    pairs = {"name": "explicit", "layers": [[1, 1], [1, 2]]}
+    term = {"projection": "per-layer", "projected": projected, "map": pairs}
+    guidance, student = guided({"hidden": term}, bert()), bert(1, hidden_size=16)
+    guidance.loss(student, batch, student(**batch.inputs), KIND)
+    assert len(guidance.projected()) == 2 * maps
+
+
 def test_other_widths_without_a_projection_are_refused_with_what_to_do(batch):
     with pytest.raises(MethodError, match=r"is 16 wide and layer 1 of its teacher 32\. Give the term projection"):
         loss({"hidden": 1.0}, bert(1, hidden_size=16), bert(), batch=batch)
