@@ -14,6 +14,8 @@ from bench.layers.coding import Coding
 from bench.layers.composite import ProductEmbedding, ProductLinear, SumEmbedding, SumLinear
 from bench.layers.csr import CsrLinear
 from bench.layers.empty import EmptyAttention, EmptyLinear
+from bench.layers.exit_rules import ConfidenceRule, EntropyRule, NeverRule, PatienceRule, VoteRule
+from bench.layers.exits import ExitHead, ExitHeads, ExitOutput, ExitStack
 from bench.layers.factorized import FactorizedEmbedding, FactorizedLinear
 from bench.layers.halting import HaltingStack
 from bench.layers.int8 import Int8Linear
@@ -155,6 +157,12 @@ OTHERS = {
         TOKENS * 2 * (WIDTH + WIDTH**2),  # a unit of zeros halts at p = 1/2 after two steps
         layer.macs(TOKENS, 2) + TOKENS * 2 * WIDTH**2,
     ),
+    "exit-head": lambda: (
+        layer := ExitHead(WIDTH, RANK, OUT, "tanh", 0.1),
+        STATES,
+        BATCH * (WIDTH * RANK + RANK * OUT),  # of the first token alone
+        BATCH * (layer.dense.weight.numel() + layer.out.weight.numel()),
+    ),
     "integer-layer": lambda: (
         layer := IntegerLayer(WIDTH, 3, 4, OUT),
         STATES.to(torch.int8),
@@ -188,9 +196,14 @@ EMPTY = {
 }
 ATTENTION = "attention-rounding"  # takes queries, keys and values
 
+# Rules by which no row leaves here, and how many of the two exits they ask.
+RULES = [(NeverRule(), 0), (EntropyRule(0.0), 2), (ConfidenceRule(1.0), 2), (PatienceRule(9, 0.1), 2), (VoteRule(9), 2)]
+STACK = ("exit-stack", "exit-heads", "exit-output")
+
 
 def test_every_stored_layer_kind_has_a_closed_form_here():
-    kinds = {name.partition(",")[0] for name in (*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION)}
+    kinds = {name.partition(",")[0] for name in (*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION, *STACK)}
+    kinds |= {rule.kind for rule, _ in RULES}
     assert sorted(kinds) == LAYER_KINDS.names()
 
 
@@ -200,6 +213,21 @@ def test_rounded_attention_multiplies_as_the_plain_one_does():
     states = torch.randn(BATCH, 3, LENGTH, 4)
     found = traced(lambda self, x: self.layer(x, x, x, None, scaling=0.5, dropout=0.0), {"x": states}, layer=layer)
     assert (found.macs, found.coverage) == (2 * BATCH * 3 * LENGTH**2 * 4, 1.0)
+
+
+@pytest.mark.parametrize(("rule", "asked"), RULES, ids=[rule.kind for rule, _ in RULES])
+def test_a_stack_with_exits_multiplies_as_its_layers_its_exits_and_its_output_do(rule, asked):
+    output = ExitOutput(WIDTH, OUT)
+    output.exits = ExitHeads().adopt([ExitHead(WIDTH, RANK, OUT, "tanh", 0.1) for _ in range(2)])
+    output.exits.rule = rule
+    stack = ExitStack().adopt([nn.Linear(WIDTH, WIDTH) for _ in range(3)])
+    stack.add_module("exits", output.exits)
+    assert (stack.kind, output.exits.kind, output.kind) == STACK
+    found = traced(
+        lambda self, x: self.output(self.stack(x)[:, 0]), {"x": STATES}, stack=stack.eval(), output=output.eval()
+    )
+    exits = asked * BATCH * (WIDTH * RANK + RANK * OUT)
+    assert (found.macs, found.coverage) == (3 * TOKENS * WIDTH**2 + exits + BATCH * WIDTH * OUT, 1.0)
 
 
 @pytest.mark.parametrize("kind", EMPTY)

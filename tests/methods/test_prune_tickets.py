@@ -175,7 +175,7 @@ def test_a_lab_without_a_suite_has_no_other_task(make_lab, tiny_bert):
         {"schedule__rewind": "none"},
         {"start": "given"},
         {"schedule": "gradual", "schedule__rewind": "none"},
-        {"alpha": 0.5},
+        {"terms": {"labels": 0.5, "logits": 0.5}},
         {"delta": True},
     ],
 )

@@ -13,6 +13,7 @@ from families import ENCODERS, make, outputs
 from bench.artifacts import artifact
 from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
+from bench.layers.factorized import FactorizedLinear
 from bench.layers.int8 import Int8Linear
 from bench.models.adapter import adapter_for
 from bench.models.heads import order_outputs
@@ -188,9 +189,17 @@ def test_a_new_head_can_be_asked_for_and_depends_on_the_seed(folder):
     assert not one.training
 
 
-def test_an_artifact_keeps_its_head(folder):
-    with pytest.raises(ModelError, match="leave out '--labels fresh'"):
-        build(folder(make("bert", labels=2), SENTIMENT, form="artifact"), outputs=FRESH)
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_plain_artifact_can_be_given_a_fresh_head_and_another_one_keeps_its_own(folder, plain):
+    model = make("bert", labels=2)
+    if not plain:
+        model.classifier = FactorizedLinear(32, 2, 1)
+    path = folder(model, SENTIMENT, form="artifact")
+    if plain:
+        assert not torch.equal(logits(build(path, outputs=FRESH)), logits(model))
+    else:
+        with pytest.raises(ModelError, match="leave out '--labels fresh'"):
+            build(path, outputs=FRESH)
 
 
 def test_a_model_without_a_head_needs_no_names(folder):

@@ -12,6 +12,7 @@ from families import ENCODERS, make, same_outputs, same_state, state
 from bench.artifacts import artifact
 from bench.artifacts.source import open_source
 from bench.base.errors import ModelError
+from bench.layers.factorized import FactorizedLinear
 from bench.models.adapter import adapter_for
 from bench.models.source import spread
 from bench.models.tokenizer import write_tokenizer
@@ -163,8 +164,15 @@ def test_an_artifact_is_a_source(tmp_path, tokenizer):
     assert (source.kind, source.fingerprint()) == ("artifact", digest)
     assert same_outputs(build(source), model)
     assert adapter_for(build(source, pretrained=False, depth=1)).depth(build(source, depth=1)) == 1
+    assert build(source, labels=("a", "b", "c")).config.num_labels == 3  # a plain artifact may have another head
+
+
+def test_an_artifact_of_other_forms_keeps_its_head(tmp_path, tokenizer):
+    model = make("bert", labels=2)
+    model.classifier = FactorizedLinear(32, 2, 1)
+    artifact.save(model, tmp_path / "a", tokenizer=tokenizer)
     with pytest.raises(ModelError, match="head with 2 outputs, the task needs sequence-classification with 3"):
-        build(source, labels=("a", "b", "c"))
+        build(open_source(str(tmp_path / "a")), labels=("a", "b", "c"))
 
 
 def break_pickle(path):
