@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.base.errors import TrainingError
+from bench.layers.exits import exits_of
 from bench.spec.setting import Training
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.encoded import Encoded
 from bench.tasks.features import Batch, Feature
 from bench.tasks.kinds.kind import TaskKind
+from bench.training.exits import EveryExit
 from bench.training.hooks import Hook, TrainState
 from bench.training.losses import LossLog
 from bench.training.objective import Objective
@@ -69,17 +71,19 @@ def train(
         progress: called at least once per second with a sentence and the share done, in [0, 1].
 
     Raises:
-        TrainingError: no examples, nothing to train, or a loss that is not finite (names the step).
+        TrainingError: no examples, nothing to train, exits that the objective would leave behind, or a loss that is
+            not finite (names the step).
     """
     if not features:
         raise TrainingError("no training examples: the training split is empty")
+    objective = objective or Objective()
+    _refuse_idle_exits(model, objective)
     started = time.perf_counter()
     model.to(device)
     optimizer = make_optimizer(
         model, learning_rate=plan.learning_rate, weight_decay=plan.weight_decay, parameters=parameters
     )
     total = _total_steps(features, plan)
-    objective = objective or Objective()
     state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=total, kind=kind, objective=objective)
     losses = LossLog(total, progress)
     with _seeded(seed):
@@ -120,6 +124,15 @@ def take_step(state: TrainState, batch: Batch, *, hooks: Sequence[Hook], clip: f
     for hook in hooks:
         hook.after_step(state)
     return loss.detach()
+
+
+def _refuse_idle_exits(model: nn.Module, objective: Objective) -> None:
+    """The last exit alone would be trained, and the others would go on reading what is no longer there."""
+    if exits_of(model) is not None and not any(isinstance(term, EveryExit) for _, term in objective.terms):
+        raise TrainingError(
+            f"this {type(model).__name__} has exits, and a training that is not theirs would change the layers that "
+            f"they read. Train first and put the method exits after it, or give this stage budget = 0."
+        )
 
 
 def _lengths(features: Sequence[Feature]) -> list[int]:

@@ -20,6 +20,7 @@ from bench.measures.computation.depth import dynamic_depth
 from bench.measures.computation.executions import executions
 from bench.measures.computation.trace import trace
 from bench.measures.storage.parameters import elements, stored_parameters
+from bench.methods.distill.distill import Distill
 from bench.methods.exit.criteria import CRITERIA
 from bench.methods.exit.exits import ExitAt, TrainExits
 from bench.methods.exit.halt import Halt
@@ -332,6 +333,24 @@ def test_orders_and_arguments_that_make_no_sense_are_refused(exiting, make_lab):
     for method in (Share(budget=0), Shrink(depth=2)):
         with pytest.raises(MethodError, match=r"Share, replace or remove layers first|already"):
             method.compress(exiting(), make_lab(exiting()))
+
+
+def test_terms_that_read_layers_alone_are_refused_because_no_exit_would_learn():
+    with pytest.raises(ValueError, match=r"terms\.hidden compares layers, from which exits learn nothing"):
+        TrainExits(terms={"hidden": 1.0})
+    TrainExits(terms={"states": {"what": {"name": "states", "outputs": True}}})
+
+
+@pytest.mark.parametrize("criterion", ["never", CHEAP])
+def test_a_later_training_is_refused_since_exits_would_read_what_is_no_longer_there(
+    exiting, make_lab, tiny_bert, criterion
+):
+    model = exiting(tiny_bert(), criterion=criterion)
+    for method in (Factorize(rank=4), Distill(student="same"), prune(sparsity=0.5)):
+        with pytest.raises(TrainingError, match="a training that is not theirs would change the layers that they read"):
+            method.compress(model, make_lab(tiny_bert()))
+    cut = ExitAt(criterion={"name": "layer", "layer": 2}).compress(model, make_lab())
+    Distill(student="same").compress(cut, make_lab(tiny_bert()))
 
 
 def test_what_needs_classes_is_refused_for_a_score(exiting, make_lab):

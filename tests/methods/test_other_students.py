@@ -243,6 +243,14 @@ def test_a_student_of_layers_starts_from_exactly_those(start, kept, weights, mak
     assert torch.equal(student.bert.embeddings.word_embeddings.weight, whole.bert.embeddings.word_embeddings.weight)
 
 
+def test_arguments_of_a_start_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="start names 2 layers, but layers is 3"):
+        Distill(student={"name": "layers", "start": [1, 3], "layers": 3})
+    for start in ("first", [1, 3]):
+        with pytest.raises(ValueError, match="start has no effect on random weights"):
+            Distill(student={"name": "layers", "start": start, "weights": "fresh"})
+
+
 def test_the_six_layers_of_distilbert_are_those_of_its_authors(make_lab, tiny_bert):
     """Layers 0, 2, 4, 7, 9 and 11 of 12 (huggingface/transformers, research_projects/distillation, extract.py)."""
     model = tiny_bert(layers=12)

@@ -362,7 +362,29 @@ def test_a_teacher_that_trains_needs_labels(teacher, make_lab, tiny_bert):
         taught(teacher, dataclasses.replace(lab, features=bare), student=tiny_bert(layers=2))
 
 
+@pytest.mark.parametrize("teacher", ["joint", "meta", "several", "assistant", {"name": "artifact", "path": "teacher"}])
+def test_a_teacher_that_no_term_asks_is_refused(teacher):
+    with pytest.raises(ValidationError, match=r"has no effect, since no term compares with a teacher"):
+        Distill(teacher=teacher, terms={"labels": 1.0})
+    Distill(teacher=teacher, terms={"labels": 1.0}, data="mixup")
+    with pytest.raises(ValidationError, match=r"has no effect, since no term compares with a teacher"):
+        Distill(teacher=teacher, terms={"labels": 1.0}, data={"name": "mixup", "logits": 0.0})
+
+
+def test_what_the_form_of_an_assistant_needs_is_told_so_that_keys_depend_on_it():
+    form = {"name": "shape", "layers": 3, "pretrain": "corpus"}
+    assert Distill(teacher={"name": "assistant", "form": form}).tasks() == ("corpus",)
+    assert Distill(teacher="assistant").tasks() == ()
+
+
 # --- stored outputs
+
+
+@pytest.mark.parametrize("terms", [{"labels": 1.0}, {"labels": 1.0, "hidden": 1.0}])
+@pytest.mark.parametrize("data", ["task", "mixup"])
+def test_outputs_that_no_term_asks_for_are_not_stored(terms, data):
+    with pytest.raises(ValidationError, match=r"teacher\.stored keeps outputs, and no term"):
+        Distill(teacher={"name": "reference", "stored": True}, terms=terms, data=data)
 
 
 @pytest.mark.parametrize("name", ["reference", "assistant", "several"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -24,6 +25,17 @@ FAMILIES = {
     "mixture",
     "answering",
 }
+
+
+def test_no_two_recipes_do_the_same():
+    done = {}
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        stages = zip(recipe.stages, methods_of(recipe), strict=True)
+        done.setdefault(
+            json.dumps([(stage.method, made.stated()) for stage, made in stages], sort_keys=True), []
+        ).append(name)
+    assert [names for names in done.values() if len(names) > 1] == []
 
 
 def test_the_recipes_of_the_package_are_there():

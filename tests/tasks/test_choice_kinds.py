@@ -188,6 +188,25 @@ def test_a_clone_of_the_teacher_has_no_distillation_loss_and_remembered_outputs_
     assert all(torch.isfinite(each.grad).all() for each in other.parameters() if each.grad is not None)
 
 
+def test_the_weight_of_an_example_counts_for_the_states_of_each_of_its_candidates(tokenizer, tiny_bert):
+    handler, features = KINDS.get("multiple_choice"), encoded("multiple_choice", tokenizer)
+    teacher, student = tiny_bert(1), tiny_bert(1, seed=1)
+    teacher.classifier.weight.data *= 1000
+    batch = collate(features, pad_id=0)
+    term = {"hidden": {"map": "top", "by": "uncertainty"}}
+    found = guided(term, teacher).loss(student, batch, student(**batch.inputs), handler)
+    with torch.no_grad():
+        told = teacher(**batch.inputs, output_hidden_states=True)
+        mine = student(**batch.inputs, output_hidden_states=True)
+    shares = [scores.softmax(0) for scores in told.logits.squeeze(1).split(list(batch.groups))]
+    weights = [-(each * each.log()).sum() / np.log(len(each)) for each in shares]
+    each = torch.stack([weight for weight, count in zip(weights, batch.groups, strict=True) for _ in range(count)])
+    real = batch.inputs["attention_mask"].float()
+    squares = (mine.hidden_states[-1] - told.hidden_states[-1]).square().mean(-1)
+    by_hand = (squares * real * each[:, None]).sum() / real.sum()
+    assert found.item() == pytest.approx(by_hand.item(), rel=1e-4)
+
+
 def test_a_judged_choice_is_distilled_as_a_distribution_of_its_own():
     teacher, student = torch.tensor([[1.0], [-2.0], [0.5]]), torch.tensor([[0.0], [1.0], [0.5]])
     handler = KINDS.get("several_choices")

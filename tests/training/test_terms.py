@@ -11,9 +11,11 @@ import torch
 from made_terms import guided
 
 from bench.base.errors import MethodError
+from bench.layers.exit_rules import ConfidenceRule
 from bench.methods.base.terms.compared import COMPARED
 from bench.methods.base.terms.divergences import DIVERGENCES
 from bench.models.adapter import adapter_for
+from bench.models.exits import grow_exits
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import KINDS
 from bench.training.hooks import TrainState
@@ -299,6 +301,26 @@ def test_a_projection_may_map_the_teacher(batch):
     guidance = guided({"hidden": {"projection": "shared", "projected": "teacher"}}, teacher)
     guidance.loss(student, batch, None, KIND)
     assert [tuple(each.shape) for each in guidance.projected()] == [(16, 32), (16,)]
+
+
+@pytest.mark.parametrize(("projected", "maps"), [("student", 1), ("teacher", 2)])
+def test_two_layers_of_the_teacher_beside_one_have_a_map_each_if_theirs_are_mapped(projected, maps, batch):
+    """MT-BERT's W_ij maps layer j of teacher i; a map of the student's layer is one."""
+    pairs = {"name": "explicit", "layers": [[1, 1], [1, 2]]}
+    term = {"projection": "per-layer", "projected": projected, "map": pairs}
+    guidance, student = guided({"hidden": term}, bert()), bert(1, hidden_size=16)
+    guidance.loss(student, batch, student(**batch.inputs), KIND)
+    assert len(guidance.projected()) == 2 * maps
+
+
+def test_layers_of_a_teacher_that_lets_inputs_leave_are_not_compared(batch):
+    teacher = bert()
+    exits = grow_exits(teacher, shared=True, seed=0)
+    assert torch.isfinite(loss({"hidden": 1.0}, bert(1), teacher, batch=batch))
+    exits.rule = ConfidenceRule(0.0)
+    with pytest.raises(MethodError, match="decides for each input how many layers it runs"):
+        loss({"hidden": 1.0}, bert(1), teacher, batch=batch)
+    assert torch.isfinite(loss({"logits": 1.0}, bert(1), teacher, batch=batch))
 
 
 def test_other_widths_without_a_projection_are_refused_with_what_to_do(batch):

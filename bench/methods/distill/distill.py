@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from bench.methods.base.choice import Chosen
@@ -52,6 +52,15 @@ class Distill(TrainedMethod):
         description="what training minimises: a weighted sum of terms, see docs/distillation.md",
     )
     budget: float = Field(1.0, gt=0, le=100, description="training epochs as a share of the suite's")
+
+    @model_validator(mode="after")
+    def _the_teacher_is_asked(self) -> Distill:
+        if not (self.teacher.free or self.terms.taught or self.data.taught):
+            raise ValueError(
+                f"teacher '{self.teacher.called}' has no effect, since no term compares with a teacher. Give "
+                f"terms.logits a weight, or leave the teacher out"
+            )
+        return self
 
     @override
     def saving(self) -> frozenset[Saving]:

@@ -78,6 +78,14 @@ class Assistant(FrozenTeacher):
     budget: float = Field(1.0, gt=0, le=100, description="training of the assistant as a share of the stage's budget")
 
     @override
+    def tasks(self) -> tuple[str, ...]:
+        return () if self.form is None else self.form.tasks()
+
+    @override
+    def folders(self) -> tuple[str, ...]:
+        return () if self.form is None else self.form.folders()
+
+    @override
     def models(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> tuple[nn.Module, ...]:
         """Raises `MethodError` if no depth lies in between."""
         assistant = self._form(student, lab).made(lab.reference, lab).to(lab.device)

@@ -36,6 +36,11 @@ class Mixup(Transfer):
     def seeded(self) -> bool:
         return True
 
+    @property
+    @override
+    def taught(self) -> bool:
+        return self.logits > 0
+
     @override
     def prepared(self, model: nn.Module, lab: Lab, *, method: TrainedMethod) -> Prepared:
         """Raises `MethodError` for a task that has more than one row of outputs per text or pair."""

@@ -111,6 +111,14 @@ class FewerLayers(Pretrained):
             raise ValueError(f"start is {list(start)}; give different numbers of layers from 1 on, in rising order")
         return start
 
+    @model_validator(mode="after")
+    def _start_and_depth_agree(self) -> FewerLayers:
+        if isinstance(self.start, tuple) and self.layers not in (None, len(self.start)):
+            raise ValueError(f"start names {len(self.start)} layers, but layers is {self.layers}. Leave layers out")
+        if self.weights == "fresh" and self.start != "spread":
+            raise ValueError("start has no effect on random weights. Leave it out, and give layers a number")
+        return self
+
     @override
     def first(self, model: nn.Module, lab: Lab) -> nn.Module:
         from bench.models.adapter import adapter_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 class TeacherChoice(Choice):
     """One or more models whose outputs a student learns from, frozen or trained beside it."""
+
+    free: ClassVar[bool] = False  # whether it costs nothing, so that a stage of labels alone may have it
 
     def tasks(self) -> tuple[str, ...]:
         """Other tasks of the suite whose training data are used."""
@@ -53,6 +55,15 @@ class FrozenTeacher(TeacherChoice):
         description="compute the outputs on all training examples beforehand and keep them in the cache, beside the "
         "data, for other recipes with the same teacher; 4 bytes per logit, 1 GiB at most",
     )
+
+    @override
+    def fits(self, method: TrainedMethod) -> None:
+        terms = method.terms.working.values()
+        if self.stored and not any(term.what.taught and (term.by or not term.what.layered) for term in terms):
+            raise ValueError(
+                "teacher.stored keeps outputs, and no term of the table asks for them. Leave it out, or give "
+                "terms.logits a weight"
+            )
 
     @abstractmethod
     def models(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> tuple[nn.Module, ...]:
@@ -93,6 +104,8 @@ def _recall(teachers: Sequence[Teacher], lab: Lab) -> None:
 @TEACHERS.register("reference")
 class ReferenceTeacher(FrozenTeacher):
     """The reference, the model that was trained on the task before any compression; it is frozen."""
+
+    free: ClassVar[bool] = True
 
     @override
     def models(self, student: nn.Module, lab: Lab, *, method: TrainedMethod) -> tuple[nn.Module, ...]:

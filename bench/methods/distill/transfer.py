@@ -31,6 +31,11 @@ class Transfer(Choice):
         """Other tasks of the suite whose training data are used."""
         return ()
 
+    @property
+    def taught(self) -> bool:
+        """Whether terms that it adds ask the teacher."""
+        return False
+
     @abstractmethod
     def prepared(self, model: nn.Module, lab: Lab, *, method: TrainedMethod) -> Prepared:
         """What the student learns on, and from what it is made.

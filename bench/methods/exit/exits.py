@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from bench.base.errors import MethodError
@@ -77,6 +77,15 @@ class TrainExits(TrainedMethod):
     separate: bool = Field(
         False, description="train the exits only, and leave the given model and its own classifier as they are"
     )
+
+    @model_validator(mode="after")
+    def _exits_learn_something(self) -> TrainExits:
+        if all(term.what.layered and not term.what.of_head for term in self.terms.working.values()):
+            raise ValueError(
+                f"terms.{next(iter(self.terms.working))} compares layers, from which exits learn nothing. Give labels "
+                f"or logits a weight as well"
+            )
+        return self
 
     @override
     def seeded(self) -> bool:

@@ -114,8 +114,7 @@ def _key(model: nn.Module, features: Sequence[Feature], kind: TaskKind, device: 
     """What the outputs depend on: every tensor of the teacher and its modules, the inputs, the device, the library."""
     digest = hashlib.sha256()
     digest.update(json.dumps([_LAYOUT, kind.name, torch.device(device).type, torch.__version__]).encode())
-    for name, module in model.named_modules():
-        digest.update(f"{name}:{type(module).__qualname__}\n".encode())
+    digest.update(repr(model).encode())  # modules with their arguments, such as the threshold of an exit
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, Tensor):
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}\n".encode())

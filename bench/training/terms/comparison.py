@@ -92,7 +92,8 @@ class TermComparison:
             return disparity.losses(left, right, real=its.real, allowed=its.allowed).mean(weights)
 
     def _mapped(self, match: Match, left: Tensor, right: Tensor, projections: Projections) -> tuple[Tensor, Tensor]:
-        key = "shared" if self._how.projection == "shared" else f"{match.student[0]}"
+        side = match.student if self._how.projected == "student" else match.teacher
+        key = "shared" if self._how.projection == "shared" else f"{side[0]}"
         if self._how.projected == "student":
             return projections.mapped(key, left, right.shape[-1]), right
         return left, projections.mapped(key, right, left.shape[-1])

@@ -12,6 +12,7 @@ from torch.optim import AdamW
 from typing_extensions import override
 
 from bench.base.errors import MethodError
+from bench.layers.adaptive import AdaptiveStack
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
@@ -174,7 +175,7 @@ class Guidance(Hook, Term):
                 loss = output_loss(goal.outputs, outputs, teacher, batch, kind, weights=weights, sharpness=sharp)
                 found.append(loss)
                 continue
-            losses = listening.losses(index, number, batch, weights)
+            losses = listening.losses(index, number, batch, _of_inputs(weights, batch))
             if goal.squared_heads and self._focus.outputs:
                 losses += squared_outputs(outputs, teacher.ran(batch), batch, kind)
             if losses:
@@ -211,6 +212,8 @@ class Listening:
             for number, other in enumerate(theirs)
         }
         self.comparisons = {key: comparison for key, comparison in made.items() if comparison.matches}
+        for _, number in self.comparisons:
+            _refuse_adaptive(teachers[number].model)
         self.student = Ears(model, [place for each in self._matches() for place in each.student])
         self._teachers = [
             Ears(teacher.model, [place for each in self._matches(number) for place in each.teacher])
@@ -254,6 +257,21 @@ class Listening:
         """Stop listening to the teachers, and with `student` to the student."""
         for ears in [*self._teachers, *([self.student] if student else [])]:
             ears.close()
+
+
+def _refuse_adaptive(teacher: nn.Module) -> None:
+    if any(isinstance(module, AdaptiveStack) and module.adapts for module in teacher.modules()):
+        raise MethodError(
+            f"the teacher, a {type(teacher).__name__}, decides for each input how many layers it runs, so its layers "
+            f"cannot be compared. Give terms of outputs, such as logits, or another teacher."
+        )
+
+
+def _of_inputs(weights: Tensor | None, batch: Batch) -> Tensor | None:
+    """A factor for each example as one for each input that the model reads; an example may have several."""
+    if weights is None or batch.groups is None:
+        return weights
+    return weights.repeat_interleave(torch.tensor(batch.groups, device=weights.device))
 
 
 def _reduced(losses: list[Tensor], how: Literal["mean", "sum"]) -> Tensor:

@@ -241,6 +241,17 @@ def test_with_a_teacher_that_does_not_move_it_is_plain_distillation_to_the_bit(g
     assert equal(state_of(student), state_of(plain))
 
 
+def test_the_assumed_step_has_another_dropout_than_the_real_one(guided, tiny_bert, keyword_features):
+    """The released code runs the student twice, and each run draws masks of its own."""
+    seen = []
+    student = tiny_bert(layers=2, seed=2)
+    student.register_forward_hook(lambda module, inputs, outputs: seen.append((module.training, outputs.logits)))
+    distil(guided, student, tiny_bert(seed=1), keyword_features(), rate=0.0, learning_rate=1e-6)
+    assumed, real = [logits for training, logits in seen[:3] if training]
+    assert assumed.shape == real.shape
+    assert not torch.equal(assumed, real)
+
+
 def test_the_teacher_moves_and_stays_in_evaluation_mode(guided, tiny_bert, keyword_features):
     model = tiny_bert(seed=1)
     before = state_of(model)

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from bench.base.errors import MethodError
+from bench.layers.exit_rules import ConfidenceRule
+from bench.models.exits import grow_exits
 from bench.tasks.batching import collate
 from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS
@@ -72,6 +74,14 @@ def test_another_teacher_or_other_examples_have_another_file(tiny_bert, keyword_
     labels = [Feature(inputs=each.inputs, targets={"labels": 0}, example=each.example) for each in features]
     assert remembered(model, labels, tmp_path)[1]
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_teacher_that_differs_in_an_argument_alone_has_another_file(tiny_bert, keyword_features, tmp_path):
+    features, model = keyword_features(), tiny_bert(seed=1)
+    exits = grow_exits(model, shared=True, seed=0)
+    for threshold in (0.3, 0.6):
+        exits.rule = ConfidenceRule(threshold)
+        assert not remembered(model, features, tmp_path)[1]
 
 
 def test_outputs_over_tokens_and_single_numbers_come_back_in_their_shapes(tiny_bert, tmp_path):
