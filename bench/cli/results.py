@@ -10,7 +10,7 @@ from bench.cli.board import FORMAT, MACHINE, OUT, OUTS, RESULTS, SETTING, TASK, 
 
 
 def table(
-    suite: str | None = typer.Argument(None, help="Only records of this suite."),
+    suite: str | None = typer.Argument(None, help="Only records of this suite, by its name or the path of its file."),
     column: list[str] = typer.Option([], help="Show this column (repeatable); default: the main ones."),
     shifted: bool = typer.Option(False, "--shifted", help="One row per shifted set of a record and part of the set."),
     results: Path = RESULTS,
@@ -26,14 +26,15 @@ def table(
     """
     import bench
     from bench.base.errors import RecordError
-    from bench.library.results import no_records
+    from bench.library.results import no_records, suite_of
 
     if suite is not None and results.is_dir():
         known = sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if suite not in known:
+        name = suite_of(suite).name if suite.endswith(".toml") else suite
+        if name not in known:
             hint = f" Records found of: {', '.join(known)}." if known else ""
             raise RecordError(f"{no_records(suite, results)}{hint}")
-        results = results / suite
+        results = results / name
     found = bench.load_results(results, machine=machine, setting=setting, tasks=task)
     if shifted and column:
         raise RecordError("--shifted has columns of its own. Leave out --column or --shifted.")

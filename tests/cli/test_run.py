@@ -85,7 +85,8 @@ def test_the_written_files_can_be_listed_ranked_and_drawn(finished, command):
     assert drawn.returncode == 0, drawn.stderr
     assert (folder / "f.svg").read_text().startswith("<?xml")
     assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
-    assert "sentiment" in command("table", "tiny", cwd=folder).stdout
+    for suite in ("tiny", "tiny.toml"):
+        assert "sentiment" in command("table", suite, cwd=folder).stdout
     cached = command("cache", "list", cwd=folder).stdout
     assert "reference of demo-bert on sentiment" in cached
     assert "int8 of demo-bert on sentiment" in cached

@@ -62,9 +62,33 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(file, suite, tmp_path):
     with pytest.raises(RecordError, match="no such folder"):
         result_sets(tmp_path / "nowhere")
     root = file("alpha", "svd")
-    with pytest.raises(UnknownNameError, match=r"duo \(give its file with --suite\): no suite named 'duo'"):
+    with pytest.raises(UnknownNameError, match=r"duo \(put its file there, or give it with --suite\): no suite named 'duo'"):
         result_sets(root)
     (written,) = root.glob("**/*.json")
     (written.parent / "copy.json").write_bytes(written.read_bytes())
     with pytest.raises(RecordError, match="two records"):
         sets_of(root, suite)
+
+
+DUO = """
+name = "duo"
+title = "Duo"
+recipes = ["svd"]
+setting = { measuring = { country = "FRA" } }
+
+[[tasks]]
+name = "alpha"
+kind = "regression"
+metrics = ["pearson"]
+data = { source = "generated", subset = "any" }
+"""
+
+
+def test_the_file_of_a_suite_may_lie_beside_its_records_but_not_elsewhere(file, suite):
+    root = file("alpha", "svd")
+    (root / "duo.toml").write_text(DUO, encoding="utf-8")
+    with pytest.raises(UnknownNameError, match="put its file there"):
+        result_sets(root)
+    (root / "duo" / "duo.toml").write_text(DUO, encoding="utf-8")
+    (found,) = result_sets(root)
+    assert (found.suite.title, found.label) == ("Duo", "duo")

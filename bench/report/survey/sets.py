@@ -60,7 +60,7 @@ def result_sets(root: Path, suites: Mapping[str, Suite] | None = None) -> tuple[
 
     Args:
         root: a folder with `<suite>/<machine>/*.json` at any depth.
-        suites: suites by name that the package does not have.
+        suites: suites by name that the package does not have; the file `<suite>/<suite>.toml` is read if it is there.
 
     Raises:
         RecordError: no such folder, a damaged record, or records of one cell twice. UnknownNameError: a record of a
@@ -106,7 +106,7 @@ def _told_apart(
 def _set(
     key: _Key, label: str, items: Sequence[StoredRecord], failures: Sequence[Failure], suites: Mapping[str, Suite]
 ) -> ResultSet:
-    suite = suites.get(key.suite) or _of_the_package(key)
+    suite = suites.get(key.suite) or _suite_of(key)
     seen = {item.record.task for item in items}
     own = [
         item for item in failures if (item.suite, item.model, item.setting_id) == (key.suite, key.model, key.setting)
@@ -116,10 +116,14 @@ def _set(
     return ResultSet(label=label, folder=key.folder, suite=suite, model=key.model, items=tuple(items), standings=rows)
 
 
-def _of_the_package(key: _Key) -> Suite:
-    if key.suite not in suite_names():
-        raise unknown("suite", key.suite, suite_names(), where=f"{key.folder} (give its file with --suite)")
-    return load_suite(key.suite)
+def _suite_of(key: _Key) -> Suite:
+    """The package's suite, or the one whose file lies beside the folders of its records."""
+    if key.suite in suite_names():
+        return load_suite(key.suite)
+    beside = key.folder / f"{key.suite}.toml"
+    if key.folder.name == key.suite and beside.is_file():
+        return load_suite(str(beside))
+    raise unknown("suite", key.suite, suite_names(), where=f"{key.folder} (put its file there, or give it with --suite)")
 
 
 def _label(key: _Key, keys: Sequence[_Key], root: Path) -> str:
