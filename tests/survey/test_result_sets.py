@@ -62,7 +62,9 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(file, suite, tmp_path):
     with pytest.raises(RecordError, match="no such folder"):
         result_sets(tmp_path / "nowhere")
     root = file("alpha", "svd")
-    with pytest.raises(UnknownNameError, match=r"duo \(put its file there, or give it with --suite\): no suite named 'duo'"):
+    with pytest.raises(
+        UnknownNameError, match=r"duo \(put its file there, or give it with --suite\): no suite named 'duo'"
+    ):
         result_sets(root)
     (written,) = root.glob("**/*.json")
     (written.parent / "copy.json").write_bytes(written.read_bytes())

@@ -123,7 +123,9 @@ def _suite_of(key: _Key) -> Suite:
     beside = key.folder / f"{key.suite}.toml"
     if key.folder.name == key.suite and beside.is_file():
         return load_suite(str(beside))
-    raise unknown("suite", key.suite, suite_names(), where=f"{key.folder} (put its file there, or give it with --suite)")
+    raise unknown(
+        "suite", key.suite, suite_names(), where=f"{key.folder} (put its file there, or give it with --suite)"
+    )
 
 
 def _label(key: _Key, keys: Sequence[_Key], root: Path) -> str:
