@@ -52,11 +52,8 @@ class NeverRule(ExitRule):
         return torch.zeros(len(said[-1]), dtype=torch.bool, device=said[-1].device)
 
 
-@LAYER_KINDS.register("exit-entropy")
-class EntropyRule(ExitRule):
-    """A row leaves if the entropy of its distribution, in nats, is below a threshold."""
-
-    kind: ClassVar[str] = "exit-entropy"
+class ThresholdRule(ExitRule):
+    """A rule that compares one number per row with a threshold."""
 
     def __init__(self, threshold: float) -> None:
         super().__init__()
@@ -65,6 +62,13 @@ class EntropyRule(ExitRule):
     @override
     def arguments(self) -> dict[str, Any]:
         return {"threshold": self.threshold}
+
+
+@LAYER_KINDS.register("exit-entropy")
+class EntropyRule(ThresholdRule):
+    """A row leaves if the entropy of its distribution, in nats, is below a threshold."""
+
+    kind: ClassVar[str] = "exit-entropy"
 
     @override
     def leaves(self, said: Said) -> Tensor:
@@ -73,18 +77,10 @@ class EntropyRule(ExitRule):
 
 
 @LAYER_KINDS.register("exit-confidence")
-class ConfidenceRule(ExitRule):
+class ConfidenceRule(ThresholdRule):
     """A row leaves if its largest probability is above a threshold."""
 
     kind: ClassVar[str] = "exit-confidence"
-
-    def __init__(self, threshold: float) -> None:
-        super().__init__()
-        self.threshold = threshold
-
-    @override
-    def arguments(self) -> dict[str, Any]:
-        return {"threshold": self.threshold}
 
     @override
     def leaves(self, said: Said) -> Tensor:

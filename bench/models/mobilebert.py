@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from bench.base.errors import ModelError
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role, adapter_for
+from bench.models.architectures import BertAdapter
 from bench.models.bodies import beside
 from bench.models.limits import limits_of
 
@@ -28,24 +29,14 @@ class MobileBertAdapter(Adapter):
     model_types: ClassVar[tuple[str, ...]] = ("mobilebert",)
     paths: ClassVar[dict[str, str]] = {"encoder": "encoder.layer"}
     roles: ClassVar[dict[Role, str]] = {
-        "query": "attention.self.query",
-        "key": "attention.self.key",
-        "value": "attention.self.value",
-        "attention_output": "attention.output.dense",
-        "ffn_in": "intermediate.dense",
-        "ffn_out": "output.dense",
+        **BertAdapter.roles,
         "bottleneck_in": "bottleneck.input.dense",
         "bottleneck_keys": "bottleneck.attention.dense",
         "bottleneck_out": "output.bottleneck.dense",
     }
     part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
-        "attention": (
-            "attention.self.query",
-            "attention.self.key",
-            "attention.self.value",
-            "attention.output.dense",
-        ),
-        "ffn": ("intermediate.dense", "output.dense"),
+        "attention": BertAdapter.part_names["attention"],
+        "ffn": BertAdapter.part_names["ffn"],
         "bottleneck": ("bottleneck.input.dense", "bottleneck.attention.dense", "output.bottleneck.dense"),
         "norms": (
             "attention.output.LayerNorm",
@@ -55,7 +46,7 @@ class MobileBertAdapter(Adapter):
             "output.bottleneck.LayerNorm",
         ),
     }
-    activation: ClassVar[str | None] = "intermediate.intermediate_act_fn"
+    activation: ClassVar[str | None] = BertAdapter.activation
 
     @override
     def output_projection(self, model: nn.Module) -> nn.Module | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
+from made_films import FILMS, write_films
 
 from bench.artifacts.artifact import load
 from bench.artifacts.manifest import read_manifest
@@ -18,25 +17,12 @@ from bench.spec.suite import load_suite
 from bench.tasks.data import load_data
 from bench.tasks.examples import write_data
 
-WORDS = ["film", "plot", "story", "actor", "good", "bad", "awful", "great", "very", "the", "a", "was", "not"]
-SUITE = """
-name = "tried"
-title = "Tried"
-[setting]
-max_length = 32
-training = { epochs = 0.5, batch_size = 8, learning_rate = 1e-3 }
-measuring = { country = "USA", length = 8 }
-[[tasks]]
-name = "sst2"
-kind = "classification"
-labels = ["negative", "positive"]
-metrics = ["accuracy"]
-data = "glue/sst2"
+SUITE = f"""{FILMS}
 [[tasks]]
 name = "corpus"
 kind = "masked_language_modelling"
 metrics = ["perplexity"]
-data = { source = "corpus", subset = "glue/sst2+text/multi30k-en" }
+data = {{ source = "corpus", subset = "glue/sst2+text/multi30k-en" }}
 """
 RECIPE = """
 title = "Tried"
@@ -57,14 +43,10 @@ terms = { logits = 1.0 }
 
 @pytest.fixture
 def folder(tmp_path):
-    draws = random.Random(0)
-    text = lambda: " ".join(draws.choices(WORDS, k=draws.randrange(4, 9)))  # noqa: E731
-    (tmp_path / "glue" / "SST-2").mkdir(parents=True)
+    text = write_films(tmp_path)
     (tmp_path / "multi30k").mkdir()
-    for split, other, count in (("train", "train", 40), ("dev", "val", 10)):
-        rows = ["sentence\tlabel", *(f"{text()}\t{row % 2}" for row in range(count))]
-        (tmp_path / "glue" / "SST-2" / f"{split}.tsv").write_text("\n".join(rows) + "\n")
-        (tmp_path / "multi30k" / f"{other}.en").write_text("\n".join(text() for _ in range(count)) + "\n")
+    for split, count in (("train", 40), ("val", 10)):
+        (tmp_path / "multi30k" / f"{split}.en").write_text("\n".join(text() for _ in range(count)) + "\n")
     (tmp_path / "tried.toml").write_text(SUITE)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     return tmp_path

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
+from made_films import FILMS, write_films
 
 from bench.artifacts.manifest import read_manifest
 from bench.artifacts.store import Store
@@ -16,32 +15,11 @@ from bench.spec.suite import load_suite
 from bench.tasks.data import load_data
 from bench.tasks.examples import write_data
 
-WORDS = ["film", "plot", "story", "actor", "good", "bad", "awful", "great", "very", "the", "a", "was", "not"]
-SUITE = """
-name = "tried"
-title = "Tried"
-[setting]
-max_length = 32
-training = { epochs = 0.5, batch_size = 8, learning_rate = 1e-3 }
-measuring = { country = "USA", length = 8 }
-[[tasks]]
-name = "sst2"
-kind = "classification"
-labels = ["negative", "positive"]
-metrics = ["accuracy"]
-data = "glue/sst2"
-"""
-
 
 @pytest.fixture
 def folder(tmp_path):
-    draws = random.Random(0)
-    (tmp_path / "glue" / "SST-2").mkdir(parents=True)
-    for split, count in (("train", 40), ("dev", 10)):
-        texts = [" ".join(draws.choices(WORDS, k=draws.randrange(4, 9))) for _ in range(count)]
-        rows = ["sentence\tlabel", *(f"{text}\t{row % 2}" for row, text in enumerate(texts))]
-        (tmp_path / "glue" / "SST-2" / f"{split}.tsv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "tried.toml").write_text(SUITE)
+    write_films(tmp_path)
+    (tmp_path / "tried.toml").write_text(FILMS)
     return tmp_path
 
 

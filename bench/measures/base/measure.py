@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import override
+
 from bench.base.registry import Registry
 from bench.columns import column
 from bench.tasks.kinds.kind import KINDS, TaskKind
@@ -185,6 +187,39 @@ class ProbingMeasure(Measure):
     def probed(self, pair: Pair) -> dict[str, tuple[Any, ...]]:
         """What each probe gave, by name: a result per model, or one for both; a failed one is its reason."""
         return pair.apart[self.name]
+
+
+class ExampleProbingMeasure(ProbingMeasure):
+    """A probing measure whose models of dynamic depth run evaluation examples, if there are any at hand."""
+
+    @override
+    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Any:
+        """The probe on made inputs, whatever a model's depth."""
+        return self.probe_with(name, directories, None, device=device, measuring=measuring)
+
+    @override
+    def probe_on(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> Any:
+        return self.probe_with(name, directories, examples, device=device, measuring=measuring)
+
+    @abstractmethod
+    def probe_with(
+        self,
+        name: str,
+        directories: tuple[Path, ...],
+        examples: EvaluationExamples | None,
+        *,
+        device: str,
+        measuring: Measuring,
+    ) -> Any:
+        """What `probe` and `probe_on` do; without `examples` every model runs made inputs."""
 
 
 MEASURES: Registry[Measure] = Registry(

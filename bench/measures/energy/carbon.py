@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
-from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.base.measure import MEASURES, ExampleProbingMeasure, Pair, Reading
 from bench.measures.computation.depth import dynamic_depth
 from bench.measures.energy.inference import Inference, break_even, inference
 from bench.measures.energy.tracker import is_estimate
@@ -41,7 +43,7 @@ _INFERENCE = with_intervals(
 _NOTHING = "nothing was compressed"
 
 
-class Carbon(ProbingMeasure):
+class Carbon(ExampleProbingMeasure):
     """CodeCarbon's energy of windows of forward calls, divided by the inferences in them; whole machine.
 
     One inference is one example of the given length, or, if one of the models is of dynamic depth, the mean of
@@ -82,23 +84,8 @@ class Carbon(ProbingMeasure):
         del kind
         return rounds.names(window_count(measuring))
 
-    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> Session:
-        """The round called `name`: a window of each model; of the one model if the artifact is the reference."""
-        return self._probe(name, directories, None, device=device, measuring=measuring)
-
-    def probe_on(
-        self,
-        name: str,
-        directories: tuple[Path, ...],
-        examples: EvaluationExamples,
-        *,
-        device: str,
-        measuring: Measuring,
-    ) -> Session:
-        """The same; models of dynamic depth run evaluation examples."""
-        return self._probe(name, directories, examples, device=device, measuring=measuring)
-
-    def _probe(
+    @override
+    def probe_with(
         self,
         name: str,
         directories: tuple[Path, ...],
@@ -107,6 +94,7 @@ class Carbon(ProbingMeasure):
         device: str,
         measuring: Measuring,
     ) -> Session:
+        """The round called `name`: a window of each model; of the one model if the artifact is the reference."""
         from bench.artifacts.artifact import load
 
         number = rounds.number_of(name)

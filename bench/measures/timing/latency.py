@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from typing_extensions import override
+
 from bench.base.statistics import mad, median, percentile, samples_needed
 from bench.columns import column, with_intervals
 from bench.measures.base.inputs import made_inputs
-from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
+from bench.measures.base.measure import MEASURES, ExampleProbingMeasure, Pair, Reading
 from bench.measures.timing import rounds
 from bench.measures.timing.calls import WarmUp, forward, pinned
 from bench.measures.timing.pairs import Pairs, SpeedUp, drift, laps_table, observed, pooled
@@ -47,7 +49,7 @@ class LatencyRound(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Latency(ProbingMeasure):
+class Latency(ExampleProbingMeasure):
     """Times artifact and reference in interleaved pairs, in several fresh processes with different memory layouts.
 
     Inputs are random tokens without padding, and tokenisation is not timed; every call runs in `inference_mode`, on
@@ -82,23 +84,8 @@ class Latency(ProbingMeasure):
         del kind
         return rounds.names(measuring.processes)
 
-    def probe(self, name: str, directories: tuple[Path, ...], *, device: str, measuring: Measuring) -> LatencyRound:
-        """Time both models in this process on made inputs, whatever their depth."""
-        return self._probe(name, directories, None, device=device, measuring=measuring)
-
-    def probe_on(
-        self,
-        name: str,
-        directories: tuple[Path, ...],
-        examples: EvaluationExamples,
-        *,
-        device: str,
-        measuring: Measuring,
-    ) -> LatencyRound:
-        """Time both models in this process."""
-        return self._probe(name, directories, examples, device=device, measuring=measuring)
-
-    def _probe(
+    @override
+    def probe_with(
         self,
         name: str,
         directories: tuple[Path, ...],
@@ -107,6 +94,7 @@ class Latency(ProbingMeasure):
         device: str,
         measuring: Measuring,
     ) -> LatencyRound:
+        """Time both models in this process."""
         from bench.artifacts.artifact import load
 
         number = rounds.number_of(name)

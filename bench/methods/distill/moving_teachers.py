@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -50,9 +51,9 @@ class _Joint(TeacherChoice):
         hook = JointTeaching(teacher, student, beside, weight=weight, multiplier=multiplier)
         return Taught((teacher,), (hook,))
 
+    @abstractmethod
     def _pull(self) -> tuple[float, tuple[float, float, float] | None]:
         """The weight of the divergence from the student, or what its multiplier is made of."""
-        raise NotImplementedError
 
 
 @TEACHERS.register("joint")

@@ -100,14 +100,6 @@ class BiLstmForSequenceClassification(RecurrentModel):
         pooled = functional.dropout(pooled, p=self.config.dropout, training=self.training)
         return SequenceClassifierOutput(logits=self.classifier(pooled))
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The embedding table."""
-        return self.model.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another embedding in place."""
-        self.model.embed_tokens = value
-
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, ScalarMix):

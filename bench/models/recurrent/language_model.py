@@ -78,11 +78,3 @@ class LstmForCausalLM(RecurrentModel):
         hidden, ends = self.model(input_ids, states)
         hidden = functional.dropout(hidden, p=self.config.dropout, training=self.training)
         return LstmOutput(logits=self.lm_head(hidden), states=ends)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The embedding table."""
-        return self.model.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another embedding in place."""
-        self.model.embed_tokens = value

@@ -151,6 +151,15 @@ class RecurrentModel(PreTrainedModel):  # type: ignore[misc]
 
     base_model_prefix = "model"
 
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding table."""
+        table: nn.Module = self.model.embed_tokens
+        return table
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Put another embedding in place."""
+        self.model.embed_tokens = value
+
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, LstmLayer):

@@ -151,14 +151,6 @@ class StateBiLstmForSequenceClassification(RecurrentModel):
             first = torch.where(second > 0, lengths - second, first)
         return first
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The embedding table."""
-        return self.model.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another embedding in place."""
-        self.model.embed_tokens = value
-
 
 def _joined(ahead: Tensor, back: Tensor, lengths: Tensor | None) -> Tensor:
     return torch.cat([ahead, reversed_steps(back, lengths)], dim=-1)

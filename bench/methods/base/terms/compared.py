@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -18,13 +19,13 @@ Relation = Literal["query", "key", "value"]
 class Compared(Choice):
     """Something that a student and a teacher both have, and that a term of the objective brings together.
 
-    `taught` says whether a teacher is needed, `layered` whether it is read from layers and not from outputs. `usual`
-    and `usual_map` are the divergence and the map of a term that names none. What has no `usual_map` is read at the
-    embeddings only.
+    `taught` says whether a teacher is needed, `layered` whether it is read from layers (`OfLayers`) and not from
+    outputs. `usual` and `usual_map` are the divergence and the map of a term that names none. What has no `usual_map`
+    is read at the embeddings only.
     """
 
     taught: ClassVar[bool] = True
-    layered: ClassVar[bool] = True
+    layered: ClassVar[bool] = False
     projectable: ClassVar[bool] = False  # whether a learned map between two widths makes sense
     usual: ClassVar[str] = "mse"
     usual_map: ClassVar[str | None] = None
@@ -39,9 +40,15 @@ class Compared(Choice):
         """Whether the outputs of the teacher's head are compared."""
         return self.taught and not self.layered
 
+
+class OfLayers(Compared):
+    """What is compared layer by layer, or at the embeddings."""
+
+    layered: ClassVar[bool] = True
+
+    @abstractmethod
     def readers(self) -> tuple[SignalReader, ...]:
         """What reads it from a run of a model; of several, each is a part of the term."""
-        raise NotImplementedError(f"{self.called} is not read from layers")
 
 
 COMPARED: Choices[Compared] = Choices("compared quantity", modules=(), group="bench.compared")
@@ -68,7 +75,7 @@ class HeadLogits(Compared):
 
 
 @COMPARED.register("hidden")
-class HiddenStates(Compared):
+class HiddenStates(OfLayers):
     """What layers give, at every real token."""
 
     projectable = True
@@ -82,7 +89,7 @@ class HiddenStates(Compared):
 
 
 @COMPARED.register("cls")
-class FirstState(Compared):
+class FirstState(OfLayers):
     """What an encoder's layers give at the first token, [CLS] (PKD: Sun et al. 2019, arXiv:1908.09355)."""
 
     projectable = True
@@ -97,7 +104,7 @@ class FirstState(Compared):
 
 
 @COMPARED.register("embeddings")
-class EmbeddedTokens(Compared):
+class EmbeddedTokens(OfLayers):
     """What goes into the first layer of each stack, at every real token."""
 
     projectable = True
@@ -115,7 +122,7 @@ class EmbeddedTokens(Compared):
 
 
 @COMPARED.register("states")
-class EveryState(Compared):
+class EveryState(OfLayers):
     """The embeddings and what layers give, at every real token, as parts of one term."""
 
     projectable = True
@@ -141,7 +148,7 @@ class EveryState(Compared):
 
 
 @COMPARED.register("attention-scores")
-class AttentionScores(Compared):
+class AttentionScores(OfLayers):
     """q k^T / sqrt(width) of each head before the mask and the softmax (TinyBERT: arXiv:1909.10351, §3.1).
 
     Pairs of real tokens that may see each other count. Both models have as many heads. The authors' code counts pairs
@@ -158,7 +165,7 @@ class AttentionScores(Compared):
 
 
 @COMPARED.register("attention")
-class AttentionProbabilities(Compared):
+class AttentionProbabilities(OfLayers):
     """The softmax of the attention scores, a distribution for each head and real query.
 
     With `kl` the mean over heads and queries, as in MiniLM (Wang et al. 2020, arXiv:2002.10957, §3.1) and Aguilar et
@@ -176,7 +183,7 @@ class AttentionProbabilities(Compared):
 
 
 @COMPARED.register("values")
-class ValueRelation(Compared):
+class ValueRelation(OfLayers):
     """softmax(V V^T / sqrt(width)) of each head (MiniLM: Wang et al. 2020, arXiv:2002.10957, §3.2), as attention is."""
 
     usual = "kl"
@@ -194,7 +201,7 @@ def _listed(value: object) -> object:
 
 
 @COMPARED.register("relations")
-class SelfRelations(Compared):
+class SelfRelations(OfLayers):
     """softmax(X X^T / sqrt(d)) of queries, keys and values (MiniLMv2: Wang et al. 2021, arXiv:2012.15828, §3).
 
     The vectors of all heads are joined and split into `heads` relation heads of width d, so student and teacher may

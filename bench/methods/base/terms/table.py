@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from bench.base.schema import Frozen
 from bench.methods.base.choice import Choice, Chosen, Tabled, registry_of
-from bench.methods.base.terms.compared import COMPARED, Compared
+from bench.methods.base.terms.compared import COMPARED, Compared, OfLayers
 from bench.methods.base.terms.divergences import DIVERGENCES, Divergence
 from bench.methods.base.terms.maps import LAYER_MAPS, LayerMap
 from bench.methods.base.terms.weights import EXAMPLE_WEIGHTS, WEIGHT_SCHEDULES, ExampleWeight, WeightSchedule
@@ -84,7 +84,7 @@ class TermTable(Frozen):
 
         what = self.what
         layered = None
-        if what.layered:
+        if isinstance(what, OfLayers):
             layered = Layered(
                 readers=what.readers(),
                 disparity=self._divergence().disparity(),
