@@ -30,7 +30,7 @@ def beside(like: nn.Module, model_type: str, settings: Mapping[str, Any], *, see
     Raises:
         ModelError: the architecture cannot have such a head.
     """
-    own = like.config.to_dict()  # type: ignore[union-attr, operator]
+    own = _settings_of(like)
     return _fresh(model_type, {**{key: own[key] for key in OF_HEAD if key in own}, **settings}, head_of(like), seed)
 
 
@@ -51,8 +51,7 @@ def resized(like: nn.Module, sizes: Mapping[str, int], *, seed: int) -> nn.Modul
     config: Any = like.config
     if not adapter.sizes:
         raise ModelError(f"{type(like).__name__}: the sizes of architecture '{config.model_type}' cannot be changed")
-    own = {key: value for key, value in config.to_dict().items() if key not in _MADE}
-    changed = own | {adapter.sizes[size]: value for size, value in sizes.items()}  # type: ignore[index]
+    changed = _settings_of(like) | {adapter.sizes[size]: value for size, value in sizes.items()}  # type: ignore[index]
     width, heads = changed[adapter.sizes["width"]], changed[adapter.sizes["heads"]]
     if width % heads:
         raise ModelError(f"{heads} heads do not divide a width of {width}. Give a width that is a multiple of heads.")
@@ -66,7 +65,7 @@ def under_head(model: nn.Module, head: str, *, seed: int) -> nn.Module:
         ModelError: the architecture cannot have it, or parts of the body are no longer as its configuration makes them.
     """
     config: Any = model.config
-    made = _fresh(config.model_type, {k: v for k, v in config.to_dict().items() if k not in _MADE}, head, seed)
+    made = _fresh(config.model_type, _settings_of(model), head, seed)
     carry_body(model, made)
     return made
 
@@ -110,10 +109,10 @@ def with_head_of(model: nn.Module, like: nn.Module, *, seed: int) -> nn.Module:
     Raises:
         ModelError: the architecture of `model` cannot have this head.
     """
-    config, told = model.config.to_dict(), like.config.to_dict()  # type: ignore[union-attr, operator]
-    settings = {key: value for key, value in config.items() if key not in _MADE}
-    settings |= {key: told[key] for key in OF_HEAD if key in told}
-    made = _fresh(str(config["model_type"]), settings, head_of(like), seed)
+    config: Any = model.config
+    told = _settings_of(like)
+    settings = _settings_of(model) | {key: told[key] for key in OF_HEAD if key in told}
+    made = _fresh(config.model_type, settings, head_of(like), seed)
     body, place = _body(model), _body(made)
     for name, child in list(body.named_children()):
         if getattr(place, name, None) is not None:
@@ -121,6 +120,12 @@ def with_head_of(model: nn.Module, like: nn.Module, *, seed: int) -> nn.Module:
     for name, parameter in list(body.named_parameters(recurse=False)):
         setattr(place, name, parameter)
     return made.to(next(model.parameters()).device)
+
+
+def _settings_of(model: nn.Module) -> dict[str, Any]:
+    """What the configuration says of the model, and not of how it was made."""
+    config: Any = model.config
+    return {key: value for key, value in config.to_dict().items() if key not in _MADE}
 
 
 def _body(model: nn.Module) -> nn.Module:
