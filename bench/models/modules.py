@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -30,6 +30,24 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     if not leaf:
         raise ModelError(f"{type(model).__name__}: the model itself has no name, so it cannot be replaced by name")
     parent._modules[leaf] = module
+
+
+@contextmanager
+def without_cache(model: nn.Module) -> Iterator[None]:
+    """While it lasts, no part of `model` fills a cache of keys and values, which training never reads.
+
+    A decoder of transformers numbers a layer's slot in the cache when the layer is made, so one with fewer layers than
+    it was made with could not fill it.
+    """
+    parts: dict[int, Any] = {id(each.config): each.config for each in model.modules() if hasattr(each, "config")}
+    cached = [config for config in parts.values() if getattr(config, "use_cache", False)]
+    for config in cached:
+        config.use_cache = False
+    try:
+        yield
+    finally:
+        for config in cached:
+            config.use_cache = True
 
 
 def add_module(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.base.errors import TrainingError
 from bench.layers.exits import exits_of
+from bench.models.modules import without_cache
 from bench.spec.setting import Training
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.encoded import Encoded
@@ -86,7 +87,7 @@ def train(
     total = _total_steps(features, plan)
     state = TrainState(model=model, optimizer=optimizer, step=0, total_steps=total, kind=kind, objective=objective)
     losses = LossLog(total, progress)
-    with _seeded(seed):
+    with _seeded(seed), without_cache(model):
         model.train()
         try:
             drawn = batches(features, kind=kind, plan=plan, seed=seed, pad_id=pad_id, device=device, steps=total)

@@ -72,6 +72,7 @@ TRANSFER: Choices[Transfer] = Choices(
         "bench.methods.distill.augmented",
         "bench.methods.distill.mixup",
         "bench.methods.distill.corpus",
+        "bench.methods.distill.written",
     ),
     group="bench.transfer",
 )
