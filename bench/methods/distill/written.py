@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class TeacherTexts(Transfer):
     """The texts that the reference writes for the training sources, in place of their targets.
 
-    Sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947, §3.2): the student learns the mode of the teacher's
-    distribution over whole texts. There a beam of 5 finds it, here greedy decoding. Terms that compare with a teacher
-    see these texts too, so labels and logits together are the paper's combination of both levels (§4).
+    Sequence-level distillation (Kim and Rush 2016, arXiv:1606.07947, §3.2): the student learns the mode of the
+    teacher's distribution over whole texts. There a beam of 5 finds it, here greedy decoding. Terms that compare with a
+    teacher see these texts too, so labels and logits together are the paper's combination of both levels (§4).
     """
 
     @override
@@ -37,8 +37,8 @@ class TeacherTexts(Transfer):
         kind = KINDS.get(lab.task.kind)
         if not kind.writes:
             raise MethodError(
-                f"distill: data = '{self.called}': in a {lab.task.kind} task no text is written. Use data = 'task', or a "
-                f"task of translation."
+                f"distill: data = '{self.called}': in a {lab.task.kind} task no text is written. Use data = 'task', "
+                f"or a task of translation."
             )
         examples = self._rewritten(lab)
         features = encode(kind, examples, lab.tokenizer, task=lab.task, max_length=max_length(lab), training=True)
@@ -65,8 +65,8 @@ class TeacherTexts(Transfer):
         examples = [dataclasses.replace(example, target=text) for example, text in pairs if text]
         if not examples:
             raise MethodError(
-                f"distill: data = '{self.called}': the reference writes no text for any of {len(lab.examples):,} sources. "
-                f"Train it for longer."
+                f"distill: data = '{self.called}': the reference writes no text for any of {len(lab.examples):,} "
+                f"sources. Train it for longer."
             )
         same = sum(text == example.target for example, text in zip(lab.examples, said.answers, strict=True))
         lab.counts["teacher_texts"] = len(examples)
