@@ -200,13 +200,13 @@ def _suite_parts(name: str) -> dict[str, Any]:
 def _recipe_parts(name: str) -> dict[str, Any]:
     """A recipe file's keys, what it is meant to save, and its stages with every argument at its value."""
     from bench.plan.recipes import load_recipe, saves_of
-    from bench.spec.recipe import RECIPES, read_recipe, recipe_names
+    from bench.spec.recipe import JOIN, RECIPES, read_recipe, recipe_names, recipe_paths
 
-    if name not in recipe_names():
+    if not set(name.split(JOIN)) <= set(recipe_names()):
         return {}
     file, stages = read_recipe(name), load_recipe(name).stages
     whole = {
-        "file": RECIPES.shown(RECIPES.path(name)),
+        "file": ", ".join(RECIPES.shown(path) for path in recipe_paths(name)),
         **file.model_dump(exclude={"stages", "published"}),
         "saves": saves_of(file),
         "published": [figure.model_dump() for figure in file.published],

@@ -21,7 +21,7 @@ from bench.plan.cell import Cell, Conditions, plan
 from bench.plan.check import check_suite
 from bench.plan.recipes import expand, merged
 from bench.records.record import read_failure, read_record
-from bench.spec.recipe import Recipe
+from bench.spec.recipe import Recipe, base_of
 from bench.spec.suite import Suite, Variants, changed, load_suite
 
 RecipeLike: TypeAlias = "str | Path | Recipe | Variants"
@@ -238,7 +238,7 @@ def _choices(suite: Suite, recipes: Sequence[RecipeLike] | None) -> list[Variant
 
 
 def _stem(choice: Variants) -> str:
-    return Path(choice.recipe).stem
+    return base_of(choice.recipe)
 
 
 def _outputs(labels: Sequence[str]) -> tuple[str, ...]:

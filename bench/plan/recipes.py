@@ -8,11 +8,11 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from bench.base.errors import SuiteError, UnknownNameError, unknown
-from bench.base.schema import read_toml, validated
+from bench.base.schema import validated
 from bench.methods.base.choice import registry_of
 from bench.methods.base.method import METHODS, Method
 from bench.methods.base.terms.table import Terms, changed
-from bench.spec.recipe import RECIPES, Recipe, RecipeFile, Stage, recipe_path
+from bench.spec.recipe import JOIN, RECIPES, Recipe, RecipeFile, Stage, base_of, read_recipe, recipe_paths
 from bench.spec.saving import Saving
 from bench.spec.suite import Variants, flat
 
@@ -21,7 +21,8 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
     """The recipe called `name`, or at the path `name` ending in `.toml`, with `overrides` applied.
 
     Args:
-        name: a recipe of bench or of an installed package, or a path to a TOML file.
+        name: a recipe of bench or of an installed package, a path to a TOML file, or several with a plus sign between
+            them, such as `distillation+int8`: the stages of each follow those of the one before.
         overrides: argument to value. `sparsity` goes to the one stage that has it, `2.bits` to the second stage,
             `saliency.start` or `2.saliency.start` to an argument of a choice, and `terms.logits.weight` to an argument
             of a term, in the one stage that has the term. A choice that is given anew, by its name
@@ -31,16 +32,15 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
     Raises:
         UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range.
     """
-    path = recipe_path(name, where=where)
-    source = RECIPES.shown(path)
-    file = validated(RecipeFile, read_toml(path), where=source)
+    file, base = read_recipe(name, where=where), base_of(name, where=where)
+    source = JOIN.join(RECIPES.shown(path) for path in recipe_paths(name))
     tables = [dict(table) for table in file.stages]
     values = flat(overrides or {})
     for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):  # a choice before its arguments
-        _apply(tables, key, value, recipe=path.stem)
+        _apply(tables, key, value, recipe=base)
     stages = tuple(_stage(table, where=f"{source}: stage {number}") for number, table in enumerate(tables, start=1))
     applied = ",".join(f"{key}={value}" for key, value in values.items())
-    return Recipe(name=path.stem + (f"[{applied}]" if applied else ""), base=path.stem, file=file, stages=stages)
+    return Recipe(name=base + (f"[{applied}]" if applied else ""), base=base, file=file, stages=stages)
 
 
 def expand(chosen: str | Variants, extra: dict[str, Any] | None = None, *, where: str | None = None) -> list[Recipe]:

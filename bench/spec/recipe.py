@@ -14,6 +14,12 @@ from bench.columns import column
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 RECIPES = Shelf("recipe", folder=RECIPES_DIR, group="bench.recipes")
 
+JOIN = "+"  # between the names of recipes that run one after the other
+CHAIN = r"^[a-z0-9][a-z0-9._+-]*$"
+MIXTURE = "mixture"  # the family of recipes that join several
+# Families whose recipes change how a model is trained or run, and not what it is compressed by.
+_BESIDE = ("reference", "baseline", "runtime")
+
 Status = Literal["faithful", "mechanism"]
 Expectation = Literal["lower", "same", "higher", "not lower"]
 
@@ -86,7 +92,7 @@ class Recipe(Frozen):
     """A recipe ready to run; `name` carries the arguments that differ from the file's."""
 
     name: str
-    base: str = Field(pattern=NAME)
+    base: str = Field(pattern=CHAIN)
     file: RecipeFile
     stages: tuple[Stage, ...]
 
@@ -96,12 +102,50 @@ def recipe_names() -> list[str]:
     return RECIPES.names()
 
 
-def read_recipe(name: str) -> RecipeFile:
-    """The file of the recipe called `name`; raises `UnknownNameError` that suggests the nearest name."""
-    path = recipe_path(name)
-    return validated(RecipeFile, read_toml(path), where=RECIPES.shown(path))
+def read_recipe(name: str, *, where: str | None = None) -> RecipeFile:
+    """The file of the recipe called `name`; of several names with a plus sign between them, the files as one.
+
+    Args:
+        name: `int8`, a path to a TOML file, or a chain such as `distillation+int8`, whose stages follow each other.
+        where: what asked for the recipe, for messages.
+
+    Raises:
+        UnknownNameError: there is no such recipe; the message suggests the nearest name. SuiteError: a malformed file.
+    """
+    files = []
+    for path in recipe_paths(name, where=where):
+        files.append(validated(RecipeFile, read_toml(path), where=RECIPES.shown(path)))
+    return files[0] if len(files) == 1 else _joined(files)
 
 
-def recipe_path(name: str, *, where: str | None = None) -> Path:
-    """The file of the recipe called `name`, or the path `name` that ends in `.toml`."""
+def recipe_paths(name: str, *, where: str | None = None) -> list[Path]:
+    """The files of a recipe or of a chain of them, in the order in which their stages run."""
+    if name.endswith(".toml") and Path(name).is_file():
+        return [Path(name)]
+    return [_path(each, where) for each in name.split(JOIN)]
+
+
+def base_of(name: str, *, where: str | None = None) -> str:
+    """What records call a recipe without its arguments: its file's name, or those of a chain."""
+    return JOIN.join(path.stem for path in recipe_paths(name, where=where))
+
+
+def _path(name: str, where: str | None) -> Path:
     return Path(name) if name.endswith(".toml") else RECIPES.path(name, where=where)
+
+
+def _joined(files: list[RecipeFile]) -> RecipeFile:
+    """One file of the stages of all; it stands for no system of the survey and has no published figures."""
+    families = list(dict.fromkeys(file.family for file in files if file.family not in _BESIDE))
+    own = families or [file.family for file in files]
+    missing = " ".join(file.missing for file in files if file.missing)
+    return RecipeFile(
+        title=", then ".join(file.title for file in files),
+        family=own[0] if len(own) == 1 else MIXTURE,
+        cite="; ".join(dict.fromkeys(file.cite for file in files)),
+        says=" ".join(file.says for file in files if file.says),
+        status="mechanism" if missing else "faithful",
+        missing=missing,
+        checked=tuple(line for file in files for line in file.checked),
+        stages=tuple(stage for file in files for stage in file.stages),
+    )

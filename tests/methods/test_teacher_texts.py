@@ -102,8 +102,8 @@ def test_another_teacher_that_no_term_asks_is_refused():
         Distill(data="teacher-texts", teacher="joint", terms={"labels": 1.0})
 
 
-@pytest.mark.parametrize("name", ["sequence-distillation", "word-distillation"])
-def test_both_recipes_train_a_student_of_half_the_depth(translating, name):
+@pytest.mark.parametrize("name", ["sequence-distillation", "word-distillation", "sequence-word-distillation"])
+def test_every_recipe_trains_a_student_of_half_the_depth(translating, name):
     (method,) = methods_of(load_recipe(name))
     lab = translating()
     student = method.compress(lab.reference, lab)

@@ -269,3 +269,46 @@ def test_reading_recipes_imports_no_torch():
         "[methods_of(load_recipe(name)) for name in recipe_names()]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_with_a_plus_sign_between_them_are_one_recipe_of_all_stages():
+    chain = load_recipe("distillation+magnitude-pruning+int8")
+    parts = [load_recipe(name) for name in ("distillation", "magnitude-pruning", "int8")]
+    assert chain.stages == tuple(stage for part in parts for stage in part.stages)
+    assert chain.name == chain.base == "distillation+magnitude-pruning+int8"
+    assert chain.file.family == "mixture"
+    assert chain.file.rows == () and chain.file.published == ()  # it is none of the published systems
+    assert chain.file.title == ", then ".join(part.file.title for part in parts)
+    assert set(chain.file.checked) == {line for part in parts for line in part.file.checked}
+
+
+def test_a_chain_of_one_family_keeps_it_and_a_baseline_does_not_count():
+    assert load_recipe("magnitude-pruning+movement").file.family == "pruning"
+    assert load_recipe("small-from-pretrained+int8").file.family == "quantization"
+    assert load_recipe("none+small-from-pretrained").file.family == "reference"
+
+
+def test_a_part_of_a_published_system_makes_the_chain_a_mechanism():
+    assert load_recipe("tinybert+int8").file.missing == read_recipe("tinybert").missing
+    assert load_recipe("tinybert+int8").file.status == "mechanism"
+
+
+def test_arguments_of_a_chain_go_to_the_stage_that_has_them():
+    recipe = load_recipe("distillation+magnitude-pruning", {"sparsity": 0.9, "1.budget": 2.0})
+    assert [stage.arguments.get("sparsity") for stage in recipe.stages] == [None, 0.9]
+    assert recipe.stages[0].arguments["budget"] == 2.0
+    assert recipe.name == "distillation+magnitude-pruning[sparsity=0.9,1.budget=2.0]"
+
+
+def test_a_file_joins_a_chain_and_one_with_a_plus_sign_in_its_name_stays_a_file(tmp_path):
+    own = tmp_path / "my-own.toml"
+    own.write_text((RECIPES_DIR / "quantization/int8.toml").read_text())
+    assert load_recipe(f"distillation+{own}").base == "distillation+my-own"
+    odd = tmp_path / "a+b.toml"
+    odd.write_text(own.read_text())
+    assert load_recipe(str(odd)).base == "a+b"
+
+
+def test_an_unknown_part_of_a_chain_is_named():
+    with pytest.raises(UnknownNameError, match="'int9'.*int8"):
+        load_recipe("distillation+int9")
