@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bench.base.schema import NAME, Frozen, read_toml, validated
+from bench.base.schema import Frozen, read_toml, validated
 from bench.base.shelf import Shelf
 from bench.columns import column
 

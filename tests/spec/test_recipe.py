@@ -277,7 +277,8 @@ def test_names_with_a_plus_sign_between_them_are_one_recipe_of_all_stages():
     assert chain.stages == tuple(stage for part in parts for stage in part.stages)
     assert chain.name == chain.base == "distillation+magnitude-pruning+int8"
     assert chain.file.family == "mixture"
-    assert chain.file.rows == () and chain.file.published == ()  # it is none of the published systems
+    assert chain.file.rows == ()  # it is none of the published systems
+    assert chain.file.published == ()
     assert chain.file.title == ", then ".join(part.file.title for part in parts)
     assert set(chain.file.checked) == {line for part in parts for line in part.file.checked}
 
@@ -310,5 +311,5 @@ def test_a_file_joins_a_chain_and_one_with_a_plus_sign_in_its_name_stays_a_file(
 
 
 def test_an_unknown_part_of_a_chain_is_named():
-    with pytest.raises(UnknownNameError, match="'int9'.*int8"):
+    with pytest.raises(UnknownNameError, match=r"'int9'.*int8"):
         load_recipe("distillation+int9")
