@@ -26,7 +26,9 @@ def run(
     labels: str | None = typer.Option(
         None, help="Labels of --model's trained head in output order: a,b,...; 'fresh' trains a new head."
     ),
-    recipe: list[str] = typer.Option([], help="Run only this recipe: a name, a path, or several joined by + (repeatable)."),
+    recipe: list[str] = typer.Option(
+        [], help="Run only this recipe: a name, a path, or both joined by + (repeatable)."
+    ),
     task: list[str] = typer.Option([], help="Run only this task (repeatable)."),
     seed: list[int] = typer.Option([], help="Run with this seed (repeatable); default: the suite's."),
     data_dir: Path | None = typer.Option(None, help="Folder of local data to use instead of the hub."),
