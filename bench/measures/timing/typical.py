@@ -56,17 +56,23 @@ class Typical(NamedTuple):
 
 
 def typical(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *, device: str) -> Typical | None:
-    """Examples on which to time two models of which one is of dynamic depth; None if neither is.
+    """Examples on which to time two models of which one is of dynamic depth; None if neither is."""
+    if dynamic_depth(artifact.model) is None and dynamic_depth(reference.model) is None:
+        return None
+    return representative(artifact, reference, examples, device=device)
 
-    Both models run up to `POOL` examples one by one. These are put in order by the layers that the artifact runs, then
-    by those of the reference, then by tokens, and `CHOSEN` are taken at even steps: so their mean layers are close to
-    the pool's, and the same examples are chosen in every process.
+
+def representative(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *, device: str) -> Typical:
+    """Evaluation examples that stand for all of them, for these two models.
+
+    Models of dynamic depth run up to `POOL` examples one by one. These are put in order by the layers that the
+    artifact runs, then by those of the reference, then by tokens, and `CHOSEN` are taken at even steps: so their mean
+    layers, or their mean tokens if both models are of fixed depth, are close to the pool's, and the same examples are
+    chosen in every process.
     """
     import torch
 
     sides = [dynamic_depth(artifact.model), dynamic_depth(reference.model)]
-    if sides == [None, None]:
-        return None
     pool = [
         {name: values.to(device) for name, values in each.items()}
         for each in examples.inputs(reference.tokenizer, POOL)
@@ -101,6 +107,13 @@ def real_sides(
     """Both models on the evaluation examples in batches; raises `ModelError` for another length than the setting's."""
     if length != measuring.length:
         raise ModelError("a model of dynamic depth is timed on evaluation examples, which have their own lengths")
+    return example_sides(artifact, reference, read, batch_size, device=device)
+
+
+def example_sides(
+    artifact: Loaded, reference: Loaded, read: Typical, batch_size: int, *, device: str
+) -> tuple[Side, Side]:
+    """Both models on the same evaluation examples in batches, without padding if the batch size is 1."""
     batches = read.batches(batch_size, artifact.tokenizer.pad_token_id)
 
     def side(loaded: Loaded) -> Side:
