@@ -60,9 +60,9 @@ class Latency(ExampleProbingMeasure):
     Inputs are random tokens without padding, and tokenisation is not timed; every call runs in `inference_mode`, on
     pinned threads and processors, and ends when the device is idle. Tests replace the clocks.
 
-    If one of the two models is of dynamic depth, both run the same evaluation examples instead (`typical`), each
-    with its own length: a sample is then the mean over the examples, so there are no percentiles of single calls.
-    With `measuring.real_lengths` all models run them too, at batch 1, for columns of their own (`real`).
+    If what one of the two models executes depends on the example, both run the same evaluation examples instead
+    (`typical`), each with its own length: a sample is then the mean over the examples, so there are no percentiles of
+    single calls. With `measuring.real_lengths` all models run them too, at batch 1, for columns of their own (`real`).
     """
 
     clocks: Clocks = field(default_factory=Clocks)
@@ -220,7 +220,7 @@ def _tell_examples(reading: Reading, read: ExamplesRead, pair: Pair) -> None:
     }
     reading.warn(
         "real-lengths",
-        f"the number of executed layers depends on the example, so both models were timed on evaluation examples, of "
+        f"what a model executes depends on the example, so both models were timed on evaluation examples, of "
         f"{read.tokens:.0f} tokens on average. Latency is not comparable with that of {pair.setting.measuring.length} "
         f"tokens in other rows; the speed-up is.",
     )
