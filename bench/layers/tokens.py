@@ -88,9 +88,14 @@ class TokenStack(StoredStack):
         real = real_positions(mask, hidden)
         self._lengths = real.sum(1).cpu()
         layers, counts = self.layers(), []
-        for place, layer in enumerate(layers):
-            hidden, real = self._run(layer, place, hidden, real, args[1:], kwargs)
-            counts.append(real.sum(1).cpu())
+        with ExitStack() as configured:
+            for config in {
+                id(each): each for layer in layers for each in _configurations(layer, self.attention)
+            }.values():
+                configured.enter_context(with_probabilities(config))
+            for place, layer in enumerate(layers):
+                hidden, real = self._run(layer, place, hidden, real, args[1:], kwargs)
+                counts.append(real.sum(1).cpu())
         self._kept = torch.stack(counts, dim=1)
         return hidden
 
@@ -114,7 +119,6 @@ class TokenStack(StoredStack):
 
         known = {name: value for name, value in kwargs.items() if name != "attention_mask"}
         with ExitStack() as hooked:
-            hooked.enter_context(with_probabilities(attention))
             hooked.callback(attention.register_forward_hook(look).remove)
             hooked.callback(norm.register_forward_hook(drop).remove)
             out = state_of(layer(hidden, _mask(real, hidden), *args, **known))
@@ -249,8 +253,8 @@ def received_attention(probabilities: Tensor, real: Tensor) -> Tensor:
         real: which tokens are no padding, bool [batch, tokens]; what padding attends to does not count.
     """
     heads = max(1, probabilities.size(1))
-    queries = real[:, None, :, None].to(probabilities.dtype)
-    total = (probabilities * queries).sum(dim=(1, 2))
+    by_query = probabilities.sum(dim=1)  # [batch, queries, keys]
+    total = (by_query * real[..., None].to(by_query.dtype)).sum(dim=1)
     return (total / (heads * real.sum(1, keepdim=True))).float()
 
 
@@ -281,17 +285,20 @@ def pack(state: Tensor, chosen: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def with_probabilities(attention: nn.Module) -> Iterator[None]:
-    """While it lasts a stock attention module computes its probabilities and gives them."""
-    config: Any = getattr(attention, "config", None)
-    before = getattr(config, "_attn_implementation", None)
-    if before is not None:
-        config._attn_implementation = "eager"
+def with_probabilities(config: Any) -> Iterator[None]:
+    """While it lasts stock attention with this configuration computes its probabilities and gives them."""
+    before = config._attn_implementation
+    config._attn_implementation = "eager"
     try:
         yield
     finally:
-        if before is not None:
-            config._attn_implementation = before
+        config._attn_implementation = before
+
+
+def _configurations(layer: nn.Module, attention: str) -> list[Any]:
+    """The configuration that a layer's attention reads, if it reads one."""
+    config = getattr(layer.get_submodule(attention), "config", None)
+    return [config] if hasattr(config, "_attn_implementation") else []
 
 
 def _probabilities(output: Any, name: str) -> Tensor:
