@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.base.errors import RecordError
 from bench.records.record import Record
+from bench.spec.setting import completed_measuring
 
 _RULES = (
     ("suite", "suites", "Read one suite at a time"),
@@ -76,12 +77,18 @@ def _differences(records: Sequence[Record], attribute: str) -> str:
     if attribute == "machine_id":
         kind, parts = "Machines", [record.machine for record in records]
     else:
-        kind, parts = "Settings", [{**record.setting, "suite_version": record.suite_version} for record in records]
+        kind, parts = "Settings", [_completed(record) for record in records]
     found = differing(parts)
     if not found:
         return f" The records do not show how the {kind.lower()} differ."
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return f" The {kind.lower()} differ in {'; '.join(found[:_NAMED])}{more}."
+
+
+def _completed(record: Record) -> dict[str, Any]:
+    """The setting of a record with what later versions state besides, and the version of its suite."""
+    measuring = completed_measuring(record.setting.get("measuring", {}))
+    return {**record.setting, "measuring": measuring, "suite_version": record.suite_version}
 
 
 def _flat(part: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bench.analysis.used import used
 from bench.base.errors import RecordError, SuiteError
 from bench.columns import COLUMNS, column
 from bench.records.record import Failure, Record
+from bench.spec.setting import completed_measuring
 from bench.spec.suite import Suite
 
 _ONE_PROCESS = (
@@ -175,7 +176,7 @@ def _changes(suite: Suite, record: Record) -> tuple[str, ...]:
         return ()
     own = {**suite.setting.model_dump(mode="json"), "task_changes": (), "suite_version": suite.version}
     theirs = {"task_changes": (), **record.setting, "suite_version": record.suite_version}
-    theirs["measuring"] = {"processes": 1, **theirs.get("measuring", {})}
+    theirs["measuring"] = completed_measuring(theirs.get("measuring", {}))
     for part in (own, theirs):
         part["measuring"] = {key: value for key, value in part["measuring"].items() if key != "skip"}
     found = differing([theirs, own], between="instead of") or ["a different version of the suite's file"]

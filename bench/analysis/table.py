@@ -29,6 +29,7 @@ DEFAULT_COLUMNS = (
     "attack_accuracy",
     "ood_quality",
 )
+_IF_MEASURED = {"speedup": "speedup_real"}  # shown right after another column if a record has it
 GENERATED = "Generated data: these numbers show that the harness works, not how good a recipe is."
 
 _IDENTITY: dict[str, Callable[[Record], str | int]] = {
@@ -131,10 +132,13 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 
 
 def default_columns(records: Iterable[Record]) -> tuple[str, ...]:
-    """The columns of a table by default: `DEFAULT_COLUMNS`, and what other packages gave the records."""
+    """The columns of a table by default: `DEFAULT_COLUMNS`, what was measured on request, and other packages' own."""
     given = {name for record in records for name in record.values}
     more = [name for name in COLUMNS.of_others() if name in given and column(name).part is None]
-    return (*DEFAULT_COLUMNS, *more)
+    usual: list[str] = []
+    for name in DEFAULT_COLUMNS:
+        usual += [name, *([_IF_MEASURED[name]] if _IF_MEASURED.get(name) in given else [])]
+    return (*usual, *more)
 
 
 def value_of(record: Record, name: str) -> float | int | Absent:

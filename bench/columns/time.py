@@ -5,6 +5,8 @@ from bench.columns.column import Column
 _MLPERF = "MLPerf inference rules, early stopping at confidence 0.99 (mlcommons/inference_policies)"
 _PAIRED = "ours: ratio of floors over interleaved pairs in several processes; evidence in benchmarks/README.md"
 _TOGETHER = "measures/test_timing_rounds.py::test_the_interval_knows_how_processes_differ"
+_REAL = "ours: as speedup, on evaluation examples of all lengths at batch size 1"
+_REAL_TIMES = "measures/test_real_lengths.py::test_the_columns_are_the_means_over_examples_that_run_alone"
 _FAKES = "measures/test_latency.py::test_fake_models_of_known_time_give_every_column_exactly"
 _GATED = "measures/test_latency.py::test_percentiles_with_too_few_samples_are_absent_with_both_numbers_in_the_reason"
 _KNOWN = "measures/test_timing_pairs.py::test_the_interval_of_a_known_ratio_contains_it_and_narrows_with_pairs"
@@ -117,5 +119,40 @@ COLUMNS = (
         source="measuring.md §2: median of interleaved pairs",
         oracle=_FAKES,
         relative="ratio",
+    ),
+    Column(
+        "latency_real_p50_s",
+        says="median of mean seconds per evaluation example, batch 1, own length without padding, after warm-up",
+        kind="measurement",
+        show="seconds",
+        unit="s",
+        better="lower",
+        source=_REAL,
+        oracle=_REAL_TIMES,
+    ),
+    Column(
+        "latency_real_undisturbed_s",
+        says="as latency_real_p50_s, without other load on the machine: sum over laps of each lap's 3 % quantile",
+        kind="measurement",
+        show="seconds",
+        unit="s",
+        better="lower",
+        source=_REAL,
+        oracle=_REAL_TIMES,
+    ),
+    *Column(
+        "speedup_real",
+        says="speedup on evaluation examples, batch 1, own lengths without padding",
+        kind="measurement",
+        show="ratio",
+        better="higher",
+        source=_REAL,
+        oracle=_REAL_TIMES,
+        mean="geometric",
+        relative="ratio",
+    ).with_interval(
+        "95 % interval of speedup_real over processes",
+        source=_REAL,
+        oracle=_TOGETHER,
     ),
 )

@@ -48,16 +48,10 @@ class AdaptiveStack(StoredStack):
             self._forced = before
 
     def refuse_graph(self) -> None:
-        """Raise `ModelError` if the call is recorded as a graph: it would hold the decisions of one example for all.
-
-        Counting records one too, of one example at one depth, and says so with `counting`.
-        """
-        if _recording() and not _COUNTING:
-            raise ModelError(
-                "a model of adaptive depth decides for each input how many layers it runs. A traced or exported graph "
-                "would repeat the decisions of the example it was traced with. Run the model as it is, or cut it at "
-                "one exit first (method exit-at, criterion layer)"
-            )
+        """Raise `ModelError` if the call is recorded as a graph, see the function of this name."""
+        refuse_graph(
+            "how many layers it runs", instead=", or cut it at one exit first (method exit-at, criterion layer)"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what the last call left behind, which may hold a graph and cannot be copied."""
@@ -75,6 +69,31 @@ def counting() -> Iterator[None]:
         yield
     finally:
         _COUNTING.pop()
+
+
+def refuse_graph(decides: str, *, instead: str = "") -> None:
+    """Raise `ModelError` if the call is recorded as a graph: it would hold the decisions of one example for all.
+
+    Counting records one too, of one example at a time, and says so with `counting`. `decides` says what depends on the
+    input, `instead` what else can be done.
+    """
+    if _recording() and not _COUNTING:
+        raise ModelError(
+            f"the model decides for each input {decides}. A traced or exported graph would repeat the decisions of "
+            f"the example it was traced with. Run the model as it is{instead}"
+        )
+
+
+def real_positions(mask: Any, hidden: Tensor) -> Tensor:
+    """Positions that are not padding, bool [batch, length]; a key that no query may attend to is padding."""
+    if mask is None:
+        return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    if not isinstance(mask, Tensor) or mask.dim() not in (2, 4):
+        raise ModelError(f"an adaptive stack needs masks of 2 or 4 dimensions, found {type(mask).__name__}")
+    seen = mask if mask.dtype == torch.bool else (mask > -1.0 if mask.dim() == 4 else mask > 0)
+    if mask.dim() == 4:
+        seen = seen.any(dim=1).any(dim=1)
+    return seen.expand(hidden.shape[:2])
 
 
 def state_of(given: Any) -> Tensor:

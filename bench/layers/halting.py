@@ -11,7 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import ModelError
-from bench.layers.adaptive import AdaptiveStack, state_of
+from bench.layers.adaptive import AdaptiveStack, real_positions, state_of
 from bench.layers.layer import LAYER_KINDS
 
 
@@ -69,7 +69,7 @@ class HaltingStack(AdaptiveStack):
         self.refuse_graph()
         layers = self.layers()
         if self.adaptive:
-            real = _real(args[0] if args else kwargs.get("attention_mask"), hidden)
+            real = real_positions(args[0] if args else kwargs.get("attention_mask"), hidden)
             return self._until_all_stop(layers[: self._forced], hidden, real, *args, **kwargs)
         for step, layer in enumerate(layers):
             hidden = state_of(layer(self._moved(hidden, step), *args, **kwargs))
@@ -150,15 +150,3 @@ def coordinates(length: int, step: int, width: int) -> Tensor:
     depth = (step + 1) * rates
     waves = torch.stack([place.sin() + depth.sin(), place.cos() + depth.cos()], dim=-1)
     return waves.reshape(length, -1)[:, :width].float()
-
-
-def _real(mask: Any, hidden: Tensor) -> Tensor:
-    """Positions that are not padding, bool [batch, length]; a key that no query may attend to is padding."""
-    if mask is None:
-        return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-    if not isinstance(mask, Tensor) or mask.dim() not in (2, 4):
-        raise ModelError(f"a halting stack needs masks of 2 or 4 dimensions, found {type(mask).__name__}")
-    seen = mask if mask.dtype == torch.bool else (mask > -1.0 if mask.dim() == 4 else mask > 0)
-    if mask.dim() == 4:
-        seen = seen.any(dim=1).any(dim=1)
-    return seen.expand(hidden.shape[:2])

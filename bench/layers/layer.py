@@ -210,6 +210,7 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.halting",
         "bench.layers.exits",
         "bench.layers.exit_rules",
+        "bench.layers.tokens",
         "bench.layers.integer.layer",
         "bench.layers.rounded",
     ),

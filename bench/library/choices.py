@@ -27,6 +27,7 @@ from bench.methods.quantize.granularity import GRANULARITIES
 from bench.methods.quantize.grid import GRIDS
 from bench.methods.quantize.ranges import RANGES
 from bench.methods.quantize.scheme import SCHEMES
+from bench.methods.tokens.drop import TOKEN_RULES
 
 # Each with the method whose argument it is, the measure that uses all of them, or `terms`, which methods with training
 # have.
@@ -42,6 +43,7 @@ CHOICES: tuple[tuple[Registry[Any], str], ...] = (
     (TRANSFER, "distill"),
     (EXIT_LOSSES, "exits"),
     (CRITERIA, "exit-at"),
+    (TOKEN_RULES, "drop-tokens"),
     (SOLVERS, "factorize"),
     (UNITS, "prune"),
     (SALIENCIES, "prune"),

@@ -13,7 +13,7 @@ from bench.base.errors import MethodError, ModelError, UnknownNameError
 from bench.base.registry import Registry
 from bench.layers.empty import EmptyLinear
 from bench.layers.layer import StoredStack, positions
-from bench.models.roles import ALL_ROLES, PARTS, ROLES, HeadNames, LayerBlock, Part, Role, Size
+from bench.models.roles import ALL_ROLES, PARTS, ROLES, AttentionPlaces, HeadNames, LayerBlock, Part, Role, Size
 
 __all__ = ["ADAPTERS", "PARTS", "ROLES", "Adapter", "Part", "Role", "adapter_for", "adapter_of_type"]
 
@@ -27,7 +27,8 @@ class Adapter(ABC):
     linear module, below one layer) and `part_names` (the leaf modules of each part, below one layer; what a layer of
     one stack lacks is passed over). `activation` is what an MLP applies between its matrices, below one block.
     `attention_tail` names the dropout and the norm of an attention module that itself ends with norm(input +
-    dropout(output)). `classifier` names the maps of the head that reads the first token's last state. An adapter holds
+    dropout(output)). `classifier` names the maps of the head that reads the first token's last state.
+    `attention_places` is set if a layer is attention, a norm, and then a map of each token by itself. An adapter holds
     no state.
     """
 
@@ -40,6 +41,7 @@ class Adapter(ABC):
     activation: ClassVar[str | None] = None
     classifier: ClassVar[HeadNames | None] = None
     attention_tail: ClassVar[tuple[str, str] | None] = None
+    attention_places: ClassVar[AttentionPlaces | None] = None
     iterates: ClassVar[bool] = True  # whether the architecture runs its list with a plain loop of one state
     positions_skip_padding: ClassVar[bool] = False  # whether positions are counted from the padding token's id on
 

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 from torch import nn
 
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role
-from bench.models.roles import HeadNames, Size
+from bench.models.roles import AttentionPlaces, HeadNames, Size
 
 _SIZES: dict[Size, str] = {
     "layers": "num_hidden_layers",
@@ -51,6 +51,7 @@ class BertAdapter(Adapter):
     }
     activation: ClassVar[str | None] = "intermediate.intermediate_act_fn"
     classifier: ClassVar[HeadNames | None] = HeadNames("BASE.pooler.dense", "classifier", "tanh")
+    attention_places: ClassVar[AttentionPlaces | None] = AttentionPlaces("attention.self", "attention.output.LayerNorm")
 
 
 @ADAPTERS.register("roberta")
@@ -68,6 +69,7 @@ class RobertaPreLayerNormAdapter(RobertaAdapter):
 
     model_types: ClassVar[tuple[str, ...]] = ("roberta-prelayernorm",)
     classifier: ClassVar[HeadNames | None] = None  # a norm is between the last layer and the head
+    attention_places: ClassVar[AttentionPlaces | None] = None  # norms come before
     part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
         **BertAdapter.part_names,
         "norms": ("attention.LayerNorm", "crossattention.LayerNorm", "intermediate.LayerNorm"),
@@ -109,6 +111,7 @@ class DistilBertAdapter(Adapter):
     }
     activation: ClassVar[str | None] = "ffn.activation"
     classifier: ClassVar[HeadNames | None] = HeadNames("pre_classifier", "classifier", "relu")
+    attention_places: ClassVar[AttentionPlaces | None] = AttentionPlaces("attention", "sa_layer_norm")
 
     def _place(self, model: nn.Module, layers: Sequence[nn.Module], stack: str) -> None:
         super()._place(model, layers, stack)

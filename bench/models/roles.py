@@ -53,6 +53,16 @@ class HeadNames(NamedTuple):
     activation: str
 
 
+class AttentionPlaces(NamedTuple):
+    """Two modules below a layer: the one that gives attention's output and probabilities, and the norm after it.
+
+    After the norm the state of a token is complete, and what follows treats each token by itself.
+    """
+
+    attention: str
+    norm: str
+
+
 class LayerBlock(NamedTuple):
     """What repeats along a stack: a layer, or one of several inside a stored layer.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -37,6 +38,9 @@ class Measuring(Frozen):
     sweep_batches: tuple[int, ...] = Field((), description="more batch sizes to time, at `length`")
     sweep_seconds: float = Field(
         0.5, gt=0, description="minimum duration of each point of the sweep, and of throughput"
+    )
+    real_lengths: bool = Field(
+        False, description="whether both models are also timed on evaluation examples without padding, one per call"
     )
     energy_seconds: float = Field(10.0, gt=0, description="total length of the energy windows of one model")
     energy_windows: int = Field(
@@ -89,6 +93,19 @@ def _identified(part: Frozen, kind: str) -> dict[str, Any]:
     stated = part.model_dump(mode="json", exclude_defaults=True)
     dumped = part.model_dump(mode="json")
     return {name: value for name, value in dumped.items() if name in _ALWAYS[kind] or name in stated}
+
+
+def completed_measuring(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The table `measuring` as a record states it, with what fields that were added later had when it was made.
+
+    That is their default, by the rule above, but for `processes`, which was 1.
+    """
+    later = {
+        name: field.default
+        for name, field in Measuring.model_fields.items()
+        if name not in _ALWAYS["Measuring"] and not field.is_required()
+    }
+    return {**later, "processes": 1, **stated}
 
 
 class Setting(Frozen):

@@ -94,3 +94,15 @@ def test_attacks_of_different_versions_or_sources_are_refused_and_of_one_are_not
     skipped = record("a", "prune", conditions={"attack": {"took_s": 0.0}})
     comparable([older, record("a", "svd"), skipped])
     comparable([newer, skipped])
+
+
+def test_a_field_of_the_setting_that_was_added_later_is_no_difference(record):
+    older, newer = {"measuring": {"length": 32}}, {"measuring": {"length": 64, "processes": 1, "real_lengths": False}}
+    records = [
+        record("alpha", "svd", setting=each, setting_id=f"{place:08}") for place, each in enumerate((older, newer))
+    ]
+    with pytest.raises(RecordError) as error:
+        comparable(records)
+    assert "measuring.length: 32 against 64" in str(error.value)
+    assert "real_lengths" not in str(error.value)
+    assert "processes" not in str(error.value)

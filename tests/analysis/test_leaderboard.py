@@ -199,3 +199,12 @@ def test_a_boards_drop_is_tested_by_the_interval_of_its_mean(suite, record):
     values = leaderboard(suite, mixed).places[0].standing.values
     assert values["drop_low"] < 0 < values["drop_high"]
     assert values["drop_p"] > 0.05
+
+
+def test_speedups_at_real_lengths_stand_beside_the_others_as_geometric_means_if_they_were_measured(suite, record):
+    times = {"alpha": 1.0, "beta": 2.0, "gamma": 4.0}
+    assert "speedup_real" not in leaderboard(suite, [record(task, "svd") for task in times]).table().columns
+    board = leaderboard(suite, [record(task, "svd", values={"speedup_real": each}) for task, each in times.items()])
+    columns = board.table().columns
+    assert columns.index("speedup_real") > columns.index("speedup")
+    assert board.places[0].standing.values["speedup_real"] == pytest.approx(2.0)  # the cube root of 8, not 7 / 3

@@ -27,10 +27,12 @@ from bench.methods.share.share import Share
 from bench.methods.shrink.layerdrop import LayerDrop
 from bench.methods.shrink.shallow import Shallow
 from bench.methods.shrink.shrink import Shrink
+from bench.methods.tokens.drop import DropTokens
 from bench.models.adapter import adapter_for
 
 EACH = {
     "distill": Distill(),
+    "drop-tokens": DropTokens(),
     "exits": TrainExits(),
     "factorize": Factorize(ratio=0.25),
     "halt": Halt(),
@@ -51,6 +53,8 @@ OF_PROGRAMS = ("closed-book", "nearest-question")
 AFTER_ANOTHER = ("exit-at",)
 
 REFUSED = {
+    ("drop-tokens", "Albert"): "only an encoder that loops over a list of layers, each with a norm after its attention",
+    ("drop-tokens", "MobileBert"): "only an encoder that loops over a list of layers, each with a norm after its",
     ("exits", "Albert"): "only an encoder that loops over a list of layers, with a head",
     ("exits", "MobileBert"): "only an encoder that loops over a list of layers, with a head",
     ("halt", "Albert"): "only an encoder that loops over a list of layers can",

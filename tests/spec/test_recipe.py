@@ -22,6 +22,7 @@ FAMILIES = {
     "quantization",
     "distillation",
     "early-exit",
+    "tokens",
     "mixture",
     "answering",
 }

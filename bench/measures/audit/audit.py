@@ -71,10 +71,13 @@ def _saved(model: nn.Module, tokenizer: Any, scratch: Path) -> tuple[int | None,
 def _traced(model: nn.Module, tokenizer: Any, length: int, device: str) -> Ledger | str:
     """Every heavy operator of one example, or why they cannot all be counted."""
     from bench.measures.computation.depth import dynamic_depth
+    from bench.measures.computation.tokens import dynamic_tokens
     from bench.measures.computation.trace import trace
 
     if dynamic_depth(model) is not None:
         return "the number of executed layers depends on the example; column macs is the mean over the evaluation set"
+    if dynamic_tokens(model) is not None:
+        return "the number of tokens that are kept depends on the example; column macs is a mean over examples"
     try:
         inputs = made_inputs(model, tokenizer, batch_size=1, length=length, device=device, seed=0)
         ledger = trace(model, inputs)

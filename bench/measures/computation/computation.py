@@ -9,6 +9,7 @@ from bench.base.errors import DataError, ModelError
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.computation.depth import Exits, exits, mean_layers
+from bench.measures.computation.tokens import TokenShares, token_shares
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +28,8 @@ class Computation(Measure):
     """Counts what one forward pass executes, by fvcore with the handles of `handles.py`; batch 1.
 
     Counting takes one forward pass per model. A model of dynamic depth takes one for each depth at which an example of
-    the evaluation splits leaves it, and an evaluation that finds these.
+    the evaluation splits leaves it, and an evaluation that finds these. One that drops tokens by what they say takes
+    one for each of the examples that stand for all (`tokens`), with the shares of its tokens that each of these keeps.
     """
 
     name = "computation"
@@ -76,13 +78,14 @@ class _Counted(NamedTuple):
     dynamic: bool
     cost: Executions | str
     form: str | None = None
+    kept: TokenShares | None = None
 
 
 def _count(pair: Pair, side: Loaded) -> _Counted:
     from bench.measures.computation.executions import executions
 
     try:
-        found = exits(pair, side)
+        found, kept = exits(pair, side), token_shares(pair, side)
     except (DataError, ModelError) as error:
         return _Counted(str(error), True, str(error))
     layers = _fixed_layers(side.model) if found is None else found
@@ -96,7 +99,7 @@ def _count(pair: Pair, side: Loaded) -> _Counted:
             device=pair.device,
             seed=pair.seed,
         )
-        return _Counted(layers, found is not None, executions(side.model, inputs, found), form)
+        return _Counted(layers, found is not None, executions(side.model, inputs, found, kept), form, kept)
     except ModelError as error:
         return _Counted(layers, found is not None, str(error), form)
 
@@ -170,6 +173,9 @@ def _give_depth(reading: Reading, mine: _Counted, theirs: _Counted) -> None:
             return
         prefix = "reference_" if side is theirs else ""
         reading.conditions[f"{prefix}layers"] = mean_layers(side.layers)
+        if side.kept is not None:
+            reading.conditions[f"{prefix}kept_token_shares"] = list(side.kept.mean)
+            reading.conditions[f"{prefix}counted_at_shares_of"] = f"{len(side.kept.chosen)} of {side.kept.examples}"
         if side.dynamic:
             reading.conditions[f"{prefix}examples_by_layers"] = {str(i): count for i, count in side.layers.items()}
     if mine.form and theirs.form and mine.form != theirs.form:

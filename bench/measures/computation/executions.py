@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bench.base.errors import ModelError
 from bench.measures.computation.depth import dynamic_depth
+from bench.measures.computation.tokens import dynamic_tokens
 from bench.measures.computation.trace import Ledger, trace
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.measures.computation.depth import DynamicDepth, Exits
+    from bench.measures.computation.tokens import DynamicTokens, TokenShares
 
 
 class Way(NamedTuple):
@@ -62,18 +64,30 @@ class Executions:
         return {name: _number(Fraction(total, examples)) for name, total in totals.items()}
 
 
-def executions(model: nn.Module, inputs: dict[str, Tensor], exits: Exits | None) -> Executions:
+def executions(
+    model: nn.Module, inputs: dict[str, Tensor], exits: Exits | None, kept: TokenShares | None = None
+) -> Executions:
     """Count `model(**inputs)`: one forward pass for a model of fixed depth, else one for each depth that occurs.
+
+    One that drops tokens by what they say has one for each of the shares that stand for all.
 
     Args:
         model: a model; with `exits` it is or holds a `DynamicDepth`.
         inputs: one made example.
         exits: examples by executed layers, None for fixed depth. The made example is counted at each of these depths,
             so that the mean is over the real exits at the stated length, comparable with models of fixed depth.
+        kept: the shares of its tokens that each layer keeps; the made example is counted with each of the chosen ones.
 
     Raises:
         ModelError: the model cannot be traced, or does not exit at the requested layer.
     """
+    if kept is not None:
+        tokens = cast("DynamicTokens", dynamic_tokens(model))
+        counted = []
+        for shares in kept.chosen:
+            with tokens.keeping(shares):
+                counted.append(Way(trace(model, inputs), 1))
+        return Executions(ways=tuple(counted))
     if exits is None:
         return Executions(ways=(Way(trace(model, inputs), 1),))
     dynamic = cast("DynamicDepth", dynamic_depth(model))

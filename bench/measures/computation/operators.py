@@ -45,6 +45,7 @@ _LIGHT_NAMES = """
     sigmoid sigmoid_ sign silu sin softmax softplus sort sqrt square sub sub_ sum swapaxes tanh tanh_ tensor_split tile
     searchsorted topk tril triu unflatten unfold unsafe_chunk unsafe_split var view_as where zero_ Bool Float
     FloatImplicit IntImplicit __or__ __xor__ __lshift__ __rshift__ _pack_padded_sequence _pad_packed_sequence
+    argsort ceil
 """
 LIGHT = tuple(f"aten::{name}" for name in _LIGHT_NAMES.split())
 

@@ -12,13 +12,12 @@ from typing_extensions import override
 from bench.columns import with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, ExampleProbingMeasure, Pair, Reading
-from bench.measures.computation.depth import dynamic_depth
 from bench.measures.energy.inference import Inference, break_even, inference
 from bench.measures.energy.tracker import is_estimate
 from bench.measures.energy.windows import Session, Window, idle_power_w, joined, meter_models, window_count
 from bench.measures.timing import rounds
 from bench.measures.timing.calls import forward
-from bench.measures.timing.typical import CHOSEN, Typical, in_turn, typical
+from bench.measures.timing.typical import CHOSEN, Typical, depends_on_example, in_turn, typical
 
 if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
@@ -214,7 +213,7 @@ def _read_inference(reading: Reading, pair: Pair, session: Session) -> None:
         "threads": measuring.threads,
         "device": pair.device,
     }
-    if any(dynamic_depth(side.model) is not None for side in (pair.artifact, pair.reference)):
+    if any(depends_on_example(side.model) for side in (pair.artifact, pair.reference)):
         reading.conditions |= {"length": None, "inputs": f"up to {CHOSEN} evaluation examples, each of its own length"}
     if session.idle is not None and not isinstance(session.idle, str):
         reading.conditions |= {"idle_s": session.idle.seconds, "idle_busy_share": session.idle.load.busy_share}

@@ -16,9 +16,12 @@ from bench.measures.base.measure import MEASURES, ExampleProbingMeasure, Pair, R
 from bench.measures.timing import rounds
 from bench.measures.timing.calls import WarmUp, forward, pinned
 from bench.measures.timing.pairs import Pairs, SpeedUp, drift, laps_table, observed, pooled
-from bench.measures.timing.steady import UNCERTAIN, Clocks, Side, summary, time_steadily
+from bench.measures.timing.real import COLUMNS as REAL
+from bench.measures.timing.real import RealLengths, give_real, time_at_real_lengths
+from bench.measures.timing.steady import Clocks, Side, summary, time_steadily
 from bench.measures.timing.sweep import SweepPoint, rows, sweep
 from bench.measures.timing.typical import ExamplesRead, real_sides, typical
+from bench.measures.timing.verdict import give_speedup
 from bench.measures.timing.watch import Seen, Watch, joined
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ DRIFT = 0.05  # common change of both floors from which a warning is stored
 class LatencyRound(NamedTuple):
     """A round with how it was timed; `sweep` is None in all rounds but the first.
 
+    `real` is None unless the setting asks for real lengths, and the reason if they could not be timed.
     `warm_up` and `blocks`, the calls per block, are those of the artifact and of the reference.
     """
 
@@ -46,6 +50,7 @@ class LatencyRound(NamedTuple):
     blocks: tuple[int, int]
     sweep: tuple[SweepPoint, ...] | None
     read: ExamplesRead | None = None
+    real: RealLengths | str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,9 @@ class Latency(ExampleProbingMeasure):
     Inputs are random tokens without padding, and tokenisation is not timed; every call runs in `inference_mode`, on
     pinned threads and processors, and ends when the device is idle. Tests replace the clocks.
 
-    If one of the two models is of dynamic depth, both run the same evaluation examples instead (`typical`), each
-    with its own length: a sample is then the mean over the examples, so there are no percentiles of single calls.
+    If what one of the two models executes depends on the example, both run the same evaluation examples instead
+    (`typical`), each with its own length: a sample is then the mean over the examples, so there are no percentiles of
+    single calls. With `measuring.real_lengths` all models run them too, at batch 1, for columns of their own (`real`).
     """
 
     clocks: Clocks = field(default_factory=Clocks)
@@ -73,6 +79,7 @@ class Latency(ExampleProbingMeasure):
         "throughput_eps",
         "speedup",
         "speedup_observed",
+        *REAL,
     )
     says = "seconds per call after warm-up, also at other lengths and batch sizes; throughput; the paired speed-up"
     budget_s = 2.0  # the timing itself is done in the probes' processes
@@ -144,6 +151,20 @@ class Latency(ExampleProbingMeasure):
                     clocks=clocks,
                 )
             found = sweep(sides, measuring, seed=number, device=device, clocks=clocks) if number == 0 else None
+            real: RealLengths | str | None = None
+            if measuring.real_lengths and read is not None and measuring.batch_size == 1:
+                real = RealLengths(steady.pairs, steady.result, read.told())  # the same calls
+            elif measuring.real_lengths:
+                real = time_at_real_lengths(
+                    artifact,
+                    reference,
+                    examples,
+                    read,
+                    number=number,
+                    device=device,
+                    measuring=measuring,
+                    clocks=clocks,
+                )
         return LatencyRound(
             steady.pairs,
             steady.result,
@@ -153,6 +174,7 @@ class Latency(ExampleProbingMeasure):
             blocks=steady.blocks,
             sweep=found,
             read=None if read is None else read.told(),
+            real=real,
         )
 
     def read(self, pair: Pair) -> Reading:
@@ -178,6 +200,7 @@ class Latency(ExampleProbingMeasure):
         if first.read is not None:
             _tell_examples(reading, first.read, pair)
         _give_steady(reading, done)
+        give_real(reading, [each.real for each in done])
         points = next((each.sweep for each in done if each.sweep is not None), None)
         if points is None:
             reading.leave(f"the first timing process gave no result: {reasons[0]}", "throughput_eps")
@@ -197,7 +220,7 @@ def _tell_examples(reading: Reading, read: ExamplesRead, pair: Pair) -> None:
     }
     reading.warn(
         "real-lengths",
-        f"the number of executed layers depends on the example, so both models were timed on evaluation examples, of "
+        f"what a model executes depends on the example, so both models were timed on evaluation examples, of "
         f"{read.tokens:.0f} tokens on average. Latency is not comparable with that of {pair.setting.measuring.length} "
         f"tokens in other rows; the speed-up is.",
     )
@@ -232,7 +255,8 @@ def _give_steady(reading: Reading, done: Sequence[LatencyRound]) -> None:
             _give_percentile(reading, name, share, pairs)
         else:
             reading.leave(f"a sample is the mean over {done[0].read.examples} examples, not one call", name)
-    _give_speedup(reading, result, observed(pairs))
+    reading.give("speedup_observed", observed(pairs), reference=1.0)  # whether the ratio of floors counts or not
+    give_speedup(reading, result, speedup="speedup", undisturbed="latency_undisturbed_s")
     moved = max((drift(each.pairs) for each in done), key=abs)
     if abs(moved) > DRIFT:
         reading.warn(
@@ -262,28 +286,6 @@ def _give_percentile(reading: Reading, name: str, share: float, pairs: Pairs) ->
         reading.leave(f"{len(pairs.artifact_s)} samples, but p{round(100 * share)} needs {samples_needed(share)}", name)
     else:
         reading.give(name, value, reference=percentile(pairs.reference_s, share))
-
-
-def _give_speedup(reading: Reading, result: SpeedUp, seen: float) -> None:
-    """Store the ratio of floors, or why it is invalid; the raw ratio is always given too."""
-    reading.give("speedup_observed", seen, reference=1.0)
-    if result.invalid is not None:
-        names = with_intervals("speedup", "latency_undisturbed_s")
-        reading.leave(f"invalid: {result.invalid}", *names)
-        reading.warn("not-settled", f"the speed-up is invalid: {result.invalid}.")
-        return
-    reading.give("latency_undisturbed_s", result.artifact_s, reference=result.reference_s)
-    reading.give("speedup", result.ratio.middle, reference=1.0)
-    ends = column("speedup").ends
-    reading.give(ends.low, result.ratio.low)
-    reading.give(ends.high, result.ratio.high)
-    if result.ratio.relative_width > UNCERTAIN:
-        reading.warn(
-            "speedup-uncertain",
-            f"the speed-up's 95 % interval is {result.ratio.low:.2f} to {result.ratio.high:.2f} after "
-            f"{result.measured} pairs, wider than {UNCERTAIN:.0%} of it. Close other programs, or raise "
-            "measuring.processes, measuring.pairs or measuring.patience_seconds.",
-        )
 
 
 def _give_sweep(reading: Reading, found: Sequence[SweepPoint], batch: int, length: int) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.base.errors import ModelError
 from bench.measures.base.examples import EvaluationExamples, spread
 from bench.measures.computation.depth import dynamic_depth
+from bench.measures.computation.tokens import dynamic_tokens
 from bench.measures.timing.calls import forward
 from bench.measures.timing.steady import Side
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bench.artifacts.artifact import Loaded
     from bench.spec.setting import Measuring
@@ -56,17 +57,23 @@ class Typical(NamedTuple):
 
 
 def typical(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *, device: str) -> Typical | None:
-    """Examples on which to time two models of which one is of dynamic depth; None if neither is.
+    """Examples on which to time two models if what one executes depends on the example; None if neither does."""
+    if not any(depends_on_example(side.model) for side in (artifact, reference)):
+        return None
+    return representative(artifact, reference, examples, device=device)
 
-    Both models run up to `POOL` examples one by one. These are put in order by the layers that the artifact runs, then
-    by those of the reference, then by tokens, and `CHOSEN` are taken at even steps: so their mean layers are close to
-    the pool's, and the same examples are chosen in every process.
+
+def representative(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *, device: str) -> Typical:
+    """Evaluation examples that stand for all of them, for these two models.
+
+    Models that adapt run up to `POOL` examples one by one. These are put in order by the layers that the artifact runs,
+    or by the tokens that its layers run together, then by those of the reference, then by tokens, and `CHOSEN` are
+    taken at even steps: so their mean layers, or their mean tokens if neither model adapts, are close to the pool's,
+    and the same examples are chosen in every process.
     """
     import torch
 
-    sides = [dynamic_depth(artifact.model), dynamic_depth(reference.model)]
-    if sides == [None, None]:
-        return None
+    sides = (artifact, reference)
     pool = [
         {name: values.to(device) for name, values in each.items()}
         for each in examples.inputs(reference.tokenizer, POOL)
@@ -74,18 +81,31 @@ def typical(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *
     keys = []
     with torch.inference_mode():
         for inputs in pool:
-            ran = []
-            for side, dynamic in zip((artifact, reference), sides, strict=True):
-                if dynamic is not None:
-                    side.model(**inputs)
-                    ran.append(int(dynamic.executed_layers()[0]))
-                else:
-                    ran.append(0)
+            ran = [_executed(side, inputs) for side in sides]
             keys.append((*ran, inputs["input_ids"].size(1)))
     order = sorted(range(len(pool)), key=lambda row: keys[row])
     chosen = [order[place] for place in spread(len(order), CHOSEN)]
-    means = [sum(keys[row][side] for row in chosen) / len(chosen) or None for side in (0, 1)]
+    means = [
+        sum(keys[row][place] for row in chosen) / len(chosen) if dynamic_depth(side.model) is not None else None
+        for place, side in enumerate(sides)
+    ]
     return Typical([pool[row] for row in chosen], *means)
+
+
+def depends_on_example(model: nn.Module) -> bool:
+    """Whether what a model executes depends on more than the number of tokens that it is given."""
+    return dynamic_depth(model) is not None or dynamic_tokens(model) is not None
+
+
+def _executed(side: Loaded, inputs: dict[str, Tensor]) -> float:
+    """Layers that one example runs, or tokens that its layers keep together; 0 if that is the same for all."""
+    depth, tokens = dynamic_depth(side.model), dynamic_tokens(side.model)
+    if depth is None and tokens is None:
+        return 0
+    side.model(**inputs)
+    if depth is not None:
+        return int(depth.executed_layers()[0])
+    return 0 if tokens is None else float(tokens.kept_shares()[0].sum()) * inputs["input_ids"].size(1)
 
 
 def real_sides(
@@ -100,7 +120,14 @@ def real_sides(
 ) -> tuple[Side, Side]:
     """Both models on the evaluation examples in batches; raises `ModelError` for another length than the setting's."""
     if length != measuring.length:
-        raise ModelError("a model of dynamic depth is timed on evaluation examples, which have their own lengths")
+        raise ModelError("a model that adapts is timed on evaluation examples, which have their own lengths")
+    return example_sides(artifact, reference, read, batch_size, device=device)
+
+
+def example_sides(
+    artifact: Loaded, reference: Loaded, read: Typical, batch_size: int, *, device: str
+) -> tuple[Side, Side]:
+    """Both models on the same evaluation examples in batches, without padding if the batch size is 1."""
     batches = read.batches(batch_size, artifact.tokenizer.pad_token_id)
 
     def side(loaded: Loaded) -> Side:

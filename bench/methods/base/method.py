@@ -174,6 +174,7 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.share.share",
         "bench.methods.exit.halt",
         "bench.methods.exit.exits",
+        "bench.methods.tokens.drop",
         "bench.methods.distill.distill",
         "bench.methods.replace.replace",
         "bench.methods.shrink.shallow",

@@ -1,0 +1,1 @@
+"""Methods by which a model reads fewer tokens from layer to layer."""
