@@ -79,6 +79,14 @@ def test_the_early_exit_recipe_of_the_page_loads(tmp_path):
     assert at.criterion.patience == 2
 
 
+def test_the_recipe_that_drops_tokens_of_the_page_loads(tmp_path):
+    path = tmp_path / "shown.toml"
+    path.write_text(blocks("early-exit.md", "toml")[1], encoding="utf-8")
+    drops, _ = methods_of(load_recipe(str(path)))
+    assert drops.rule.keep == 0.5
+    assert set(drops.terms.working) == {"labels", "logits"}
+
+
 def test_the_saliency_of_the_page_keeps_what_it_says(monkeypatch):
     weights = torch.nn.Parameter(torch.tensor([[1.0, -4.0], [2.0, 0.5]]))
     site = Site(name="w", kind="", pieces=(SitePiece(name="w", parameter=weights, cell=(1, 1)),))

@@ -12,6 +12,7 @@ from made_terms import guided
 
 from bench.base.errors import MethodError
 from bench.layers.exit_rules import ConfidenceRule
+from bench.layers.tokens import TopTokenStack
 from bench.methods.base.terms.compared import COMPARED
 from bench.methods.base.terms.divergences import DIVERGENCES
 from bench.models.adapter import adapter_for
@@ -321,6 +322,17 @@ def test_layers_of_a_teacher_that_lets_inputs_leave_are_not_compared(batch):
     with pytest.raises(MethodError, match="decides for each input how many layers it runs"):
         loss({"hidden": 1.0}, bert(1), teacher, batch=batch)
     assert torch.isfinite(loss({"logits": 1.0}, bert(1), teacher, batch=batch))
+
+
+@pytest.mark.parametrize("who", ["teacher", "student"])
+def test_layers_are_not_compared_if_tokens_were_dropped(who, batch):
+    sides = {"student": bert(), "teacher": bert()}
+    dropping = sides[who].bert.encoder
+    stack = TopTokenStack("attention.self", "attention.output.LayerNorm", [0.5] * len(dropping.layer))
+    dropping.layer = stack.adopt(list(dropping.layer))
+    with pytest.raises(MethodError, match=f"the {who}, .* drops tokens from layer to layer"):
+        loss({"hidden": 1.0}, sides["student"], sides["teacher"], batch=batch)
+    assert torch.isfinite(loss({"logits": 1.0}, sides["student"], sides["teacher"], batch=batch))
 
 
 def test_other_widths_without_a_projection_are_refused_with_what_to_do(batch):

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from bench.base.errors import MethodError
 from bench.layers.adaptive import AdaptiveStack
+from bench.layers.tokens import TokenStack
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import TaskKind
 from bench.training.hooks import Hook, TrainState
@@ -214,6 +215,8 @@ class Listening:
         self.comparisons = {key: comparison for key, comparison in made.items() if comparison.matches}
         for _, number in self.comparisons:
             _refuse_adaptive(teachers[number].model)
+            for who, each in (("teacher", teachers[number].model), ("student", model)):
+                _refuse_dropped_tokens(each, who)
         self.student = Ears(model, [place for each in self._matches() for place in each.student])
         self._teachers = [
             Ears(teacher.model, [place for each in self._matches(number) for place in each.teacher])
@@ -264,6 +267,14 @@ def _refuse_adaptive(teacher: nn.Module) -> None:
         raise MethodError(
             f"the teacher, a {type(teacher).__name__}, decides for each input how many layers it runs, so its layers "
             f"cannot be compared. Give terms of outputs, such as logits, or another teacher."
+        )
+
+
+def _refuse_dropped_tokens(model: nn.Module, who: str) -> None:
+    if any(isinstance(module, TokenStack) for module in model.modules()):
+        raise MethodError(
+            f"the {who}, a {type(model).__name__}, drops tokens from layer to layer, so its layers cannot be compared "
+            f"token by token. Give terms of outputs, such as logits, or compare layers in a stage before drop-tokens."
         )
 
 
