@@ -26,6 +26,9 @@ def run(
     labels: str | None = typer.Option(
         None, help="Labels of --model's trained head in output order: a,b,...; 'fresh' trains a new head."
     ),
+    as_is: bool = typer.Option(
+        False, "--as-is", help="Use the trained head of --model as the reference, without training it."
+    ),
     recipe: list[str] = typer.Option([], help="Run only this recipe, by name or path to a TOML file (repeatable)."),
     task: list[str] = typer.Option([], help="Run only this task (repeatable)."),
     seed: list[int] = typer.Option([], help="Run with this seed (repeatable); default: the suite's."),
@@ -100,6 +103,7 @@ def run(
         seeds=seed,
         name=name,
         labels=() if labels is None else labels.split(","),
+        as_is=as_is,
         data_dir=data_dir,
         device=device,
         results=results,
@@ -110,7 +114,8 @@ def run(
     for says in planned.warnings:
         typer.echo(f"warning: {says}", err=True)
     if save_suite is not None:
-        beside = {"name": name, "labels": labels, "task": task, "device": None if device == "cpu" else device}
+        beside: dict[str, str | bool | list[str] | None] = {"name": name, "labels": labels, "as-is": as_is or None}
+        beside |= {"task": task, "device": None if device == "cpu" else device}
         stands_for = standing_for(chosen.suite, model, recipes=recipe, set=changed, seeds=seed, data_dir=data_dir)
         save(save_suite, stands_for, chosen.comments, beside)
     try:

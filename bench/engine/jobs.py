@@ -145,10 +145,11 @@ class ModelProvenance(Written):
 
 
 class ReferenceProvenance(Written):
-    """The content of the reference, and how it was trained; None if it was given ready."""
+    """The content of the reference, and how it was trained; None if it was given ready, or used as it is."""
 
     content_hash: str
     training: TrainingSpent | None
+    as_is: bool = False
 
 
 class ArtifactProvenance(Written):
@@ -172,6 +173,8 @@ class Provenance(Written):
         data = self.model_dump(mode="json", exclude={"model": lacking})
         training = self.reference.training
         data["reference"]["training"] = training.model_dump(mode="json", exclude_none=True) if training else {}
+        if not self.reference.as_is:
+            del data["reference"]["as_is"]
         return data
 
 

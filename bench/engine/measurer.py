@@ -177,7 +177,9 @@ def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
             examples={name: len(split) for name, split in data.splits.items()},
         ),
         model=ModelProvenance(fingerprint=cell.model_fingerprint, held=cell.held, outputs=cell.conditions.outputs),
-        reference=ReferenceProvenance(content_hash=reference.content_hash, training=training),
+        reference=ReferenceProvenance(
+            content_hash=reference.content_hash, training=training, as_is=cell.as_is and training is None
+        ),
         artifact=ArtifactProvenance(content_hash=artifact.content_hash, bytes=size_bytes(artifact_dir)),
     )
     return pair, provenance

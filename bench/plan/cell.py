@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.artifacts.source import open_folder, open_source
 from bench.artifacts.store import EntryKind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource
 from bench.models.stored import Held
+from bench.plan.as_is import built_as_is, refuse_training
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
 from bench.plan.recipes import methods_of
@@ -25,6 +26,8 @@ from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.suspicions import refuse_one_class
+
+T = TypeVar("T")
 
 # Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
 PROCEDURE = 2
@@ -38,11 +41,13 @@ class Conditions:
     """What a run is given besides suite, tasks, models and recipes.
 
     `outputs` are what the user calls the outputs of the model's head, see `ModelSource`; none leave it to the model.
+    `as_is` uses the model's own trained head as the reference, without training; recipes may still train.
     """
 
     device: str = "cpu"
     data_dir: Path | None = None
     outputs: tuple[str, ...] = ()
+    as_is: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +107,11 @@ class Cell:
         return tuple(keys)
 
     @property
+    def as_is(self) -> bool:
+        """Whether the reference is the model as it is, without training."""
+        return used_as_is(self.suite, self.train_task, self.conditions)
+
+    @property
     def reference_place(self) -> tuple[EntryKind, str]:
         """Where the store keeps the reference."""
         return "references", self.reference_key
@@ -155,6 +165,11 @@ class Cell:
         return "--".join(plain)
 
 
+def used_as_is(suite: Suite, task: Task, conditions: Conditions) -> bool:
+    """Whether the reference of `task` is the model as it is: if the user says so, or with 0 epochs of training."""
+    return conditions.as_is or suite.training(task).epochs == 0
+
+
 def described(task: Task) -> dict[str, Any]:
     """What a record depends on of a task, as JSON values: everything but titles that differs from the defaults."""
     titles: Any = {"title": True, "shifted": {"__all__": {"title"}}}
@@ -206,7 +221,8 @@ def plan(
     suite, tasks = with_labels(suite, tasks, also=others, data_dir=conditions.data_dir)
     source = open_source(model, outputs=conditions.outputs)
     model_fingerprint = source.fingerprint()
-    held = _held(source)
+    held = _once_per_head(lambda task: source.held(head=KINDS.get(task.kind).head, labels=task.labels or None))
+    usable = _once_per_head(lambda task: built_as_is(source, task, held(task)) is not None)
     seeds, cells = list(seeds), []
     elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
@@ -219,6 +235,11 @@ def plan(
         training_fingerprint = training_part(train_data, train_task).fingerprint()
         read = [(task, data)] if train_task is task else [(train_task, train_data), (task, data)]
         fit = examine(source, suite, read, also=others, called=model_name(model, name))
+        as_is = used_as_is(suite, train_task, conditions)
+        if as_is:
+            usable(train_task)
+        if suite.training(train_task).epochs == 0:
+            refuse_training(recipes, train_task)
         for seed in seeds:
             made_from = [
                 PROCEDURE,
@@ -231,6 +252,7 @@ def plan(
                 *([["outputs", *conditions.outputs]] if conditions.outputs else []),
                 *_changed_head(held(train_task)),
                 *_set_head(source, train_task),
+                *(["as it is"] if as_is else []),
             ]
             cells += [
                 Cell(
@@ -257,14 +279,14 @@ def plan(
     return cells
 
 
-def _held(source: ModelSource) -> Callable[[Task], Held | None]:
-    """What the model's files hold for a task; it is built once for all tasks of one head and the same labels."""
-    known: dict[tuple[str, tuple[str, ...]], Held | None] = {}
+def _once_per_head(find: Callable[[Task], T]) -> Callable[[Task], T]:
+    """`find`, called once for all tasks of one head and the same labels, since it builds the model."""
+    known: dict[tuple[str, tuple[str, ...]], T] = {}
 
-    def of(task: Task) -> Held | None:
+    def of(task: Task) -> T:
         wanted = (KINDS.get(task.kind).head, task.labels)
         if wanted not in known:
-            known[wanted] = source.held(head=wanted[0], labels=task.labels or None)
+            known[wanted] = find(task)
         return known[wanted]
 
     return of

@@ -91,6 +91,10 @@ class Method(Frozen):
         """
         return True
 
+    def trains(self) -> bool:
+        """Whether it trains for a share of the setting's epochs, so that it does nothing if these are 0."""
+        return False
+
     @abstractmethod
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """A new, compressed model; the given one is left bit-equal.
