@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from families import make
 
@@ -25,5 +26,5 @@ def write_checkpoint(folder, names=("negative", "positive"), *, half=False, **si
     sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": 128, **sizes}
     model = make("bert", labels=len(names), id2label=dict(enumerate(names)), **sizes)
     (model.half() if half else model).save_pretrained(folder)
-    write_tokenizer(tokenizer, folder)
+    write_tokenizer(tokenizer, Path(folder))
     return str(folder)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.artifacts.functions import is_function, load_function
 from bench.artifacts.manifest import (
     ARTIFACT_VERSION,
     MANIFEST,
@@ -45,7 +46,7 @@ _NOT_ARCHITECTURE = ("_name_or_path", "transformers_version", _REFUSE)
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A model read from an artifact, in evaluation mode, with its tokenizer.
+    """A model read from an artifact, in evaluation mode, with its tokenizer; a function of texts has none.
 
     `manifest` is what `save` was given as `made`, with the hashes of the files.
     """
@@ -96,7 +97,7 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
     """The model in `directory`, on `device`, giving the outputs of the saved one bit for bit.
 
     Sparse tensors are dense again in memory. Raises `ArtifactError` if a file is missing, altered, not part of the
-    artifact, of a newer version or of an unknown layer kind.
+    artifact, of a newer version or of an unknown layer kind; or names a function that the user did not name.
     """
     from bench.artifacts.structure import empty, fill
     from bench.models.heads import config_of
@@ -104,6 +105,14 @@ def load(directory: Path, *, device: str = "cpu") -> Loaded:
 
     verify(directory)
     manifest = read_manifest(directory)
+    if is_function(directory):
+        return Loaded(
+            model=load_function(directory).eval(),
+            tokenizer=None,
+            directory=directory,
+            manifest=manifest,
+            content_hash=_combined(manifest.files),
+        )
     structure, encodings = _read_layers(directory)
     try:
         settings = read_json(directory / CONFIG)
@@ -135,7 +144,8 @@ def verify(directory: Path) -> None:
     present = {str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()} - {MANIFEST}
     for name in sorted(present - set(listed)):
         raise ArtifactError(f"{directory / name}: not part of the artifact; remove it")
-    for name in (CONFIG, LAYERS, WEIGHTS, *sorted(listed)):
+    needed = () if is_function(directory) else (CONFIG, LAYERS, WEIGHTS)
+    for name in (*needed, *sorted(listed)):
         if name not in listed or name not in present:
             raise ArtifactError(f"{directory / name}: missing from the artifact; make it again")
         if _sha256(directory / name) != listed[name]:

@@ -76,7 +76,6 @@ def run(
 
     bench run --data train.csv --text message --label intent --model DIR --recipe int8
     """
-    from bench.library.progress import watch
     from bench.library.running import plan_run, standing_for
 
     started = time.perf_counter()
@@ -111,13 +110,20 @@ def run(
         jobs=jobs,
         retry=retry,
     )
-    for says in planned.warnings:
-        typer.echo(f"warning: {says}", err=True)
     if save_suite is not None:
         beside: dict[str, str | bool | list[str] | None] = {"name": name, "labels": labels, "as-is": as_is or None}
         beside |= {"task": task, "device": None if device == "cpu" else device}
         stands_for = standing_for(chosen.suite, model, recipes=recipe, set=changed, seeds=seed, data_dir=data_dir)
         save(save_suite, stands_for, chosen.comments, beside)
+    carry_out(planned, results, started=started, artifacts=artifacts)
+
+
+def carry_out(planned: PlannedRun, results: Path, *, started: float, artifacts: Path | None = None) -> None:
+    """Run what was planned, print the board and how the time since `started` was spent; exits with 1 on failure."""
+    from bench.library.progress import watch
+
+    for says in planned.warnings:
+        typer.echo(f"warning: {says}", err=True)
     try:
         watch(planned.work)
     except KeyboardInterrupt:

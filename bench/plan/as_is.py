@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
+class UntrainedError(ModelError):
+    """A model that cannot be used as it is, since a part of it would be new, so that it must be trained first."""
+
+
 def built_as_is(
     source: ModelSource, task: Task, held: Held | None, *, settings: Mapping[str, Any] = MappingProxyType({})
 ) -> nn.Module:
@@ -35,15 +39,16 @@ def built_as_is(
         settings: of the head, besides the task's own.
 
     Raises:
-        ModelError: the head is new, of another task or set aside; or it is unknown which output is which label.
+        UntrainedError: the head is new, of another task or set aside.
+        ModelError: it is unknown which output is which label.
     """
     where = f"{source.name} as it is, on task {task.name}"
     if not isinstance(source, CheckpointSource):
-        raise ModelError(f"{where}: a built-in model is untrained. Give a checkpoint that was trained on the task.")
+        raise UntrainedError(f"{where}: a built-in model is untrained. Give a checkpoint that was trained on the task.")
     if source.outputs == FRESH:
-        raise ModelError(f"{where}: --labels {FRESH[0]} asks for a new head, which must be trained")
+        raise UntrainedError(f"{where}: --labels {FRESH[0]} asks for a new head, which must be trained")
     if held is not None and held.set_aside:
-        raise ModelError(
+        raise UntrainedError(
             f"{where}: by the architecture that its config.json names, its head is of another task. Train a new one "
             "(leave out --as-is), or name the right architecture there."
         )
@@ -61,7 +66,7 @@ def built_as_is(
         listed = ", ".join(f"'{name}' {shapes[name]}" for name in new[:_SHOWN])
         more = f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""
         labels = f" with {len(task.labels)} labels" if task.labels else ""
-        raise ModelError(
+        raise UntrainedError(
             f"{where}: its files hold no trained head for a {task.kind} task{labels}: {listed}{more} would be new. "
             "Train it (leave out --as-is, or set training.epochs above 0), or give a checkpoint that was trained on "
             "the task."

@@ -18,6 +18,7 @@ from bench.models.stored import Held
 from bench.plan.as_is import built_as_is, refuse_training
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
+from bench.plan.given import GivenSystem
 from bench.plan.recipes import methods_of
 from bench.plan.settle import with_labels
 from bench.spec.recipe import Recipe
@@ -61,7 +62,8 @@ class Cell:
     later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
     files hold, None for a built-in model. `data_entry` and `train_data_entry` are where the store may have the data.
-    `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it.
+    `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it. `system` says
+    what it was.
     """
 
     suite: Suite
@@ -82,6 +84,12 @@ class Cell:
     data_entry: str = ""
     train_data_entry: str = ""
     given_artifact: str | None = None
+    system: GivenSystem | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the artifact is a function, of which nothing but its answers can be measured."""
+        return self.system is not None and self.system.function is not None
 
     @property
     def model_name(self) -> str:

@@ -63,7 +63,7 @@ def test_a_body_without_a_head_is_refused(tmp_path):
     sizes = {"vocab_size": len(demo_tokenizer()), "max_position_embeddings": 128}
     make("bert", head="masked-language-modelling", **sizes).save_pretrained(tmp_path)
     write_tokenizer(demo_tokenizer(), tmp_path)
-    with pytest.raises(ModelError, match="'classifier.weight'.* would be new"):
+    with pytest.raises(ModelError, match=r"'classifier.weight'.* would be new"):
         cell_on(tmp_path, as_is=True)
 
 

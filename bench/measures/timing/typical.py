@@ -24,13 +24,15 @@ CHOSEN = 16  # examples in one sample of a time
 class ExamplesRead(NamedTuple):
     """Which evaluation examples were timed: how many, their mean tokens, and the mean layers that each model ran.
 
-    `layers` is None for a model of fixed depth.
+    `layers` is None for a model of fixed depth. `from_text` says that a call began with the text and ended with the
+    answer, so that tokenization was timed as well.
     """
 
     examples: int
     tokens: float
     layers: float | None
     reference_layers: float | None
+    from_text: bool = False
 
 
 class Typical(NamedTuple):
@@ -48,6 +50,27 @@ class Typical(NamedTuple):
     def told(self) -> ExamplesRead:
         """What a record says of them."""
         return ExamplesRead(len(self.inputs), self.tokens, self.layers, self.reference_layers)
+
+    def sides(
+        self,
+        artifact: Loaded,
+        reference: Loaded,
+        batch_size: int,
+        length: int,
+        *,
+        measuring: Measuring,
+        device: str,
+    ) -> tuple[Side, Side]:
+        """Both models on the examples in batches; raises `ModelError` for another length than the setting's."""
+        if length != measuring.length:
+            raise ModelError("a model of dynamic depth is timed on evaluation examples, which have their own lengths")
+        batches = self.batches(batch_size, artifact.tokenizer.pad_token_id)
+
+        def side(loaded: Loaded) -> Side:
+            calls = [forward(loaded.model, each, device) for each in batches]
+            return Side(loaded.model, in_turn(calls), len(calls))
+
+        return side(artifact), side(reference)
 
     def batches(self, size: int, pad_id: int) -> list[dict[str, Tensor]]:
         """The inputs in padded batches of up to `size`, those of similar length together."""
@@ -86,28 +109,6 @@ def typical(artifact: Loaded, reference: Loaded, examples: EvaluationExamples, *
     chosen = [order[place] for place in spread(len(order), CHOSEN)]
     means = [sum(keys[row][side] for row in chosen) / len(chosen) or None for side in (0, 1)]
     return Typical([pool[row] for row in chosen], *means)
-
-
-def real_sides(
-    artifact: Loaded,
-    reference: Loaded,
-    read: Typical,
-    batch_size: int,
-    length: int,
-    *,
-    measuring: Measuring,
-    device: str,
-) -> tuple[Side, Side]:
-    """Both models on the evaluation examples in batches; raises `ModelError` for another length than the setting's."""
-    if length != measuring.length:
-        raise ModelError("a model of dynamic depth is timed on evaluation examples, which have their own lengths")
-    batches = read.batches(batch_size, artifact.tokenizer.pad_token_id)
-
-    def side(loaded: Loaded) -> Side:
-        calls = [forward(loaded.model, each, device) for each in batches]
-        return Side(loaded.model, in_turn(calls), len(calls))
-
-    return side(artifact), side(reference)
 
 
 def in_turn(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
