@@ -7,10 +7,17 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
-from bench.base.errors import ModelError
+from bench.base.errors import MethodError, ModelError
 from bench.layers.layer import StoredStack
+
+NO_GRAPH = (
+    "a model of adaptive depth decides for each input how many layers it runs. A traced or exported graph would repeat "
+    "the decisions of the example it was traced with. Run the model as it is, or cut it at one exit first (method "
+    "exit-at, criterion layer)"
+)
 
 
 class AdaptiveStack(StoredStack):
@@ -31,6 +38,10 @@ class AdaptiveStack(StoredStack):
     def adapts(self) -> bool:
         """Whether the number of layers depends on the input as the stack is now; else it is one of fixed depth."""
         return True
+
+    @override
+    def portable(self) -> nn.Module:
+        raise MethodError(NO_GRAPH)
 
     def executed_layers(self) -> Tensor:
         """Layers that each row of the last call ran, int64 [batch], each at least 1."""
@@ -53,11 +64,7 @@ class AdaptiveStack(StoredStack):
         Counting records one too, of one example at one depth, and says so with `counting`.
         """
         if _recording() and not _COUNTING:
-            raise ModelError(
-                "a model of adaptive depth decides for each input how many layers it runs. A traced or exported graph "
-                "would repeat the decisions of the example it was traced with. Run the model as it is, or cut it at "
-                "one exit first (method exit-at, criterion layer)"
-            )
+            raise ModelError(NO_GRAPH)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what the last call left behind, which may hold a graph and cannot be copied."""

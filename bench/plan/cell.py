@@ -19,7 +19,7 @@ from bench.plan.as_is import built_as_is, refuse_training
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
 from bench.plan.given import GivenSystem
-from bench.plan.recipes import methods_of
+from bench.plan.recipes import check_possible, methods_of
 from bench.plan.settle import with_labels
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
@@ -211,7 +211,7 @@ def plan(
 
     `name` is the model's in records, file names and boards; None is its folder's or its id.
     Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
-    before anything is trained.
+    before anything is trained; `UnavailableError` if a stage of a recipe cannot be applied here.
     """
     if name is not None and not re.fullmatch(NAME, name):
         raise ModelError(
@@ -220,6 +220,9 @@ def plan(
         )
     check_suite(suite)
     tasks, recipes = list(tasks), list(recipes)
+    heads = {KINDS.get(task.kind).head for task in tasks}
+    for recipe in recipes:
+        check_possible(recipe, heads=sorted(heads), device=conditions.device)
     others = [
         suite.task(each, where=recipe.name)
         for recipe in recipes

@@ -7,8 +7,8 @@ from pathlib import Path
 from bench.base.errors import ModelError
 
 SUPPORTED = (
-    "Give an id of the hub, a folder with config.json and safetensors weights, an artifact of bench, or the name of a "
-    "function, package.module:callable."
+    "Give an id of the hub, a folder with config.json and safetensors weights, an artifact of bench, a graph (.onnx, "
+    "or OpenVINO's .xml beside its .bin), or the name of a function, package.module:callable."
 )
 _PICKLE = "it may be a pickle, which can run code when it is loaded; save the model as safetensors (save_pretrained)"
 _OTHER = "bench has no runtime for this format"

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.artifacts.artifact import content_hash
 from bench.artifacts.store import Store
@@ -52,8 +52,6 @@ class Filed(NamedTuple):
 
 class System(ABC):
     """One system, opened but not loaded."""
-
-    form: ClassVar[str]
 
     @abstractmethod
     def stated(self) -> GivenSystem:
