@@ -24,7 +24,7 @@ from bench.plan.settle import with_labels
 from bench.spec.recipe import Recipe, RecipeFile, recipe_names
 from bench.spec.suite import Suite, Task
 from bench.systems.opening import open_system
-from bench.systems.system import Filed, System, TaskOf, Wishes
+from bench.systems.system import FiledSystem, System, TaskOf, Wishes
 from bench.tasks.data import load_data
 
 _MOST_HEADS = "Name the tasks that it was made for with --task."
@@ -162,7 +162,9 @@ def plan_score(
     return PlannedRun(suite=chosen, cells=cells, work=work, store=store)
 
 
-def _filed(system: System, task: Task, suite: Suite, store: Store, conditions: Conditions, *, several: bool) -> Filed:
+def _filed(
+    system: System, task: Task, suite: Suite, store: Store, conditions: Conditions, *, several: bool
+) -> FiledSystem:
     """The system in the store, with the head of the task; raises `ModelError` if it does not fit it."""
     trained = suite.task(task.trained_on) if task.trained_on else task
     data = load_data(trained, data_dir=conditions.data_dir)

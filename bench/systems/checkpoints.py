@@ -20,7 +20,7 @@ from bench.plan.cell import training_part
 from bench.plan.fit import Fit, examine
 from bench.plan.given import GivenSystem
 from bench.systems.folders import link
-from bench.systems.system import Filed, System, TaskOf, Wishes, file_as_artifact
+from bench.systems.system import FiledSystem, System, TaskOf, Wishes, file_as_artifact
 from bench.tasks.kinds.kind import KINDS
 
 _POOLINGS = ("mean", "cls")
@@ -46,7 +46,7 @@ class CheckpointSystem(System):
         )
 
     @override
-    def file(self, on: TaskOf, store: Store) -> Filed:
+    def file(self, on: TaskOf, store: Store) -> FiledSystem:
         """Build the model with its trained head, the outputs in the order of the task's labels, and file it."""
         source, task = self.source, on.task
         kind = KINDS.get(task.kind)
@@ -59,7 +59,7 @@ class CheckpointSystem(System):
         whole = kind.completed(model, examples, tokenizer, task=task, max_length=on.suite.max_length(task))
         plain = whole is model and not settings and not (held and held.order)
         key = file_as_artifact(store, lambda folder: self._write(folder, whole, tokenizer, plain=plain))
-        return Filed(key, self._with_warnings(fit, held))
+        return FiledSystem(key, self._with_warnings(fit, held))
 
     def _write(self, folder: Path, model: object, tokenizer: object, *, plain: bool) -> None:
         """Write the model to a new folder; `plain` if nothing of it was changed."""

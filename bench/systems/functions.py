@@ -14,7 +14,7 @@ from bench.base.errors import ModelError, UnavailableError
 from bench.models.texts import TextFunction
 from bench.plan.fit import Fit
 from bench.plan.given import GivenSystem
-from bench.systems.system import Filed, System, TaskOf, Wishes, file_as_artifact
+from bench.systems.system import FiledSystem, System, TaskOf, Wishes, file_as_artifact
 from bench.tasks.outputs import answers_of
 from bench.tasks.predictions import LabelDecisions
 
@@ -46,7 +46,7 @@ class FunctionSystem(System):
         )
 
     @override
-    def file(self, on: TaskOf, store: Store) -> Filed:
+    def file(self, on: TaskOf, store: Store) -> FiledSystem:
         """Ask the function about some evaluation examples, check its answers, and file its name."""
         for option, given in (("--tokenizer", self.wishes.tokenizer), ("--pooling", self.wishes.pooling)):
             if given is not None:
@@ -61,7 +61,7 @@ class FunctionSystem(System):
         title = f"{self.function.name}, given"
         write = save_function
         key = file_as_artifact(store, lambda folder: write(self.function, folder, labels=self.labels, title=title))
-        return Filed(key, fit)
+        return FiledSystem(key, fit)
 
 
 def _refuse_probabilities(said: object, name: str) -> None:

@@ -24,7 +24,7 @@ from bench.plan.given import GivenSystem
 from bench.runtimes.graph_model import GraphModel
 from bench.runtimes.heads import ORDER
 from bench.runtimes.runtime import Files, Precision, graph_runtime
-from bench.systems.system import Filed, System, TaskOf, Wishes, file_as_artifact
+from bench.systems.system import FiledSystem, System, TaskOf, Wishes, file_as_artifact
 from bench.tasks.evaluate import predict
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import ClassLogits
@@ -36,7 +36,7 @@ _CONFIG = "config.json"
 _TRIED = 4  # examples that a graph is run on before anything is trained or timed
 
 
-class _Form(NamedTuple):
+class _GraphKind(NamedTuple):
     """What graphs of one ending are: the runtime that reads them, how precise it is asked to be, and their endings.
 
     `endings` are those of the files beside each other, in the order of the runtime's own names; precision "default" is
@@ -49,8 +49,8 @@ class _Form(NamedTuple):
 
 
 _FORMS = {
-    ".onnx": _Form("onnxruntime", "float32", (".onnx",)),
-    ".xml": _Form("openvino", "default", (".xml", ".bin")),
+    ".onnx": _GraphKind("onnxruntime", "float32", (".onnx",)),
+    ".xml": _GraphKind("openvino", "default", (".xml", ".bin")),
 }
 
 
@@ -104,7 +104,7 @@ class GraphSystem(System):
 
     path: Path
     name: str
-    reading: _Form
+    reading: _GraphKind
     files: Files
     config: Path
     tokens: Path
@@ -122,7 +122,7 @@ class GraphSystem(System):
         )
 
     @override
-    def file(self, on: TaskOf, store: Store) -> Filed:
+    def file(self, on: TaskOf, store: Store) -> FiledSystem:
         """Open the graph with its runtime, run it on some evaluation examples, and file it."""
         task = on.task
         kind, where = KINDS.get(task.kind), str(self.path)
@@ -162,7 +162,7 @@ class GraphSystem(System):
             )
         made = Manifest(title=f"{self.name}, given")
         key = file_as_artifact(store, lambda folder: save(model, folder, tokenizer=tokenizer, made=made))
-        return Filed(key, fit)
+        return FiledSystem(key, fit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ class TaskOf(NamedTuple):
     data: TaskData
 
 
-class Filed(NamedTuple):
+class FiledSystem(NamedTuple):
     """A system in the store: the key of its artifact, and what was found of it and the texts."""
 
     key: str
@@ -58,7 +58,7 @@ class System(ABC):
         """What the record says of it."""
 
     @abstractmethod
-    def file(self, on: TaskOf, store: Store) -> Filed:
+    def file(self, on: TaskOf, store: Store) -> FiledSystem:
         """Check that it fits a task, and file it as data.
 
         Raises `ModelError` if its weights, outputs, labels, tokenizer or positions do not fit the task.
