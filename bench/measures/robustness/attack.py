@@ -83,16 +83,16 @@ class Attack(Measure):
                 f"an attack changes the predicted label, and a {pair.task.kind} task has no labels", *self.columns
             )
             return reading
+        sample = _sample(pair)
+        examples = [example for _, example in sample]
+        if any(pair.kind.truth(example) is None for example in examples):
+            reading.leave("the labels are hidden", *self.columns)
+            return reading
         if not hasattr(pair.artifact.model, "get_input_embeddings"):
             reading.leave(
                 "an attack takes replacements from the attacked model's own embeddings, which a graph does not show",
                 *self.columns,
             )
-            return reading
-        sample = _sample(pair)
-        examples = [example for _, example in sample]
-        if any(pair.kind.truth(example) is None for example in examples):
-            reading.leave("the labels are hidden", *self.columns)
             return reading
         reference = _attacked(pair, pair.reference, examples)
         beside = AttackedSide.of_reference(reference)
