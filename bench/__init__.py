@@ -29,6 +29,7 @@ _HOMES = {
     "bench.library.results": ("Results", "compare", "leaderboard", "load_results", "pareto", "pivot"),
     "bench.library.making": ("compress", "load_artifact", "save_artifact"),
     "bench.library.measuring": ("measure",),
+    "bench.library.scoring": ("score",),
     "bench.library.submitting": ("Submission", "submit"),
     "bench.library.own_data": ("own_suite",),
     "bench.library.plugins": ("register",),

@@ -33,6 +33,7 @@ from bench.library.results import load_results as load_results
 from bench.library.results import pareto as pareto
 from bench.library.results import pivot as pivot
 from bench.library.running import run as run
+from bench.library.scoring import score as score
 from bench.library.submitting import Submission as Submission
 from bench.library.submitting import submit as submit
 from bench.measures.base.measure import Measure as Measure

@@ -84,6 +84,10 @@ class ArtifactSource(CheckpointSource):
         return self.outputs != FRESH and head_of(own) == head_of(model) and labels[0] == labels[1]
 
     @override
+    def new_weights(self, model: nn.Module) -> tuple[str, ...]:
+        return () if self.has_head(model) else super().new_weights(model)
+
+    @override
     def stores_head(self, head: str) -> bool:
         from bench.models.heads import head_of
 

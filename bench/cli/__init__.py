@@ -10,7 +10,7 @@ import typer
 from bench.base.errors import BenchError
 from bench.base.registry import broken_plugins
 from bench.base.version import __version__
-from bench.cli import cache, catalog, compare, doctor, init, pivot, results, run, submit, survey
+from bench.cli import cache, catalog, compare, doctor, init, pivot, results, run, score, submit, survey
 from bench.cli.terminal import replace_what_is_lacking
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("score")(score.score)
 app.command("init")(init.init)
 app.command("check")(catalog.check)
 app.command("list")(catalog.list_)

@@ -85,7 +85,7 @@ def choose_suite(suite: str | None, own: OwnOptions) -> ChosenSuite:
 
 
 def save(
-    path: Path, suite: Suite, comments: Mapping[str, str], options: Mapping[str, str | Sequence[str] | None]
+    path: Path, suite: Suite, comments: Mapping[str, str], options: Mapping[str, str | bool | Sequence[str] | None]
 ) -> None:
     """Write the suite that was run to `path`; `options` are what a run of it needs besides, by name.
 
@@ -95,6 +95,9 @@ def save(
 
     words = ["bench", "run", path.as_posix()]
     for name, value in options.items():
+        if value is True:
+            words.append(f"--{name}")
+            continue
         for each in [value] if isinstance(value, str) else value or ():
             words += [f"--{name}", each]
     head = [f"Run it again with: {shlex.join(words)}", "Its keys are explained in docs/suites.md.", ""]

@@ -26,6 +26,9 @@ def run(
     labels: str | None = typer.Option(
         None, help="Labels of --model's trained head in output order: a,b,...; 'fresh' trains a new head."
     ),
+    as_is: bool = typer.Option(
+        False, "--as-is", help="Use the trained head of --model as the reference, without training it."
+    ),
     recipe: list[str] = typer.Option(
         [], help="Run only this recipe: a name, a path, or both joined by + (repeatable)."
     ),
@@ -75,7 +78,6 @@ def run(
 
     bench run --data train.csv --text message --label intent --model DIR --recipe int8
     """
-    from bench.library.progress import watch
     from bench.library.running import plan_run, standing_for
 
     started = time.perf_counter()
@@ -102,6 +104,7 @@ def run(
         seeds=seed,
         name=name,
         labels=() if labels is None else labels.split(","),
+        as_is=as_is,
         data_dir=data_dir,
         device=device,
         results=results,
@@ -109,12 +112,20 @@ def run(
         jobs=jobs,
         retry=retry,
     )
-    for says in planned.warnings:
-        typer.echo(f"warning: {says}", err=True)
     if save_suite is not None:
-        beside = {"name": name, "labels": labels, "task": task, "device": None if device == "cpu" else device}
+        beside: dict[str, str | bool | list[str] | None] = {"name": name, "labels": labels, "as-is": as_is or None}
+        beside |= {"task": task, "device": None if device == "cpu" else device}
         stands_for = standing_for(chosen.suite, model, recipes=recipe, set=changed, seeds=seed, data_dir=data_dir)
         save(save_suite, stands_for, chosen.comments, beside)
+    carry_out(planned, results, started=started, artifacts=artifacts)
+
+
+def carry_out(planned: PlannedRun, results: Path, *, started: float, artifacts: Path | None = None) -> None:
+    """Run what was planned, print the board and how the time since `started` was spent; exits with 1 on failure."""
+    from bench.library.progress import watch
+
+    for says in planned.warnings:
+        typer.echo(f"warning: {says}", err=True)
     try:
         watch(planned.work)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.artifacts.functions import named
 from bench.engine.jobs import CompressJob, ProbeJob, Result, TrainJob, read_job
 from bench.engine.processes import Report
 
@@ -17,12 +18,13 @@ def perform(written: str, report: Report) -> str:
     job = read_job(written)
     print(f"{job.phase}: {job.cell.title} ({job.cell.key})", flush=True)
     found: Result
-    if isinstance(job, TrainJob):
-        found = train_reference(job, report)
-    elif isinstance(job, CompressJob):
-        found = compress(job, report)
-    elif isinstance(job, ProbeJob):
-        found = probe(job)
-    else:
-        found = measure(job, report)
+    with named(job.cell.system.function if job.cell.system else None):
+        if isinstance(job, TrainJob):
+            found = train_reference(job, report)
+        elif isinstance(job, CompressJob):
+            found = compress(job, report)
+        elif isinstance(job, ProbeJob):
+            found = probe(job)
+        else:
+            found = measure(job, report)
     return found.write()

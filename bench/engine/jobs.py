@@ -145,17 +145,18 @@ class ModelProvenance(Written):
 
 
 class ReferenceProvenance(Written):
-    """The content of the reference, and how it was trained; None if it was given ready."""
+    """The content of the reference, and how it was trained; None if it was given ready, or used as it is."""
 
     content_hash: str
     training: TrainingSpent | None
+    as_is: bool = False
 
 
 class ArtifactProvenance(Written):
-    """The content of the artifact, and the bytes of its weights and side data."""
+    """The content of the artifact, and the bytes of its weights and side data; None of a function."""
 
     content_hash: str
-    bytes: int
+    bytes: int | None
 
 
 class Provenance(Written):
@@ -165,13 +166,18 @@ class Provenance(Written):
     model: ModelProvenance
     reference: ReferenceProvenance
     artifact: ArtifactProvenance
+    system: dict[str, Any] | None = None
 
     def stored(self) -> dict[str, Any]:
         """As a record keeps it, without what there is not."""
         lacking = {name for name in ("held", "outputs") if not getattr(self.model, name)}
         data = self.model_dump(mode="json", exclude={"model": lacking})
+        if self.system is None:
+            del data["system"]
         training = self.reference.training
         data["reference"]["training"] = training.model_dump(mode="json", exclude_none=True) if training else {}
+        if not self.reference.as_is:
+            del data["reference"]["as_is"]
         return data
 
 

@@ -31,7 +31,7 @@ from bench.measures.audit.claims import check_claims
 from bench.measures.base.examples import EvaluationExamples
 from bench.measures.base.measure import MEASURES, Measure, Pair, ProbingMeasure, Reading
 from bench.plan.cell import Cell
-from bench.plan.steps import Probe, probed_places
+from bench.plan.steps import Probe, probed_places, probing
 from bench.records.record import not_finite
 from bench.tasks.evaluate import Evaluator
 from bench.tasks.examples import read_data
@@ -64,7 +64,7 @@ def measure(job: MeasureJob, report: Report) -> Measured:
         report(f"measuring {name}", index / len(MEASURES.names()))
         before = pair.evaluator.seconds
         started = time.perf_counter()
-        readings[name] = _read(plugin, pair) if name not in pair.setting.measuring.skip else _skipped(plugin)
+        readings[name] = _taken(name, plugin, pair)
         evaluating = pair.evaluator.seconds - before
         measuring = time.perf_counter() - started - evaluating
         _account(readings[name], plugin, measuring, pair)
@@ -80,6 +80,17 @@ def measure(job: MeasureJob, report: Report) -> Measured:
         provenance=provenance,
         known=pair.evaluator.known(pair.reference.content_hash),
     )
+
+
+def _taken(name: str, plugin: Measure, pair: Pair) -> Reading:
+    """The measure's reading, or one without values, if the setting or a function leaves it out."""
+    if name in pair.setting.measuring.skip:
+        return _skipped(plugin)
+    if pair.closed and not plugin.asks:
+        reading = Reading()
+        reading.leave(pair.closed, *plugin.columns)
+        return reading
+    return _read(plugin, pair)
 
 
 def _read(plugin: Measure, pair: Pair) -> Reading:
@@ -177,8 +188,13 @@ def _pair(job: MeasureJob) -> tuple[Pair, Provenance]:
             examples={name: len(split) for name, split in data.splits.items()},
         ),
         model=ModelProvenance(fingerprint=cell.model_fingerprint, held=cell.held, outputs=cell.conditions.outputs),
-        reference=ReferenceProvenance(content_hash=reference.content_hash, training=training),
-        artifact=ArtifactProvenance(content_hash=artifact.content_hash, bytes=size_bytes(artifact_dir)),
+        reference=ReferenceProvenance(
+            content_hash=reference.content_hash, training=training, as_is=cell.as_is and training is None
+        ),
+        artifact=ArtifactProvenance(
+            content_hash=artifact.content_hash, bytes=None if pair.closed else size_bytes(artifact_dir)
+        ),
+        system=None if cell.system is None else cell.system.stored(),
     )
     return pair, provenance
 
@@ -191,6 +207,5 @@ def _apart(cell: Cell, probed: Sequence[Probed | Unprobed]) -> dict[str, dict[st
             name: tuple(found[Probe(measure, name, places)].result() for places in probed_places(cell, plugin))
             for name in plugin.probes(measuring, KINDS.get(cell.task.kind))
         }
-        for measure, plugin in MEASURES.items()
-        if isinstance(plugin, ProbingMeasure) and measure not in measuring.skip
+        for measure, plugin in probing(cell)
     }

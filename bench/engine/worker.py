@@ -42,6 +42,9 @@ def train_reference(job: TrainJob, report: Report) -> Made:
     source = open_source(cell.model, outputs=cell.conditions.outputs)
     task = cell.train_task
     examples = _examples(job, task)
+    if cell.as_is:
+        watch.time("training", partial(_file_as_is, source, cell, examples, store))
+        return Made(spans=watch.spans)
 
     def texts() -> Iterator[str]:
         return (text for row in examples for text in row.texts)
@@ -74,6 +77,16 @@ def train_reference(job: TrainJob, report: Report) -> Made:
     )
     save(model, store.path(*cell.reference_place), tokenizer=tokenizer, made=made)
     return Made(spans=watch.spans)
+
+
+def _file_as_is(source: ModelSource, cell: Cell, examples: Sequence[Example], store: Store) -> None:
+    """File the cell's reference without training it."""
+    task, tokenizer = cell.train_task, source.tokenizer(lambda: ())
+    model = _build(source, cell, task, tokenizer, examples, seed=cell.seed)
+    made = Manifest(
+        title=f"{cell.model} as it is, on {task.name}", energy=EnergySpent(absent="the reference was not trained")
+    )
+    save(model, store.path(*cell.reference_place), tokenizer=tokenizer, made=made)
 
 
 def compress(job: CompressJob, report: Report) -> Made:

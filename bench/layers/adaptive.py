@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
-from bench.base.errors import ModelError
+from bench.base.errors import MethodError, ModelError
 from bench.layers.layer import StoredStack
+
+_DECIDES = "how many layers it runs"
+_INSTEAD = ", or cut it at one exit first (method exit-at, criterion layer)"
 
 
 class AdaptiveStack(StoredStack):
@@ -32,6 +36,10 @@ class AdaptiveStack(StoredStack):
         """Whether the number of layers depends on the input as the stack is now; else it is one of fixed depth."""
         return True
 
+    @override
+    def portable(self) -> nn.Module:
+        raise MethodError(no_graph(_DECIDES, instead=_INSTEAD))
+
     def executed_layers(self) -> Tensor:
         """Layers that each row of the last call ran, int64 [batch], each at least 1."""
         if self._steps is None:
@@ -49,9 +57,7 @@ class AdaptiveStack(StoredStack):
 
     def refuse_graph(self) -> None:
         """Raise `ModelError` if the call is recorded as a graph, see the function of this name."""
-        refuse_graph(
-            "how many layers it runs", instead=", or cut it at one exit first (method exit-at, criterion layer)"
-        )
+        refuse_graph(_DECIDES, instead=_INSTEAD)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what the last call left behind, which may hold a graph and cannot be copied."""
@@ -71,17 +77,22 @@ def counting() -> Iterator[None]:
         _COUNTING.pop()
 
 
+def no_graph(decides: str, *, instead: str = "") -> str:
+    """Why a model has no graph: `decides` says what depends on the input, `instead` what else can be done."""
+    return (
+        f"the model decides for each input {decides}. A traced or exported graph would repeat the decisions of the "
+        f"example it was traced with. Run the model as it is{instead}"
+    )
+
+
 def refuse_graph(decides: str, *, instead: str = "") -> None:
     """Raise `ModelError` if the call is recorded as a graph: it would hold the decisions of one example for all.
 
-    Counting records one too, of one example at a time, and says so with `counting`. `decides` says what depends on the
-    input, `instead` what else can be done.
+    Counting records one too, of one example at a time, and says so with `counting`. The arguments are those of
+    `no_graph`.
     """
     if _recording() and not _COUNTING:
-        raise ModelError(
-            f"the model decides for each input {decides}. A traced or exported graph would repeat the decisions of "
-            f"the example it was traced with. Run the model as it is{instead}"
-        )
+        raise ModelError(no_graph(decides, instead=instead))
 
 
 def real_positions(mask: Any, hidden: Tensor) -> Tensor:

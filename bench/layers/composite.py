@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from bench.layers.input_rounding import InputRounding
-from bench.layers.layer import FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer, rebuild
+from bench.layers.layer import FLOAT_BITS, LAYER_KINDS, StoredEmbedding, StoredLayer, dense_linear, rebuild
 from bench.layers.low_bit import tiled_product
 
 
@@ -117,6 +117,10 @@ class SumLinear(StoredLayer):
     @override
     def dense(self) -> Tensor:
         return self.first.dense() + self.second.dense()
+
+    @override
+    def portable(self) -> nn.Module:
+        return dense_linear(self.dense(), getattr(self.second, "bias", None))
 
     @override
     def arguments(self) -> dict[str, Any]:

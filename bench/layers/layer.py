@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from bench.base.errors import ArtifactError, MethodError, UnknownNameError
 from bench.base.registry import Registry
@@ -89,6 +90,13 @@ class StoredModule(nn.Module):
         """What multiplies where the module is now; None if stock operators or its inner modules do."""
         return None
 
+    def portable(self) -> nn.Module:
+        """What stands in its place in a graph for another runtime: by default itself, recorded as it runs.
+
+        Raises `MethodError` if nothing can.
+        """
+        return self
+
     def numbers(self, leaf: str) -> Tensor:
         """A tensor of the weights that the own tensor `leaf` stands for, zero exactly if they are.
 
@@ -153,6 +161,14 @@ class StoredLayer(StoredModule):
         """
         return (self.dense() != 0,)
 
+    @override
+    def portable(self) -> nn.Module:
+        """Itself if its products are plain ones, else a dense float layer with the same weights."""
+        if not self.opaque:
+            return self
+        weight, bias = self.dense(), getattr(self, "bias", None)
+        return dense_linear(weight, bias)
+
     def factors(self) -> Factors | None:
         """The float matrices of which rows and columns can be cut; None, by default, if none can."""
         return None
@@ -180,6 +196,17 @@ class StoredEmbedding(StoredModule):
     def forward(self, ids: Tensor) -> Tensor:
         """Ids [...] to [..., embedding_dim]."""
 
+    @override
+    def portable(self) -> nn.Module:
+        """Itself if its table is of floats, else a plain embedding of the table that it stands for."""
+        if self.weight_bits >= FLOAT_BITS:
+            return self
+        table = self.dense()
+        with torch.device("meta"):
+            made = nn.Embedding(*table.shape)
+        made.weight = nn.Parameter(table.detach().float(), requires_grad=False)
+        return made
+
     @abstractmethod
     def dense(self) -> Tensor:
         """The whole float table [num_embeddings, embedding_dim] that is looked up."""
@@ -191,6 +218,16 @@ class StoredEmbedding(StoredModule):
         """
         del bias, inputs
         raise MethodError(f"an embedding stored as '{self.kind}' has no tied output layer")
+
+
+def dense_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """The stock layer of `weight` [out, in] and `bias` [out] or None, which get no gradient."""
+    with torch.device("meta"):
+        made = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
+    made.weight = nn.Parameter(weight.detach().float(), requires_grad=False)
+    if bias is not None:
+        made.bias = nn.Parameter(bias.detach().float(), requires_grad=False)
+    return made
 
 
 LAYER_KINDS: Registry[type[StoredModule]] = Registry(

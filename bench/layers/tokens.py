@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from bench.base.errors import ModelError
-from bench.layers.adaptive import real_positions, refuse_graph, state_of
+from bench.base.errors import MethodError, ModelError
+from bench.layers.adaptive import no_graph, real_positions, refuse_graph, state_of
 from bench.layers.layer import LAYER_KINDS, StoredStack
 
+_DECIDES = "which tokens it drops"
 _ROUNDING = 1e-6  # shares are decimal fractions, whose products with a length may exceed a whole number a little
 
 
@@ -52,6 +53,10 @@ class TokenStack(StoredStack):
     def arguments(self) -> dict[str, Any]:
         return {"attention": self.attention, "norm": self.norm}
 
+    @override
+    def portable(self) -> nn.Module:
+        raise MethodError(no_graph(_DECIDES))
+
     @abstractmethod
     def kept(self, received: Tensor, real: Tensor, lengths: Tensor, layer: int) -> Tensor:
         """Which tokens stay after the attention of a layer, bool [batch, tokens]; the first is kept by the caller.
@@ -83,7 +88,7 @@ class TokenStack(StoredStack):
 
     def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[batch, length, width] to [batch, most tokens that a row keeps, width]; the mask is the first argument."""
-        refuse_graph("which tokens it drops")
+        refuse_graph(_DECIDES)
         mask = args[0] if args else kwargs.get("attention_mask")
         real = real_positions(mask, hidden)
         self._lengths = real.sum(1).cpu()

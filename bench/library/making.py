@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +13,7 @@ from bench.artifacts.artifact import CONFIG, Loaded, content_hash, is_artifact, 
 from bench.artifacts.manifest import Manifest
 from bench.artifacts.source import open_source
 from bench.artifacts.store import Store, default_root
-from bench.base.errors import ArtifactError, ModelError, SuiteError
+from bench.base.errors import ArtifactError, SuiteError
 from bench.engine.processes import start_server
 from bench.engine.runner import Places, Run
 from bench.library.progress import is_interactive, watch
@@ -26,6 +24,7 @@ from bench.models.source import ModelSource
 from bench.plan.cell import Conditions, plan
 from bench.plan.settle import with_labels
 from bench.spec.suite import Task, fingerprint, load_suite, suite_names
+from bench.systems.folders import file_model, link, tokenizer_of
 from bench.tasks.kinds.kind import KINDS
 
 if TYPE_CHECKING:
@@ -123,14 +122,6 @@ def with_tokenizer(model: nn.Module, tokenizer: Any, made: Manifest) -> nn.Modul
     return model
 
 
-def tokenizer_of(model: nn.Module, given: Any) -> Any:
-    """The given tokenizer, or by default the model's own; raises `ModelError` if there is none."""
-    found = getattr(model, "tokenizer", None) if given is None else given
-    if found is None:
-        raise ModelError(f"{type(model).__name__}: give its tokenizer with tokenizer=...")
-    return found
-
-
 def suite_with(task: str, suite: SuiteLike | None) -> SuiteLike:
     """`suite`, or the only one of the package that has `task`; raises `SuiteError` if there are several or none."""
     if suite is not None:
@@ -140,15 +131,6 @@ def suite_with(task: str, suite: SuiteLike | None) -> SuiteLike:
         named = f" ({', '.join(having)})" if having else ""
         raise SuiteError(f"{len(having)} suites have a task named '{task}'{named}: choose one with suite=...")
     return having[0]
-
-
-def file_model(model: nn.Module | Loaded, tokenizer: Any, directory: Path, *, title: str) -> None:
-    """Write a model from the user to the new `directory`, unchanged."""
-    if isinstance(model, Loaded):
-        link(model.directory, directory)
-        return
-    made: Manifest = getattr(model, "made", Manifest(title=title))
-    save(model, directory, tokenizer=tokenizer_of(model, tokenizer), made=made)
 
 
 def file_reference(directory: Path, task: Task, target: Path, *, labels: Sequence[str]) -> None:
@@ -171,19 +153,6 @@ def reordered(directory: Path, task: Task, *, labels: Sequence[str]) -> bool:
     """Whether the outputs of an artifact are not in the order of the task's labels; raises as `file_reference`."""
     held = _source(directory, labels).held(head=KINDS.get(task.kind).head, labels=task.labels or None)
     return held is not None and bool(held.order)
-
-
-def link(directory: Path, target: Path) -> None:
-    """Copy a folder without copying the files if the file system can do so."""
-
-    def place(source: str, copy: str) -> str:
-        try:
-            os.link(source, copy)
-        except OSError:
-            shutil.copy2(source, copy)
-        return copy
-
-    shutil.copytree(directory, target, copy_function=place)
 
 
 def _source(directory: Path, labels: Sequence[str]) -> ModelSource:

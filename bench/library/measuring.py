@@ -13,7 +13,7 @@ from bench.artifacts.store import Store
 from bench.base.errors import BenchError, ModelError
 from bench.engine.processes import start_server
 from bench.engine.runner import Places, Run
-from bench.library.making import artifact_directory, file_model, file_reference, link, reordered, suite_with
+from bench.library.making import artifact_directory, file_reference, reordered, suite_with
 from bench.library.progress import is_interactive, watch
 from bench.library.results import SuiteLike
 from bench.library.running import choose, conditions_of
@@ -22,6 +22,7 @@ from bench.plan.settle import with_labels
 from bench.records.record import Record, read_failure, read_record
 from bench.spec.recipe import Recipe, RecipeFile
 from bench.spec.suite import Task
+from bench.systems.folders import file_model, link
 
 if TYPE_CHECKING:
     from torch import nn

@@ -68,6 +68,7 @@ def run(
     seeds: Sequence[int] | None = None,
     name: str | None = None,
     labels: Sequence[str] = (),
+    as_is: bool = False,
     data_dir: str | Path | None = None,
     device: str = "cpu",
     results: str | Path = DEFAULT_RESULTS,
@@ -91,6 +92,7 @@ def run(
         seeds: by default the suite's own.
         name: the model's name in records; by default its folder's or its id.
         labels: names of the outputs of the model's trained head in their order, or `["fresh"]` for a new head.
+        as_is: use the model's own trained head as the reference, without training; recipes train as the setting says.
         data_dir: a folder of data sets, used instead of the hub.
         device: `cpu` or `cuda`.
         results: the folder that records go to.
@@ -115,6 +117,7 @@ def run(
         seeds=seeds,
         name=name,
         labels=labels,
+        as_is=as_is,
         data_dir=data_dir,
         device=device,
         results=results,
@@ -141,6 +144,7 @@ def plan_run(
     seeds: Sequence[int] | None = None,
     name: str | None = None,
     labels: Sequence[str] = (),
+    as_is: bool = False,
     data_dir: str | Path | None = None,
     device: str = "cpu",
     results: str | Path = DEFAULT_RESULTS,
@@ -154,7 +158,7 @@ def plan_run(
     if of is None:
         raise SuiteError(f"suite {chosen.name} has no default model. Give one with --model.")
     wanted = [chosen.task(each, where="--task") for each in tasks] if tasks else list(chosen.tasks)
-    conditions = conditions_of(device, data_dir or chosen.data_dir, labels)
+    conditions = conditions_of(device, data_dir or chosen.data_dir, labels, as_is=as_is)
     start_server()
     store = Store(Path(cache) if cache else default_root())
     cells = plan(
@@ -216,10 +220,15 @@ def standing_for(
     return own.model_copy(update={key: value for key, value in stated.items() if value})
 
 
-def conditions_of(device: str, data_dir: str | Path | None, labels: Sequence[str]) -> Conditions:
+def conditions_of(
+    device: str, data_dir: str | Path | None, labels: Sequence[str], *, as_is: bool = False
+) -> Conditions:
     """The conditions of a run; raises `BenchError` for an impossible device or labels."""
     return Conditions(
-        device=_device(device), data_dir=None if data_dir is None else Path(data_dir), outputs=_outputs(labels)
+        device=_device(device),
+        data_dir=None if data_dir is None else Path(data_dir),
+        outputs=_outputs(labels),
+        as_is=as_is,
     )
 
 

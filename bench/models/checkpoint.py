@@ -17,7 +17,15 @@ from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerpr
 from bench.models.label_names import FRESH, told_order
 from bench.models.limits import Limits, Segments, choose_segments, limits_of, require_words, with_segments
 from bench.models.source import ModelSource, label_settings, spread
-from bench.models.stored import FileTensor, Held, bytes_by_dtype, require_floats, stored_tensors, widened_bytes
+from bench.models.stored import (
+    FileTensor,
+    Held,
+    bytes_by_dtype,
+    new_weights,
+    require_floats,
+    stored_tensors,
+    widened_bytes,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -254,6 +262,10 @@ class CheckpointSource(ModelSource):
         last = head_layout(model).output
         fits = all(name in stored and stored[name].shape == shapes[name] for name in last)
         return bool(last) and fits and not self._is_of_another_task()
+
+    def new_weights(self, model: nn.Module) -> tuple[str, ...]:
+        """The parameters of `model`, which `build` made, that no file of it holds; their values mean nothing yet."""
+        return new_weights(model, stored_tensors(self.directory, where=self.name))
 
     def _has_outputs(self, model: nn.Module) -> bool:
         """Whether the file has the last layer of the head of `model`, with any number of outputs."""

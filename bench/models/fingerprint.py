@@ -39,7 +39,7 @@ def fingerprint(directory: Path, *, where: str) -> str:
     """
     top = sorted(path for path in directory.iterdir() if path.is_file())
     first = [path for path in top if path.suffix == ".safetensors" or path.name in _FIRST]
-    more = {path for path in top if _is_of_the_tokenizer(path)} | set(weight_files(directory, where=where))
+    more = {path for path in top if is_of_the_tokenizer(path)} | set(weight_files(directory, where=where))
     if _says_nothing_new(directory / _SPECIAL):
         more -= {directory / _SPECIAL}
     digest = hashlib.sha256()
@@ -86,7 +86,8 @@ def check_tokenizer_files(directory: Path, *, where: str) -> None:
             )
 
 
-def _is_of_the_tokenizer(path: Path) -> bool:
+def is_of_the_tokenizer(path: Path) -> bool:
+    """Whether a file is one that the tokenizers of transformers read."""
     name = path.name
     return (
         name in _MORE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.base.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 # Bytes of an element of each dtype that a weight may have; safetensors' names.
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -74,20 +74,34 @@ def widened_bytes(model: nn.Module, tensors: Mapping[str, FileTensor]) -> int:
 
     A tensor that is not in the file, such as one of a new head, counts as float32.
     """
+    found = (
+        (value, FLOATS.get(file.dtype, FLOAT32_BYTES)) for value, file in _matched(model, tensors).values() if file
+    )
+    return sum(max(0, FLOAT32_BYTES - size) * value.numel() for value, size in found)
+
+
+def new_weights(model: nn.Module, tensors: Mapping[str, FileTensor]) -> tuple[str, ...]:
+    """The parameters of `model` that are not in the file in their shape, by name, each once: nothing trained them."""
+    import torch
+
+    matched = _matched(model, tensors).items()
+    return tuple(name for name, (value, file) in matched if file is None and isinstance(value, torch.nn.Parameter))
+
+
+def _matched(model: nn.Module, tensors: Mapping[str, FileTensor]) -> dict[str, tuple[Tensor, FileTensor | None]]:
+    """Each tensor of `model` once, by its first name, and the one of the file that has its name and its shape."""
     prefixes = [f"{prefix}." for prefix in {getattr(module, "base_model_prefix", "") for module in model.modules()}]
     held = {plain_name(name, prefixes): tensor for name, tensor in tensors.items()}
-    total, counted = 0, set()
+    known: dict[int, str] = {}  # the first name of a tensor that has several
+    matched: dict[str, tuple[Tensor, FileTensor | None]] = {}
     for name, value in model.state_dict(keep_vars=True).items():
-        if id(value) in counted:  # under another name that it has
-            continue
-        parts = name.split(".")
+        first, parts = known.setdefault(id(value), name), name.split(".")
         for start in range(min(3, len(parts))):  # below one half of a translator, or below the base model
             found = held.get(".".join(parts[start:]))
-            if found is not None and found.shape == tuple(value.shape):
-                counted.add(id(value))
-                total += max(0, FLOAT32_BYTES - FLOATS.get(found.dtype, FLOAT32_BYTES)) * value.numel()
-                break
-    return total
+            if found is not None and found.shape == tuple(value.shape) and not matched.get(first, (value, None))[1]:
+                matched[first] = (value, found)
+        matched.setdefault(first, (value, None))
+    return matched
 
 
 def plain_name(name: str, prefixes: list[str]) -> str:

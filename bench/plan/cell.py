@@ -8,16 +8,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.artifacts.source import open_folder, open_source
 from bench.artifacts.store import EntryKind
 from bench.base.errors import ModelError, SuiteError
 from bench.models.source import ModelSource
 from bench.models.stored import Held
+from bench.plan.as_is import built_as_is, refuse_training
 from bench.plan.check import check_suite
 from bench.plan.fit import Fit, examine
-from bench.plan.recipes import methods_of
+from bench.plan.given import GivenSystem
+from bench.plan.recipes import check_possible, methods_of
 from bench.plan.settle import with_labels
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, Task, fingerprint
@@ -25,6 +27,8 @@ from bench.tasks.data import load_data
 from bench.tasks.examples import TaskData
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.sources.suspicions import refuse_one_class
+
+T = TypeVar("T")
 
 # Raised whenever the same inputs would give another reference or artifact. 2 gives what 1 gave, filed under other keys.
 PROCEDURE = 2
@@ -38,11 +42,13 @@ class Conditions:
     """What a run is given besides suite, tasks, models and recipes.
 
     `outputs` are what the user calls the outputs of the model's head, see `ModelSource`; none leave it to the model.
+    `as_is` uses the model's own trained head as the reference, without training; recipes may still train.
     """
 
     device: str = "cpu"
     data_dir: Path | None = None
     outputs: tuple[str, ...] = ()
+    as_is: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ class Cell:
     later changes none. `given_name` is the model's name in
     records if the user gave one, `fit` what was found of model and texts before the run. `held` is what the model's
     files hold, None for a built-in model. `data_entry` and `train_data_entry` are where the store may have the data.
-    `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it.
+    `given_artifact` is the store's key of an artifact that the user gave; None if the recipe makes it. `system` says
+    what it was.
     """
 
     suite: Suite
@@ -77,6 +84,12 @@ class Cell:
     data_entry: str = ""
     train_data_entry: str = ""
     given_artifact: str | None = None
+    system: GivenSystem | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the artifact is a function, of which nothing but its answers can be measured."""
+        return self.system is not None and self.system.function is not None
 
     @property
     def model_name(self) -> str:
@@ -100,6 +113,11 @@ class Cell:
             last = fingerprint([last, stage.method, method.stated(), *more], 16)
             keys.append(last)
         return tuple(keys)
+
+    @property
+    def as_is(self) -> bool:
+        """Whether the reference is the model as it is, without training."""
+        return used_as_is(self.suite, self.train_task, self.conditions)
 
     @property
     def reference_place(self) -> tuple[EntryKind, str]:
@@ -155,6 +173,11 @@ class Cell:
         return "--".join(plain)
 
 
+def used_as_is(suite: Suite, task: Task, conditions: Conditions) -> bool:
+    """Whether the reference of `task` is the model as it is: if the user says so, or with 0 epochs of training."""
+    return conditions.as_is or suite.training(task).epochs == 0
+
+
 def described(task: Task) -> dict[str, Any]:
     """What a record depends on of a task, as JSON values: everything but titles that differs from the defaults."""
     titles: Any = {"title": True, "shifted": {"__all__": {"title"}}}
@@ -188,7 +211,7 @@ def plan(
 
     `name` is the model's in records, file names and boards; None is its folder's or its id.
     Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
-    before anything is trained.
+    before anything is trained; `UnavailableError` if a stage of a recipe cannot be applied here.
     """
     if name is not None and not re.fullmatch(NAME, name):
         raise ModelError(
@@ -197,6 +220,9 @@ def plan(
         )
     check_suite(suite)
     tasks, recipes = list(tasks), list(recipes)
+    heads = {KINDS.get(task.kind).head for task in tasks}
+    for recipe in recipes:
+        check_possible(recipe, heads=sorted(heads), device=conditions.device)
     others = [
         suite.task(each, where=recipe.name)
         for recipe in recipes
@@ -206,7 +232,8 @@ def plan(
     suite, tasks = with_labels(suite, tasks, also=others, data_dir=conditions.data_dir)
     source = open_source(model, outputs=conditions.outputs)
     model_fingerprint = source.fingerprint()
-    held = _held(source)
+    held = _once_per_head(lambda task: source.held(head=KINDS.get(task.kind).head, labels=task.labels or None))
+    usable = _once_per_head(lambda task: built_as_is(source, task, held(task)) is not None)
     seeds, cells = list(seeds), []
     elsewhere = [_elsewhere(suite, recipe, conditions) for recipe in recipes]
     for task in tasks:
@@ -219,6 +246,11 @@ def plan(
         training_fingerprint = training_part(train_data, train_task).fingerprint()
         read = [(task, data)] if train_task is task else [(train_task, train_data), (task, data)]
         fit = examine(source, suite, read, also=others, called=model_name(model, name))
+        as_is = used_as_is(suite, train_task, conditions)
+        if as_is:
+            usable(train_task)
+        if suite.training(train_task).epochs == 0:
+            refuse_training(recipes, train_task)
         for seed in seeds:
             made_from = [
                 PROCEDURE,
@@ -231,6 +263,7 @@ def plan(
                 *([["outputs", *conditions.outputs]] if conditions.outputs else []),
                 *_changed_head(held(train_task)),
                 *_set_head(source, train_task),
+                *(["as it is"] if as_is else []),
             ]
             cells += [
                 Cell(
@@ -257,14 +290,14 @@ def plan(
     return cells
 
 
-def _held(source: ModelSource) -> Callable[[Task], Held | None]:
-    """What the model's files hold for a task; it is built once for all tasks of one head and the same labels."""
-    known: dict[tuple[str, tuple[str, ...]], Held | None] = {}
+def _once_per_head(find: Callable[[Task], T]) -> Callable[[Task], T]:
+    """`find`, called once for all tasks of one head and the same labels, since it builds the model."""
+    known: dict[tuple[str, tuple[str, ...]], T] = {}
 
-    def of(task: Task) -> Held | None:
+    def of(task: Task) -> T:
         wanted = (KINDS.get(task.kind).head, task.labels)
         if wanted not in known:
-            known[wanted] = source.held(head=wanted[0], labels=task.labels or None)
+            known[wanted] = find(task)
         return known[wanted]
 
     return of

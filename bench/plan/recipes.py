@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from bench.base.errors import SuiteError, UnknownNameError, unknown
+from bench.base.errors import SuiteError, UnavailableError, UnknownNameError, unknown
 from bench.base.schema import validated
 from bench.methods.base.choice import registry_of
 from bench.methods.base.method import METHODS, Method
@@ -30,7 +31,8 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
         where: what asked for the recipe, for messages.
 
     Raises:
-        UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range.
+        UnknownNameError: no such recipe, method or argument. SuiteError: an argument of wrong type or range, or a
+            stage after one that must be the last.
     """
     file, base = read_recipe(name, where=where), base_of(name, where=where)
     source = JOIN.join(RECIPES.shown(path) for path in recipe_paths(name))
@@ -39,6 +41,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, *, where: st
     for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):  # a choice before its arguments
         _apply(tables, key, value, recipe=base)
     stages = tuple(_stage(table, where=f"{source}: stage {number}") for number, table in enumerate(tables, start=1))
+    _refuse_after_last(stages, where=source)
     applied = ",".join(f"{key}={value}" for key, value in values.items())
     return Recipe(name=base + (f"[{applied}]" if applied else ""), base=base, file=file, stages=stages)
 
@@ -67,6 +70,15 @@ def merged(chosen: Variants, extra: dict[str, Any] | None = None) -> Variants:
 def methods_of(recipe: Recipe) -> list[Method]:
     """The stages of a recipe as validated method objects, in order."""
     return [METHODS.get(stage.method).model_validate(stage.arguments) for stage in recipe.stages]
+
+
+def check_possible(recipe: Recipe, *, heads: Iterable[str], device: str) -> None:
+    """Raise `UnavailableError` if a stage cannot be applied here to models with one of the `heads` on `device`."""
+    for number, method in enumerate(methods_of(recipe), start=1):
+        for head in heads:
+            reason = method.refusal(head, device)
+            if reason is not None:
+                raise UnavailableError(f"{recipe.name}: stage {number} ({recipe.stages[number - 1].method}): {reason}.")
 
 
 def saves_of(file: RecipeFile) -> tuple[Saving, ...]:
@@ -130,6 +142,16 @@ def _opened(table: dict[str, Any], argument: str, where: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise SuiteError(f"{where}: '{argument}' has no arguments of its own")
     return given
+
+
+def _refuse_after_last(stages: tuple[Stage, ...], *, where: str) -> None:
+    """Raise `SuiteError` if a stage follows one whose model no method can change."""
+    for number, stage in enumerate(stages[:-1], start=1):
+        if METHODS.get(stage.method).last:
+            raise SuiteError(
+                f"{where}: stage {number} ({stage.method}) gives a model that no method can change, but stage "
+                f"{number + 1} ({stages[number].method}) follows. Make {stage.method} the last stage."
+            )
 
 
 def _lacking(argument: str, tables: list[dict[str, Any]], where: str) -> UnknownNameError:

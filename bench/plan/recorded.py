@@ -114,7 +114,7 @@ def _wanted(cell: Cell) -> dict[str, Any]:
         "model": (cell.model_name, cell.model_fingerprint, list(cell.conditions.outputs)),
         "head": (list(held.order), held.set_aside, held.widened_bytes) if held else ([], False, 0),
         "segments": cell.fit is not None and cell.fit.segments == "added",
-        "training": cell.suite.training(cell.train_task),
+        "training": None if cell.as_is else cell.suite.training(cell.train_task),
         "recipe": (cell.recipe.name, cell.seed, cell.conditions.device),
         "versions": [version(name) for name in _LIBRARIES],
     }
@@ -145,7 +145,9 @@ def _said(record: Record, cell: Cell) -> dict[str, Any]:
         "segments": record.conditions.get("fit", {}).get("segment_ids") == "added",
         "training": Training.model_validate(
             {name: training[name] for name in Training.model_fields if name in training}
-        ),
+        )
+        if training
+        else None,
         "recipe": (record.recipe, record.seed, record.machine["device"]),
         "versions": [record.provenance["versions"].get(name) for name in _LIBRARIES],
     }

@@ -83,8 +83,7 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
     """
     wanted = [
         (order, Probe(measure, name, places))
-        for measure, plugin in MEASURES.items()
-        if isinstance(plugin, ProbingMeasure) and measure not in cell.suite.setting.measuring.skip
+        for measure, plugin in probing(cell)
         for order, name in enumerate(plugin.probes(cell.suite.setting.measuring, KINDS.get(cell.task.kind)))
         for places in probed_places(cell, plugin)
     ]
@@ -93,6 +92,17 @@ def _probes(cell: Cell, steps: dict[str, Step], needs: frozenset[str]) -> frozen
         step = Step(phase="probe", cell=cell, id=probe.id, needs=needs, exclusive=True, probe=probe)
         steps.setdefault(probe.id, step)
     return frozenset(probe.id for probe in probes)
+
+
+def probing(cell: Cell) -> list[tuple[str, ProbingMeasure]]:
+    """The measures that probe the models of a cell, by name: those not skipped, of a function only those that ask."""
+    return [
+        (name, plugin)
+        for name, plugin in MEASURES.items()
+        if isinstance(plugin, ProbingMeasure)
+        and name not in cell.suite.setting.measuring.skip
+        and (plugin.asks or not cell.closed)
+    ]
 
 
 def probed_places(cell: Cell, plugin: ProbingMeasure) -> tuple[tuple[tuple[EntryKind, str], ...], ...]:

@@ -13,7 +13,9 @@ from bench.base.schema import Frozen
 class Training(Frozen):
     """The budget and schedule that every training run of the suite has unless a task narrows it."""
 
-    epochs: float = Field(3.0, gt=0, le=1000)
+    epochs: float = Field(
+        3.0, ge=0, le=1000, description="0 uses the model's own trained head as it is; recipes then cannot train"
+    )
     batch_size: int = Field(32, ge=1, le=65536)
     learning_rate: float = Field(5e-5, gt=0, le=1)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps used for learning-rate warm-up")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from pydantic import TypeAdapter
 
 from bench.base.errors import DataError
+from bench.models.texts import TextFunction
 from bench.tasks.examples import CORPUS
 from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
-from bench.tasks.outputs import Index, outputs_of, vectors
+from bench.tasks.outputs import Index, answers_of, outputs_of, vectors
 from bench.tasks.predictions import Predictions
 from bench.tasks.shifted import fold_of, scored_as, tuned_on
 
@@ -69,7 +70,8 @@ def predict(
 
     Raises:
         DataError: no examples, or examples the kind cannot encode. ModelError: more tokens than the model has
-            positions, or an output that is not a finite number.
+            positions, an output that is not a finite number, or a function's answer that is not what the kind expects.
+        UnavailableError: a function of texts does not say what the kind scores.
     """
     if not examples:
         raise DataError(f"{task.name}: no examples to predict")
@@ -87,6 +89,9 @@ def predict(
             for texts in (examples, documents)
         )
         return kind.find(asked, known, [document.uid for document in documents])
+    if isinstance(model, TextFunction):
+        found: Predictions = answers_of(model, examples, task=task)
+        return found
     features = kind.encode(examples, tokenizer, task=task, max_length=max_length, training=False)
     outputs = outputs_of(model, features, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
     return kind.predict(outputs, features, examples, tokenizer=tokenizer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ModelError
 from bench.models.limits import positions_of
+from bench.models.texts import TextFunction
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS
@@ -72,6 +73,16 @@ def outputs_of(
     return outputs
 
 
+def answers_of(model: TextFunction, examples: Sequence[Example], *, task: Task) -> Any:
+    """What a function of texts says of every example, as the kind's predictions, or as vectors if the kind searches.
+
+    Raises `ModelError` and `UnavailableError` as `TaskKind.heard`.
+    """
+    kind = KINDS.get(task.kind)
+    said = model.ask([kind.handed(example) for example in examples], [example.uid for example in examples])
+    return kind.heard(said, examples, task=task, name=model.name, outputs=model.labels)
+
+
 def _numbers(part: Tensor) -> np.ndarray[Any, Any]:
     """Whole numbers as they are, others in 32 bits."""
     found: np.ndarray[Any, Any] = (part.float() if part.is_floating_point() else part).cpu().numpy()
@@ -118,11 +129,15 @@ def vectors(
     kind, found = KINDS.get(task.kind), np.empty((0, 0), dtype=np.float32)
     for start in range(0, len(texts), _PORTION):
         portion = texts[start : start + _PORTION]
-        features = kind.encode(portion, tokenizer, task=task, max_length=max_length, training=False)
-        outputs = outputs_of(model, features, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
+        if isinstance(model, TextFunction):
+            rows = answers_of(model, portion, task=task)
+        else:
+            features = kind.encode(portion, tokenizer, task=task, max_length=max_length, training=False)
+            outputs = outputs_of(model, features, task=task, tokenizer=tokenizer, budget=token_budget, device=device)
+            rows = [vector for (vector,) in outputs]
         if not start:
-            found = _room(len(texts), len(outputs[0][0]))
-        for row, (vector,) in enumerate(outputs, start=start):
+            found = _room(len(texts), len(rows[0]))
+        for row, vector in enumerate(rows, start=start):
             found[row] = vector
     return found
 

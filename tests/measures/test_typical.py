@@ -16,7 +16,7 @@ from bench.base.errors import ModelError
 from bench.measures.base.examples import EvaluationExamples, spread
 from bench.measures.timing.latency import Latency
 from bench.measures.timing.steady import Clocks
-from bench.measures.timing.typical import CHOSEN, POOL, Typical, real_sides, typical
+from bench.measures.timing.typical import CHOSEN, POOL, Typical, typical
 from bench.tasks.examples import Example, TaskData, write_data
 from bench.tasks.kinds.kind import KINDS
 
@@ -134,4 +134,4 @@ def test_batches_hold_every_example_once_with_padding_to_the_right_and_other_len
     assert all(torch.equal(each["attention_mask"], (each["input_ids"] != 0).long()) for each in batches)
     assert isinstance(found, Typical)
     with pytest.raises(ModelError, match="have their own lengths"):
-        real_sides(artifact, reference, found, 1, 32, measuring=measuring().measuring, device="cpu")
+        found.sides(artifact, reference, 1, 32, measuring=measuring().measuring, device="cpu")

@@ -267,6 +267,13 @@ class IntegerStack(StoredStack):
         states = quantized(hidden.detach(), self.first_scale)
         return dequantized(self.in_integers(states, seen), self.last_scale).to(hidden.dtype)
 
+    @override
+    def portable(self) -> nn.Module:
+        raise MethodError(
+            "an encoder in integers only runs products of integers that no runtime here takes over. Export the model "
+            "before it is turned into integers, and let the runtime quantize it (quantize = 'static')"
+        )
+
     def in_integers(self, states: Tensor, seen: Tensor | None) -> Tensor:
         """int8 [batch, length, width] through the layers, with no floating point; `seen` as in `IntegerLayer`."""
         for layer in self._modules.values():

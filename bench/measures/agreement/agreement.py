@@ -37,6 +37,7 @@ class Agreement(Measure):
     )
     says = "agreement of the artifact with the reference: labels, probabilities, regression outputs, answers"
     budget_s = 2.0
+    asks = True
 
     def read(self, pair: Pair) -> Reading:
         """Compare the two models' predictions on the same examples, and keep these for later."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.spec.suite import Task
+    from bench.tasks.examples import Example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +31,23 @@ class EvaluationExamples:
         cannot encode the examples.
         """
         from bench.tasks.batching import collate
-        from bench.tasks.examples import read_data
         from bench.tasks.kinds.kind import KINDS
 
-        split = self.task.evaluate[0]
-        found = read_data(self.data, (split,)).splits[split]
-        chosen = [found[place] for place in spread(len(found), count)]
+        chosen = self.chosen(count)
         features = KINDS.get(self.task.kind).encode(
             chosen, tokenizer, task=self.task, max_length=self.max_length, training=False
         )
         firsts = {feature.example: feature for feature in reversed(features)}
         batches = [collate([firsts[example]], pad_id=tokenizer.pad_token_id).inputs for example in sorted(firsts)]
         return [_bare(batch) for batch in batches]
+
+    def chosen(self, count: int) -> list[Example]:
+        """Up to `count` examples, evenly spread over the first split."""
+        from bench.tasks.examples import read_data
+
+        split = self.task.evaluate[0]
+        found = read_data(self.data, (split,)).splits[split]
+        return [found[place] for place in spread(len(found), count)]
 
 
 def spread(length: int, count: int) -> list[int]:

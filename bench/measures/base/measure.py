@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from bench.base.registry import Registry
 from bench.columns import column
+from bench.models.texts import closed
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.metrics.metric import Answered
 from bench.tasks.prediction_tables import SplitPredictions
@@ -93,6 +94,11 @@ class Pair:
         return KINDS.get(self.task.kind)
 
     @property
+    def closed(self) -> str | None:
+        """Why nothing but answers can be had of the artifact; None if it is a network."""
+        return closed(self.artifact.model)
+
+    @property
     def max_length(self) -> int:
         """Tokens that an example of the task may have."""
         return self.task.max_length or self.setting.max_length
@@ -128,6 +134,7 @@ class Measure(ABC):
     budget_s: ClassVar[float] = 5.0  # stated seconds per cell, for an encoder of 20 M parameters on two cores
     optional: ClassVar[bool] = False  # a suite may leave it out
     of_calls: ClassVar[bool] = False  # whether it measures calls with made inputs, and not the task's examples
+    asks: ClassVar[bool] = False  # whether answers to texts are all that it needs, so that functions can be measured
 
     @property
     @abstractmethod

@@ -279,7 +279,9 @@ def _read_processor_time(reading: Reading, pair: Pair) -> None:
         reading.leave(reason, "compress_cpu_s", "compress_epochs")
         return
     reading.give("compress_cpu_s", seconds)
-    if pair.epoch_cpu_s:
+    if pair.reference.manifest.training is None:
+        reading.leave("the reference was not trained here: it is a model as it was given", "compress_epochs")
+    elif pair.epoch_cpu_s:
         reading.give("compress_epochs", seconds / pair.epoch_cpu_s)
     else:
         reading.leave("the reference was trained by a version that did not count processor time", "compress_epochs")

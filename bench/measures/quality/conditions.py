@@ -100,7 +100,12 @@ def _of_metrics(pair: Pair, parts: dict[str, dict[str, Answered]]) -> dict[str, 
 
 
 def _of_kind(pair: Pair) -> dict[str, Any]:
-    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing."""
+    """What the kind says that the artifact's scores depend on, by split; nothing if it says nothing.
+
+    A function of texts shares nothing of it: it has no tokenizer and decodes in its own way.
+    """
+    if pair.closed:
+        return {}
     found = {
         split: pair.kind.conditions(
             pair.evaluator.examples(split), pair.artifact.tokenizer, task=pair.task, max_length=pair.max_length

@@ -86,6 +86,7 @@ class Quality(Measure):
     name = "quality"
     says = "official metrics on the evaluation splits, their mean, and the difference from the reference"
     budget_s = 5.0
+    asks = True
 
     @property
     @override

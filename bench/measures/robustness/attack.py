@@ -88,6 +88,12 @@ class Attack(Measure):
         if any(pair.kind.truth(example) is None for example in examples):
             reading.leave("the labels are hidden", *self.columns)
             return reading
+        if not hasattr(pair.artifact.model, "get_input_embeddings"):
+            reading.leave(
+                "an attack takes replacements from the attacked model's own embeddings, which a graph does not show",
+                *self.columns,
+            )
+            return reading
         reference = _attacked(pair, pair.reference, examples)
         beside = AttackedSide.of_reference(reference)
         mine = beside if pair.is_reference else _artifact_side(pair, reference, examples)

@@ -37,6 +37,7 @@ class Robustness(Measure):
         "reference's gap"
     )
     budget_s = 5.0
+    asks = True
 
     def read(self, pair: Pair) -> Reading:
         """Score both models on the shifted data; absent if the task has none or hides its labels."""

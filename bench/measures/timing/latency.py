@@ -14,13 +14,14 @@ from bench.columns import column, with_intervals
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, ExampleProbingMeasure, Pair, Reading
 from bench.measures.timing import rounds
+from bench.measures.timing.asking import Asked, asked
 from bench.measures.timing.calls import WarmUp, forward, pinned
 from bench.measures.timing.pairs import Pairs, SpeedUp, drift, laps_table, observed, pooled
 from bench.measures.timing.real import COLUMNS as REAL
 from bench.measures.timing.real import RealLengths, give_real, time_at_real_lengths
 from bench.measures.timing.steady import Clocks, Side, summary, time_steadily
 from bench.measures.timing.sweep import SweepPoint, rows, sweep
-from bench.measures.timing.typical import ExamplesRead, real_sides, typical
+from bench.measures.timing.typical import ExamplesRead, Typical, typical
 from bench.measures.timing.verdict import give_speedup
 from bench.measures.timing.watch import Seen, Watch, joined
 
@@ -62,7 +63,8 @@ class Latency(ExampleProbingMeasure):
 
     If what one of the two models executes depends on the example, both run the same evaluation examples instead
     (`typical`), each with its own length: a sample is then the mean over the examples, so there are no percentiles of
-    single calls. With `measuring.real_lengths` all models run them too, at batch 1, for columns of their own (`real`).
+    single calls. So they do if one is a function of texts, and then each call goes from the text to the answer
+    (`asking`). With `measuring.real_lengths` all models run them too, at batch 1, for columns of their own (`real`).
     """
 
     clocks: Clocks = field(default_factory=Clocks)
@@ -84,6 +86,7 @@ class Latency(ExampleProbingMeasure):
     says = "seconds per call after warm-up, also at other lengths and batch sizes; throughput; the paired speed-up"
     budget_s = 2.0  # the timing itself is done in the probes' processes
     of_calls = True
+    asks = True
     optional = True
 
     def probes(self, measuring: Measuring, kind: TaskKind) -> tuple[str, ...]:
@@ -124,11 +127,13 @@ class Latency(ExampleProbingMeasure):
 
         clocks = self.clocks.on(device, measuring.threads)
         plan = rounds.share_of(measuring)
-        read = None if examples is None else typical(artifact, reference, examples, device=device)
+        read: Asked | Typical | None = None
+        if examples is not None:
+            read = asked(artifact, reference, examples) or typical(artifact, reference, examples, device=device)
 
         def sides(batch_size: int, length: int) -> tuple[Side, Side]:
             if read is not None:
-                return real_sides(artifact, reference, read, batch_size, length, measuring=measuring, device=device)
+                return read.sides(artifact, reference, batch_size, length, measuring=measuring, device=device)
 
             def side(loaded: Loaded) -> Side:
                 inputs = made_inputs(
@@ -212,17 +217,22 @@ class Latency(ExampleProbingMeasure):
 def _tell_examples(reading: Reading, read: ExamplesRead, pair: Pair) -> None:
     """Store which examples were timed, and warn that their lengths are not the setting's."""
     layers = {"layers": read.layers, "reference_layers": read.reference_layers}
+    timed = "from text to answer: tokenisation is timed, of both" if read.from_text else "tokenisation is not timed"
+    why = (
+        "a function of texts reads no token ids, so both models were timed from text to answer"
+        if read.from_text
+        else "what a model executes depends on the example, so both models were timed"
+    )
     reading.conditions |= {
-        "inputs": f"{read.examples} evaluation examples a sample, each with its own length; tokenisation is not timed",
+        "inputs": f"{read.examples} evaluation examples a sample, each with its own length; {timed}",
         "length": read.tokens,
         "examples": read.examples,
         **{f"timed_{name}": value for name, value in layers.items() if value is not None},
     }
     reading.warn(
         "real-lengths",
-        f"what a model executes depends on the example, so both models were timed on evaluation examples, of "
-        f"{read.tokens:.0f} tokens on average. Latency is not comparable with that of {pair.setting.measuring.length} "
-        f"tokens in other rows; the speed-up is.",
+        f"{why} on evaluation examples, of {read.tokens:.0f} tokens on average. Latency is not comparable with that of "
+        f"{pair.setting.measuring.length} tokens in other rows; the speed-up is.",
     )
 
 

@@ -11,7 +11,7 @@ from bench.columns import with_intervals
 from bench.measures.timing import rounds
 from bench.measures.timing.pairs import Pairs, SpeedUp, observed, pooled
 from bench.measures.timing.steady import Clocks, summary, time_steadily
-from bench.measures.timing.typical import ExamplesRead, Typical, example_sides, representative
+from bench.measures.timing.typical import ExamplesRead, Typical, representative
 from bench.measures.timing.verdict import give_speedup
 from bench.tasks.kinds.kind import KINDS
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.artifacts.artifact import Loaded
     from bench.measures.base.examples import EvaluationExamples
     from bench.measures.base.measure import Reading
+    from bench.measures.timing.asking import Asked
     from bench.spec.setting import Measuring
 
 COLUMNS = with_intervals("latency_real_p50_s", "latency_real_undisturbed_s", "speedup_real")
@@ -37,7 +38,7 @@ def time_at_real_lengths(
     artifact: Loaded,
     reference: Loaded,
     examples: EvaluationExamples | None,
-    read: Typical | None,
+    read: Asked | Typical | None,
     *,
     number: int,
     device: str,
@@ -67,7 +68,7 @@ def time_at_real_lengths(
         return f"the evaluation examples cannot be timed: {error}"
     plan = rounds.share_of(measuring)
     steady = time_steadily(
-        *example_sides(artifact, reference, read, 1, device=device),
+        *read.sides(artifact, reference, 1, measuring.length, measuring=measuring, device=device),
         pairs=plan.pairs,
         seconds=plan.seconds,
         patience_s=plan.patience_s,
@@ -96,6 +97,7 @@ def give_real(reading: Reading, found: Sequence[RealLengths | str | None]) -> No
         "examples": first.examples,
         "tokens": first.tokens,
         "batch_size": 1,
+        **({"from_text": True} if first.from_text else {}),
         "speedup_observed": observed(pairs),
         **summary(result),
     }

@@ -25,13 +25,15 @@ CHOSEN = 16  # examples in one sample of a time
 class ExamplesRead(NamedTuple):
     """Which evaluation examples were timed: how many, their mean tokens, and the mean layers that each model ran.
 
-    `layers` is None for a model of fixed depth.
+    `layers` is None for a model of fixed depth. `from_text` says that a call began with the text and ended with the
+    answer, so that tokenization was timed as well.
     """
 
     examples: int
     tokens: float
     layers: float | None
     reference_layers: float | None
+    from_text: bool = False
 
 
 class Typical(NamedTuple):
@@ -49,6 +51,21 @@ class Typical(NamedTuple):
     def told(self) -> ExamplesRead:
         """What a record says of them."""
         return ExamplesRead(len(self.inputs), self.tokens, self.layers, self.reference_layers)
+
+    def sides(
+        self,
+        artifact: Loaded,
+        reference: Loaded,
+        batch_size: int,
+        length: int,
+        *,
+        measuring: Measuring,
+        device: str,
+    ) -> tuple[Side, Side]:
+        """Both models on the examples in batches; raises `ModelError` for another length than the setting's."""
+        if length != measuring.length:
+            raise ModelError("a model that adapts is timed on evaluation examples, which have their own lengths")
+        return example_sides(artifact, reference, self, batch_size, device=device)
 
     def batches(self, size: int, pad_id: int) -> list[dict[str, Tensor]]:
         """The inputs in padded batches of up to `size`, those of similar length together."""
@@ -106,22 +123,6 @@ def _executed(side: Loaded, inputs: dict[str, Tensor]) -> float:
     if depth is not None:
         return int(depth.executed_layers()[0])
     return 0 if tokens is None else float(tokens.kept_shares()[0].sum()) * inputs["input_ids"].size(1)
-
-
-def real_sides(
-    artifact: Loaded,
-    reference: Loaded,
-    read: Typical,
-    batch_size: int,
-    length: int,
-    *,
-    measuring: Measuring,
-    device: str,
-) -> tuple[Side, Side]:
-    """Both models on the evaluation examples in batches; raises `ModelError` for another length than the setting's."""
-    if length != measuring.length:
-        raise ModelError("a model that adapts is timed on evaluation examples, which have their own lengths")
-    return example_sides(artifact, reference, read, batch_size, device=device)
 
 
 def example_sides(

@@ -43,6 +43,7 @@ class Method(Frozen):
     """
 
     saves: ClassVar[frozenset[Saving]] = frozenset()
+    last: ClassVar[bool] = False  # whether no other stage can follow, since what it gives no method can change
 
     @model_validator(mode="after")
     def _choices_fit(self) -> Method:
@@ -90,6 +91,18 @@ class Method(Frozen):
         seed, see `bench.analysis.seeds`.
         """
         return True
+
+    def trains(self) -> bool:
+        """Whether it trains for a share of the setting's epochs, so that it does nothing if these are 0."""
+        return False
+
+    def refusal(self, head: str, device: str) -> str | None:
+        """Why it cannot be applied on this machine to models with `head` on `device`; None, by default, if it can.
+
+        Asked before anything is trained.
+        """
+        del head, device
+        return None
 
     @abstractmethod
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
@@ -181,6 +194,7 @@ METHODS: Registry[type[Method]] = Registry(
         "bench.methods.shrink.shrink",
         "bench.methods.shrink.layerdrop",
         "bench.methods.answer.answer",
+        "bench.methods.export.export",
     ),
     group="bench.methods",
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from bench.methods.base.method import Lab, Method
 from bench.methods.base.terms.table import Terms
@@ -38,6 +39,10 @@ class TrainedMethod(Method):
 
     def seeded(self) -> bool:
         """Without a budget nothing is trained."""
+        return self.budget > 0
+
+    @override
+    def trains(self) -> bool:
         return self.budget > 0
 
     def tune(

@@ -12,6 +12,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Batch, Feature, as_rows, by_example
+from bench.tasks.heard import as_logits, numbers, places
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.multi_label import no_and_yes
 from bench.tasks.metrics.answers import normalise_answer
@@ -100,6 +101,24 @@ class ChoiceKind(TaskKind):
         return self.said([each[:count] for each, count in zip(scores, counts, strict=True)], examples)
 
     @override
+    def handed(self, example: Example) -> Any:
+        """The text, and a list of what is read beside it: one second text per candidate."""
+        return example.text, [beside(example, choice) for choice in example.choices]
+
+    @override
+    def heard(self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any) -> Any:
+        """One score per candidate."""
+        rows = [
+            numbers(each, len(example.choices), where=where)
+            for each, example, where in zip(said, examples, places(name, examples), strict=True)
+        ]
+        return self.heard_scores(rows, examples)
+
+    @abstractmethod
+    def heard_scores(self, rows: list[list[float]], examples: Sequence[Example]) -> Predictions:
+        """Predictions from one number per candidate of every example, as a function of texts gave them."""
+
+    @override
     def per_example(self, examples: Sequence[Example]) -> dict[str, Any]:
         mean = sum(len(example.choices) for example in examples) / len(examples)
         return {"measured_input": "one candidate", "candidates_per_example": mean}
@@ -160,6 +179,13 @@ class OneChoice(ChoiceKind):
     @override
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         return (as_rows(_scores(outputs), batch.groups or ()),)
+
+    @override
+    def heard_scores(self, rows: list[list[float]], examples: Sequence[Example]) -> Predictions:
+        """Logits, or probabilities of the candidates, whose logarithms stand for logits."""
+        import numpy as np
+
+        return self.said([np.asarray(row) for row in as_logits(rows)], examples)
 
 
 def _scores(outputs: Any) -> Tensor:
@@ -281,6 +307,11 @@ class SeveralChoices(ChoiceKind):
     def logits(self, outputs: Any, batch: Batch) -> tuple[Tensor, ...]:
         """No and yes of each candidate, [batch, most candidates, 2], as each is a distribution of its own."""
         return (as_rows(no_and_yes(_scores(outputs)), batch.groups or ()),)
+
+    @override
+    def heard_scores(self, rows: list[list[float]], examples: Sequence[Example]) -> ChoiceDecisions:
+        """The log-odds of each candidate: above 0 it is said to be right."""
+        return ChoiceDecisions(tuple(map(tuple, rows)))
 
     @override
     def said(self, scores: list[Any], examples: Sequence[Example]) -> ChoiceDecisions:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from bench.base.errors import DataError, unknown
+from bench.base.errors import DataError, UnavailableError, unknown
 from bench.base.registry import Registry
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
@@ -166,6 +166,27 @@ class TaskKind(ABC):
 
         If `per_token`, the arrays are cut to the feature's own length.
         """
+
+    def handed(self, example: Example) -> Any:
+        """What a function of texts is given for an example: by default its text, or its two texts as a tuple."""
+        return example.text if example.pair is None else (example.text, example.pair)
+
+    def heard(self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any) -> Any:
+        """Predictions from what a function of texts said of every example; if the kind searches, vectors of texts.
+
+        Args:
+            said: its answers, one per example.
+            examples: that it was asked about.
+            task: theirs.
+            name: the function's, for messages.
+            outputs: the labels that its numbers stand for, in their order; none if they were not told.
+
+        Raises:
+            ModelError: an answer of another form than the kind expects, see docs/your-model.md.
+            UnavailableError: the kind scores what a function of texts cannot say, as by default.
+        """
+        del said, examples, task, name, outputs
+        raise UnavailableError(f"a {self.name} task asks for more than a function of texts says")
 
     def find(self, queries: Any, documents: Any, uids: Sequence[str]) -> Predictions:
         """The best documents for every query, for kinds that search.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.base.errors import UnavailableError
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Batch, Feature
 from bench.tasks.kinds.kind import KINDS, TaskKind
@@ -98,6 +99,12 @@ class LanguageModelling(TaskKind):
             np.add.at(losses, (owners, 0), nats[1:].astype(np.float64))
             np.add.at(losses, (owners, 1), 1)
         return TextLosses(losses)
+
+    def heard(self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any) -> Any:
+        """Raises `UnavailableError`: texts do not say how probable a token is."""
+        raise UnavailableError(
+            f"a {self.name} task scores probabilities of tokens, which a function of texts does not say"
+        )
 
 
 def _stream(examples: Sequence[Example], tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.base.errors import DataError
+from bench.base.errors import DataError, UnavailableError
 from bench.tasks.examples import Example
 from bench.tasks.features import IGNORED, Batch, Feature, Maskable
 from bench.tasks.kinds.kind import KINDS, TaskKind
@@ -120,6 +120,12 @@ class MaskedLanguageModelling(TaskKind):
         for (nats,), feature in zip(outputs, features, strict=True):
             losses[feature.example] += nats.astype(np.float64).sum(), len(_predicted(feature))
         return TextLosses(losses)
+
+    def heard(self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any) -> Any:
+        """Raises `UnavailableError`: texts do not say how probable a token is."""
+        raise UnavailableError(
+            f"a {self.name} task scores probabilities of tokens, which a function of texts does not say"
+        )
 
 
 class _TextPiece(NamedTuple):

@@ -10,6 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature, by_example
+from bench.tasks.heard import label_scores, places
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.kinds.sequence import SequenceKind
 from bench.tasks.predictions import LabelDecisions
@@ -58,6 +59,18 @@ class MultiLabel(SequenceKind):
     ) -> LabelDecisions:
         odds = (logits[:, 1] - logits[:, 0] for logits in by_example(outputs, features))
         return LabelDecisions(tuple(tuple(row.tolist()) for row in odds))
+
+    @override
+    def heard(
+        self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
+    ) -> LabelDecisions:
+        """The log-odds of each label: above 0 it is said to belong to the text."""
+        return LabelDecisions(
+            tuple(
+                tuple(label_scores(each, task.labels, outputs, where=where))
+                for each, where in zip(said, places(name, examples), strict=True)
+            )
+        )
 
     @override
     def truth(self, example: Example) -> Any:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import CORPUS, Example
 from bench.tasks.features import Batch, Feature
+from bench.tasks.heard import places, text
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.span_qa import SpanQA
 from bench.tasks.predictions import WrittenAnswers
@@ -146,6 +147,20 @@ class OpenQA(TaskKind):
         for (written,), feature in zip(outputs, features, strict=True):
             answers[feature.example] = bytes(written.tolist()).rstrip(b"\0").decode()
         return WrittenAnswers(tuple(answers))
+
+    @override
+    def handed(self, example: Example) -> str:
+        """The question alone, whether or not the data have a passage beside it."""
+        return example.text
+
+    @override
+    def heard(
+        self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
+    ) -> WrittenAnswers:
+        """The answer in words."""
+        return WrittenAnswers(
+            tuple(text(each, where=where) for each, where in zip(said, places(name, examples), strict=True))
+        )
 
     @override
     def says_hidden(self, hidden: int, total: int, first: str) -> str:

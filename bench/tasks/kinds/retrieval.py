@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from bench.base.errors import DataError
+from bench.base.errors import DataError, ModelError
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
+from bench.tasks.heard import numbers, places
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.predictions import KEPT, Ranking, Rankings
 
@@ -106,6 +107,26 @@ class Retrieval(TaskKind):
         tokenizer: Any,
     ) -> Rankings:
         raise DataError("retrieval: queries are answered from a corpus; see `TaskKind.find`")
+
+    @override
+    def handed(self, example: Example) -> str:
+        """A query or a document."""
+        return example.text
+
+    @override
+    def heard(self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any) -> Array:
+        """Vectors [texts, width] float32, of length 1 unless the task compares them by their dot product."""
+        import numpy as np
+
+        where = places(name, examples)
+        rows = [numbers(each, None, where=at) for each, at in zip(said, where, strict=True)]
+        for row, at in zip(rows, where, strict=True):
+            if len(row) != len(rows[0]):
+                raise ModelError(f"{at}: expected {len(rows[0])} numbers, as for the first text, found {len(row)}")
+        found: Array = np.asarray(rows, dtype=np.float32)
+        if task.similarity != "dot":
+            found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return found
 
     @override
     def find(self, queries: Array, documents: Array, uids: Sequence[str]) -> Rankings:

@@ -11,6 +11,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Feature, by_example
+from bench.tasks.heard import as_logits, label_scores, numbers, places
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.predictions import ClassLogits, ScoreValues
 
@@ -98,6 +99,17 @@ class Classification(SequenceKind):
 
         return ClassLogits(np.asarray(by_example(outputs, features), dtype=np.float64))
 
+    @override
+    def heard(
+        self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
+    ) -> ClassLogits:
+        """A score per label: logits, or probabilities, whose logarithms stand for logits."""
+        rows = [
+            label_scores(each, task.labels, outputs, where=where)
+            for each, where in zip(said, places(name, examples), strict=True)
+        ]
+        return ClassLogits.read(as_logits(rows))
+
 
 KINDS.register(Classification.name)(Classification())
 
@@ -135,6 +147,14 @@ class Regression(SequenceKind):
 
         values = [logits.item() for logits in by_example(outputs, features)]
         return ScoreValues(np.asarray(values, dtype=np.float64))
+
+    @override
+    def heard(
+        self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
+    ) -> ScoreValues:
+        """One number."""
+        where = places(name, examples)
+        return ScoreValues.read([numbers(each, 1, where=at)[0] for each, at in zip(said, where, strict=True)])
 
 
 KINDS.register(Regression.name)(Regression())

@@ -10,6 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Answer, Example
 from bench.tasks.features import Batch, Feature
+from bench.tasks.heard import places, text
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
 from bench.tasks.predictions import Predictions, WrittenAnswers
@@ -89,6 +90,15 @@ class SpanQA(TaskKind):
                 scores[feature.example] = span.score
                 answers[feature.example] = (examples[feature.example].pair or "")[span.start : span.end]
         return WrittenAnswers(tuple(answers))
+
+    @override
+    def heard(
+        self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
+    ) -> Predictions:
+        """The answer in words; what a function is given are the question and the context."""
+        return WrittenAnswers(
+            tuple(text(each, where=where) for each, where in zip(said, places(name, examples), strict=True))
+        )
 
     @override
     def says_hidden(self, hidden: int, total: int, first: str) -> str:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Feature
+from bench.tasks.heard import places, text
 from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.kinds.span_qa import NO_ANSWER, SpanQA, best_span
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
@@ -81,6 +82,18 @@ class SpanQANoAnswer(SpanQA):
                 best[row] = (examples[row].pair or "")[span.start : span.end]
         excess = [null - score if text else 0.0 for null, score, text in zip(nulls, scores, best, strict=True)]
         return AnswersOrNone.of(best, excess, threshold=UNCHOSEN)
+
+    @override
+    def heard(
+        self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
+    ) -> AnswersOrNone:
+        """The answer in words, empty if the context has none: its score is then 1 below that of no answer, else above.
+
+        With these two scores, the threshold that is chosen keeps what the function decided, or says "no answer" to all
+        if that is better.
+        """
+        answers = [text(each, where=where) for each, where in zip(said, places(name, examples), strict=True)]
+        return AnswersOrNone.of(answers, [-1.0 if each else 1.0 for each in answers], threshold=UNCHOSEN)
 
     @override
     def settled(self, predictions: Predictions, task: Task, *, chosen_on: ChosenOn) -> Predictions:
