@@ -36,10 +36,10 @@ RECURRENT = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
 # Operators without summed products, beyond those that fvcore ignores: 0 MACs by the convention above. An operator that
 # is in neither place is taken to be heavy, so that a total is never too small without saying so.
 _LIGHT_NAMES = """
-    abs add add_ alias all amax amin any argmax argmin batch_norm bitwise_and bitwise_or clamp_max clamp_min clone cos
-    cumsum detach_ diff dim div div_ embedding embedding_bag empty_like erf exp expand_as fill_ flip floor_ full_like
-    gelu gelu_ group_norm hardtanh index_select instance_norm is_nonzero isinf isnan item layer_norm le leaky_relu
-    lift_fresh linalg_vector_norm log log_softmax logical_and logical_not logical_or lt masked_fill_ maximum mean min
+    abs add add_ alias all amax amin any argmax argmin batch_norm bitwise_and bitwise_or ceil clamp_max clamp_min clone
+    cos cumsum detach_ diff dim div div_ embedding embedding_bag empty_like erf exp expand_as fill_ flip floor_
+    full_like gelu gelu_ group_norm hardtanh index_select instance_norm is_nonzero isinf isnan item layer_norm le
+    leaky_relu lift_fresh linalg_vector_norm log log_softmax logical_and logical_not logical_or lt masked_fill_ maximum mean min
     minimum movedim mul mul_ ne neg new_ones norm numel numpy_T one_hot ones_like outer pad pow prelu reciprocal relu6
     repeat repeat_interleave resolve_conj resolve_neg rms_norm round round_ rsqrt rsub scalar_tensor scatter scatter_
     sigmoid sigmoid_ sign silu sin softmax softplus sort sqrt square sub sub_ sum swapaxes tanh tanh_ tensor_split tile
