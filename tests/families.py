@@ -56,6 +56,7 @@ def make(family: str, head: str = "sequence-classification", *, labels: int = 3,
     return model
 
 
+POSITIONAL = ("mpnet", "deberta-v2", "modernbert")  # whose scores hold more than the product of two projections
 # Those that tell no token from another by its segment.
 WITHOUT_SEGMENTS = ("distilbert", "mpnet", "deberta-v2", "modernbert")
 

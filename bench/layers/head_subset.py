@@ -26,6 +26,8 @@ class HeadSubset(StoredModule):
     """
 
     open: ClassVar[bool] = True
+    heads: tuple[int, ...]
+    settings: dict[str, Any]
 
     def __init__(self, heads: Sequence[int], settings: dict[str, Any]) -> None:
         whole: Any = super()
@@ -33,7 +35,8 @@ class HeadSubset(StoredModule):
         self.heads = tuple(heads)
         self.settings = settings
         self.num_attention_heads = len(heads)
-        self.all_head_size = len(heads) * self.attention_head_size  # type: ignore[has-type]
+        width: Any = self.attention_head_size
+        self.all_head_size = len(heads) * width
 
     @staticmethod
     @abstractmethod
@@ -60,9 +63,10 @@ class HeadSubset(StoredModule):
         """
         import torch
 
-        subset = isinstance(attention, HeadSubset)
-        present = attention.heads if subset else tuple(range(int(attention.num_attention_heads)))  # type: ignore[arg-type]
-        settings = attention.settings if subset else cls.settings_of(attention)
+        subset = attention if isinstance(attention, HeadSubset) else None
+        count: Any = attention.num_attention_heads
+        present = tuple(range(count)) if subset is None else subset.heads
+        settings = cls.settings_of(attention) if subset is None else subset.settings
         with torch.device("meta"):
             made = cls.from_arguments(heads=[present[head] for head in heads], settings=settings)
         for name, module in attention.named_children():
@@ -110,7 +114,8 @@ class MPNetHeads(HeadSubset):
     ) -> Any:
         """As the original; of `position_bias` [batch, heads of the whole, queries, keys] only the own heads'."""
         own = None if position_bias is None else position_bias[:, list(self.heads)]
-        return super().forward(hidden_states, attention_mask, own, output_attentions, **more)  # type: ignore[misc]
+        whole: Any = super()
+        return whole.forward(hidden_states, attention_mask, own, output_attentions, **more)
 
 
 @LAYER_KINDS.register("deberta-heads")
@@ -146,6 +151,6 @@ class DebertaHeads(HeadSubset):
 
 
 @functools.cache
-def _extended(subset: type[HeadSubset]) -> Any:
+def _extended(subset: Any) -> Any:
     """The class of the attention with what `subset` changes."""
     return type(subset.__name__, (subset, subset.original()), {"__module__": subset.__module__})

@@ -162,6 +162,7 @@ def test_sharing_norms_leaves_the_first_layer_of_modernbert_without_one(make_lab
         ("mpnet", {}, Integer(budget=0), "adds what depends on the distance of two tokens"),
         ("roberta-prelayernorm", {}, Integer(budget=0), "its norms are before the parts of a layer, not after"),
         ("mpnet", {}, OPERANDS, "whose products cannot be reached"),
+        ("modernbert", {}, OPERANDS, "has norms without a bias"),
         ("deberta-v2", {}, OPERANDS, "whose products cannot be reached"),
     ],
 )

@@ -27,8 +27,7 @@ def batch():
 
 
 READER = ScoreReader(softmax=False)
-POSITIONAL = ("mpnet", "deberta-v2", "modernbert")  # whose scores hold more than the product of two projections
-HEARD = [family for family in families.ENCODERS if family not in POSITIONAL]
+HEARD = [family for family in families.ENCODERS if family not in families.POSITIONAL]
 
 
 def heard(model, **inputs):
@@ -132,7 +131,7 @@ def test_a_clone_has_no_loss_and_another_model_has(family, batch):
     assert matching.loss(families.make(family, seed=1), batch, None, KIND).item() > 0.1
 
 
-@pytest.mark.parametrize("family", POSITIONAL)
+@pytest.mark.parametrize("family", families.POSITIONAL)
 def test_scores_that_depend_on_distances_are_refused_and_relations_are_those_of_the_projections(family, batch):
     model = families.make(family)
     with pytest.raises(MethodError, match="depend on the distance of two tokens as well, which cannot be heard"):
