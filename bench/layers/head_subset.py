@@ -6,7 +6,7 @@ import functools
 from abc import abstractmethod
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 from typing_extensions import override
@@ -52,7 +52,7 @@ class HeadSubset(StoredModule):
     @classmethod
     def from_arguments(cls, **arguments: Any) -> StoredModule:
         """A module with all heads' matrices; those that are left take their places."""
-        made: StoredModule = _extended(cls)(**arguments)
+        made: StoredModule = _extended(cast(Any, cls))(**arguments)
         return made
 
     @classmethod
