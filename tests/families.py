@@ -15,6 +15,20 @@ EXTRA = {
     "bert": {},
     "roberta": {},
     "roberta-prelayernorm": {},
+    "xlm-roberta": {},
+    "mpnet": {"pad_token_id": 1, "relative_attention_num_buckets": 32},
+    "deberta-v2": {
+        "relative_attention": True,
+        "position_buckets": 6,
+        "max_relative_positions": -1,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+        "pooler_hidden_act": "gelu",
+    },
+    "modernbert": {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3, "local_attention": 6},
     "distilbert": {"hidden_dim": 64},
     "albert": {"embedding_size": 16, "num_hidden_groups": 1},
     "electra": {"embedding_size": 16},
@@ -42,9 +56,16 @@ def make(family: str, head: str = "sequence-classification", *, labels: int = 3,
     return model
 
 
+POSITIONAL = ("mpnet", "deberta-v2", "modernbert")  # whose scores hold more than the product of two projections
+# Those that tell no token from another by its segment.
+WITHOUT_SEGMENTS = ("distilbert", "mpnet", "deberta-v2", "modernbert")
+
+
 def prefix(family: str) -> str:
     """How the names of the family's tensors begin."""
-    return family.replace("-", "_")
+    return {"xlm-roberta": "roberta", "deberta-v2": "deberta", "modernbert": "model"}.get(
+        family, family.replace("-", "_")
+    )
 
 
 def outputs(model):

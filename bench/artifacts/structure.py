@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -93,8 +93,19 @@ def is_stock(model: nn.Module, structure: Structure) -> bool:
     if structure.replaced or structure.shared:
         return False
     names = slots(model).keys()
-    ties = _skeleton(model.config, structure.head, structure.attention).all_tied_weights_keys
-    return {name for name, first in ties.items() if {name, first} <= names} == set(structure.tied)  # type: ignore[union-attr, operator]
+    ties: Any = _skeleton(model.config, structure.head, structure.attention).all_tied_weights_keys
+    return _together((name, first) for name, first in ties.items() if {name, first} <= names) == _together(
+        structure.tied.items()
+    )
+
+
+def _together(pairs: Iterable[tuple[str, str]]) -> set[frozenset[str]]:
+    """Which names are one tensor's, of pairs of names that are."""
+    found: set[frozenset[str]] = set()
+    for pair in pairs:
+        touching = {names for names in found if names & {*pair}}
+        found = (found - touching) | {frozenset({*pair}).union(*touching)}
+    return found
 
 
 def empty(config: Any, structure: Structure, *, where: str) -> nn.Module:

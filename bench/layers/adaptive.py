@@ -113,5 +113,10 @@ def state_of(given: Any) -> Tensor:
     return state
 
 
+def in_form_of(given: Any, state: Tensor) -> Any:
+    """`state` as a layer gives it: if the last layer gave a tuple, `given`, in the first place of such a tuple."""
+    return (state, *given[1:]) if isinstance(given, tuple) else state
+
+
 def _recording() -> bool:
     return torch.jit.is_tracing() or torch.compiler.is_exporting()  # type: ignore[attr-defined, no-untyped-call]

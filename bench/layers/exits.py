@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import ModelError
-from bench.layers.adaptive import AdaptiveStack, state_of
+from bench.layers.adaptive import AdaptiveStack, in_form_of, state_of
 from bench.layers.exit_rules import ExitRule, NeverRule
 from bench.layers.layer import LAYER_KINDS, StoredModule
 
@@ -153,13 +153,20 @@ class ExitStack(AdaptiveStack):
     `exits.equilibrium`: the gradient that reaches a layer from the exits above it is their mean and not their sum (Li
     et al. 2019, arXiv:1908.06066; the code of ElasticBERT, Liu et al. 2021, scales by 1 / (L - i) before exit i and by
     L - i - 1 after it, i from 0).
+
+    Args:
+        shared: names of what layers are given for all rows together, so that none of it is a row's.
     """
 
     kind: ClassVar[str] = "exit-stack"
 
+    def __init__(self, shared: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.shared = tuple(shared)
+
     @override
     def arguments(self) -> dict[str, Any]:
-        return {}
+        return {"shared": list(self.shared)} if self.shared else {}
 
     @property
     @override
@@ -173,18 +180,19 @@ class ExitStack(AdaptiveStack):
             raise ModelError("an exit stack has no exits yet")
         return found
 
-    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         """[batch, length, width] to [rows that ran every layer, length, width]; in training all rows do."""
         self.refuse_graph()
         if self.training:
             return self._teaching(hidden, *args, **kwargs)
         return self._leaving(hidden, *args, **kwargs)
 
-    def _teaching(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _teaching(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         exits, layers = self.held(), self.layers()
         said = []
         for step, layer in enumerate(layers, start=1):
-            hidden = state_of(layer(hidden, *args, **kwargs))
+            given = layer(hidden, *args, **kwargs)
+            hidden = state_of(given)
             if step == len(layers):
                 break
             if exits.equilibrium:
@@ -194,9 +202,9 @@ class ExitStack(AdaptiveStack):
                 hidden = _rescaled(hidden, len(layers) - step)
         exits.teach(said)
         self._steps = torch.full(hidden.shape[:1], len(layers), dtype=torch.int64)
-        return hidden
+        return in_form_of(given, hidden)
 
-    def _leaving(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _leaving(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         exits, layers = self.held(), self.layers()
         count = len(hidden)
         rows = torch.arange(count, device=hidden.device)
@@ -204,7 +212,8 @@ class ExitStack(AdaptiveStack):
         said: list[Tensor] = []
         gone: list[tuple[Tensor, Tensor]] = []
         for step, layer in enumerate(layers, start=1):
-            hidden = state_of(layer(hidden, *args, **kwargs))
+            given = layer(hidden, *args, **kwargs)
+            hidden = state_of(given)
             if step == len(layers) or not (exits.rule.decides or step == self._forced):
                 continue
             said.append(exits.after(step)(hidden))
@@ -217,13 +226,13 @@ class ExitStack(AdaptiveStack):
             steps[rows[leave].cpu()] = step
             stay = ~leave
             args = tuple(_of_rows(value, stay) for value in args)
-            kwargs = {name: _of_rows(value, stay) for name, value in kwargs.items()}
+            kwargs = {name: value if name in self.shared else _of_rows(value, stay) for name, value in kwargs.items()}
             rows, hidden, said = rows[stay], hidden[stay], [each[stay] for each in said]
             if not len(rows):
                 break
         self._steps = steps
         exits.hand_over(_Left(count, rows, said, gone))
-        return hidden
+        return in_form_of(given, hidden)
 
 
 @LAYER_KINDS.register("exit-output")

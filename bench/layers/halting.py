@@ -11,7 +11,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from bench.base.errors import ModelError
-from bench.layers.adaptive import AdaptiveStack, real_positions, state_of
+from bench.layers.adaptive import AdaptiveStack, in_form_of, real_positions, state_of
 from bench.layers.layer import LAYER_KINDS
 
 
@@ -72,13 +72,14 @@ class HaltingStack(AdaptiveStack):
             real = real_positions(args[0] if args else kwargs.get("attention_mask"), hidden)
             return self._until_all_stop(layers[: self._forced], hidden, real, *args, **kwargs)
         for step, layer in enumerate(layers):
-            hidden = state_of(layer(self._moved(hidden, step), *args, **kwargs))
+            given = layer(self._moved(hidden, step), *args, **kwargs)
+            hidden = state_of(given)
         self._steps = torch.full(hidden.shape[:1], len(layers), dtype=torch.int64)
-        return hidden
+        return in_form_of(given, hidden)
 
     def _until_all_stop(
         self, layers: Sequence[nn.Module], hidden: Tensor, real: Tensor, *args: Any, **kwargs: Any
-    ) -> Tensor:
+    ) -> Any:
         """Run `layers` until every position of `real` [batch, length] has stopped, at the last one at the latest."""
         state, output, running = hidden, torch.zeros_like(hidden), real
         spent = torch.zeros(hidden.shape[:2], device=hidden.device)
@@ -94,7 +95,8 @@ class HaltingStack(AdaptiveStack):
             else:
                 ends = running & (spent + halt > 1 - self.epsilon)
             weight = torch.where(ends, 1 - spent, halt) * running
-            after = state_of(layer(moved, *args, **kwargs))
+            given = layer(moved, *args, **kwargs)
+            after = state_of(given)
             state = torch.where(running[..., None], after, state)
             output = output + weight[..., None] * after
             spent, steps = spent + weight, steps + running
@@ -106,7 +108,7 @@ class HaltingStack(AdaptiveStack):
         self._steps = steps.detach().amax(dim=1).clamp(min=1).long()
         self._ponder = ((steps + remainder) * real).sum() / real.sum() if self.training else None
         self.weights = None if self.training else torch.stack(weights, dim=-1).detach()
-        return torch.where(real[..., None], output, hidden).to(hidden.dtype)
+        return in_form_of(given, torch.where(real[..., None], output, hidden).to(hidden.dtype))
 
     def macs(self, rows: int, steps: int) -> int:
         """Multiply-adds of the halting unit for `rows` positions over `steps` steps; layers count for themselves."""

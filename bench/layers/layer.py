@@ -21,7 +21,7 @@ from bench.base.registry import Registry
 if TYPE_CHECKING:
     from bench.layers.input_rounding import InputRounding
 
-LINEAR = "linear"
+LINEAR, NORM, IDENTITY = "linear", "layer-norm", "identity"
 FLOAT_BITS = 32
 DEQUANTIZED = "dequantized"  # the kernel of a layer that turns its weights back to float at every call
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -244,6 +244,7 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
         "bench.layers.safe_embedding",
         "bench.layers.block_term_attention",
         "bench.layers.empty",
+        "bench.layers.head_subset",
         "bench.layers.halting",
         "bench.layers.exits",
         "bench.layers.exit_rules",
@@ -255,20 +256,27 @@ LAYER_KINDS: Registry[type[StoredModule]] = Registry(
 )
 
 
+_STOCK: dict[str, type[nn.Module]] = {LINEAR: nn.Linear, NORM: nn.LayerNorm, IDENTITY: nn.Identity}
+
+
 def describe(module: nn.Module) -> tuple[str, dict[str, Any]] | None:
-    """Kind and arguments of a stored module or a plain `nn.Linear`; None for a module that is neither."""
+    """Kind and arguments of a stored module, a plain `nn.Linear` or norm, or nothing; None for any other module."""
     if isinstance(module, StoredModule):
         return module.kind, module.arguments()
     if type(module) is nn.Linear:
         bias = module.bias is not None
         return LINEAR, {"in_features": module.in_features, "out_features": module.out_features, "bias": bias}
-    return None
+    if type(module) is nn.LayerNorm and module.elementwise_affine:
+        shape = list(module.normalized_shape)
+        return NORM, {"normalized_shape": shape, "eps": module.eps, "bias": module.bias is not None}
+    return (IDENTITY, {}) if type(module) is nn.Identity else None
 
 
 def rebuild(kind: str, arguments: dict[str, Any], *, where: str) -> nn.Module:
     """The empty module that `describe` described; raises `ArtifactError` for an unknown kind or wrong arguments."""
     try:
-        return nn.Linear(**arguments) if kind == LINEAR else LAYER_KINDS.get(kind).from_arguments(**arguments)
+        stock = _STOCK.get(kind)
+        return LAYER_KINDS.get(kind).from_arguments(**arguments) if stock is None else stock(**arguments)
     except UnknownNameError as error:
         raise ArtifactError(f"{where}: {error} It may need a newer bench, or the plug-in that made it.") from error
     except TypeError as error:

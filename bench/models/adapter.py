@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC
 from collections.abc import Collection, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from torch import nn
 
@@ -27,7 +27,10 @@ class Adapter(ABC):
     linear module, below one layer) and `part_names` (the leaf modules of each part, below one layer; what a layer of
     one stack lacks is passed over). `activation` is what an MLP applies between its matrices, below one block.
     `attention_tail` names the dropout and the norm of an attention module that itself ends with norm(input +
-    dropout(output)). `classifier` names the maps of the head that reads the first token's last state.
+    dropout(output)). `classifier` names the maps of the head that reads the first token's last state. `fused` are
+    groups of roles whose matrices are stored as one, as equal parts of its rows in the order given; each role of a
+    group has the name of that matrix. If the MLP is `gated`, the rows of "ffn_in" are two equal parts, and what goes on
+    is activation(first) * second. `shared_inputs` are what layers are given by name for all rows of a batch together.
     `attention_places` is set if a layer is attention, a norm, and then a map of each token by itself. An adapter holds
     no state.
     """
@@ -43,7 +46,31 @@ class Adapter(ABC):
     attention_tail: ClassVar[tuple[str, str] | None] = None
     attention_places: ClassVar[AttentionPlaces | None] = None
     iterates: ClassVar[bool] = True  # whether the architecture runs its list with a plain loop of one state
-    positions_skip_padding: ClassVar[bool] = False  # whether positions are counted from the padding token's id on
+    post_norm: ClassVar[bool] = True  # whether each part of a layer ends with norm(input + output)
+    positions_in_attention: ClassVar[bool] = False  # whether scores hold more than the product of query and key
+    fused: ClassVar[tuple[tuple[Role, ...], ...]] = ()
+    gated: ClassVar[bool] = False
+    shared_inputs: ClassVar[tuple[str, ...]] = ()
+    foreign_heads: ClassVar[tuple[str, ...]] = ()  # prefixes of heads in published files that transformers has not
+
+    def takes_stack(self, config: Any) -> bool:
+        """Whether one module can take the place of the loop of a model of `config`: all layers are given the same."""
+        return self.iterates
+
+    def skipped_id(self, config: Any) -> int | None:
+        """The token that is skipped in counting positions, which begin behind its id; None if every token counts."""
+        return None
+
+    def runs_of(self, model: nn.Module, role: Role) -> int:
+        """How often a layer runs the matrix of a role each time that it runs itself, the first time on its tokens."""
+        return 1
+
+    def narrowed(self, attention: nn.Module, heads: Sequence[int]) -> nn.Module:
+        """The attention module that runs only the heads with these numbers, whose matrices have no others by now.
+
+        By default `attention` itself: it reads the number of its heads from its matrices.
+        """
+        return attention
 
     def stacks(self, model: nn.Module) -> tuple[str, ...]:
         """The names of the layer stacks in the order in which they run: of "encoder" and "decoder", those it has."""
@@ -103,6 +130,7 @@ class Adapter(ABC):
 
         Raises:
             ModelError: a role that the architecture does not have.
+            MethodError: some of the roles that are stored as one matrix, but not all of them.
         """
         has = self.roles_of(model)
         lacking = [role for role in roles or () if role not in has]
@@ -111,6 +139,7 @@ class Adapter(ABC):
                 f"{type(model).__name__} has no matrix with the role '{lacking[0]}'. It has: {', '.join(has)}."
             )
         wanted = [role for role in has if (role != "softmax" if roles is None else role in roles)]
+        self._refuse_parts(model, wanted)
         found: dict[str, nn.Module] = {}
         for block in self.blocks(model):
             for role in wanted:
@@ -120,6 +149,31 @@ class Adapter(ABC):
             projection = self.output_projection(model)
             found |= {name: module for name, module in model.named_modules() if module is projection}
         return _each_once(found)
+
+    def linears_by_role(self, model: nn.Module, roles: Sequence[Role]) -> list[tuple[Role, str, nn.Module]]:
+        """What `linears` gives, one role after the other, each with its role; a fused matrix has its first one.
+
+        Raises as `linears` does.
+        """
+        self.linears(model, roles)
+        found = []
+        for role in roles:
+            group = self.fused_with(role)
+            if role == next(each for each in roles if each in group):
+                found += [(role, name, module) for name, module in self.linears(model, group).items()]
+        return found
+
+    def fused_with(self, role: Role) -> tuple[Role, ...]:
+        """The roles that are stored in one matrix with `role`, in order; itself alone if none is."""
+        return next((group for group in self.fused if role in group), (role,))
+
+    def _refuse_parts(self, model: nn.Module, roles: Collection[Role]) -> None:
+        for group in self.fused:
+            lacking = [role for role in group if role not in roles]
+            if lacking and len(lacking) < len(group):
+                raise MethodError(
+                    f"{type(model).__name__} keeps {', '.join(group)} in one matrix. Give all of these roles, or none."
+                )
 
     def blocks(self, model: nn.Module) -> list[LayerBlock]:
         """The blocks of every stored layer in stored order; matrices that are absent or empty have no name there."""
@@ -141,7 +195,12 @@ class Adapter(ABC):
         """
         found: dict[Part, list[str]] = {}
         for part, names in self.part_names.items():
-            inside = [f"{prefix}{name}" for prefix, inner in self._inner(layer) for name in names if _has(inner, name)]
+            inside = [
+                f"{prefix}{name}"
+                for prefix, inner in self._inner(layer)
+                for name in names
+                if _has(inner, name) and not isinstance(inner.get_submodule(name), nn.Identity)
+            ]
             if inside:
                 found[part] = inside
         return found
@@ -218,6 +277,8 @@ ADAPTERS: Registry[type[Adapter]] = Registry(
     modules=(
         "bench.models.architectures",
         "bench.models.mobilebert",
+        "bench.models.relative",
+        "bench.models.modernbert",
         "bench.models.encoder_decoder",
         "bench.models.recurrent.adapters",
         "bench.models.answering.adapters",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from torch import nn
+from typing_extensions import override
 
 from bench.models.adapter import ADAPTERS, Adapter, Part, Role
 from bench.models.roles import AttentionPlaces, HeadNames, Size
@@ -60,7 +61,17 @@ class RobertaAdapter(BertAdapter):
 
     model_types: ClassVar[tuple[str, ...]] = ("roberta",)
     classifier: ClassVar[HeadNames | None] = HeadNames("classifier.dense", "classifier.out_proj", "tanh")
-    positions_skip_padding: ClassVar[bool] = True
+
+    @override
+    def skipped_id(self, config: Any) -> int | None:
+        return int(config.pad_token_id or 0)
+
+
+@ADAPTERS.register("xlm-roberta")
+class XlmRobertaAdapter(RobertaAdapter):
+    """XLM-RoBERTa (Conneau et al. 2020, arXiv:1911.02116): RoBERTa's names, words of 100 languages."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("xlm-roberta",)
 
 
 @ADAPTERS.register("roberta-prelayernorm")
@@ -70,6 +81,7 @@ class RobertaPreLayerNormAdapter(RobertaAdapter):
     model_types: ClassVar[tuple[str, ...]] = ("roberta-prelayernorm",)
     classifier: ClassVar[HeadNames | None] = None  # a norm is between the last layer and the head
     attention_places: ClassVar[AttentionPlaces | None] = None  # norms come before
+    post_norm: ClassVar[bool] = False
     part_names: ClassVar[dict[Part, tuple[str, ...]]] = {
         **BertAdapter.part_names,
         "norms": ("attention.LayerNorm", "crossattention.LayerNorm", "intermediate.LayerNorm"),

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-# Heads of other tasks whose tensors are called as those of a sequence's are.
-_NAMESAKES = ("ForTokenClassification", "ForMultipleChoice")
+# Heads for one output a token, a text or a span, whose tensors some architectures call alike.
+_NAMESAKES = ("ForTokenClassification", "ForMultipleChoice", "ForSequenceClassification", "ForQuestionAnswering")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "model*.safetensors")
 
 
@@ -55,12 +55,20 @@ class CheckpointSource(ModelSource):
 
     def limits(self) -> Limits:
         """The bounds of `config.json`."""
+        return limits_of(self._config())
+
+    def _config(self) -> Any:
+        """The configuration; raises `ModelError` if its settings contradict each other."""
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import AutoConfig
 
         from bench.models.registration import register
 
         register(_model_type(self.directory, self.name))
-        return limits_of(AutoConfig.from_pretrained(self.directory, trust_remote_code=False))
+        try:
+            return AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
+        except StrictDataclassError as error:
+            raise ModelError(f"{self.name}: config.json contradicts itself: {' '.join(str(error).split())}") from error
 
     def tokenizer(self, texts: Callable[[], Iterable[str]]) -> Any:
         """The directory's own tokenizer, with the segment ids that the model has; `texts` is not called."""
@@ -77,6 +85,7 @@ class CheckpointSource(ModelSource):
 
         from bench.models.tokenizer import require_fast
 
+        limits = self.limits()
         try:
             with _quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
@@ -85,7 +94,7 @@ class CheckpointSource(ModelSource):
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise ModelError(f"{self.name}: its tokenizer cannot be loaded: {error}") from error
         require_fast(tokenizer, where=self.name)
-        require_words(tokenizer, self.limits(), where=self.name)
+        require_words(tokenizer, limits, where=self.name)
         return tokenizer
 
     def build(
@@ -119,20 +128,18 @@ class CheckpointSource(ModelSource):
     @override
     def stores_head(self, head: str) -> bool:
         import torch
-        from transformers import AutoConfig
 
         from bench.models.heads import from_config
-        from bench.models.registration import register
         from bench.models.state import head_layout
 
-        register(_model_type(self.directory, self.name))
-        config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
+        config = self._config()
         config.update(label_settings(head, None))
         with torch.device("meta"):
             model = from_config(config, head)
         layout = head_layout(model)
-        own = {name for name in model.state_dict() if layout.is_head(name) and ".pooler." not in f".{name}"}
-        return bool(own & stored_tensors(self.directory, where=self.name).keys())
+        others = {name for name in model.state_dict() if layout.is_head(name) and ".pooler." not in f".{name}"}
+        own = layout.output or others
+        return bool(own & stored_tensors(self.directory, where=self.name).keys()) and not self._is_of_another_task(head)
 
     def held(self, *, head: str, labels: Sequence[str] | None) -> Held | None:
         """What the files hold; see `ModelSource.held`. The model is built once and given up again."""
@@ -162,14 +169,11 @@ class CheckpointSource(ModelSource):
     ) -> tuple[nn.Module, HeadUse]:
         """The model, and what became of a head that was stored."""
         import torch
-        from transformers import AutoConfig
 
         from bench.models.adapter import adapter_for
         from bench.models.heads import from_config
-        from bench.models.registration import register
 
-        register(_model_type(self.directory, self.name))
-        config: Any = AutoConfig.from_pretrained(self.directory, trust_remote_code=False)
+        config = self._config()
         config.update({**settings, "dtype": "float32"})
         if len(tokenizer) > config.vocab_size:
             raise ModelError(
@@ -241,10 +245,11 @@ class CheckpointSource(ModelSource):
         from bench.models.heads import auto_class, without_second_bias
         from bench.models.state import body_of
 
-        discard = self.outputs == FRESH or self._is_of_another_task()
+        discard = self.outputs == FRESH or self._is_of_another_task(head)
         discard = discard and head in ("sequence-classification", "question-answering")
-        model, trained = self._loaded(auto_class(head, config), config, discard=discard)
-        use = HeadUse(set_aside=trained and discard)
+        foreign = head == "masked-language-modelling" and self._is_of_another_task(head)
+        model, trained = self._loaded(auto_class(head, config), config, discard=discard or foreign)
+        use = HeadUse(set_aside=(trained and discard) or (foreign and self._has_head_tensors(model)))
         if use.set_aside:
             model, _ = self._loaded(type(model), config, state=body_of(model, self.directory, where=self.name))
         elif trained and head == "sequence-classification":
@@ -255,13 +260,22 @@ class CheckpointSource(ModelSource):
 
     def has_head(self, model: nn.Module) -> bool:
         """Whether the outputs of `model`, which `build` made, are those of a trained head that the files hold."""
+        from bench.models.heads import head_of
         from bench.models.state import head_layout
 
         shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         stored = stored_tensors(self.directory, where=self.name)
         last = head_layout(model).output
         fits = all(name in stored and stored[name].shape == shapes[name] for name in last)
-        return bool(last) and fits and not self._is_of_another_task()
+        return bool(last) and fits and not self._is_of_another_task(head_of(model))
+
+    def _has_head_tensors(self, model: nn.Module) -> bool:
+        """Whether the file has any tensor by the name of one of the head of `model`."""
+        from bench.models.state import head_layout
+
+        layout = head_layout(model)
+        own = {name for name in model.state_dict() if layout.is_head(name)}
+        return bool(own & stored_tensors(self.directory, where=self.name).keys())
 
     def new_weights(self, model: nn.Module) -> tuple[str, ...]:
         """The parameters of `model`, which `build` made, that no file of it holds; their values mean nothing yet."""
@@ -273,10 +287,13 @@ class CheckpointSource(ModelSource):
 
         return bool(head_layout(model).output & stored_tensors(self.directory, where=self.name).keys())
 
-    def _is_of_another_task(self) -> bool:
-        """Whether `config.json` names a head that has the same tensors as that of a sequence and another meaning."""
+    def _is_of_another_task(self, head: str) -> bool:
+        """Whether `config.json` names a head that may have the same tensors as `head` has, and another meaning."""
+        from bench.models.heads import HEADS
+
         named = self._settings().get("architectures")
-        return isinstance(named, list) and any(str(name).endswith(_NAMESAKES) for name in named)
+        others = tuple(each for each in _NAMESAKES if each not in HEADS[head][1])
+        return isinstance(named, list) and any(str(name).endswith(others) for name in named)
 
     def _loaded(
         self,

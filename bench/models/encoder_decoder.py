@@ -23,7 +23,7 @@ _CROSS: dict[Role, str] = {
     "cross_value": "crossattention.self.value",
     "cross_output": "crossattention.output.dense",
 }
-FAMILIES = ("bert", "roberta", "electra")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra")
 
 
 @ADAPTERS.register("encoder-decoder")

@@ -48,7 +48,7 @@ def grow_exits(model: nn.Module, *, shared: bool, seed: int) -> ExitHeads:
             drawn.bias.zero_()
         heads.append(head)
     device = own.weight.device
-    stack, exits = ExitStack(), ExitHeads().adopt(heads).to(device)
+    stack, exits = ExitStack(adapter.shared_inputs), ExitHeads().adopt(heads).to(device)
     stack.adopt(layers).add_module("exits", exits)
     output = ExitOutput(own.in_features, own.out_features, own.bias is not None)
     output.own, output.exits = own, exits

@@ -121,9 +121,10 @@ def without_second_bias(model: nn.Module) -> nn.Module:
     coded form takes the layer's place it would be left behind as a vector that is stored and counted for nothing.
     """
     if type(model).__name__.endswith("ForMaskedLM"):
-        output = model.get_output_embeddings()  # type: ignore[operator]
+        output: Any = model.get_output_embeddings()  # type: ignore[operator]
+        whole = output.out_features == model.config.vocab_size  # type: ignore[union-attr]  # DeBERTa-v3's own head has none
         for module in model.modules():
-            if output in module.children() and module._parameters.get("bias") is not None:
+            if whole and output in module.children() and module._parameters.get("bias") is not None:
                 module._parameters["bias"] = None
     return model
 

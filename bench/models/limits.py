@@ -35,7 +35,7 @@ def limits_of(config: Any) -> Limits:
         rows=min(int(part.vocab_size) for part in parts),
         positions=positions_of(config),
         segments=0 if halves else int(getattr(config, "type_vocab_size", 0) or 0),
-        padding_id=next((part.pad_token_id for part in parts if _skips_padding(part)), None),
+        padding_id=next((skipped for part in parts if (skipped := _skipped(part)) is not None), None),
     )
 
 
@@ -54,14 +54,16 @@ def _own_positions(config: Any) -> int | None:
     rows = getattr(config, "max_position_embeddings", None)
     if not rows:
         return None
-    return int(rows) - (int(config.pad_token_id or 0) + 1 if _skips_padding(config) else 0)
+    skipped = _skipped(config)
+    return int(rows) - (0 if skipped is None else skipped + 1)
 
 
-def _skips_padding(config: Any) -> bool:
+def _skipped(config: Any) -> int | None:
+    """The token that a model of `config` skips in counting positions; None if it counts every token."""
     from bench.models.adapter import ADAPTERS
 
     name = getattr(config, "model_type", None)
-    return name in ADAPTERS.names() and ADAPTERS.get(name).positions_skip_padding
+    return ADAPTERS.get(name)().skipped_id(config) if name in ADAPTERS.names() else None
 
 
 def require_words(tokenizer: Any, limits: Limits, *, where: str) -> None:

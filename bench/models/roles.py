@@ -23,6 +23,8 @@ Role = Literal[
     "bottleneck_in",
     "bottleneck_keys",
     "bottleneck_out",
+    "position_query",
+    "position_key",
     "softmax",
 ]
 ALL_ROLES: tuple[Role, ...] = get_args(Role)
@@ -34,6 +36,8 @@ GATE_ROLES: tuple[Role, ...] = ALL_ROLES[10:12]
 # What narrows the hidden states at the entrance of a block, for its residual and its queries and keys, and widens them
 # again at its exit.
 BOTTLENECK_ROLES: tuple[Role, ...] = ALL_ROLES[12:15]
+# What maps the vectors of relative positions to queries and keys of the heads, in architectures that have such maps.
+POSITION_ROLES: tuple[Role, ...] = ALL_ROLES[15:17]
 
 Part = Literal["attention", "cross_attention", "ffn", "gates", "bottleneck", "norms"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
+from bench.models.adapter import adapter_for
 from bench.models.heads import output_name
 from bench.models.stored import BUFFERS, FileTensor, plain_name, tensor_files
 
@@ -161,8 +162,11 @@ def _torn(model: nn.Module, layout: HeadLayout, fresh: Collection[str], resized:
 def _left_over(model: nn.Module, layout: HeadLayout, keys: Iterable[str]) -> list[str]:
     """Tensors of the file that are neither buffers that older versions wrote, nor of the head of another task."""
     found, heads = [], None
+    foreign = adapter_for(model).foreign_heads
     for key in sorted(keys):
         inside = key.removeprefix(layout.base)
+        if foreign and key.startswith(foreign):
+            continue
         if inside.rpartition(".")[2] in BUFFERS or _POOLER.fullmatch(inside):
             continue
         if inside == key and inside.partition(".")[0] not in layout.body:

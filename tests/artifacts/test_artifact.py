@@ -57,9 +57,14 @@ def pruned(model):
 
 
 def tied(model):
-    first = adapter_for(model).linears(model, ["key"])
-    others = adapter_for(model).linears(model, ["query"])
-    for key, query in zip(first.values(), others.values(), strict=True):
+    adapter = adapter_for(model)
+    if adapter.fused:  # queries and keys are one matrix
+        first, *others = adapter.linears(model, ["attention_output"]).values()
+        for other in others:
+            other.weight = first.weight
+        return model
+    pairs = zip(adapter.linears(model, ["key"]).values(), adapter.linears(model, ["query"]).values(), strict=True)
+    for key, query in pairs:
         query.weight = key.weight
     return model
 

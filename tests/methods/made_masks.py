@@ -61,7 +61,10 @@ def masked(model, dead=None):
     """
     import torch
 
+    from bench.models.adapter import adapter_for
+
     found = matrices(model)
+    values = 2 * HEADS * HEAD if adapter_for(model).fused else 0  # where they begin among the giver's rows
     with torch.no_grad():
         for stack in dict.fromkeys(key[0] for key in found):
             for (layer, part), units in (DEAD if dead is None else dead).items():
@@ -72,12 +75,13 @@ def masked(model, dead=None):
                     giver, taker, width = found.get((stack, layer, value)), (stack, layer, output), HEAD
                 for unit in units if giver is not None else ():
                     cells = slice(unit * width, (unit + 1) * width)
+                    rows = slice(cells.start + values, cells.stop + values) if part != "ffn" else cells
                     if unit % 2:
                         found[taker].weight[:, cells] = 0
                     else:
-                        giver.weight[cells] = 0
-                        if part != "ffn":
-                            giver.bias[cells] = 0
+                        giver.weight[rows] = 0
+                        if part != "ffn" and giver.bias is not None:
+                            giver.bias[rows] = 0
     return model
 
 
@@ -99,13 +103,20 @@ def parameters(model):
 
 
 def saved_parameters(model):
-    """4 H d and 3 d biases a head, 2 H + 1 a neuron."""
-    head, neuron = 4 * WIDTH * HEAD + 3 * HEAD, 2 * WIDTH + 1
+    """4 H d and 3 d biases a head, 2 H + 1 a neuron; a gated MLP without biases has 3 H a neuron."""
+    from bench.models.adapter import adapter_for
+
+    gated = adapter_for(model).gated
+    head, neuron = 4 * WIDTH * HEAD + (0 if gated else 3 * HEAD), 3 * WIDTH if gated else 2 * WIDTH + 1
     return sum(count * (neuron if part == "ffn" else head) for (_, _, part), count in present(model).items())
 
 
 def saved_macs(model, name):
-    """A head: two maps over the queries, two over the keys, both products. A neuron: its row and its column."""
+    """A head: two maps over the queries, two over the keys, both products. A neuron: its row and its column.
+
+    A head of DeBERTa also maps all distances to a query and a key, and multiplies both with the tokens' keys and
+    queries. A gated neuron has two rows.
+    """
     from bench.models.adapter import adapter_for
 
     adapter = adapter_for(model)
@@ -115,7 +126,10 @@ def saved_macs(model, name):
         queries = TARGET if stack == "decoder" else SOURCE
         keys = SOURCE if part == "cross_attention" else queries
         head = 2 * (queries + keys) * WIDTH * HEAD + 2 * queries * keys * HEAD
-        total += runs * count * (2 * queries * WIDTH if part == "ffn" else head)
+        if name == "deberta-v2":
+            distances = 2 * model.config.position_buckets
+            head += 2 * distances * WIDTH * HEAD + 2 * queries * distances * HEAD
+        total += runs * count * ((3 if adapter.gated else 2) * queries * WIDTH if part == "ffn" else head)
     return total
 
 

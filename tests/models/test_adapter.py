@@ -46,11 +46,15 @@ class TestEveryFamily:
     @pytest.mark.parametrize("role", ROLES)
     def test_linears_of_a_role_have_its_shape_once_for_each_stored_layer(self, family, role):
         model = make(family)
-        found = adapter_for(model).linears(model, [role])
+        adapter = adapter_for(model)
+        together = adapter.fused_with(role)
+        found = adapter.linears(model, together)
         assert len(found) == (1 if family == "albert" else 4)
+        rows, columns = SHAPES[role]
+        folds = len(together) * (2 if role == "ffn_in" and adapter.gated else 1)
         for name, module in found.items():
             assert model.get_submodule(name) is module
-            assert tuple(module.weight.shape) == SHAPES[role]
+            assert tuple(module.weight.shape) == (rows * folds, columns)
 
     def test_linears_are_all_the_linear_modules_of_the_stack(self, family):
         model = make(family)
@@ -67,7 +71,7 @@ class TestEveryFamily:
         adapter.set_layers(model, [stored[index] for index in order])
         assert runs(model) == [id(stored[index]) for index in order]
         assert adapter.depth(model) == len(order) == model.config.num_hidden_layers
-        assert len(adapter.linears(model, ["query"])) == len(set(order))
+        assert len(adapter.linears(model, ["attention_output"])) == len(set(order))
 
     def test_an_empty_stack_is_refused_and_nothing_changes(self, family):
         model = make(family)

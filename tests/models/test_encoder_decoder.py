@@ -12,7 +12,7 @@ from bench.base.errors import ModelError
 from bench.models.adapter import adapter_for
 from bench.models.tokenizer import write_tokenizer
 
-FAMILIES = ("bert", "roberta", "electra")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra")
 
 
 @pytest.fixture

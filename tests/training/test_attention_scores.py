@@ -14,7 +14,7 @@ from bench.base.errors import MethodError
 from bench.tasks.features import Batch
 from bench.tasks.kinds.kind import KINDS
 from bench.training.terms.ears import Ears
-from bench.training.terms.readers import ScoreReader
+from bench.training.terms.readers import RelationReader, ScoreReader
 
 KIND = KINDS.get("classification")
 IDS = torch.tensor([[2, 5, 6, 7, 8, 9, 10, 11, 3], [2, 12, 13, 14, 3, 0, 0, 0, 0]])
@@ -27,6 +27,7 @@ def batch():
 
 
 READER = ScoreReader(softmax=False)
+HEARD = [family for family in families.ENCODERS if family not in families.POSITIONAL]
 
 
 def heard(model, **inputs):
@@ -56,7 +57,7 @@ def probabilities(scores, mask, causal):
     return scores.masked_fill(~allowed, float("-inf")).softmax(dim=-1)
 
 
-@pytest.mark.parametrize("family", families.ENCODERS)
+@pytest.mark.parametrize("family", HEARD)
 def test_the_softmax_of_the_heard_scores_is_the_models_own_attention(family, batch):
     model = families.make(family)
     model.set_attn_implementation("eager")
@@ -123,11 +124,45 @@ def test_scores_that_a_decoder_may_not_see_do_not_count(name):
     assert errors(student, teacher, inputs).item() == pytest.approx(sum(wanted) / len(wanted), rel=1e-4)
 
 
-@pytest.mark.parametrize("family", families.ENCODERS)
+@pytest.mark.parametrize("family", HEARD)
 def test_a_clone_has_no_loss_and_another_model_has(family, batch):
     matching = guided({"states": {"reduce": "sum"}, "attention-scores": {"reduce": "sum"}}, families.make(family))
     assert matching.loss(families.make(family), batch, None, KIND).item() == 0.0
     assert matching.loss(families.make(family, seed=1), batch, None, KIND).item() > 0.1
+
+
+@pytest.mark.parametrize("family", families.POSITIONAL)
+def test_scores_that_depend_on_distances_are_refused_and_relations_are_those_of_the_projections(family, batch):
+    model = families.make(family)
+    with pytest.raises(MethodError, match="depend on the distance of two tokens as well, which cannot be heard"):
+        heard(model, **batch.inputs)
+    ears = Ears(model, ())
+    adapter = ears.adapter
+    readers = {role: RelationReader(role) for role in ("query", "key", "value")}
+    places = {role: reader.places(ears, "encoder", 2)[0] for role, reader in readers.items()}
+    ears = Ears(model, [place for each in places.values() for place in each])
+    given = {}
+    block = adapter.blocks(model)[1]
+    hooks = [
+        block.module.get_submodule(block.names[role]).register_forward_hook(
+            lambda module, inputs, output, role=role: given.setdefault(role, inputs[0].detach())
+        )
+        for role in readers
+    ]
+    ears.open()
+    with torch.no_grad():
+        model(**batch.inputs)
+    for number, (role, reader) in enumerate(readers.items()):
+        matrix = block.module.get_submodule(block.names[role])
+        rows = slice(32 * number, 32 * number + 32) if adapter.fused else slice(None)
+        bias = 0 if matrix.bias is None else matrix.bias[rows]
+        vectors = (given[role] @ matrix.weight[rows].T + bias).detach().view(2, 9, 4, 8).transpose(1, 2)
+        wanted = vectors @ vectors.transpose(2, 3) / 8**0.5
+        found = reader.read(ears, places[role], Batch(batch.inputs, {}, [0, 1])).values
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    ears.close()
+    for hook in hooks:
+        hook.remove()
 
 
 def test_ternarybert_sums_over_embeddings_layers_and_scores_without_logits(batch):

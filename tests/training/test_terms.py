@@ -70,6 +70,8 @@ def states(model, batch):
     ],
 )
 def test_every_term_is_zero_for_a_clone_and_not_for_another_model(what, divergence, family, batch):
+    if what in ("attention", "attention-scores") and family in families.POSITIONAL:
+        pytest.skip("its scores cannot be heard, which test_attention_scores holds it to")
     terms, teacher = {what: {"divergence": divergence}}, made(family)
     assert loss(terms, made(family), teacher, batch=batch).item() == pytest.approx(0.0, abs=1e-6)
     assert loss(terms, made(family, 1), teacher, batch=batch).item() > 1e-5

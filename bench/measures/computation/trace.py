@@ -102,7 +102,9 @@ def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
     # The tracer takes each stored tensor once, in the order of the state, after the inputs.
     state = {id(tensor): tensor for tensor in traced.state_dict(keep_vars=True).values()}
     stored = StoredValues(list(state.values()), inputs=len(inputs))
-    with torch.no_grad(), counting(), _stand_ins(layers), scoped(model) as paths:
+    with torch.no_grad(), counting(), _stand_ins(layers), scoped(model) as paths, warnings.catch_warnings():
+        # While it is traced a size is a tensor, and DeBERTa makes one of each size that it takes a root of.
+        warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
         handles = Handles(stored, paths=paths, layers=layers, stand_in=STAND_IN)
         analysis = FlopCountAnalysis(traced, tuple(inputs.values()))
         analysis.clear_op_handles().set_op_handle(**handles.table())

@@ -142,11 +142,16 @@ class TrainExits(TrainedMethod):
                 f"exits: a {kind.name} task cannot exit early: only kinds whose answer is read from the first token's "
                 f"state of one input can, which are {', '.join(each for each, other in KINDS.items() if other.exits)}"
             )
-        if adapter.stacks(model) != ("encoder",) or not adapter.iterates or adapter.head_names(model) is None:
+        if (
+            adapter.stacks(model) != ("encoder",)
+            or not adapter.takes_stack(model.config)
+            or adapter.head_names(model) is None
+        ):
             raise MethodError(
                 f"exits: {name} cannot exit early: only an encoder that loops over a list of layers, with a head on "
-                f"its first token, can. ALBERT and LSTMs run their layers in their own loops, and a pre-norm encoder "
-                f"has a norm between its last layer and its head."
+                f"its first token, can. ALBERT and LSTMs run their layers in their own loops, a pre-norm encoder "
+                f"has a norm between its last layer and its head, and ModernBERT and a DeBERTa with a convolution give "
+                f"their layers different inputs."
             )
         if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
             raise MethodError(f"exits: the layers of this {name} already halt, exit or run in another stored form")

@@ -85,11 +85,11 @@ class Halt(TrainedMethod):
         from bench.layers.layer import StoredStack
 
         name = type(model).__name__
-        if adapter.stacks(model) != ("encoder",) or not adapter.iterates:
+        if adapter.stacks(model) != ("encoder",) or not adapter.takes_stack(model.config):
             raise MethodError(
                 f"halt: {name} cannot halt: only an encoder that loops over a list of layers can. A decoder's "
-                f"key-value cache needs every step of every position, and ALBERT and LSTMs run their layers in their "
-                f"own loops."
+                f"key-value cache needs every step of every position, ALBERT and LSTMs run their layers in their own "
+                f"loops, and ModernBERT and a DeBERTa with a convolution give their layers different inputs."
             )
         if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
             raise MethodError(f"halt: the layers of this {name} already halt; halt once")

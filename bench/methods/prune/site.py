@@ -20,32 +20,40 @@ class SitePiece:
     """One tensor of a site and the cell of it that each unit takes.
 
     The axes are cut into steps of `cell` elements, the last one of an axis possibly shorter; the cells in row-major
-    order belong to the units 0, 1, 2 and so on. If `acts` is true, multiplying this piece by z multiplies the
-    unit's whole contribution to the model's output by z (the columns of the attention's output projection, for a
-    head), so that a gate sits here and nowhere else.
+    order belong to the units 0, 1, 2 and so on. If the tensor is several of a kind, one after the other along its first
+    axis (`folds`, such as 3 for queries, keys and values), each of them is cut so, and a unit has a cell in each. If
+    `acts` is true, multiplying this piece by z multiplies the unit's whole contribution to the model's output by z (the
+    columns of the attention's output projection, for a head), so that a gate sits here and nowhere else.
     """
 
     name: str
     parameter: nn.Parameter
     cell: tuple[int, ...]
     acts: bool = True
+    folds: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of each of the folds."""
+        rows, *others = self.parameter.shape
+        return (rows // self.folds, *others)
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Cells along each axis."""
-        return tuple(math.ceil(size / step) for size, step in zip(self.parameter.shape, self.cell, strict=True))
+        """Cells of a fold along each axis."""
+        return tuple(math.ceil(size / step) for size, step in zip(self.shape, self.cell, strict=True))
 
     def expand(self, units: Tensor) -> Tensor:
         """One value per unit [count] to one per element, in the parameter's shape; differentiable."""
         wide = units.view(self.grid)
-        for axis, (size, step) in enumerate(zip(self.parameter.shape, self.cell, strict=True)):
+        for axis, (size, step) in enumerate(zip(self.shape, self.cell, strict=True)):
             if step > 1:
                 wide = wide.repeat_interleave(step, dim=axis).narrow(axis, 0, size)
-        return wide
+        return wide if self.folds == 1 else wide.repeat(self.folds, *[1] * (wide.dim() - 1))
 
     def pool(self, values: Tensor, how: Pooling) -> Tensor:
         """One value per element, in the parameter's shape, to one per unit [count]."""
-        if math.prod(self.cell) == 1:
+        if math.prod(self.cell) == self.folds == 1:
             return values.reshape(-1).abs() if how == "l2" else values.reshape(-1)
         if how == "l2":
             return self.pool(values.square(), "sum").sqrt()
@@ -53,6 +61,9 @@ class SitePiece:
             return self.pool(values, "sum") / self.sizes(values)
         from torch.nn import functional
 
+        if self.folds > 1:
+            parts = values.reshape(self.folds, *self.shape)
+            values = parts.amax(0) if how == "max" else parts.sum(0)
         missing = [step * count - size for size, step, count in zip(values.shape, self.cell, self.grid, strict=True)]
         fill = float("-inf") if how == "max" else 0.0
         padded = functional.pad(values, [part for lack in reversed(missing) for part in (0, lack)], value=fill)

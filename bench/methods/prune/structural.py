@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class Named(NamedTuple):
-    """A linear layer and its qualified name."""
+    """A linear layer, its qualified name, and how many matrices of a kind it is, one after the other along its rows."""
 
     name: str
     layer: nn.Linear
+    folds: int = 1
 
 
 @UNITS.register("head")
@@ -98,20 +99,20 @@ def _named(model: nn.Module, group: Group) -> list[Named]:
 
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
     found = []
-    for module in (*group.givers, group.taker):
+    for module, folds in zip(group.modules, (*group.folds, 1), strict=True):
         if not isinstance(module, nn.Linear):
             raise MethodError(
                 f"prune: {names[id(module)]} is a {type(module).__name__}; heads and neurons can only be removed from "
                 f"dense layers. Prune them before factorizing or quantizing."
             )
-        found.append(Named(names[id(module)], module))
+        found.append(Named(names[id(module)], module, folds))
     return found
 
 
 def _rows(named: Named, width: int) -> list[SitePiece]:
     cells = {"weight": (width, named.layer.in_features), "bias": (width,)}
     return [
-        SitePiece(name=f"{named.name}.{leaf}", parameter=parameter, cell=cells[leaf], acts=False)
+        SitePiece(name=f"{named.name}.{leaf}", parameter=parameter, cell=cells[leaf], acts=False, folds=named.folds)
         for leaf, parameter in named.layer.named_parameters()
     ]
 

@@ -130,9 +130,8 @@ def matrices(model: nn.Module, targets: Sequence[Target] = ()) -> list[Matrix]:
         [] if targets else [role for role in adapter.roles_of(model) if role != "softmax"]
     )
     found: list[Matrix] = []
-    for role in roles:
-        for name, module in adapter.linears(model, [role]).items():
-            found += _of_module(name, role, module)
+    for role, name, module in adapter.linears_by_role(model, roles):
+        found += _of_module(name, role, module)
     if "embedding" in targets:
         table = adapter.word_embedding(model)
         for name, embedding in adapter.embeddings(model).items():

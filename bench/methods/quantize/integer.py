@@ -170,9 +170,18 @@ def _refuse_other_stacks(model: nn.Module, adapter: Adapter) -> None:
     from bench.layers.layer import StoredStack
 
     name = type(model).__name__
-    if adapter.stacks(model) != ("encoder",) or not adapter.iterates:
+    if adapter.stacks(model) != ("encoder",) or not adapter.takes_stack(model.config):
         raise MethodError(
             f"integer: {name} cannot run in integers: only an encoder that loops over a list of layers can"
+        )
+    if not adapter.post_norm:
+        raise MethodError(
+            f"integer: {name} cannot run in integers: its norms are before the parts of a layer, not after"
+        )
+    if adapter.positions_in_attention:
+        raise MethodError(
+            f"integer: {name} cannot run in integers: its attention adds what depends on the distance of two tokens, "
+            f"which has no integer form"
         )
     if isinstance(model.get_submodule(adapter.stack_name(model)), StoredStack):
         raise MethodError(f"integer: the layers of this {name} already run in another stored form")

@@ -180,6 +180,11 @@ def _join(attention: nn.Module, name: str, bits: int) -> AttentionRounding:
 def _round_norms(model: nn.Module, bits: int) -> list[RoundedNorm]:
     made = []
     for norm in [module for module in model.modules() if type(module) is nn.LayerNorm]:
+        if norm.bias is None:
+            raise MethodError(
+                f"quantize: {type(model).__name__} has norms without a bias, which scheme 'operands' has no form for. "
+                f"Give scheme 'weights' or 'dynamic'."
+            )
         rounded = RoundedNorm.in_place_of(norm, bits)
         replace_everywhere(model, norm, rounded)
         made.append(rounded)

@@ -153,11 +153,11 @@ def find_sites(model: nn.Module, targets: Sequence[Target]) -> list[WeightSite]:
     }
     wanted: list[Role] = [target for target in targets if target != EMBEDDING]
     adapter.linears(model, wanted)  # refuses a role that the model does not have
-    found: list[DenseSite | FactorizedSite] = []
-    for role in adapter.roles_of(model):
-        if role in targets:
-            for name, module in adapter.linears(model, [role]).items():
-                found.append(_matrix(name, role, layers.get(name, ""), module))
+    ordered = [role for role in adapter.roles_of(model) if role in targets]
+    found: list[DenseSite | FactorizedSite] = [
+        _matrix(name, role, layers.get(name, ""), module)
+        for role, name, module in adapter.linears_by_role(model, ordered)
+    ]
     tables = _tables(model) if EMBEDDING in targets or "softmax" in targets else []
     tied = [site.tied for site in tables if site.tied is not None]
     if EMBEDDING in targets:

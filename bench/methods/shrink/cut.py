@@ -62,13 +62,18 @@ def cut(model: nn.Module, adapter: Adapter) -> Cut:
 
 
 def _cut_group(model: nn.Module, adapter: Adapter, group: Group, dead: Tensor) -> None:
-    kept = (~dead).repeat_interleave(group.width).nonzero().flatten()
+    stays = (~dead).repeat_interleave(group.width)
+    kept = stays.nonzero().flatten()
     given, taken = group.given(), group.taken()
-    added = _constant(group, given[0], taken, dead) if group.part == "ffn" else None
+    added = _constant(group, given[0], taken, dead) if group.part == "ffn" and not group.gated else None
     replace_everywhere(model, group.taker, with_columns(taken, kept, added))
     if len(kept) or group.part == "ffn":
-        for module, giver in dict(zip(group.givers, given, strict=True)).items():
-            replace_everywhere(model, module, with_rows(giver, kept))
+        for module, giver, folds in zip(group.givers, given, group.folds, strict=True):
+            replace_everywhere(model, module, with_rows(giver, stays.repeat(folds).nonzero().flatten()))
+        for holder in group.holders:
+            narrowed = adapter.narrowed(holder.module, (~dead).nonzero().flatten().tolist())
+            if narrowed is not holder.module:
+                replace_everywhere(model, holder.module, narrowed)
         return
     for holder in group.holders:
         empty = EmptyAttention.in_place_of(

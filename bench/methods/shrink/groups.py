@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from torch import Tensor, nn
 
 from bench.layers.cutting import factors
+from bench.layers.head_subset import HeadSubset
 from bench.layers.layer import Factors, StoredModule
-from bench.models.roles import CROSS_ROLES, ROLES, Role
+from bench.models.roles import CROSS_ROLES, POSITION_ROLES, ROLES, Role
 
 if TYPE_CHECKING:
     from bench.models.adapter import Adapter
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 GroupPart = Literal["attention", "cross_attention", "ffn"]
 PARTS: dict[GroupPart, tuple[Role, ...]] = {"attention": ROLES[:4], "cross_attention": CROSS_ROLES, "ffn": ROLES[4:]}
+# What an attention may have besides, with the same rows for each head.
+_FURTHER: dict[GroupPart, tuple[Role, ...]] = {"attention": POSITION_ROLES}
 
 
 class Holder(NamedTuple):
@@ -34,9 +37,11 @@ class Group:
     """The matrices of an attention or of an MLP, as stored: units are heads or neurons.
 
     A unit is `width` rows of each of `givers` (query, key, value; or the first matrix of the MLP) and `width` columns
-    of `taker`. `stack` and `layer` are those of the first block that holds the group, `name` its qualified name with
-    the part. `holders` are all attention modules that run it, `activation` is the MLP's. `whole` is False if some
-    of the matrices belong to another group, or one of their tensors to another module.
+    of `taker`. A giver that is several matrices in one, such as queries, keys and values, has that number in `folds`,
+    and a unit is `width` rows of each of its equal parts. `stack` and `layer` are those of the first block that holds
+    the group, `name` its qualified name with the part. `holders` are all attention modules that run it, `activation` is
+    the MLP's; if that is `gated`, what goes on is activation(first part) * second part. `whole` is False if some of the
+    matrices belong to another group, or one of their tensors to another module.
     """
 
     stack: str
@@ -47,6 +52,8 @@ class Group:
     givers: tuple[nn.Module, ...]
     taker: nn.Module
     activation: Callable[[Tensor], Tensor] | None
+    folds: tuple[int, ...]
+    gated: bool = False
     holders: list[Holder] = field(default_factory=list)
     whole: bool = True
 
@@ -58,6 +65,16 @@ class Group:
     def given(self) -> list[Factors]:
         """The tensors of the givers; raises `MethodError` if one is neither dense nor factorized."""
         return [factors(module, where=f"a matrix of {self.name}") for module in self.givers]
+
+    def unfolded(self) -> list[Factors]:
+        """The tensors of the givers, those of every part of one by themselves; raises as `given` does."""
+        found = []
+        for giver, folds in zip(self.given(), self.folds, strict=True):
+            rows = len(giver.left) // folds
+            for start in range(0, folds * rows, rows):
+                bias = None if giver.bias is None else giver.bias[start : start + rows]
+                found.append(giver._replace(left=giver.left[start : start + rows], bias=bias))
+        return found
 
     def taken(self) -> Factors:
         """The tensors of the taker; raises `MethodError` if it is neither dense nor factorized."""
@@ -77,9 +94,10 @@ def groups(model: nn.Module, adapter: Adapter) -> list[Group]:
         for part, roles in PARTS.items():
             if not all(role in block.names for role in roles):
                 continue
-            modules = [block.module.get_submodule(block.names[role]) for role in roles]
+            further = [role for role in _FURTHER.get(part, ()) if role in block.names]
+            modules = [block.module.get_submodule(block.names[role]) for role in (*further, *roles)]
             holder = _holder(block, roles, cross=part == "cross_attention")
-            if part != "ffn" and isinstance(holder.module, StoredModule):
+            if part != "ffn" and isinstance(holder.module, StoredModule) and not isinstance(holder.module, HeadSubset):
                 continue
             key = tuple(id(module) for module in modules)
             if key not in found:
@@ -100,15 +118,19 @@ def _group(
         # Not always a module: a configuration may hold a plain function.
         parent, _, leaf = adapter.activation.rpartition(".")
         activation = getattr(block.module.get_submodule(parent), leaf)
+    uses = Counter(modules[:-1])
+    gated = part == "ffn" and adapter.gated
     return Group(
         stack=block.stack,
         layer=block.layer,
         part=part,
         name=f"{block.name} {part}",
         width=1 if part == "ffn" else adapter.head_width(model, block.stack),
-        givers=tuple(modules[:-1]),
+        givers=tuple(uses),
         taker=modules[-1],
         activation=activation,
+        folds=tuple(2 if gated else count for count in uses.values()),
+        gated=gated,
     )
 
 
@@ -122,7 +144,9 @@ def _fits(group: Group) -> bool:
     """Whether the matrices meet in whole units; another kind of attention may keep its own under the same names."""
     inner = group.taken()
     width = (inner.left if inner.right is None else inner.right).shape[1]
-    return width % group.width == 0 and all(len(giver.left) == width for giver in group.given())
+    return width % group.width == 0 and all(
+        len(giver.left) == folds * width for giver, folds in zip(group.given(), group.folds, strict=True)
+    )
 
 
 def _marked(model: nn.Module, found: list[Group]) -> list[Group]:

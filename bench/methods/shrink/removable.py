@@ -59,13 +59,18 @@ def dead_units(group: Group) -> Tensor:
     A head: its columns of the output map are all zero, or its rows of the value matrix and its value bias are, so that
     it adds exactly zero. A neuron: its column of the second matrix is all zero, or its row of the first is. In the
     latter case its output is act(bias) for every input, and what that adds is a constant of the layer, which goes into
-    the bias of the second matrix; it is zero if bias and act(0) are. Weights are compared with zero exactly.
+    the bias of the second matrix; it is zero if bias and act(0) are. A neuron of a gated MLP can go only if it adds
+    exactly zero: its gate is zero, or its activation is. Weights are compared with zero exactly.
     """
     with torch.no_grad():
         silent = zero_columns(group.taken())
-        last = group.given()[-1]
+        *before, last = group.unfolded()
         constant = zero_rows(last)
-        if group.part != "ffn" and last.bias is not None:
+        if (group.part != "ffn" or group.gated) and last.bias is not None:
             constant &= last.bias == 0
+        if group.gated and group.activation is not None:
+            (first,) = before
+            bias = first.left.new_zeros(len(first.left)) if first.bias is None else first.bias
+            constant |= zero_rows(first) & (group.activation(bias) == 0)
         silent, constant = (each.view(-1, group.width).all(dim=1) for each in (silent, constant))
         return silent | constant

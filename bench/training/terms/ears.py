@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
@@ -26,6 +26,18 @@ class Place(NamedTuple):
     layer: int
     part: str = STATE
     block: int = 0
+
+
+class Ear(NamedTuple):
+    """What one run of a module says: at `place`, one of `parts` equal parts of its output, the one with this number."""
+
+    place: Place
+    number: int = 0
+    parts: int = 1
+
+    def heard(self, output: Tensor) -> Tensor:
+        """Its part of an output [..., width]."""
+        return output if self.parts == 1 else output.chunk(self.parts, dim=-1)[self.number]
 
 
 class Ears:
@@ -59,8 +71,8 @@ class Ears:
             whole = all(place.part == STATE for place in self.places if place.stack == stack)
             if Place(stack, 0) in self.places:
                 self._handles.append(layers[0].register_forward_pre_hook(self._first(stack), with_kwargs=True))
-            for module, places in _runs(self.adapter, self.model, stack, layers, whole=whole).items():
-                kept = [place if place in self.places else None for place in places]
+            for module, runs in _runs(self.adapter, self.model, stack, layers, whole=whole).items():
+                kept = [[ear for ear in run if ear.place in self.places] for run in runs]
                 if any(kept):
                     self._handles.append(module.register_forward_hook(self._each(kept)))
 
@@ -89,16 +101,16 @@ class Ears:
 
         return keep
 
-    def _each(self, places: Sequence[Place | None]) -> Callable[[nn.Module, Any, Any], None]:
+    def _each(self, ears: Sequence[Sequence[Ear]]) -> Callable[[nn.Module, Any, Any], None]:
         """Keeps what a module gives in those of its runs that are asked for."""
         runs = 0
 
         def keep(module: nn.Module, inputs: Any, outputs: Any) -> None:
             nonlocal runs
-            place = places[runs % len(places)]
+            given = outputs[0] if isinstance(outputs, tuple) else outputs
+            for ear in ears[runs % len(ears)]:
+                self.heard[ear.place] = ear.heard(given)
             runs += 1
-            if place is not None:
-                self.heard[place] = outputs[0] if isinstance(outputs, tuple) else outputs
 
         return keep
 
@@ -108,32 +120,38 @@ _ROLES: tuple[Role, ...] = ("query", "key", "value", "cross_query", "cross_key",
 
 def _runs(
     adapter: Adapter, model: nn.Module, stack: str, layers: Sequence[nn.Module], *, whole: bool
-) -> dict[nn.Module, list[Place]]:
-    """Each module that can be listened to, with its places in the order in which it runs; if `whole` only layers."""
-    found: dict[nn.Module, list[Place]] = {}
+) -> dict[nn.Module, list[list[Ear]]]:
+    """Each module that can be listened to, with what each of its runs says, in order; if `whole` only layers."""
+    found: dict[nn.Module, list[list[Ear]]] = {}
     blocks = [] if whole else adapter.blocks(model)
     for number, layer in enumerate(layers, start=1):
-        found.setdefault(layer, []).append(Place(stack, number))
-        for place, module in _projections(blocks, stack, number, layer):
-            found.setdefault(module, []).append(place)
+        found.setdefault(layer, []).append([Ear(Place(stack, number))])
+        for module, ears in _projections(adapter, blocks, stack, number, layer):
+            again = adapter.runs_of(model, cast(Role, ears[0].place.part)) - 1
+            found.setdefault(module, []).extend([ears, *[[]] * again])
     return found
 
 
 def projections(adapter: Adapter, model: nn.Module, stack: str, number: int) -> list[Place]:
     """Where the query, key and value projections of a layer are heard."""
     layer = adapter.layers(model, stack)[number - 1]
-    return [place for place, _ in _projections(adapter.blocks(model), stack, number, layer)]
+    runs = _projections(adapter, adapter.blocks(model), stack, number, layer)
+    return [ear.place for _, ears in runs for ear in ears]
 
 
 def _projections(
-    blocks: Sequence[LayerBlock], stack: str, number: int, layer: nn.Module
-) -> list[tuple[Place, nn.Module]]:
-    """The projections of a layer, whose blocks are among `blocks`, each with its place."""
+    adapter: Adapter, blocks: Sequence[LayerBlock], stack: str, number: int, layer: nn.Module
+) -> list[tuple[nn.Module, list[Ear]]]:
+    """The projections of a layer, whose blocks are among `blocks`; one that is several roles' says each of them."""
     inside = set(layer.modules())
     own = {id(block.module): block for block in blocks if block.module in inside}
-    return [
-        (Place(stack, number, role, index), block.module.get_submodule(block.names[role]))
-        for index, block in enumerate(own.values())
-        for role in _ROLES
-        if role in block.names
-    ]
+    found = []
+    for index, block in enumerate(own.values()):
+        for role in _ROLES:
+            together = adapter.fused_with(role)
+            if role in block.names and role == together[0]:
+                ears = [
+                    Ear(Place(stack, number, each, index), part, len(together)) for part, each in enumerate(together)
+                ]
+                found.append((block.module.get_submodule(block.names[role]), ears))
+    return found

@@ -76,6 +76,11 @@ class ScoreReader(SignalReader):
     @override
     def places(self, ears: Ears, stack: str, layer: int) -> list[tuple[Place, ...]]:
         there = _projections(ears, stack, layer)
+        if there and ears.adapter.positions_in_attention:
+            raise MethodError(
+                f"attention scores of {type(ears.model).__name__} depend on the distance of two tokens as well, which "
+                f"cannot be heard at its projections. Compare relations of queries, keys and values instead."
+            )
         pairs = [
             (place, place._replace(part=place.part.replace("query", "key")))
             for place in there
