@@ -23,9 +23,9 @@ class TokenStack(StoredStack):
     """The layers of an encoder, each of which drops tokens after its attention.
 
     The score of a token is the attention that it receives, from the tokens that are there, over all heads (Goyal et al.
-    2020, arXiv:2001.08950, §3.2). Tokens that are dropped leave the tensor: the map after attention and all layers
-    that follow run on the others only, in a batch padded to the longest row. The first token is never dropped, and
-    padding neither gives nor gets attention, so a row keeps the same tokens alone and in a batch.
+    2020, arXiv:2001.08950, from memory). Tokens that are dropped leave the tensor: the map after attention and all
+    layers that follow run on the others only, in a batch padded to the longest row. The first token is never dropped,
+    and padding neither gives nor gets attention, so a row keeps the same tokens alone and in a batch.
 
     Where scores are needed attention runs without a fused kernel, which keeps no probabilities. In training these are
     the ones after dropout.
@@ -156,7 +156,7 @@ class TopTokenStack(TokenStack):
 
     `shares` [layers] is the retention configuration: a row of n tokens keeps ceil(share * n), at least one, after the
     attention of a layer; a share of 1 leaves the layer as it is, and one of 0 keeps the first token (Goyal et al. 2020,
-    arXiv:2001.08950, §3.3, where the configuration is learned and counts tokens of a padded length).
+    arXiv:2001.08950, from memory, where the configuration is learned and counts tokens of a padded length).
     """
 
     kind: ClassVar[str] = "top-token-stack"
@@ -187,9 +187,9 @@ class TokenThresholdStack(TokenStack):
     """A stack that keeps the tokens whose score reaches a learned threshold of the layer (LTP).
 
     A token stays if the attention that it receives, the mean over heads and over the tokens that are there, is at least
-    the threshold (Kim et al. 2022, arXiv:2107.00910, eq. 3 and 4). While `soft`, in training only, no token leaves: the
+    the threshold (Kim et al. 2022, arXiv:2107.00910, from memory). While `soft`, in training only, no token leaves: the
     state that a layer gives is multiplied by sigmoid((score - threshold) / temperature), through which the threshold
-    is learned (eq. 5); the first token's factor is 1. `soft` is not stored.
+    is learned; the first token's factor is 1. `soft` is not stored.
 
     `thresholds` [layers] are zero until they are filled.
     """
