@@ -24,11 +24,12 @@ class TokenStack(StoredStack):
     """The layers of an encoder, each of which drops tokens after its attention.
 
     The score of a token is the attention that it receives, from the tokens that are there, over all heads (Goyal et al.
-    2020, arXiv:2001.08950, §3.2). Tokens that are dropped leave the tensor: the map after attention and all layers
-    that follow run on the others only, in a batch padded to the longest row. The first token is never dropped, and
-    padding neither gives nor gets attention, so a row keeps the same tokens alone and in a batch.
+    2020, arXiv:2001.08950, from memory). Tokens that are dropped leave the tensor: the map after attention and all
+    layers that follow run on the others only, in a batch padded to the longest row. The first token is never dropped,
+    and padding neither gives nor gets attention, so a row keeps the same tokens alone and in a batch.
 
-    Attention runs without a fused kernel, which keeps no probabilities. In training they are those after dropout.
+    Where scores are needed attention runs without a fused kernel, which keeps no probabilities. In training these are
+    the ones after dropout.
 
     Args:
         attention: the module that gives attention's output and probabilities, by its name below a layer.
@@ -90,22 +91,32 @@ class TokenStack(StoredStack):
         """[batch, length, width] to [batch, most tokens that a row keeps, width]; the mask is the first argument."""
         refuse_graph(_DECIDES)
         mask = args[0] if args else kwargs.get("attention_mask")
+        known = {name: value for name, value in kwargs.items() if name != "attention_mask"}
         real = real_positions(mask, hidden)
         self._lengths = real.sum(1).cpu()
-        layers, counts = self.layers(), []
-        with ExitStack() as configured:
-            for config in {
-                id(each): each for layer in layers for each in _configurations(layer, self.attention)
-            }.values():
-                configured.enter_context(with_probabilities(config))
-            for place, layer in enumerate(layers):
-                hidden, real = self._run(layer, place, hidden, real, args[1:], kwargs)
-                counts.append(real.sum(1).cpu())
+        counts = []
+        for place, layer in enumerate(self.layers()):
+            if self._forced is None and not self.drops(place):
+                hidden = state_of(layer(hidden, mask, *args[1:], **known))
+            else:
+                hidden, left = self._run(layer, place, hidden, real, args[1:], known)
+                mask, real = (mask, real) if left is real else (_mask(left, hidden), left)
+            counts.append(real.sum(1).cpu())
         self._kept = torch.stack(counts, dim=1)
         return hidden
 
+    def drops(self, layer: int) -> bool:
+        """Whether a layer, by its place from 0, may drop any token; if not it runs as it is."""
+        del layer
+        return True
+
+    def scores(self, layer: int) -> bool:
+        """Whether scores decide which tokens a layer keeps; if not it runs its own attention, a fused one too."""
+        del layer
+        return True
+
     def _run(
-        self, layer: nn.Module, place: int, hidden: Tensor, real: Tensor, args: Sequence[Any], kwargs: dict[str, Any]
+        self, layer: nn.Module, place: int, hidden: Tensor, real: Tensor, args: Sequence[Any], known: dict[str, Any]
     ) -> tuple[Tensor, Tensor]:
         """One layer: its states of the tokens that stay, and which of them are no padding."""
         attention, norm = layer.get_submodule(self.attention), layer.get_submodule(self.norm)
@@ -116,15 +127,16 @@ class TokenStack(StoredStack):
             probabilities.append(_probabilities(output, self.attention))
 
         def drop(_module: nn.Module, _args: Any, state: Tensor) -> Tensor:
-            received = received_attention(probabilities[0], real)
-            chosen = self._chosen(received, real, place)
-            packed, left = pack(state, chosen, real)
+            received = received_attention(probabilities[0], real) if scored else state.new_zeros(real.shape)
+            packed, left = pack(state, self._chosen(received, real, place), real)
             stay.append(left)
             return packed
 
-        known = {name: value for name, value in kwargs.items() if name != "attention_mask"}
+        scored = self._forced is not None or self.scores(place)
         with ExitStack() as hooked:
-            hooked.callback(attention.register_forward_hook(look).remove)
+            if scored:
+                hooked.enter_context(with_probabilities(attention))
+                hooked.callback(attention.register_forward_hook(look).remove)
             hooked.callback(norm.register_forward_hook(drop).remove)
             out = state_of(layer(hidden, _mask(real, hidden), *args, **known))
         return out, stay[0]
@@ -148,8 +160,8 @@ class TopTokenStack(TokenStack):
     """A stack that keeps a fixed share of the tokens after each layer: those of highest score (PoWER-BERT).
 
     `shares` [layers] is the retention configuration: a row of n tokens keeps ceil(share * n), at least one, after the
-    attention of a layer (Goyal et al. 2020, arXiv:2001.08950, §3.3, where the configuration is learned and counts
-    tokens of a padded length).
+    attention of a layer; a share of 1 leaves the layer as it is, and one of 0 keeps the first token (Goyal et al. 2020,
+    arXiv:2001.08950, from memory, where the configuration is learned and counts tokens of a padded length).
     """
 
     kind: ClassVar[str] = "top-token-stack"
@@ -163,6 +175,14 @@ class TopTokenStack(TokenStack):
         return {**super().arguments(), "shares": list(self.shares)}
 
     @override
+    def drops(self, layer: int) -> bool:
+        return self.shares[layer] < 1
+
+    @override
+    def scores(self, layer: int) -> bool:
+        return self.shares[layer] > 0
+
+    @override
     def kept(self, received: Tensor, real: Tensor, lengths: Tensor, layer: int) -> Tensor:
         return highest(received, real, (self.shares[layer] * lengths - _ROUNDING).ceil().clamp(min=1))
 
@@ -172,9 +192,9 @@ class TokenThresholdStack(TokenStack):
     """A stack that keeps the tokens whose score reaches a learned threshold of the layer (LTP).
 
     A token stays if the attention that it receives, the mean over heads and over the tokens that are there, is at least
-    the threshold (Kim et al. 2022, arXiv:2107.00910, eq. 3 and 4). While `soft`, in training only, no token leaves: the
+    the threshold (Kim et al. 2022, arXiv:2107.00910, from memory). While `soft`, in training only, no token leaves: the
     state that a layer gives is multiplied by sigmoid((score - threshold) / temperature), through which the threshold
-    is learned (eq. 5); the first token's factor is 1. `soft` is not stored.
+    is learned; the first token's factor is 1. `soft` is not stored.
 
     `thresholds` [layers] are zero until they are filled.
     """
@@ -226,17 +246,17 @@ class TokenThresholdStack(TokenStack):
 
     @override
     def _run(
-        self, layer: nn.Module, place: int, hidden: Tensor, real: Tensor, args: Sequence[Any], kwargs: dict[str, Any]
+        self, layer: nn.Module, place: int, hidden: Tensor, real: Tensor, args: Sequence[Any], known: dict[str, Any]
     ) -> tuple[Tensor, Tensor]:
         if not self._softly:
-            return super()._run(layer, place, hidden, real, args, kwargs)
+            return super()._run(layer, place, hidden, real, args, known)
         seen: list[Tensor] = []
         attention = layer.get_submodule(self.attention)
         handle = attention.register_forward_hook(
             lambda _module, _args, output: seen.append(_probabilities(output, self.attention))
         )
         try:
-            out, stay = super()._run(layer, place, hidden, real, args, kwargs)
+            out, stay = super()._run(layer, place, hidden, real, args, known)
         finally:
             handle.remove()
         score = received_attention(seen[0], real)
@@ -290,20 +310,17 @@ def pack(state: Tensor, chosen: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def with_probabilities(config: Any) -> Iterator[None]:
-    """While it lasts stock attention with this configuration computes its probabilities and gives them."""
-    before = config._attn_implementation
-    config._attn_implementation = "eager"
+def with_probabilities(attention: nn.Module) -> Iterator[None]:
+    """While it lasts a stock attention module computes its probabilities and gives them."""
+    config: Any = getattr(attention, "config", None)
+    before = getattr(config, "_attn_implementation", None)
+    if before is not None:
+        config._attn_implementation = "eager"
     try:
         yield
     finally:
-        config._attn_implementation = before
-
-
-def _configurations(layer: nn.Module, attention: str) -> list[Any]:
-    """The configuration that a layer's attention reads, if it reads one."""
-    config = getattr(layer.get_submodule(attention), "config", None)
-    return [config] if hasattr(config, "_attn_implementation") else []
+        if before is not None:
+            config._attn_implementation = before
 
 
 def _probabilities(output: Any, name: str) -> Tensor:

@@ -15,7 +15,7 @@ from bench.training.objective import Term
 
 
 class TokenPrice(Term):
-    """The mean over layers and tokens of the soft masks of every stack with thresholds (Kim et al. 2022, eq. 7).
+    """The mean over layers and tokens of the soft masks of every stack with thresholds (Kim et al. 2022, from memory).
 
     The paper's sum over tokens is a mean here, so that its weight does not depend on the length; padding and the first
     token's factor of 1 are as in the stack.

@@ -70,7 +70,7 @@ def test_a_model_that_keeps_every_token_is_the_model(family, stack_of):
 
 @pytest.mark.parametrize("family", LOOPING)
 def test_it_is_the_model_bit_for_bit_if_that_runs_attention_without_a_fused_kernel(family):
-    made, model, _ = dropping(family, top())
+    made, model, _ = dropping(family, threshold(0.0))
     model.set_attn_implementation("eager")
     inputs = batch()
     assert torch.equal(logits(made, inputs), logits(model, inputs))

@@ -48,6 +48,23 @@ def test_shares_fall_linearly_to_the_last_layer(make_lab):
     assert (stack_of(made).kept_shares() * 9).round().int().tolist() == [[8, 7, 6, 5]]  # ceil of 7.875, 6.75, ...
 
 
+def test_shares_may_fall_by_one_factor(make_lab):
+    rule = {"name": "top-k", "keep": 0.0625, "fall": "geometric"}
+    made = DropTokens(budget=0, rule=rule).compress(make("bert"), make_lab())
+    assert stack_of(made).shares == pytest.approx((0.5, 0.25, 0.125, 0.0625))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra"])
+def test_one_token_after_the_last_attention_changes_no_output_and_saves_its_feed_forward_map(family, make_lab):
+    method, model = DropTokens(rule="last-layer"), make(family)
+    made = method.compress(model, make_lab())
+    torch.testing.assert_close(logits(made), logits(model), rtol=0, atol=1e-5)
+    assert not method.seeded()
+    made(**INPUTS)
+    assert (stack_of(made).kept_shares() * 9).round().int().tolist() == [[9, 9, 9, 1]]
+    assert trace(model, INPUTS).macs - trace(made, INPUTS).macs == 8 * 2 * 32 * 64  # 8 tokens less, two maps of 32 x 64
+
+
 def test_thresholds_start_on_a_rising_line_and_are_learned(make_lab, tiny_bert):
     rule = {"name": "threshold", "start": 0.1, "temperature": 0.05, "price": 5.0}
     start = stack_of(DropTokens(budget=0, rule=rule).compress(tiny_bert(), make_lab())).thresholds.detach()
@@ -132,11 +149,11 @@ def test_a_stack_of_another_form_is_refused(make_lab):
             DropTokens(budget=0).compress(method.compress(make("bert"), lab), lab)
 
 
-def test_the_recipes_make_both_stacks(make_lab, tiny_bert):
+def test_the_recipes_make_their_stacks(make_lab, tiny_bert):
     kinds = []
-    for name in ("power-bert", "learned-token-pruning"):
+    for name in ("power-bert", "learned-token-pruning", "first-token-last-layer"):
         (method,) = methods_of(load_recipe(name))
         made = method.model_copy(update={"budget": 0.0}).compress(tiny_bert(), make_lab())
         kinds.append(stack_of(made).kind)
         assert adapter_for(made).depth(made) == 4
-    assert kinds == ["top-token-stack", "token-threshold-stack"]
+    assert kinds == ["top-token-stack", "token-threshold-stack", "top-token-stack"]

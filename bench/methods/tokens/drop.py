@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import override
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class TokenRule(Choice):
     """Which tokens a layer keeps, and how a model learns to do with them."""
 
+    learns: ClassVar[bool] = True  # whether there is anything to get used to
+
     @abstractmethod
     def stack(self, places: AttentionPlaces, depth: int) -> TokenStack:
         """The empty stack that decides, for `depth` layers."""
@@ -41,18 +43,37 @@ TOKEN_RULES: Choices[TokenRule] = Choices("token rule", modules=(), group="bench
 class TopK(TokenRule):
     """Keep a share of the tokens, those of highest score (PoWER-BERT: Goyal et al. 2020, arXiv:2001.08950).
 
-    The share falls linearly with the layers, to `keep` after the last one. The paper learns the counts per layer with a
-    soft mask first, for one padded length; here they are given, as shares of each text's own length.
+    The share falls with the layers, to `keep` after the last one: linearly, or by the same factor each. The paper
+    learns the counts per layer with a soft mask first, for one padded length; here they are given, as shares of each
+    text's own length.
     """
 
     keep: float = Field(0.25, gt=0, le=1, description="share of the tokens that are left after the last layer")
+    fall: Literal["linear", "geometric"] = Field("linear", description="how the share falls from layer to layer")
 
     @override
     def stack(self, places: AttentionPlaces, depth: int) -> TokenStack:
         from bench.layers.tokens import TopTokenStack
 
-        shares = [1 - (1 - self.keep) * (layer + 1) / depth for layer in range(depth)]
-        return TopTokenStack(*places, shares)
+        done = [(layer + 1) / depth for layer in range(depth)]
+        linear = self.fall == "linear"
+        return TopTokenStack(*places, [1 - (1 - self.keep) * part if linear else self.keep**part for part in done])
+
+
+@TOKEN_RULES.register("last-layer")
+class LastLayer(TokenRule):
+    """Keep every token up to the attention of the last layer, and only the first one after it.
+
+    No output changes, because the answer is read from the first token alone, so nothing is trained.
+    """
+
+    learns: ClassVar[bool] = False
+
+    @override
+    def stack(self, places: AttentionPlaces, depth: int) -> TokenStack:
+        from bench.layers.tokens import TopTokenStack
+
+        return TopTokenStack(*places, [*[1.0] * (depth - 1), 0.0])
 
 
 @TOKEN_RULES.register("threshold")
@@ -124,6 +145,11 @@ class DropTokens(TrainedMethod):
         return self
 
     @override
+    def seeded(self) -> bool:
+        """Without a budget, or with a rule that changes no output, nothing is trained."""
+        return super().seeded() and self.rule.learns
+
+    @override
     def compress(self, model: nn.Module, lab: Lab) -> nn.Module:
         """Raises `MethodError` if the model or the task cannot do without some tokens.
 
@@ -140,7 +166,7 @@ class DropTokens(TrainedMethod):
         stack = self.rule.stack(places, len(layers))
         stack.adopt(layers).to(next(made.parameters()).device)
         replace_module(made, adapter.stack_name(made), stack.train(made.training))
-        if self.budget:
+        if self.budget and self.rule.learns:
             self.rule.train(self, made, lab, stack)
         return made.eval()
 
