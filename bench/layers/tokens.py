@@ -24,9 +24,9 @@ class TokenStack(StoredStack):
     """The layers of an encoder, each of which drops tokens after its attention.
 
     The score of a token is the attention that it receives, from the tokens that are there, over all heads (Goyal et al.
-    2020, arXiv:2001.08950, from memory). Tokens that are dropped leave the tensor: the map after attention and all
-    layers that follow run on the others only, in a batch padded to the longest row. The first token is never dropped,
-    and padding neither gives nor gets attention, so a row keeps the same tokens alone and in a batch.
+    2020, arXiv:2001.08950). Tokens that are dropped leave the tensor: the map after attention and all layers that
+    follow run on the others only, in a batch padded to the longest row. The first token is never dropped, and padding
+    neither gives nor gets attention, so a row keeps the same tokens alone and in a batch.
 
     Where scores are needed attention runs without a fused kernel, which keeps no probabilities. In training these are
     the ones after dropout.
@@ -57,6 +57,10 @@ class TokenStack(StoredStack):
     @override
     def portable(self) -> nn.Module:
         raise MethodError(no_graph(_DECIDES))
+
+    def received(self, probabilities: Tensor, real: Tensor) -> Tensor:
+        """The score of each token, [batch, tokens]; the arguments are those of `received_attention`."""
+        return received_attention(probabilities, real)
 
     @abstractmethod
     def kept(self, received: Tensor, real: Tensor, lengths: Tensor, layer: int) -> Tensor:
@@ -127,7 +131,7 @@ class TokenStack(StoredStack):
             probabilities.append(_probabilities(output, self.attention))
 
         def drop(_module: nn.Module, _args: Any, state: Tensor) -> Tensor:
-            received = received_attention(probabilities[0], real) if scored else state.new_zeros(real.shape)
+            received = self.received(probabilities[0], real) if scored else state.new_zeros(real.shape)
             packed, left = pack(state, self._chosen(received, real, place), real)
             stay.append(left)
             return packed
@@ -161,7 +165,7 @@ class TopTokenStack(TokenStack):
 
     `shares` [layers] is the retention configuration: a row of n tokens keeps ceil(share * n), at least one, after the
     attention of a layer; a share of 1 leaves the layer as it is, and one of 0 keeps the first token (Goyal et al. 2020,
-    arXiv:2001.08950, from memory, where the configuration is learned and counts tokens of a padded length).
+    arXiv:2001.08950, where the configuration is learned and counts tokens of a padded length).
     """
 
     kind: ClassVar[str] = "top-token-stack"
@@ -173,6 +177,22 @@ class TopTokenStack(TokenStack):
     @override
     def arguments(self) -> dict[str, Any]:
         return {**super().arguments(), "shares": list(self.shares)}
+
+    @override
+    def portable(self) -> nn.Module:
+        """The plain layers, if only the last one drops tokens and keeps the first: that is the same for every input."""
+        *before, last = self.shares
+        if last or any(share < 1 for share in before):
+            return super().portable()
+        layers = nn.ModuleList(self.layers())
+        parent, _, leaf = self.norm.rpartition(".")
+        owner = layers[-1].get_submodule(parent)
+        setattr(owner, leaf, nn.Sequential(owner.get_submodule(leaf), _FirstState()))
+        return layers
+
+    @override
+    def received(self, probabilities: Tensor, real: Tensor) -> Tensor:
+        return received_attention(probabilities, real, own=False)
 
     @override
     def drops(self, layer: int) -> bool:
@@ -192,7 +212,7 @@ class TokenThresholdStack(TokenStack):
     """A stack that keeps the tokens whose score reaches a learned threshold of the layer (LTP).
 
     A token stays if the attention that it receives, the mean over heads and over the tokens that are there, is at least
-    the threshold (Kim et al. 2022, arXiv:2107.00910, from memory). While `soft`, in training only, no token leaves: the
+    the threshold (Kim et al. 2022, arXiv:2107.00910). While `soft`, in training only, no token leaves: the
     state that a layer gives is multiplied by sigmoid((score - threshold) / temperature), through which the threshold
     is learned; the first token's factor is 1. `soft` is not stored.
 
@@ -259,7 +279,7 @@ class TokenThresholdStack(TokenStack):
             out, stay = super()._run(layer, place, hidden, real, args, known)
         finally:
             handle.remove()
-        score = received_attention(seen[0], real)
+        score = self.received(seen[0], real)
         factor = torch.sigmoid((score - self.thresholds[place]) / self.temperature)
         factor = torch.where(_first(real), torch.ones_like(factor), factor)
         self._factors.append((factor * real).sum() / real.sum())
@@ -270,15 +290,25 @@ class TokenThresholdStack(TokenStack):
         return {**super().__getstate__(), "_factors": []}
 
 
-def received_attention(probabilities: Tensor, real: Tensor) -> Tensor:
+class _FirstState(nn.Module):
+    """The first token's state alone, [batch, 1, width]."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden[:, :1]
+
+
+def received_attention(probabilities: Tensor, real: Tensor, *, own: bool = True) -> Tensor:
     """The mean attention that each token receives, over heads and over the tokens that attend, [batch, tokens].
 
     Args:
         probabilities: [batch, heads, queries, keys], each query's sum to 1.
         real: which tokens are no padding, bool [batch, tokens]; what padding attends to does not count.
+        own: whether a token's attention to itself counts.
     """
     heads = max(1, probabilities.size(1))
     by_query = probabilities.sum(dim=1)  # [batch, queries, keys]
+    if not own:
+        by_query = by_query - torch.diag_embed(by_query.diagonal(dim1=1, dim2=2))
     total = (by_query * real[..., None].to(by_query.dtype)).sum(dim=1)
     return (total / (heads * real.sum(1, keepdim=True))).float()
 

@@ -64,7 +64,7 @@ def portable_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """
     from torch import nn
 
-    from bench.layers.layer import StoredModule
+    from bench.layers.layer import StoredModule, StoredStack
     from bench.layers.sharing import replace_everywhere
 
     made = copy.deepcopy(model).eval().requires_grad_(False)
@@ -80,7 +80,8 @@ def portable_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
             raise MethodError(f"export: {name or type(made).__name__} ({module.kind}): {error}") from error
         if plain is module:
             continue
-        changed[module.kind] += 1
+        if not isinstance(module, StoredStack):  # whose layers stay as they are
+            changed[module.kind] += 1
         if codes is not None and isinstance(plain, nn.Linear | nn.Embedding):
             plain.weight = tables.setdefault(codes.data_ptr() or id(codes), plain.weight)
         replace_everywhere(made, module, plain.eval())

@@ -88,6 +88,8 @@ def test_scores_are_the_mean_of_the_columns_over_heads_and_real_queries():
     ]
     assert received_attention(probabilities, real)[0].tolist() == pytest.approx(by_hand)
     assert sum(by_hand) == pytest.approx(1.0)
+    others = [by_hand[key] - sum(float(probabilities[0, head, key, key]) for head in range(2)) / 4 for key in range(2)]
+    assert received_attention(probabilities, real, own=False)[0, :2].tolist() == pytest.approx(others)
 
 
 def test_the_highest_are_kept_with_the_first_and_padding_never_is():

@@ -37,14 +37,14 @@ RECURRENT = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
 # is in neither place is taken to be heavy, so that a total is never too small without saying so.
 _LIGHT_NAMES = """
     abs add add_ alias all amax amin any argmax argmin batch_norm bitwise_and bitwise_or clamp_max clamp_min clone cos
-    cumsum detach_ diff dim div div_ embedding embedding_bag empty_like erf exp expand_as fill_ flip floor_ full_like
-    gelu gelu_ group_norm hardtanh index_select instance_norm is_nonzero isinf isnan item layer_norm le leaky_relu
-    lift_fresh linalg_vector_norm log log_softmax logical_and logical_not logical_or lt masked_fill_ maximum mean min
-    minimum movedim mul mul_ ne neg new_ones norm numel numpy_T one_hot ones_like outer pad pow prelu reciprocal relu6
-    repeat repeat_interleave resolve_conj resolve_neg rms_norm round round_ rsqrt rsub scalar_tensor scatter scatter_
-    sigmoid sigmoid_ sign silu sin softmax softplus sort sqrt square sub sub_ sum swapaxes tanh tanh_ tensor_split tile
-    searchsorted topk tril triu unflatten unfold unsafe_chunk unsafe_split var view_as where zero_ Bool Float
-    FloatImplicit IntImplicit __or__ __xor__ __lshift__ __rshift__ _pack_padded_sequence _pad_packed_sequence
+    cumsum detach_ diag_embed diagonal diff dim div div_ embedding embedding_bag empty_like erf exp expand_as fill_ flip
+    floor_ full_like gelu gelu_ group_norm hardtanh index_select instance_norm is_nonzero isinf isnan item layer_norm le
+    leaky_relu lift_fresh linalg_vector_norm log log_softmax logical_and logical_not logical_or lt masked_fill_ maximum
+    mean min minimum movedim mul mul_ ne neg new_ones norm numel numpy_T one_hot ones_like outer pad pow prelu
+    reciprocal relu6 repeat repeat_interleave resolve_conj resolve_neg rms_norm round round_ rsqrt rsub scalar_tensor
+    scatter scatter_ sigmoid sigmoid_ sign silu sin softmax softplus sort sqrt square sub sub_ sum swapaxes tanh tanh_
+    tensor_split tile searchsorted topk tril triu unflatten unfold unsafe_chunk unsafe_split var view_as where zero_
+    Bool Float FloatImplicit IntImplicit __or__ __xor__ __lshift__ __rshift__ _pack_padded_sequence _pad_packed_sequence
     argsort ceil
 """
 LIGHT = tuple(f"aten::{name}" for name in _LIGHT_NAMES.split())
