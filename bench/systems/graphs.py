@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import override
 
-from bench.artifacts.artifact import LAYERS, content_hash, is_artifact, load, save
-from bench.artifacts.manifest import Manifest, read_json
+from bench.artifacts.artifact import content_hash, graph_in, is_artifact, load, save
+from bench.artifacts.manifest import Manifest
 from bench.artifacts.store import Store
 from bench.base.errors import ModelError
 from bench.models.checkpoint import CheckpointSource
@@ -59,10 +59,10 @@ _FORMS = {
 
 def holds_graph(directory: Path) -> bool:
     """Whether a folder is an artifact of bench whose weights are those of a graph."""
-    return is_artifact(directory) and "graph" in read_json(directory / LAYERS)
+    return is_artifact(directory) and graph_in(directory) is not None
 
 
-def graph_in(path: Path) -> Path | None:
+def graph_file(path: Path) -> Path | None:
     """The graph that a path is, or that a folder without other weights holds; None if there is none.
 
     Raises `ModelError` for a folder with several.

@@ -15,7 +15,7 @@ from bench.models.label_names import FRESH
 from bench.systems.checkpoints import ArtifactSystem, CheckpointSystem, ModelSystem
 from bench.systems.folders import file_model, with_tokenizer_of
 from bench.systems.functions import FunctionSystem
-from bench.systems.graphs import GraphArtifactSystem, graph_in, holds_graph, open_graph
+from bench.systems.graphs import GraphArtifactSystem, graph_file, holds_graph, open_graph
 from bench.systems.refused import SUPPORTED, refuse_file
 from bench.systems.system import System, Wishes
 
@@ -48,7 +48,7 @@ def open_system(system: Any, wishes: Wishes, scratch: Path, *, tokenizer: Any = 
     if names_function(named):
         return FunctionSystem(function=import_function(named), wishes=wishes)
     path = Path(named).expanduser()
-    graph = graph_in(path)
+    graph = graph_file(path)
     if graph is not None:
         return open_graph(graph, wishes)
     refuse_file(path)

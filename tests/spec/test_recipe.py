@@ -24,6 +24,7 @@ FAMILIES = {
     "early-exit",
     "mixture",
     "answering",
+    "runtime",
 }
 
 
