@@ -28,6 +28,7 @@ _HOMES = {
     "bench.library.running": ("run",),
     "bench.library.results": ("Results", "compare", "leaderboard", "load_results", "pareto", "pivot"),
     "bench.library.making": ("compress", "load_artifact", "save_artifact"),
+    "bench.library.exporting": ("export",),
     "bench.library.measuring": ("measure",),
     "bench.library.scoring": ("score",),
     "bench.library.submitting": ("Submission", "submit"),

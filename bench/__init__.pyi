@@ -3,6 +3,7 @@ from bench.base.errors import BenchError as BenchError
 from bench.base.version import __version__ as __version__
 from bench.columns import COLUMNS as COLUMNS
 from bench.columns import Column as Column
+from bench.library.exporting import export as export
 from bench.library.listing import check as check
 from bench.library.listing import examine_machine as examine_machine
 from bench.library.listing import list_choices as list_choices

@@ -31,6 +31,12 @@ def coordinates(record: Record) -> dict[str, str]:
     return {**stated(record.stages), **whole}
 
 
+def ran_by(record: Record) -> str:
+    """The name of the runtime that ran the measured model; records from before runtimes were measured are PyTorch's."""
+    told = record.conditions.get("runtime", {}).get("runtime")
+    return str(told["runtime"]) if isinstance(told, dict) else "eager"
+
+
 def stated(stages: Iterable[Stage | StageLog]) -> dict[str, str]:
     """Every argument of some stages by name; see `coordinates`."""
     found: dict[str, list[str]] = {}

@@ -172,6 +172,17 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
     return tuple(directory / Path(str(name)).name for name in names)
 
 
+def graph_in(directory: Path) -> GraphForm | None:
+    """What `layers.json` says of the graph that the artifact holds; None if it holds weights."""
+    return _read_layers(directory).graph
+
+
+def runtime_in(directory: Path) -> str:
+    """The name of the runtime that runs the artifact."""
+    form = _read_layers(directory)
+    return form.runtime or EAGER if form.graph is None else form.graph.runtime
+
+
 def size_bytes(directory: Path) -> int:
     """Bytes of the weights and side data: `weight_files` and `layers.json`."""
     if not is_artifact(directory):

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from bench.base.errors import ArtifactError, UnknownNameError
 from bench.base.schema import Frozen
-from bench.runtimes.graph_model import Compared, GraphModel
+from bench.runtimes.graph_model import GraphComparison, GraphModel
 from bench.runtimes.runtime import GraphRuntime, Precision, graph_runtime
 
 
@@ -25,7 +25,7 @@ class GraphForm(Frozen):
     outputs: tuple[str, ...]
     precision: Precision
     layers: int | None
-    compared: Compared | None = None
+    compared: GraphComparison | None = None
 
 
 def write_graph(model: GraphModel, directory: Path) -> GraphForm:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from bench.artifacts.artifact import content_hash, is_artifact, is_plain, load
+from bench.artifacts.artifact import content_hash, graph_in, is_artifact, is_plain, load
 from bench.base.errors import ModelError, unknown
 from bench.models.builtin import BUILTINS, BuiltinSource
 from bench.models.checkpoint import CheckpointSource, HeadUse, check_directory, open_directory, open_hub
@@ -136,5 +136,10 @@ def open_folder(name: str, *, outputs: Sequence[str] = ()) -> CheckpointSource:
         raise ModelError(f"{name}: no such directory; expected an artifact of bench or a checkpoint of transformers")
     if not is_artifact(path):
         return open_directory(path, name=name, outputs=outputs)
+    if graph_in(path) is not None:
+        raise ModelError(
+            f"{name}: an artifact that `export` made holds a graph, which cannot be trained or compressed. Give the "
+            "model that it was exported from."
+        )
     check_directory(path, name, plain=False)
     return ArtifactSource(name=name, kind="artifact", directory=path, outputs=tuple(outputs))

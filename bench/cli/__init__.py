@@ -10,7 +10,7 @@ import typer
 from bench.base.errors import BenchError
 from bench.base.registry import broken_plugins
 from bench.base.version import __version__
-from bench.cli import cache, catalog, compare, doctor, init, pivot, results, run, score, submit, survey
+from bench.cli import cache, catalog, compare, doctor, export, init, pivot, results, run, score, submit, survey
 from bench.cli.terminal import replace_what_is_lacking
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command("table")(results.table)
 app.command("leaderboard")(results.leaderboard)
 app.command("pareto")(results.pareto)
 app.command("pivot")(pivot.pivot)
+app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("survey")(survey.survey)
 app.command("doctor")(doctor.doctor)

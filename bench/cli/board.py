@@ -20,6 +20,7 @@ OUTS = typer.Option(
 )
 MACHINE = typer.Option(None, help="Only records of this machine id.")
 SETTING = typer.Option(None, help="Only records of this setting id.")
+RUNTIME = typer.Option(None, help="Only records of models that this runtime ran, such as eager or openvino.")
 TASK = typer.Option([], help="Only this task (repeatable).")
 
 

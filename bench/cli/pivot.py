@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from bench.cli.board import FORMAT, MACHINE, OUTS, RESULTS, SETTING, TASK, put
+from bench.cli.board import FORMAT, MACHINE, OUTS, RESULTS, RUNTIME, SETTING, TASK, put
 
 
 def pivot(
@@ -18,6 +18,7 @@ def pivot(
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
+    runtime: str | None = RUNTIME,
     task: list[str] = TASK,
     format_: str = FORMAT,
     out: list[Path] = OUTS,
@@ -28,7 +29,7 @@ def pivot(
     """
     import bench
 
-    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
+    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task, runtime=runtime)
     if found.suite.findings and not any((rows, columns, where, out, value != "quality")):
         for index, view in enumerate(found.findings()):
             if index:

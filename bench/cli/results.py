@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from bench.cli.board import FORMAT, MACHINE, OUT, OUTS, RESULTS, SETTING, TASK, put
+from bench.cli.board import FORMAT, MACHINE, OUT, OUTS, RESULTS, RUNTIME, SETTING, TASK, put
 
 
 def table(
@@ -16,6 +16,7 @@ def table(
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
+    runtime: str | None = RUNTIME,
     task: list[str] = TASK,
     format_: str = FORMAT,
     out: Path | None = OUT,
@@ -35,7 +36,7 @@ def table(
             hint = f" Records found of: {', '.join(known)}." if known else ""
             raise RecordError(f"{no_records(suite, results)}{hint}")
         results = results / name
-    found = bench.load_results(results, machine=machine, setting=setting, tasks=task)
+    found = bench.load_results(results, machine=machine, setting=setting, tasks=task, runtime=runtime)
     if shifted and column:
         raise RecordError("--shifted has columns of its own. Leave out --column or --shifted.")
     put(found.shifted() if shifted else found.table(column), format_, out)
@@ -47,6 +48,7 @@ def leaderboard(
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
+    runtime: str | None = RUNTIME,
     task: list[str] = TASK,
     format_: str = FORMAT,
     out: Path | None = OUT,
@@ -57,7 +59,7 @@ def leaderboard(
     """
     import bench
 
-    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
+    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task, runtime=runtime)
     put(found.leaderboard(track), format_, out)
 
 
@@ -70,6 +72,7 @@ def pareto(
     results: Path = RESULTS,
     machine: str | None = MACHINE,
     setting: str | None = SETTING,
+    runtime: str | None = RUNTIME,
     task: list[str] = TASK,
     format_: str = FORMAT,
     out: list[Path] = OUTS,
@@ -80,7 +83,7 @@ def pareto(
     """
     import bench
 
-    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task)
+    found = bench.load_results(results, suite, machine=machine, setting=setting, tasks=task, runtime=runtime)
     point = None if reference is None else _point(reference)
     put(found.pareto(x, y, also=also, reference=point), format_, out)
 

@@ -69,4 +69,15 @@ COLUMNS = (
         mean="geometric",
         relative="ratio",
     ),
+    Column(
+        "graph_difference",
+        says="largest difference of an exported graph's outputs from its model's on training examples, as a share of "
+        "the outputs' standard deviation",
+        kind="count",
+        show="number",
+        better="lower",
+        source="ours: an absolute difference says nothing without the spread of what it is a difference of",
+        oracle="runtimes/test_comparison.py::test_the_difference_is_the_largest_one_over_the_spread_of_the_models_outputs",
+        mean="largest",
+    ),
 )

@@ -22,6 +22,7 @@ _REGISTRIES = {
     "generator": "bench.tasks.generated.generator:GENERATORS",
     "adapter": "bench.models.adapter:ADAPTERS",
     "layer": "bench.layers.layer:LAYER_KINDS",
+    "runtime": "bench.runtimes.runtime:RUNTIMES",
 }
 
 
@@ -33,7 +34,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
     Args:
         kind: `method`, `measure`, `metric`, `task kind`, `data source`, `transform`, `generator`, `adapter`, `layer`,
-            or the kind of a choice as `bench.list_choices()` gives it, such as `saliency`.
+            `runtime`, or the kind of a choice as `bench.list_choices()` gives it, such as `saliency`.
         name: a name that is not yet used for this kind.
 
     Raises:

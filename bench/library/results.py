@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from bench.analysis.arguments import ran_by
 from bench.analysis.compare import DEFAULT, RATIO_THRESHOLD, SCORE_THRESHOLD, ComparedSide, side_of
 from bench.analysis.compare import compare as compared
 from bench.analysis.grid import Axes, grid_of, grid_of_finding
@@ -73,10 +74,12 @@ class Results:
         model: str | None = None,
         tasks: Sequence[str] = (),
         recipes: Sequence[str] = (),
+        runtime: str | None = None,
     ) -> Results:
         """The records and failures that match every argument.
 
-        `recipes` are names with or without their arguments. Failures are not filtered by machine.
+        `recipes` are names with or without their arguments; `runtime` is what the measured model was run by. Failures
+        are not filtered by machine or runtime.
         """
 
         def fits(item: Record | Failure) -> bool:
@@ -89,7 +92,13 @@ class Results:
                 and (not recipes or item.recipe in recipes or base in recipes)
             )
 
-        found = tuple(item for item in self.found if machine in (None, item.record.machine_id) and fits(item.record))
+        found = tuple(
+            item
+            for item in self.found
+            if machine in (None, item.record.machine_id)
+            and runtime in (None, ran_by(item.record))
+            and fits(item.record)
+        )
         folder = None if self.found and not found else self.folder
         return replace(self, found=found, failures=tuple(filter(fits, self.failures)), folder=folder)
 
@@ -244,13 +253,14 @@ def load_results(
     model: str | None = None,
     tasks: Sequence[str] = (),
     recipes: Sequence[str] = (),
+    runtime: str | None = None,
 ) -> Results:
     """The records and failures below a folder.
 
     Args:
         path: the folder that `bench.run` wrote to, or any folder below it.
         suite: a name, the path of a file or a `Suite`: read its records only. None reads everything.
-        machine, setting, model, tasks, recipes: read only these; see `Results.only`.
+        machine, setting, model, tasks, recipes, runtime: read only these; see `Results.only`.
 
     Raises:
         RecordError: there is no such folder, or a record is damaged. UnknownNameError: no such suite.
@@ -271,7 +281,7 @@ def load_results(
         known=known,
         folder=Path(path),
     )
-    return found.only(machine=machine, setting=setting, model=model, tasks=tasks, recipes=recipes)
+    return found.only(machine=machine, setting=setting, model=model, tasks=tasks, recipes=recipes, runtime=runtime)
 
 
 def leaderboard(suite: SuiteLike, results: ResultsLike = DEFAULT_RESULTS, *, track: str | None = None) -> BoardView:

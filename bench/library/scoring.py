@@ -193,6 +193,8 @@ def _beside(reference: _Reference, suite: Suite, task: Task, recipe: Recipe, see
         return planned(as_is=True)
     except UntrainedError:
         return planned(as_is=False)
+    except ModelError as error:  # the reference's own labels have an option of their own
+        raise ModelError(f"--reference {error}".replace("--labels", "--reference-labels")) from error
 
 
 def _called(system: System, name: str | None) -> str:
@@ -230,14 +232,13 @@ def _refuse_namesakes(cells: Sequence[Cell], results: Path, suite: Suite, machin
         return
     known = load_results(results, suite, machine=machine, setting=suite.setting_id).records
     for cell in cells:
-        fingerprint = cell.system.fingerprint if cell.system else None
         for record in known:
             same = (record.task, record.recipe, record.seed, record.model) == (
                 *(cell.task.name, cell.recipe.name, cell.seed),
                 cell.model_name,
             )
-            found = record.provenance.get("system", {}).get("fingerprint")
-            if same and record.key != cell.key and found != fingerprint:
+            found = record.provenance.get("made_from", {}).get("given")
+            if same and found != cell.given_artifact:
                 raise ModelError(
                     f"--name: the results have another system called '{cell.recipe.name}' on task {cell.task.name} "
                     "beside this reference. Choose another name."

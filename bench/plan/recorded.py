@@ -36,6 +36,7 @@ def made_from(cell: Cell) -> dict[str, Any]:
         "task": described(cell.task),
         "training_data": cell.training_fingerprint,
         "elsewhere": cell.elsewhere,
+        **({"given": cell.given_artifact} if cell.given_artifact is not None else {}),
     }
 
 
@@ -117,6 +118,7 @@ def _wanted(cell: Cell) -> dict[str, Any]:
         "training": None if cell.as_is else cell.suite.training(cell.train_task),
         "recipe": (cell.recipe.name, cell.seed, cell.conditions.device),
         "versions": [version(name) for name in _LIBRARIES],
+        "given": cell.given_artifact,
     }
 
 
@@ -150,6 +152,7 @@ def _said(record: Record, cell: Cell) -> dict[str, Any]:
         else None,
         "recipe": (record.recipe, record.seed, record.machine["device"]),
         "versions": [record.provenance["versions"].get(name) for name in _LIBRARIES],
+        "given": stated.get("given"),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
@@ -42,7 +43,10 @@ class Compiled(ModuleRuntime):
 
     @override
     def prepare(self, model: nn.Module) -> nn.Module:
-        model.compile(dynamic=True)
+        with warnings.catch_warnings():
+            # torch 2.13's compiler uses parts of torch.jit whose end it announces itself.
+            warnings.filterwarnings("ignore", message=r".torch\.jit", category=DeprecationWarning)
+            model.compile(dynamic=True)
         return model
 
     @override

@@ -14,10 +14,12 @@ from typing_extensions import override
 from bench.base.errors import MethodError, ModelError
 from bench.models.heads import HEADS
 from bench.runtimes.heads import FIELDS, output_of, shape_of
-from bench.runtimes.runtime import Files, Precision, Session, graph_runtime
+from bench.runtimes.runtime import Files, OpenGraph, Precision, graph_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bench.runtimes.operators import GraphOperators
 
 IDS = "input_ids"
 # Inputs that a model of transformers makes itself if it is called without them.
@@ -29,7 +31,7 @@ _REFUSAL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class GraphComparison:
     """A graph beside the model of torch that it was made from, on training examples.
 
     `difference` is the largest of any output number, over the standard deviation of all of them; `changed` the share
@@ -58,7 +60,7 @@ class Graph:
     outputs: tuple[str, ...]
     precision: Precision = "float32"
     layers: int | None = None
-    compared: Compared | None = None
+    compared: GraphComparison | None = None
 
 
 class GraphModel(nn.Module):
@@ -76,8 +78,9 @@ class GraphModel(nn.Module):
         super().__init__()
         self.graph = graph
         self.config = config
-        self._session: Session | None = None
+        self._session: OpenGraph | None = None
         self._threads = 0
+        self._operators: dict[tuple[int, int], GraphOperators] = {}
 
     @staticmethod
     def from_files(
@@ -89,7 +92,7 @@ class GraphModel(nn.Module):
         *,
         precision: Precision = "float32",
         layers: int | None = None,
-        compared: Compared | None = None,
+        compared: GraphComparison | None = None,
         where: str = "graph",
     ) -> GraphModel:
         """The model of a graph, its inputs and outputs checked against its head and configuration.
@@ -144,7 +147,7 @@ class GraphModel(nn.Module):
         fields = FIELDS[self.graph.head]
         return output_of(self.graph.head, self.config, dict(zip(fields, found, strict=True)))
 
-    def session(self) -> Session:
+    def session(self) -> OpenGraph:
         """The open graph, on as many threads as torch has now."""
         threads = _threads()
         if self._session is None or self._threads != threads:
@@ -154,10 +157,18 @@ class GraphModel(nn.Module):
             self._threads = threads
         return self._session
 
-    def compared_by(self, compared: Compared) -> GraphModel:
+    def compared_by(self, compared: GraphComparison) -> GraphModel:
         """The same model, which from now on knows how it stands beside the one that it was made from."""
         self.graph = replace(self.graph, compared=compared)
         return self
+
+    def operators(self, *, rows: int = 1, length: int = 16) -> GraphOperators:
+        """What the graph stores, and what it multiplies for inputs [rows, length]; read once for each shape."""
+        shape = (rows, length)
+        if shape not in self._operators:
+            runtime = graph_runtime(self.graph.runtime)
+            self._operators[shape] = runtime.operators(self.graph.files, rows=rows, length=length)
+        return self._operators[shape]
 
     @property
     def files(self) -> dict[str, bytes | Path]:
@@ -212,7 +223,7 @@ def _threads() -> int:
     return int(torch.get_num_threads())
 
 
-def _named(session: Session) -> list[str]:
+def _named(session: OpenGraph) -> list[str]:
     return list(session.inputs)
 
 
@@ -225,7 +236,7 @@ def _made(name: str, ids: Tensor) -> Tensor:
     return torch.zeros_like(ids)
 
 
-def _outputs(session: Session, head: str, given: Sequence[str] | None, *, where: str) -> tuple[str, ...]:
+def _outputs(session: OpenGraph, head: str, given: Sequence[str] | None, *, where: str) -> tuple[str, ...]:
     fields, has = FIELDS[head], list(session.outputs)
     if given is not None:
         wanted = tuple(given)
@@ -247,7 +258,7 @@ def _outputs(session: Session, head: str, given: Sequence[str] | None, *, where:
     return wanted
 
 
-def _check_inputs(session: Session, *, where: str) -> None:
+def _check_inputs(session: OpenGraph, *, where: str) -> None:
     known = (IDS, *_MADE)
     strange = [name for name in session.inputs if name not in known]
     if strange or IDS not in session.inputs:
@@ -268,7 +279,7 @@ def _check_inputs(session: Session, *, where: str) -> None:
             )
 
 
-def _check_outputs(session: Session, head: str, outputs: Sequence[str], config: Any, *, where: str) -> None:
+def _check_outputs(session: OpenGraph, head: str, outputs: Sequence[str], config: Any, *, where: str) -> None:
     expected = shape_of(head, config)
     for name in outputs:
         found = session.outputs[name].shape

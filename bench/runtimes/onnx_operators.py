@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.runtimes.onnx_formulas import FORMULAS, LIGHT, Shapes
-from bench.runtimes.operators import GraphOperators, Product, StoredNumbers
+from bench.runtimes.operators import Elements, GraphOperators, GraphProduct, StoredNumbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,10 +31,10 @@ _SIDE = {
 _ZERO_POINT = {"DequantizeLinear": 2, "MatMulInteger": 3}  # of the stored operand
 
 
-def operators(model: bytes | Path, *, shapes: Mapping[str, tuple[int, ...]]) -> GraphOperators:
-    """What the graph stores, and what it multiplies for inputs of these shapes; see `GraphRuntime.operators`."""
-    graph = _Reading(loaded(model))
-    sizes = _sizes(graph.model, graph.heavy(), shapes)
+def operators(model: bytes | Path, *, rows: int, length: int) -> GraphOperators:
+    """What the graph stores, and what it multiplies for inputs [rows, length]; see `GraphRuntime.operators`."""
+    graph = _OnnxGraph(loaded(model))
+    sizes = _sizes(graph.model, graph.heavy(), (rows, length))
     products, uncounted = [], Counter(graph.unknown())
     for node in graph.heavy():
         made = FORMULAS[node.op_type](node, Shapes(graph.shapes | sizes))
@@ -49,7 +48,7 @@ def operators(model: bytes | Path, *, shapes: Mapping[str, tuple[int, ...]]) -> 
         products=tuple(products),
         uncounted=dict(uncounted),
         stored=stored,
-        side_bytes=whole - sum(each.elements * each.bits // 8 for each in stored),
+        side_bytes=whole - sum(each.bytes for each in stored),
     )
 
 
@@ -77,7 +76,7 @@ class _Operand(NamedTuple):
     stored: str | None
 
 
-class _Reading:
+class _OnnxGraph:
     """An ONNX graph with its stored tensors by name, and who makes and who uses each value."""
 
     def __init__(self, model: Any) -> None:
@@ -113,13 +112,13 @@ class _Reading:
             node.op_type for node in self.model.graph.node if node.op_type not in FORMULAS and node.op_type not in LIGHT
         )
 
-    def product(self, node: Any, macs: int) -> Product:
+    def product(self, node: Any, macs: int) -> GraphProduct:
         """One counted operator with its operands; the first stored one is the weight."""
         operands = [self._operand(name) for name in self._multiplied(node)]
         stored = [each for each in operands if each.stored is not None]
         weight = stored[0] if stored else operands[-1]
         other = next((each for each in operands if each is not weight), weight)
-        return Product(
+        return GraphProduct(
             operator=node.op_type,
             node=node.name,
             macs=macs,
@@ -134,8 +133,8 @@ class _Reading:
         for name, array in self.tensors.items():
             if array.ndim == 0 or not self._is_weight(name):
                 continue
-            elements, nonzero = self._counts(name)
-            found.append(StoredNumbers(name, elements, nonzero, self._bits(array), self._looked_up(name)))
+            counted = self._counts(name)
+            found.append(StoredNumbers(name, counted, str(array.dtype), self._bits(array), self._looked_up(name)))
         return tuple(found)
 
     def _is_weight(self, name: str) -> bool:
@@ -194,7 +193,7 @@ class _Reading:
         name = str(array.dtype)
         return 4 if name in ("int4", "uint4") else int(array.dtype.itemsize) * 8
 
-    def _counts(self, name: str) -> tuple[int, int]:
+    def _counts(self, name: str) -> Elements:
         """Elements of a stored tensor, and those that do not stand for zero."""
         import numpy as np
 
@@ -203,11 +202,11 @@ class _Reading:
             where = _ZERO_POINT.get(node.op_type)
             zero = self.tensors.get(node.input[where]) if where is not None and len(node.input) > where else None
             if zero is not None and place < 2 and bool(np.any(zero)):
-                return array.size, int(np.count_nonzero(array != (zero if zero.size == 1 else zero.reshape(-1)[0])))
-        return array.size, int(np.count_nonzero(array))
+                return Elements(int(array.size), int(np.count_nonzero(array != zero.reshape(-1)[0])))
+        return Elements(int(array.size), int(np.count_nonzero(array)))
 
 
-def _sizes(model: Any, nodes: list[Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+def _sizes(model: Any, nodes: list[Any], shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
     """The shapes of what these operators are given and give, found by running the graph with them as outputs."""
     import copy
 
@@ -227,9 +226,11 @@ def _sizes(model: Any, nodes: list[Any], shapes: Mapping[str, tuple[int, ...]]) 
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
     fed = {
-        port.name: np.ones(shapes[port.name], dtype=port.type.removeprefix("tensor(").removesuffix(")"))
+        port.name: np.ones(shape, dtype=port.type.removeprefix("tensor(").removesuffix(")"))
         for port in session.get_inputs()
     }
+    if not wanted:
+        return dict.fromkeys(fed, shape)
     names = sorted(wanted)
     found = {name: tuple(array.shape) for name, array in zip(names, session.run(names, fed), strict=True)}
-    return {**found, **shapes}
+    return found | dict.fromkeys(fed, shape)

@@ -17,10 +17,10 @@ from bench.runtimes.runtime import (
     Executed,
     Files,
     GraphRuntime,
+    OpenGraph,
     Port,
     Precision,
     Quantization,
-    Session,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ class OnnxRuntime(GraphRuntime):
     runs: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     makes: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript")
     quantizations: ClassVar[tuple[Quantization, ...]] = ("none", "dynamic", "static")
-    reduces_range: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = (MODEL,)
 
     @override
@@ -62,19 +61,19 @@ class OnnxRuntime(GraphRuntime):
         return {MODEL: quantized(files[MODEL], how, batches, reduce_range=reduce_range)}
 
     @override
-    def open(self, files: Files, *, threads: int, precision: Precision) -> Session:
+    def open(self, files: Files, *, threads: int, precision: Precision) -> OpenGraph:
         del precision  # checked when it was exported: there is one
         self.require()
         return OnnxSession(files[MODEL], threads=threads)
 
     @override
-    def operators(self, files: Files, *, shapes: Mapping[str, tuple[int, ...]]) -> GraphOperators:
+    def operators(self, files: Files, *, rows: int, length: int) -> GraphOperators:
         from bench.runtimes.onnx_operators import operators
 
-        return operators(files[MODEL], shapes=shapes)
+        return operators(files[MODEL], rows=rows, length=length)
 
 
-class OnnxSession(Session):
+class OnnxSession(OpenGraph):
     """An open ONNX graph; raises `ModelError` if it cannot be read, or if its weights are in other files."""
 
     def __init__(self, model: bytes | Path, *, threads: int) -> None:
@@ -83,6 +82,7 @@ class OnnxSession(Session):
 
         onnxruntime.disable_telemetry_events()
         refuse_external(model)
+        self.precision = "float32"  # its CPU kernels have no other
         self._threads = threads
         self._model = model
         errors = tuple(getattr(state, name) for name in _ERRORS)
@@ -112,7 +112,7 @@ class OnnxSession(Session):
             version=onnxruntime.__version__,
             threads=self._threads,
             device=self._session.get_providers()[0],
-            precision="float32",
+            precision=self.precision,
             products=products,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from bench.runtimes.tracing import quiet_exporters
 
 if TYPE_CHECKING:
     from bench.runtimes.tracing import Traced
+
+_SMALL = 8  # bytes of a single number of the code, which is not worth a look
 
 
 def exported(traced: Traced) -> dict[str, bytes]:
@@ -37,6 +40,7 @@ def exported(traced: Traced) -> dict[str, bytes]:
         port.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
     for port, name in zip(model.outputs, traced.outputs, strict=True):
         port.get_tensor().set_names({name})
+    _store_once(model)
     model.validate_nodes_and_infer_types()
     return _written(model)
 
@@ -54,6 +58,19 @@ def quantized(files: Files, batches: Batches) -> dict[str, bytes]:
         read(files), data, subset_size=len(batches), model_type=nncf.ModelType.TRANSFORMER, fast_bias_correction=True
     )
     return _written(model)
+
+
+def _store_once(model: Any) -> None:
+    """Let equal constants be one, in place: the biases and norms of a shared layer are converted once for each run."""
+    known: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Constant" or node.get_byte_size() <= _SMALL:
+            continue
+        kind, shape = str(node.get_element_type()), tuple(node.get_output_shape(0))
+        first = known.setdefault((kind, shape, hashlib.sha256(node.get_data().tobytes()).digest()), node)
+        if first is not node:
+            for target in node.output(0).get_target_inputs():
+                target.replace_source_output(first.output(0))
 
 
 def _written(model: Any) -> dict[str, bytes]:

@@ -16,10 +16,10 @@ from bench.runtimes.runtime import (
     Executed,
     Files,
     GraphRuntime,
+    OpenGraph,
     Port,
     Precision,
     Quantization,
-    Session,
 )
 
 if TYPE_CHECKING:
@@ -69,18 +69,22 @@ class OpenVino(GraphRuntime):
         return quantized(files, batches)
 
     @override
-    def open(self, files: Files, *, threads: int, precision: Precision) -> Session:
+    def prime(self) -> None:
+        core()
+
+    @override
+    def open(self, files: Files, *, threads: int, precision: Precision) -> OpenGraph:
         self.require()
         return OpenVinoSession(files, threads=threads, precision=precision)
 
     @override
-    def operators(self, files: Files, *, shapes: Mapping[str, tuple[int, ...]]) -> GraphOperators:
+    def operators(self, files: Files, *, rows: int, length: int) -> GraphOperators:
         from bench.runtimes.openvino_operators import operators
 
-        return operators(files, shapes=shapes)
+        return operators(files, rows=rows, length=length)
 
 
-class OpenVinoSession(Session):
+class OpenVinoSession(OpenGraph):
     """A compiled graph; raises `ModelError` if it cannot be read or compiled."""
 
     def __init__(self, files: Files, *, threads: int, precision: Precision) -> None:
@@ -97,6 +101,8 @@ class OpenVinoSession(Session):
             self._compiled: Any = core().compile_model(model, _DEVICE, asked)
         except RuntimeError as error:
             raise ModelError(f"{GRAPH}: OpenVINO cannot compile it: {last_line(error)}") from error
+        hint = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+        self.precision = _NAMES.get(hint, hint)
         self._request: Any = self._compiled.create_infer_request()
         self.inputs = {port.any_name: _port(port) for port in self._compiled.inputs}
         self._places = {name: place for place, port in enumerate(self._compiled.outputs) for name in port.names}
@@ -113,13 +119,12 @@ class OpenVinoSession(Session):
     @override
     def executed(self) -> Executed:
         openvino = silent()
-        hint = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return Executed(
             runtime=OpenVino.name,
             version=openvino.__version__.partition("-")[0],
             threads=int(self._compiled.get_property("INFERENCE_NUM_THREADS")),
             device=", ".join(self._compiled.get_property("EXECUTION_DEVICES")),
-            precision=_NAMES.get(hint, hint),
+            precision=self.precision,
             products=self._products(),
         )
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Product(NamedTuple):
+class Elements(NamedTuple):
+    """How many elements a stored tensor has, and how many that do not stand for zero; it answers as a tensor does."""
+
+    elements: int
+    nonzero: int
+
+    def numel(self) -> int:
+        """All elements."""
+        return self.elements
+
+    def count_nonzero(self) -> int:
+        """Those that do not stand for zero."""
+        return self.nonzero
+
+
+class GraphProduct(NamedTuple):
     """One operator that sums products, as `bench.measures.computation.operators.Operation` has it.
 
-    `macs` are multiply-adds; the bits are those of its operands; `weights` are (elements, elements that are not zero)
-    of each stored operand.
+    `macs` are multiply-adds; the bits are those of its operands, 32 for a number with a fraction whatever precision the
+    runtime gives it; `weights` are the stored operands.
     """
 
     operator: str
@@ -18,17 +34,27 @@ class Product(NamedTuple):
     macs: int
     weight_bits: int
     activation_bits: int
-    weights: tuple[tuple[int, int], ...] = ()
+    weights: tuple[Elements, ...] = ()
 
 
 class StoredNumbers(NamedTuple):
-    """One tensor of weights in a graph: its elements, those that are not zero, its bits, and if it is looked up."""
+    """One tensor of weights in a graph: its elements, its type as numpy names it, and if its rows are looked up."""
 
     name: str
-    elements: int
-    nonzero: int
+    counted: Elements
+    dtype: str
     bits: int
     looked_up: bool
+
+    @property
+    def bytes(self) -> int:
+        """What its elements take."""
+        return math.ceil(self.counted.elements * self.bits / 8)
+
+    @property
+    def nonzero_bytes(self) -> int:
+        """What those take that do not stand for zero."""
+        return math.ceil(self.counted.nonzero * self.bits / 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +64,7 @@ class GraphOperators:
     `uncounted` are calls by operator; `side_bytes` are those of scales, zero points and constants that are no weights.
     """
 
-    products: tuple[Product, ...]
+    products: tuple[GraphProduct, ...]
     uncounted: dict[str, int]
     stored: tuple[StoredNumbers, ...]
     side_bytes: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,9 +50,10 @@ class Port(NamedTuple):
     shape: tuple[int | None, ...]
 
 
-class Session(ABC):
+class OpenGraph(ABC):
     """A graph that was opened and can be run, on a fixed number of threads."""
 
+    precision: str  # of numbers with a fraction, as they are really computed
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
 
@@ -78,7 +80,6 @@ class Runtime(ABC):
     makes: ClassVar[tuple[str, ...]] = ()
     precisions: ClassVar[tuple[Precision, ...]] = ("float32", "default")
     quantizations: ClassVar[tuple[Quantization, ...]] = ("none",)
-    reduces_range: ClassVar[bool] = False  # whether its quantization can leave a bit of the weights unused
 
     def missing(self, *, making: bool = False) -> str | None:
         """Why it cannot run here, or cannot be exported to if `making`, and what to do; None if it can."""
@@ -92,6 +93,11 @@ class Runtime(ABC):
         reason = self.missing(making=making)
         if reason is not None:
             raise UnavailableError(reason)
+
+    def prime(self) -> None:
+        """Load its library, so that what follows does not take that in."""
+        for name in self.runs:
+            import_module(name)
 
     def version(self) -> str:
         """The version of its library."""
@@ -134,7 +140,7 @@ class GraphRuntime(Runtime):
         raise MethodError(f"runtime '{self.name}' has no quantization of its own")
 
     @abstractmethod
-    def open(self, files: Files, *, threads: int, precision: Precision) -> Session:
+    def open(self, files: Files, *, threads: int, precision: Precision) -> OpenGraph:
         """A session on `threads` threads of the CPU.
 
         Raises:
@@ -142,8 +148,8 @@ class GraphRuntime(Runtime):
         """
 
     @abstractmethod
-    def operators(self, files: Files, *, shapes: Mapping[str, tuple[int, ...]]) -> GraphOperators:
-        """What the graph stores, and what it multiplies for inputs of these shapes."""
+    def operators(self, files: Files, *, rows: int, length: int) -> GraphOperators:
+        """What the graph stores, and what it multiplies for inputs [rows, length]."""
 
     def executed(self, model: nn.Module) -> Executed:
         """As its session says."""

@@ -109,7 +109,7 @@ def _positional(model: nn.Module, names: tuple[str, ...], fields: tuple[str, ...
 
     options = {"use_cache": False} if "use_cache" in inspect.signature(type(model).forward).parameters else {}
 
-    class Positional(nn.Module):
+    class ByPosition(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -118,7 +118,7 @@ def _positional(model: nn.Module, names: tuple[str, ...], fields: tuple[str, ...
             output: Any = self.model(**dict(zip(names, tensors, strict=True)), **options)
             return tuple(getattr(output, field) for field in fields)
 
-    return Positional().eval()
+    return ByPosition().eval()
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import override
 
-from bench.artifacts.artifact import save
+from bench.artifacts.artifact import content_hash, graph_in, is_artifact, load, save
 from bench.artifacts.manifest import Manifest
 from bench.artifacts.store import Store
 from bench.base.errors import ModelError
 from bench.models.checkpoint import CheckpointSource
 from bench.models.fingerprint import is_of_the_tokenizer
-from bench.models.heads import config_of
+from bench.models.heads import config_of, head_of
 from bench.models.label_names import told_order
 from bench.models.source import label_settings
 from bench.plan.fit import examine
@@ -24,12 +24,15 @@ from bench.plan.given import GivenSystem
 from bench.runtimes.graph_model import GraphModel
 from bench.runtimes.heads import ORDER
 from bench.runtimes.runtime import Files, Precision, graph_runtime
+from bench.systems.folders import link
 from bench.systems.system import FiledSystem, System, TaskOf, Wishes, file_as_artifact
 from bench.tasks.evaluate import predict
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.predictions import ClassLogits
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from bench.models.limits import Limits
 
 _CONFIG = "config.json"
@@ -54,7 +57,12 @@ _FORMS = {
 }
 
 
-def graph_in(path: Path) -> Path | None:
+def holds_graph(directory: Path) -> bool:
+    """Whether a folder is an artifact of bench whose weights are those of a graph."""
+    return is_artifact(directory) and graph_in(directory) is not None
+
+
+def graph_file(path: Path) -> Path | None:
     """The graph that a path is, or that a folder without other weights holds; None if there is none.
 
     Raises `ModelError` for a folder with several.
@@ -146,23 +154,66 @@ class GraphSystem(System):
             precision=self.reading.precision,
             where=where,
         )
-        said = predict(
-            model,
-            tokenizer,
-            on.data.splits[task.evaluate[0]][:_TRIED],
-            task=task,
-            max_length=on.suite.max_length(task),
-            token_budget=on.suite.setting.evaluation_tokens,
-            device="cpu",
-        )
-        if isinstance(said, ClassLogits) and task.labels and said.logits.shape[1] != len(task.labels):
-            raise ModelError(
-                f"{where}: it gives {said.logits.shape[1]} outputs, but its configuration and task {task.name} have "
-                f"{len(task.labels)} labels. Check that {_CONFIG} belongs to the graph."
-            )
+        _try(model, tokenizer, on, where=where)
         made = Manifest(title=f"{self.name}, given")
         key = file_as_artifact(store, lambda folder: save(model, folder, tokenizer=tokenizer, made=made))
         return FiledSystem(key, fit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphArtifactSystem(System):
+    """An artifact of bench that holds a graph, filed as it is."""
+
+    directory: Path
+    name: str
+    wishes: Wishes
+
+    @override
+    def stated(self) -> GivenSystem:
+        about = {"outputs": list(self.wishes.labels)} if self.wishes.labels else {}
+        return GivenSystem(form="artifact", name=self.name, fingerprint=content_hash(self.directory), about=about)
+
+    @override
+    def file(self, on: TaskOf, store: Store) -> FiledSystem:
+        """Check its head and the order of its outputs, run it on some evaluation examples, and file it."""
+        task, where = on.task, str(self.directory)
+        kind, loaded = KINDS.get(task.kind), load(self.directory)
+        for option, given in (("--pooling", self.wishes.pooling), ("--tokenizer", self.wishes.tokenizer)):
+            if given is not None:
+                raise ModelError(f"{where}: an artifact with a graph is used as it is; leave out {option}")
+        if head_of(loaded.model) != kind.head:
+            raise ModelError(f"{where}: it has a {head_of(loaded.model)} head, task {task.name} needs {kind.head}")
+        if task.labels and kind.head == "sequence-classification":
+            settings: dict[str, Any] = json.loads((self.directory / _CONFIG).read_text(encoding="utf-8"))
+            order = told_order(settings, task.labels, given=self.wishes.labels, where=where)
+            if order != sorted(order):
+                raise ModelError(
+                    f"{where}: its outputs are not in the order of the task's labels ({', '.join(task.labels)}). Give "
+                    "the graph's own file, whose outputs are put in order, or export it again."
+                )
+        source = _Configured(name=where, kind="artifact", directory=self.directory, configured=self.directory)
+        fit = examine(source, on.suite, [(task, on.data)], called=self.name)
+        _try(loaded.model, loaded.tokenizer, on, where=where)
+        return FiledSystem(file_as_artifact(store, lambda folder: link(self.directory, folder)), fit)
+
+
+def _try(model: nn.Module, tokenizer: Any, on: TaskOf, *, where: str) -> None:
+    """Run a graph on some evaluation examples; raises `ModelError` if it gives no numbers, or too many or few."""
+    task = on.task
+    said = predict(
+        model,
+        tokenizer,
+        on.data.splits[task.evaluate[0]][:_TRIED],
+        task=task,
+        max_length=on.suite.max_length(task),
+        token_budget=on.suite.setting.evaluation_tokens,
+        device="cpu",
+    )
+    if isinstance(said, ClassLogits) and task.labels and said.logits.shape[1] != len(task.labels):
+        raise ModelError(
+            f"{where}: it gives {said.logits.shape[1]} outputs, but its configuration and task {task.name} have "
+            f"{len(task.labels)} labels. Check that {_CONFIG} belongs to the graph."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from bench.models.label_names import FRESH
 from bench.systems.checkpoints import ArtifactSystem, CheckpointSystem, ModelSystem
 from bench.systems.folders import file_model, with_tokenizer_of
 from bench.systems.functions import FunctionSystem
-from bench.systems.graphs import graph_in, open_graph
+from bench.systems.graphs import GraphArtifactSystem, graph_file, holds_graph, open_graph
 from bench.systems.refused import SUPPORTED, refuse_file
 from bench.systems.system import System, Wishes
 
@@ -48,7 +48,7 @@ def open_system(system: Any, wishes: Wishes, scratch: Path, *, tokenizer: Any = 
     if names_function(named):
         return FunctionSystem(function=import_function(named), wishes=wishes)
     path = Path(named).expanduser()
-    graph = graph_in(path)
+    graph = graph_file(path)
     if graph is not None:
         return open_graph(graph, wishes)
     refuse_file(path)
@@ -56,6 +56,8 @@ def open_system(system: Any, wishes: Wishes, scratch: Path, *, tokenizer: Any = 
         path = path.parent
     if path.is_dir() and is_function(path):
         load_function(path)  # which refuses it, since nobody named the function
+    if path.is_dir() and holds_graph(path):
+        return GraphArtifactSystem(directory=path, name=path.resolve().name, wishes=wishes)
     return _opened(str(path) if path.exists() else named, wishes, scratch)
 
 
@@ -85,6 +87,8 @@ def _open_object(system: Any, wishes: Wishes, scratch: Path, *, tokenizer: Any) 
     if isinstance(system, nn.Module | Loaded):
         name = system.directory.name if isinstance(system, Loaded) else type(system).__name__
         file_model(system, tokenizer, scratch / "given", title=name)
+        if holds_graph(scratch / "given"):
+            return GraphArtifactSystem(directory=scratch / "given", name=name, wishes=wishes)
         folder = str(scratch / "given")
         return ModelSystem(source=open_folder(folder, outputs=wishes.labels), name=name, wishes=wishes)
     if callable(system):

@@ -97,6 +97,8 @@ def _arguments(recipe):
         {"seed": 1},
         {"conditions": Conditions(device="cuda")},
         {"conditions": Conditions(outputs=("a", "b"))},
+        {"conditions": Conditions(as_is=True)},
+        {"given_artifact": "that of a system made elsewhere"},
         {"held": Held(bytes_by_dtype={}, widened_bytes=2)},
         {"held": Held(bytes_by_dtype={}, widened_bytes=0, order=(1, 0))},
         {"fit": Fit(conditions={}, segments="added")},

@@ -21,6 +21,7 @@ class FakeCell:
     reference_key: str = "ref"
     recipe: FakeRecipe = field(default_factory=FakeRecipe)
     skip: tuple = ()
+    closed: bool = False
 
     @property
     def beginning(self):

@@ -19,7 +19,7 @@ ROOT = HERE.parents[1]
 
 BELONGS_TO = {
     "suites": ["outside"],
-    "recipes": ["drop-one", "halved", "kept-rows", "left-early", "thinned", "told"],
+    "recipes": ["drop-one", "halved", "kept-rows", "left-early", "rerun", "thinned", "told"],
     "methods": ["drop-last", "halve"],
     "choices": ["absolute", "lowest", "rows", "inner", "margin", "share-of-row", "shouting"],
     "measures": ["depth"],
@@ -65,7 +65,7 @@ def test_the_page_of_columns_says_all_that_the_package_declares(outside):
 def test_its_suite_is_sound(outside):
     done = outside("check", "outside")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "outside is valid: 1 task x 7 recipes" in done.stdout
+    assert "outside is valid: 1 task x 8 recipes" in done.stdout
 
 
 def test_its_names_are_suggested(outside):
@@ -93,7 +93,7 @@ def test_its_suite_runs_to_a_board_that_its_column_ranks(outside, ran):
     board = rows_of(outside("leaderboard", "outside", "--track", "shallow", "--format", "csv"))
     assert board[0]["recipe"] == "told"
     assert {row["recipe"] for row in board} == {
-        *("none", "drop-one", "kept-rows", "halved", "thinned", "told", "left-early"),
+        *("none", "drop-one", "kept-rows", "halved", "thinned", "told", "left-early", "rerun"),
     }
 
 
@@ -102,7 +102,7 @@ def test_its_columns_are_in_the_table(outside, ran):
     columns = ["--column", "layers_run", "--column", "balanced_accuracy", "--column", "size_bytes"]
     rows = {row["recipe"]: row for row in rows_of(outside("table", "outside", *columns, "--format", "csv"))}
     assert {name: float(row["layers_run"]) for name, row in rows.items()} == {
-        **dict.fromkeys(["none", "kept-rows", "halved", "thinned", "left-early"], 4.0),
+        **dict.fromkeys(["none", "kept-rows", "halved", "thinned", "left-early", "rerun"], 4.0),
         "drop-one": 3.0,
         "told": 2.0,
     }
@@ -118,6 +118,7 @@ def test_its_record_holds_what_each_plug_in_gave(outside, ran):
     assert record["task_kind"] == "stars"
     assert record["provenance"]["data"]["origin"] == "the package outside"
     assert (record["values"]["layers_run"], record["reference"]["layers_run"]) == (3, 4)
+    assert records["rerun"]["conditions"]["runtime"]["runtime"]["runtime"] == "again"
     assert "shouting" in json.dumps(record["conditions"]["attack"])
     assert records["halved"]["values"]["quality"] == pytest.approx(records["none"]["values"]["quality"], abs=0.1)
 

@@ -13,7 +13,7 @@ def need(runtime):
         pytest.importorskip(package, reason=f"runtime '{runtime}' needs {package}: pip install the extra of bench")
 
 
-def make(architecture="BertForSequenceClassification", *, layers=1, labels=3, **settings):
+def make(architecture="BertForSequenceClassification", *, layers=1, labels=None, **settings):
     """A model whose biases and norms are random too: an exporter merges equal tensors, as fresh zeros are."""
     import transformers
 
@@ -24,7 +24,7 @@ def make(architecture="BertForSequenceClassification", *, layers=1, labels=3, **
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=64,
-        num_labels=labels,
+        num_labels=labels or (2 if architecture.endswith("QuestionAnswering") else 3),
         **settings,
     )
     with torch.random.fork_rng():

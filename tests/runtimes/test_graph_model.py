@@ -7,7 +7,7 @@ from made_graphs import batch
 from bench.artifacts import artifact
 from bench.base.errors import ArtifactError, MethodError, ModelError
 from bench.models.heads import head_of
-from bench.runtimes.graph_model import Compared, GraphModel
+from bench.runtimes.graph_model import GraphComparison, GraphModel
 
 SHAPES = [(1, 1), (1, 7), (3, 20), (2, 64)]
 
@@ -45,7 +45,7 @@ def test_a_graph_is_opened_again_if_the_number_of_threads_changes(classifier):
 
 def test_a_graph_is_saved_as_data_and_loaded_with_equal_outputs(classifier, tmp_path, tokenizer):
     _, graph = classifier
-    compared = Compared(examples=3, difference=1e-7, changed=0.0, exact=True)
+    compared = GraphComparison(examples=3, difference=1e-7, changed=0.0, exact=True)
     graph.compared_by(compared)
     hashed = artifact.save(graph, tmp_path / "a", tokenizer=tokenizer)
     loaded = artifact.load(tmp_path / "a")

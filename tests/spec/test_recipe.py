@@ -25,6 +25,7 @@ FAMILIES = {
     "tokens",
     "mixture",
     "answering",
+    "runtime",
 }
 
 

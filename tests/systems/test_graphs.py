@@ -118,6 +118,16 @@ def test_a_graph_without_a_configuration_or_a_tokenizer_takes_those_of_another_f
         filed(copied(exported, tmp_path / "mute", "tokenizer.json", "tokenizer_config.json"))
 
 
+def test_an_artifact_that_holds_a_graph_is_filed_as_it_is(filed, exported, data, tmp_path):
+    loaded, _ = filed(exported)
+    again, told = filed(loaded.directory)
+    assert (told.form, told.fingerprint) == ("artifact", loaded.content_hash)
+    assert again.content_hash == loaded.content_hash
+    assert torch.equal(said(again.model, again.tokenizer, data), said(loaded.model, loaded.tokenizer, data))
+    with pytest.raises(ModelError, match="not in the order of the task's labels"):
+        filed(loaded.directory, labels=("positive", "negative"))
+
+
 def test_several_graphs_in_a_folder_are_told_apart_by_the_user(filed, exported, tmp_path):
     folder = copied(exported, tmp_path / "two")
     (folder / "quantized.onnx").write_bytes((folder / "model.onnx").read_bytes())

@@ -246,6 +246,7 @@ MEASURES: Registry[Measure] = Registry(
         "bench.measures.retrieval.retrieval",
         "bench.measures.memory.memory",
         "bench.measures.energy.carbon",
+        "bench.measures.runtime.runtime",
     ),
     group="bench.measures",
 )

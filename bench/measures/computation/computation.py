@@ -106,7 +106,11 @@ def _count(pair: Pair, side: Loaded) -> _Counted:
 
 def _fixed_layers(model: nn.Module) -> Exits | str:
     from bench.models.adapter import adapter_for
+    from bench.runtimes.graph_model import GraphModel
 
+    if isinstance(model, GraphModel):
+        depth = model.graph.layers
+        return {depth: 1} if depth else "a graph that bench did not export has operators and no layers"
     try:
         return {adapter_for(model).depth(model): 1}
     except ModelError as error:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from bench.runtimes.operators import Elements
+
 # The operand whose last axis is summed over, by operator: MACs = elements of the output * length of that axis.
 SUMMED = {
     "aten::linear": 0,
@@ -64,7 +66,7 @@ class Operation(NamedTuple):
     macs: int
     weight_bits: int
     activation_bits: int
-    weights: tuple[tuple[Tensor, ...], ...]
+    weights: tuple[tuple[Tensor | Elements, ...], ...]
     activation_macs: int = 0
 
     @property

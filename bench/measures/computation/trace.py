@@ -6,11 +6,12 @@ import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import ModelError
+from bench.measures.computation.graphs import graph_operations
 from bench.measures.computation.handles import Handles
 from bench.measures.computation.operators import Operation, scoped
 from bench.measures.computation.stored_values import StoredValues
@@ -83,7 +84,8 @@ def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
 
     Packed layers run kernels whose packed weights the tracer refuses ("not part of the active trace"): a stand-in
     operator with the same shapes takes their place during the trace, and the layer's own `macs(rows)` is the count.
-    What is counted is the path that these inputs take; see `depth.DynamicDepth` for models with several.
+    What is counted is the path that these inputs take; see `depth.DynamicDepth` for models with several. A graph of
+    another runtime is not traced: it has its operators.
 
     Raises:
         ModelError: the model cannot be traced, for example because it calls scripted modules.
@@ -91,7 +93,13 @@ def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
     import torch
 
     from bench.layers.adaptive import counting
+    from bench.runtimes.compiled import uncompiled
+    from bench.runtimes.graph_model import GraphModel
 
+    if isinstance(model, GraphModel):
+        rows, length = inputs["input_ids"].shape
+        operations, unknown = graph_operations(model, rows=rows, length=length)
+        return Ledger(operations=operations, uncounted=unknown)
     with warnings.catch_warnings():
         # fvcore scripts one of its loss functions on import, which newer versions of torch deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -102,7 +110,11 @@ def trace(model: nn.Module, inputs: dict[str, Tensor]) -> Ledger:
     # The tracer takes each stored tensor once, in the order of the state, after the inputs.
     state = {id(tensor): tensor for tensor in traced.state_dict(keep_vars=True).values()}
     stored = StoredValues(list(state.values()), inputs=len(inputs))
-    with torch.no_grad(), counting(), _stand_ins(layers), scoped(model) as paths, warnings.catch_warnings():
+    hidden = (torch.no_grad(), counting(), uncompiled(model), _stand_ins(layers), warnings.catch_warnings())
+    with ExitStack() as entered:
+        for each in hidden:
+            entered.enter_context(each)
+        paths = entered.enter_context(scoped(model))
         # While it is traced a size is a tensor, and DeBERTa makes one of each size that it takes a root of.
         warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
         handles = Handles(stored, paths=paths, layers=layers, stand_in=STAND_IN)

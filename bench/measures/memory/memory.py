@@ -163,7 +163,7 @@ def load_peak(directory: Path, *, device: str, threads: int) -> Peak:
     """
     from bench.artifacts.artifact import load
 
-    _prepare(device, threads)
+    _prepare(device, threads, directory)
     marks = _Marks(device)
     load(directory, device=device)
     return marks.peak()
@@ -184,7 +184,7 @@ def inference_peak(directory: Path, *, device: str, threads: int, batch_size: in
 
     from bench.artifacts.artifact import load
 
-    _prepare(device, threads)
+    _prepare(device, threads, directory)
     marks = _Marks(device)
     loaded = load(directory, device=device)
     inputs = made_inputs(loaded.model, loaded.tokenizer, batch_size=batch_size, length=length, device=device, seed=0)
@@ -219,18 +219,23 @@ class _Marks:
         )
 
 
-def _prepare(device: str, threads: int) -> None:
-    """Set the threads; save, load and call a tiny model, so that library code and thread pools are in the baseline."""
+def _prepare(device: str, threads: int, directory: Path) -> None:
+    """Set the threads; save, load and call a tiny model, so that library code and thread pools are in the baseline.
+
+    So is the library of the runtime that runs the artifact in `directory`.
+    """
     import torch
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-    from bench.artifacts.artifact import load, save
+    from bench.artifacts.artifact import load, runtime_in, save
     from bench.layers.csr import CsrLinear
     from bench.layers.int8 import Int8Linear
+    from bench.runtimes.runtime import RUNTIMES
 
     torch.set_num_threads(threads)
+    RUNTIMES.get(runtime_in(directory))().prime()
     words = Tokenizer(WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]")
     config = BertConfig(vocab_size=8, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 
@@ -69,6 +69,29 @@ def _unique(tensors: Iterable[Tensor]) -> list[Tensor]:
     return list(seen.values())
 
 
+class StoredParameters(NamedTuple):
+    """Stored parameters of a model: all, those that are not zero, and those of embedding tables."""
+
+    params: int
+    params_nonzero: int
+    params_embedding: int
+
+
+def counted(model: nn.Module) -> StoredParameters:
+    """The parameters of a model of torch, or of a graph: its stored tensors of weights and biases."""
+    from bench.runtimes.graph_model import GraphModel
+
+    if isinstance(model, GraphModel):
+        stored = model.operators().stored
+        return StoredParameters(
+            sum(each.counted.elements for each in stored),
+            sum(each.counted.nonzero for each in stored),
+            sum(each.counted.elements for each in stored if each.looked_up),
+        )
+    stored_tensors = stored_parameters(model)
+    return StoredParameters(elements(stored_tensors), nonzero(stored_tensors), elements(embedding_parameters(model)))
+
+
 class Parameters(Measure):
     """Counts stored elements of the artifact and of the reference."""
 
@@ -80,11 +103,9 @@ class Parameters(Measure):
     def read(self, pair: Pair) -> Reading:
         """Count both models; nothing can be absent."""
         reading = Reading(conditions={"counted": "weights and biases, each counted once; without quantization scales"})
-        mine, theirs = stored_parameters(pair.artifact.model), stored_parameters(pair.reference.model)
-        reading.give("params", elements(mine), reference=elements(theirs))
-        reading.give("params_nonzero", nonzero(mine), reference=nonzero(theirs))
-        tables, reference_tables = (embedding_parameters(side.model) for side in (pair.artifact, pair.reference))
-        reading.give("params_embedding", elements(tables), reference=elements(reference_tables))
+        mine, theirs = counted(pair.artifact.model), counted(pair.reference.model)
+        for name, value in mine._asdict().items():
+            reading.give(name, value, reference=getattr(theirs, name))
         return reading
 
 

@@ -7,12 +7,19 @@ import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bench.artifacts.artifact import LAYERS, WEIGHTS, size_bytes
+from bench.artifacts.artifact import LAYERS, WEIGHTS, graph_in, size_bytes, weight_files
 from bench.base.errors import ArtifactError
 from bench.measures.base.measure import MEASURES, Measure, Pair, Reading
 from bench.measures.storage.theory import resident_bytes, theoretical_bytes
+from bench.runtimes.runtime import graph_runtime
+
+if TYPE_CHECKING:
+    from bench.artifacts.graph_form import GraphForm
+
+_LENGTH = 8  # of the input for which a graph is read: what it stores does not depend on it
+_DTYPES = {"float32": "F32", "float16": "F16", "int8": "I8", "uint8": "U8", "int32": "I32"}  # as in safetensors
 
 
 class Container(NamedTuple):
@@ -55,6 +62,9 @@ def read_container(directory: Path) -> Container:
     The header of a safetensors file is 8 bytes of length, little-endian, and JSON with blanks behind it
     (huggingface/safetensors, README, "Format"). Raises `ArtifactError` if it cannot be read.
     """
+    graph = graph_in(directory)
+    if graph is not None:
+        return _graph_container(directory, graph)
     path = directory / WEIGHTS
     try:
         file_bytes = path.stat().st_size
@@ -82,13 +92,34 @@ def read_container(directory: Path) -> Container:
     )
 
 
+def _graph_container(directory: Path, graph: GraphForm) -> Container:
+    """What the files of a graph are made of; scales and constants are `other`, all that is no tensor the header."""
+    found = graph_runtime(graph.runtime).operators(
+        {name: directory / name for name in graph.files}, rows=1, length=_LENGTH
+    )
+    data: Counter[str] = Counter({"other": found.side_bytes} if found.side_bytes else {})
+    elements: Counter[str] = Counter()
+    for each in found.stored:
+        name = _DTYPES.get(each.dtype, each.dtype)
+        data[name] += each.bytes
+        elements[name] += each.counted.elements
+    return Container(
+        bytes_by_dtype=dict(data),
+        elements_by_dtype=dict(elements),
+        header_bytes=sum(path.stat().st_size for path in weight_files(directory)) - data.total(),
+        padding_bytes=0,
+    )
+
+
 def explain(directory: Path, container: Container, theoretical: int) -> Explained:
     """Where the bytes of the artifact in `directory` beyond the `theoretical` ones are."""
     path = directory / LAYERS
     try:
         text = path.read_text(encoding="utf-8")
         layers = json.loads(text)
-        bare = json.dumps({**layers, "encodings": {}}, indent=1, sort_keys=True) + "\n"
+        if "encodings" in layers:
+            layers["encodings"] = {}
+        bare = json.dumps(layers, indent=1, sort_keys=True) + "\n"
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}. Make the artifact again.") from error
     return Explained(

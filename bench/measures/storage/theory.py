@@ -21,8 +21,12 @@ def theoretical_bytes(model: nn.Module) -> int:
     the artifact's forms (`bench.artifacts.codec`): dense, one bit per element with the values that are not zero, or an
     int32 index beside each of them; a sparse form is taken if it saves more than its entry in the file costs. The
     weight of a packed layer has the width that its kernel multiplies, however it is held: what is stored beyond that
-    shows as the difference to the artifact.
+    shows as the difference to the artifact. A graph has no sparse form: each of its elements counts.
     """
+    from bench.runtimes.graph_model import GraphModel
+
+    if isinstance(model, GraphModel):
+        return resident_bytes(model)
     return sum(_smallest(_storage(slot)) for slot in _stored(model))
 
 
@@ -31,11 +35,23 @@ def claimed_bytes(model: nn.Module) -> int:
 
     Neither indices nor scales count, which is why this is a claim and not a size.
     """
+    from bench.runtimes.graph_model import GraphModel
+
+    if isinstance(model, GraphModel):
+        return sum(each.nonzero_bytes for each in model.operators().stored)
     return sum(_storage(slot).nonzero_bytes for slot in _stored(model) if _is_parameter(slot))
 
 
 def resident_bytes(model: nn.Module) -> int:
-    """Bytes of the tensors that the loaded `model` holds, each memory once."""
+    """Bytes of the tensors that the loaded `model` holds, each memory once.
+
+    Of a graph they are its constants as the file has them; its runtime may keep them in another layout.
+    """
+    from bench.runtimes.graph_model import GraphModel
+
+    if isinstance(model, GraphModel):
+        found = model.operators()
+        return sum(each.bytes for each in found.stored) + found.side_bytes
     held = {}
     for tensor in (*model.parameters(), *model.buffers()):
         storage = tensor.untyped_storage()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import UnavailableError
 from bench.base.statistics import median
+from bench.runtimes.runtime import EAGER, runtime_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -131,7 +132,7 @@ def lapped(model: Any, call: Call, *, clock: Clock, device: str, lap_s: float = 
     one lap is the whole call. The model's hooks are as before afterwards.
 
     Args:
-        model: what is called; anything that is not an `nn.Module` has one lap.
+        model: what is called; anything that is not an `nn.Module`, or is run by another runtime, has one lap.
         call: one call of it, warmed up.
         clock: seconds that only grow.
         device: where it runs.
@@ -159,8 +160,8 @@ def _chosen(model: Any, call: Call, clock: Clock, lap_s: float) -> list[nn.Modul
     """Modules whose ends are at least about `lap_s` apart, by the fastest of three pilot calls at each place."""
     import torch
 
-    if not isinstance(model, torch.nn.Module):
-        return []
+    if not isinstance(model, torch.nn.Module) or runtime_of(model) != EAGER:
+        return []  # a graph has no modules, and a compiled model would be compiled again around hooks
     leaves = [leaf for leaf in _leaves(model) if leaf is not model]
     pilots = [_pilot(leaves, call, clock) for _ in range(_PILOTS)]
     order = [module for module, _ in pilots[0]]

@@ -10,6 +10,7 @@ from bench.base.statistics import median
 from bench.measures.base.inputs import made_inputs
 from bench.measures.base.measure import MEASURES, Pair, ProbingMeasure, Reading
 from bench.measures.timing.calls import forward, pinned, time_calls
+from bench.runtimes.runtime import RUNTIMES
 
 if TYPE_CHECKING:
     from bench.spec.setting import Measuring
@@ -50,8 +51,9 @@ class Start(ProbingMeasure):
         """Load the artifact, call it, and call it again a few times."""
         import torch
 
-        from bench.artifacts.artifact import load
+        from bench.artifacts.artifact import load, runtime_in
 
+        RUNTIMES.get(runtime_in(directories[0]))().prime()
         with pinned(measuring.threads), torch.inference_mode():
             start = time.perf_counter()
             loaded = load(directories[0], device=device)

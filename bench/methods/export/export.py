@@ -39,9 +39,9 @@ class Export(Method):
     quantize: Quantization = Field("none", description="the runtime's own post-training quantization")
     examples: int = Field(256, ge=1, description="training examples for calibration (quantize = 'static')")
     reduce_range: bool = Field(
-        False,
-        description="7-bit weights for ONNX Runtime's quantization, whose products can overflow on processors without "
-        "VNNI",
+        True,
+        description="7-bit weights in ONNX Runtime's quantization: with 8 bits its products overflow on processors "
+        "without VNNI",
     )
 
     @field_validator("runtime")
@@ -60,8 +60,6 @@ class Export(Method):
         if self.quantize not in runtime.quantizations:
             has = ", ".join(runtime.quantizations)
             raise ValueError(f"runtime '{self.runtime}' has no quantization '{self.quantize}'; it has {has}")
-        if self.reduce_range and (self.quantize == "none" or not runtime.reduces_range):
-            raise ValueError("reduce_range is for ONNX Runtime's own quantization: quantize = 'dynamic' or 'static'")
         return self
 
     @override
@@ -100,9 +98,9 @@ class Export(Method):
         return self._graph(model, lab)
 
     def _graph(self, model: nn.Module, lab: Lab) -> nn.Module:
-        from bench.methods.export.comparison import compared
-        from bench.methods.export.inputs import alone, together
+        from bench.methods.export.inputs import alone, compared_on, together
         from bench.models.adapter import adapter_for
+        from bench.runtimes.comparison import compare
         from bench.runtimes.graph_model import GraphModel
         from bench.runtimes.tracing import traced
 
@@ -130,4 +128,5 @@ class Export(Method):
         )
         lab.progress("comparing the graph with the model", 0.9)
         exact = self.precision == "float32" and self.quantize == "none" and not found.notes
-        return made.compared_by(compared(model, made, lab, examples=COMPARED, exact=exact)).eval()
+        count, batches = compared_on(lab, COMPARED)
+        return made.compared_by(compare(model.eval(), made, batches, examples=count, exact=exact)).eval()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bench.methods.base.method import Lab
     from bench.tasks.features import Feature
 
+_TOGETHER = 8  # in the padded batch
+
 
 def alone(lab: Lab, examples: int) -> list[dict[str, Tensor]]:
     """The inputs of the first training examples, each by itself and so without padding."""
@@ -25,6 +27,15 @@ def together(lab: Lab, examples: int) -> dict[str, Tensor]:
     from bench.tasks.batching import collate
 
     return collate(spread(lab, examples), pad_id=lab.tokenizer.pad_token_id).inputs
+
+
+def compared_on(lab: Lab, examples: int) -> tuple[int, list[dict[str, Tensor]]]:
+    """How many training examples of different lengths, each by itself; then some of them in one padded batch."""
+    from bench.tasks.batching import collate
+
+    chosen, pad = spread(lab, examples), lab.tokenizer.pad_token_id
+    some = chosen[:: max(1, len(chosen) // _TOGETHER)]
+    return len(chosen), [*(collate([each], pad_id=pad).inputs for each in chosen), collate(some, pad_id=pad).inputs]
 
 
 def spread(lab: Lab, examples: int) -> list[Feature]:

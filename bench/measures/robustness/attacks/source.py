@@ -92,7 +92,9 @@ class EmbeddingSource:
     kind: ClassVar[Kind] = "word"
 
     def open(self, ground: Ground) -> Candidates:
-        """Neighbours in the embeddings of the attacked model."""
+        """Neighbours in the embeddings of the attacked model; a graph does not give its embeddings out."""
+        if not hasattr(ground.model, "get_input_embeddings"):
+            raise SourceMissingError("the model is a graph of another runtime, whose embeddings cannot be called alone")
         meaning = Meaning(find_dictionary(), vader_lexicon())
         return EmbeddingNeighbours(ground.model, ground.tokenizer, device=ground.device, meaning=meaning)
 
