@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from bench.artifacts.structure import Structure
 
 ROUNDING = 1e-4  # largest difference of multiplied-out products, as a share of the largest output
-_ROWS, _LENGTH = 2, 16  # of the batch on which both are compared
+EXAMPLES, _LENGTH = 2, 16  # rows and tokens of the batch on which both are compared
 
 
-class Exported(NamedTuple):
+class ReadBack(NamedTuple):
     """What was written: where, whether products were multiplied out or shared layers repeated, and how outputs differ.
 
-    `parameters` are those of the written model, each once; `difference` is the largest of any output.
+    `parameters` are those of the written model, each once; `difference` is the largest of any output, as a share of the
+    outputs' standard deviation.
     """
 
     directory: Path
@@ -37,7 +38,7 @@ class Exported(NamedTuple):
 
 def to_transformers(
     model: nn.Module, directory: Path, *, tokenizer: Any, dense: bool = False, labels: Sequence[str] | None = None
-) -> Exported:
+) -> ReadBack:
     """Write `model` so that transformers alone loads it: configuration, weights, tokenizer, label names and a README.
 
     What transformers can hold is written: stock modules, fewer layers, all feed-forward maps of one other width, and
@@ -56,6 +57,8 @@ def to_transformers(
             what was read back gives other outputs.
         ModelError: an architecture that transformers does not have, no supported head, or a tokenizer that is not fast.
     """
+    from bench.models.quiet import quiet
+
     if directory.exists():
         raise ArtifactError(f"{directory}: already exists. Remove it, or give another directory.")
     made = copy.deepcopy(model).eval()
@@ -71,8 +74,9 @@ def to_transformers(
         scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".writing-{directory.name}-"))
         try:
             scratch.chmod(0o755)
-            _write(made, scratch, tokenizer)
-            difference = _compared(model, scratch, structure, dense=dense)
+            with quiet():
+                _write(made, scratch, tokenizer)
+                difference = _compared(model, scratch, structure, dense=dense)
             os.rename(scratch, directory)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -80,7 +84,7 @@ def to_transformers(
     except OSError as error:
         raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from error
     parameters = sum(each.numel() for each in made.parameters())
-    return Exported(directory, structure.architecture, dense, parameters, difference)
+    return ReadBack(directory, structure.architecture, dense, parameters, difference)
 
 
 def _refuse_own_architecture(model: nn.Module) -> None:
@@ -96,7 +100,7 @@ def _refuse_own_architecture(model: nn.Module) -> None:
 def _multiply_out(model: nn.Module) -> None:
     """Put a dense module in the place of each float layer of another form, and a copy in each place of a shared one."""
 
-    from bench.layers.layer import FLOAT_BITS, StoredEmbedding, StoredLayer
+    from bench.layers.layer import FLOAT_BITS, StoredEmbedding, StoredLayer, dense_linear
     from bench.layers.sharing import module_names
     from bench.models.modules import replace_module
 
@@ -108,24 +112,12 @@ def _multiply_out(model: nn.Module) -> None:
             bias: Tensor | None = getattr(module, "bias", None)
             factors = module.factors()
             bias = factors.bias if bias is None and factors is not None else bias
-            plain: nn.Module = _linear(module.dense(), bias)
+            plain: nn.Module = dense_linear(module.dense(), bias)
         elif isinstance(module, StoredEmbedding) and module.weight_bits == FLOAT_BITS:
             plain = _embedding(module.dense())
         else:
             continue
         replace_module(model, name, plain)
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    import torch
-    from torch import nn
-
-    made = nn.Linear(weight.size(1), weight.size(0), bias=bias is not None)
-    with torch.no_grad():
-        made.weight.copy_(weight)
-        if bias is not None:
-            made.bias.copy_(bias)
-    return made
 
 
 def _embedding(weight: Tensor) -> nn.Embedding:
@@ -240,7 +232,7 @@ def _compared(model: nn.Module, directory: Path, structure: Structure, *, dense:
             f"{type(model).__name__}: transformers reads it back with other outputs: the largest difference is "
             f"{difference:.2g}, at most {bound:.2g} was expected. Keep the artifact, and report this as a bug"
         )
-    return difference
+    return difference / max(float(one.std()) for one, _ in pairs) if difference else 0.0
 
 
 def _read(directory: Path, auto: str, attention: str) -> nn.Module:
@@ -264,7 +256,7 @@ def _batch(model: nn.Module) -> dict[str, torch.Tensor]:
     config: Any = model.config
     device = next(model.parameters()).device
     draws = torch.Generator().manual_seed(0)
-    ids = torch.randint(config.vocab_size, (_ROWS, _LENGTH), generator=draws)
+    ids = torch.randint(config.vocab_size, (EXAMPLES, _LENGTH), generator=draws)
     mask = torch.ones_like(ids)
     mask[1, _LENGTH // 2 :] = 0
     ids = torch.where(mask.bool(), ids, config.pad_token_id or 0).to(device)

@@ -10,15 +10,16 @@ import typer
 def export(
     artifact: Path = typer.Argument(help="The folder of an artifact."),
     directory: Path = typer.Argument(help="The new folder to write."),
-    to: str = typer.Option(..., help="What to write: onnx or openvino."),
+    to: str = typer.Option(..., help="What to write: onnx, openvino or transformers."),
+    dense: bool = typer.Option(False, help="For transformers: multiply products out and repeat shared layers."),
 ) -> None:
-    """Write an artifact as a graph, with its configuration and tokenizer.
+    """Write an artifact as a graph or for transformers, with its configuration and tokenizer.
 
     Outputs are compared with the artifact's before the folder is there.
     """
     import bench
 
-    written = bench.export(artifact, directory, to=to)
+    written = bench.export(artifact, directory, to=to, dense=dense)
     for note in written.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(

@@ -34,16 +34,17 @@ class Exported(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-Writer = Callable[[Loaded, Path], Exported]
+Writer = Callable[[Loaded, Path, bool], Exported]
 
 
-def export(artifact: str | Path, directory: str | Path, *, to: str) -> Exported:
-    """Write an artifact as a graph, with its configuration and tokenizer, to the new folder `directory`.
+def export(artifact: str | Path, directory: str | Path, *, to: str, dense: bool = False) -> Exported:
+    """Write an artifact for others, with its configuration and tokenizer, to the new folder `directory`.
 
     Args:
         artifact: a folder that bench made.
         directory: must not exist; it is there only if all went well.
-        to: one of `WRITERS`: `onnx` or `openvino`.
+        to: one of `WRITERS`: `onnx` and `openvino` write a graph, `transformers` a folder that it loads by itself.
+        dense: for transformers, whether products are multiplied out and shared layers repeated, which makes it larger.
 
     Raises:
         UnknownNameError: no such form. ArtifactError: the artifact cannot be read, or the folder exists. MethodError:
@@ -58,19 +59,29 @@ def export(artifact: str | Path, directory: str | Path, *, to: str) -> Exported:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".writing-{target.name}-") as scratch:
         draft = Path(scratch) / "draft"
-        draft.mkdir()
-        written = WRITERS[to](loaded, draft)
+        written = WRITERS[to](loaded, draft, dense)
         draft.rename(target)
     return written._replace(directory=target)
 
 
-def _write_graph(loaded: Loaded, directory: Path, *, runtime: str) -> Exported:
+def _write_transformers(loaded: Loaded, directory: Path, dense: bool) -> Exported:
+    from bench.artifacts.to_transformers import EXAMPLES, to_transformers
+
+    done = to_transformers(loaded.model, directory, tokenizer=loaded.tokenizer, dense=dense)
+    names = tuple(sorted(path.name for path in directory.iterdir()))
+    notes = ("products are multiplied out, shared layers repeated",) if dense else ()
+    return Exported(directory, names, done.difference, EXAMPLES, notes)
+
+
+def _write_graph(loaded: Loaded, directory: Path, dense: bool, *, runtime: str) -> Exported:
     """A graph for `runtime`, in float32; one that the artifact holds already is written as it is."""
     from bench.runtimes.comparison import compare
     from bench.runtimes.graph_model import GraphModel
     from bench.runtimes.runtime import graph_runtime
     from bench.runtimes.tracing import traced
 
+    if dense:
+        raise MethodError("--dense is for --to transformers; a graph holds products as they are")
     model: Any = loaded.model
     notes: tuple[str, ...] = ()
     batches = _batches(loaded)
@@ -94,6 +105,7 @@ def _write_graph(loaded: Loaded, directory: Path, *, runtime: str) -> Exported:
             f"{loaded.directory}: the graph's outputs differ from the artifact's by {compared.difference:.2g} of their "
             f"standard deviation, above {EXACT:g}, so it was not written. Try another form."
         )
+    directory.mkdir()
     for name, content in made.files.items():
         if isinstance(content, bytes):
             (directory / name).write_bytes(content)
@@ -141,4 +153,5 @@ def _rows(batch: Mapping[str, Tensor]) -> int:
 WRITERS: Mapping[str, Writer] = {
     "onnx": partial(_write_graph, runtime="onnxruntime"),
     "openvino": partial(_write_graph, runtime="openvino"),
+    "transformers": _write_transformers,
 }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -16,6 +15,7 @@ from bench.base.errors import ModelError
 from bench.models.fingerprint import TOKENIZERS, check_tokenizer_files, fingerprint, weight_files
 from bench.models.label_names import FRESH, told_order
 from bench.models.limits import Limits, Segments, choose_segments, limits_of, require_words, with_segments
+from bench.models.quiet import quiet
 from bench.models.source import ModelSource, label_settings, spread
 from bench.models.stored import (
     FileTensor,
@@ -87,7 +87,7 @@ class CheckpointSource(ModelSource):
 
         limits = self.limits()
         try:
-            with _quiet():
+            with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(
                     self.directory, use_fast=True, local_files_only=True, trust_remote_code=False
                 )
@@ -238,7 +238,7 @@ class CheckpointSource(ModelSource):
 
         encoder, _ = self._loaded(AutoModel, config.encoder)
         decoder, _ = self._loaded(AutoModelForCausalLM, config.decoder, crossing=True)
-        with _quiet():  # where a half came from is in its own configuration and not in the joint one
+        with quiet():  # where a half came from is in its own configuration and not in the joint one
             return join(encoder, decoder, config)
 
     def _pretrained(self, head: str, config: Any, labels: Sequence[str] | None) -> tuple[nn.Module, HeadUse]:
@@ -311,7 +311,7 @@ class CheckpointSource(ModelSource):
         from bench.models.state import check_state
 
         try:
-            with _quiet():
+            with quiet():
                 model, report = auto.from_pretrained(
                     self.directory if state is None else None,
                     config=config,
@@ -349,7 +349,7 @@ def open_hub(name: str, *, revision: str | None, outputs: Sequence[str] = ()) ->
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        with _quiet():
+        with quiet():
             path = Path(snapshot_download(name, revision=revision, allow_patterns=list(_DOWNLOADED)))
     except (OSError, ValueError, HfHubHTTPError) as error:
         wanted = f" at revision '{revision}'" if revision else ""
@@ -404,19 +404,3 @@ def _model_type(path: Path, name: str) -> str:
     except (OSError, ValueError) as error:
         raise ModelError(f"{name}: config.json cannot be read: {error}") from error
     return str(config.get("model_type") if isinstance(config, dict) else None)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars and notes on new heads, which say nothing that is not known here."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
