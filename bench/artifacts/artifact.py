@@ -173,13 +173,13 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
 
 
 def graph_in(directory: Path) -> GraphForm | None:
-    """What `layers.json` says of the graph that the artifact holds; None if it holds weights."""
-    return _read_layers(directory).graph
+    """What `layers.json` says of the graph that the artifact holds; None if it holds weights or is not there."""
+    return _read_layers(directory).graph if is_artifact(directory) else None
 
 
 def runtime_in(directory: Path) -> str:
-    """The name of the runtime that runs the artifact."""
-    form = _read_layers(directory)
+    """The name of the runtime that runs the artifact; PyTorch's if there is no artifact yet."""
+    form = _read_layers(directory) if is_artifact(Path(directory)) else _Layers()
     return form.runtime or EAGER if form.graph is None else form.graph.runtime
 
 

@@ -107,6 +107,16 @@ def test_two_networks_are_not_asked(examples, sides):
     assert asked(sides[2][1], sides[2][1], examples) is None
 
 
+def test_nobody_knows_what_runs_a_function(sides):
+    setting = measuring()
+    function, reference = sides[2]
+    pair = SimpleNamespace(artifact=function, reference=reference, setting=setting, closed=CLOSED)
+    reading = MEASURES.get("runtime").read(pair)
+    assert reading.absent == {"graph_difference": CLOSED}
+    assert reading.conditions["runtime"] == {"runtime": "unknown"}
+    assert reading.conditions["reference_runtime"]["runtime"] == "eager"
+
+
 @pytest.mark.parametrize("name", [name for name, plugin in MEASURES.items() if not plugin.asks])
 def test_a_measure_that_looks_inside_leaves_every_column_of_a_function_absent(name):
     task = make_task()

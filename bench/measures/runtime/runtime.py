@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Float32 rounds by 2^-24 of a number; a dozen layers of sums leave some 1e-5 of the outputs' spread.
 EXACT = 1e-3
 DECIDES = 0.05  # share of decisions that differ from which quantization is no rounding any more
+UNKNOWN = {"runtime": "unknown"}  # of a function, which may run anything
 _ASKED = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 
 
@@ -27,13 +28,17 @@ class RuntimeMeasure(Measure):
     columns = ("graph_difference",)
     says = "what runs the models and in which precision, and how far an exported graph is from its model"
     budget_s = 5.0
+    asks = True
 
     def read(self, pair: Pair) -> Reading:
         """Say what runs both; the difference was found when the graph was exported."""
         reading = Reading()
         with pinned(pair.setting.measuring.threads):
-            reading.conditions["runtime"] = _executed(pair.artifact.model)
+            reading.conditions["runtime"] = UNKNOWN if pair.closed else _executed(pair.artifact.model)
             reading.conditions["reference_runtime"] = _executed(pair.reference.model)
+        if pair.closed:
+            reading.leave(pair.closed, *self.columns)
+            return reading
         graph: Graph | None = getattr(pair.artifact.model, "graph", None)
         if graph is None:
             reading.leave("PyTorch runs the model itself, so there is no graph to compare with it", *self.columns)
