@@ -187,7 +187,7 @@ class TopTokenStack(TokenStack):
         layers = nn.ModuleList(self.layers())
         parent, _, leaf = self.norm.rpartition(".")
         owner = layers[-1].get_submodule(parent)
-        setattr(owner, leaf, nn.Sequential(owner.get_submodule(leaf), _FirstState()))
+        setattr(owner, leaf, nn.Sequential(owner.get_submodule(leaf), _KeepFirst()))
         return layers
 
     @override
@@ -290,7 +290,7 @@ class TokenThresholdStack(TokenStack):
         return {**super().__getstate__(), "_factors": []}
 
 
-class _FirstState(nn.Module):
+class _KeepFirst(nn.Module):
     """The first token's state alone, [batch, 1, width]."""
 
     def forward(self, hidden: Tensor) -> Tensor:

@@ -63,24 +63,27 @@ def _without_traces(model: Any) -> None:
 
 
 def _stored_once(data: bytes) -> bytes:
-    """The file without tensors that are another one turned round, as a softmax tied to the embedding is recorded."""
+    """The file with each tensor once: equal ones are one, and so are matrices of which one is another turned round.
+
+    Shared layers are recorded once for each run, and a softmax tied to the embedding as its table turned round.
+    """
     import onnx
     from onnx import numpy_helper
 
     model = onnx.load_model_from_string(data)
-    matrices = {
-        each.name: numpy_helper.to_array(each) for each in model.graph.initializer if len(each.dims) == _MATRIX_AXES
-    }
-    known = {_digest(array): name for name, array in matrices.items()}
-    turned = {name: known.get(_digest(array.T)) for name, array in matrices.items()}
-    spare = {name: first for name, first in turned.items() if first is not None and first != name}
-    spare = {name: first for name, first in spare.items() if not (first in spare and name < first)}
-    if not spare:
-        return data
-    kept = [each for each in model.graph.initializer if each.name not in spare]
+    arrays = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    first: dict[Any, str] = {}
+    same = {name: first.setdefault(_digest(array), name) for name, array in arrays.items()}
+    matrices = {name: arrays[name] for name in first.values() if arrays[name].ndim == _MATRIX_AXES}
+    turned = {name: first.get(_digest(array.T)) for name, array in matrices.items()}
+    spare = {name: other for name, other in turned.items() if other is not None and other != name}
+    spare = {name: other for name, other in spare.items() if not (other in spare and name < other)}
+    for node in model.graph.node:
+        node.input[:] = [same.get(name, name) for name in node.input]
+    kept = [each for each in model.graph.initializer if same[each.name] == each.name and each.name not in spare]
     nodes = [
-        onnx.helper.make_node("Transpose", [first], [name], name=f"turned {name}", perm=[1, 0])
-        for name, first in spare.items()
+        onnx.helper.make_node("Transpose", [other], [name], name=f"turned {name}", perm=[1, 0])
+        for name, other in spare.items()
     ] + list(model.graph.node)
     del model.graph.initializer[:], model.graph.node[:]
     model.graph.initializer.extend(kept)

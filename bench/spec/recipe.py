@@ -137,7 +137,7 @@ def _path(name: str, where: str | None) -> Path:
 def _joined(files: list[RecipeFile]) -> RecipeFile:
     """One file of the stages of all; it stands for no system of the survey and has no published figures."""
     families = list(dict.fromkeys(file.family for file in files if file.family not in _BESIDE))
-    own = families or [file.family for file in files]
+    own = families or [files[-1].family]
     missing = " ".join(file.missing for file in files if file.missing)
     return RecipeFile(
         title=", then ".join(file.title for file in files),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from pydantic import TypeAdapter
 
 from bench.base.errors import DataError
-from bench.models.texts import TextFunction
 from bench.tasks.examples import CORPUS
 from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.metrics.context import Context
@@ -73,6 +72,8 @@ def predict(
             positions, an output that is not a finite number, or a function's answer that is not what the kind expects.
         UnavailableError: a function of texts does not say what the kind scores.
     """
+    from bench.models.texts import TextFunction
+
     if not examples:
         raise DataError(f"{task.name}: no examples to predict")
     kind = KINDS.get(task.kind)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.base.errors import ModelError
 from bench.models.limits import positions_of
-from bench.models.texts import TextFunction
 from bench.tasks.batching import collate, length_batches
 from bench.tasks.features import Feature
 from bench.tasks.kinds.kind import KINDS
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from bench.models.texts import TextFunction
     from bench.spec.suite import Task
     from bench.tasks.examples import Example
 
@@ -125,6 +125,8 @@ def vectors(
     `_IN_MEMORY` bytes are in a temporary file that is mapped, and gone with the array.
     """
     import numpy as np
+
+    from bench.models.texts import TextFunction
 
     kind, found = KINDS.get(task.kind), np.empty((0, 0), dtype=np.float32)
     for start in range(0, len(texts), _PORTION):

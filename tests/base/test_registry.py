@@ -167,7 +167,7 @@ def test_a_name_of_two_packages_is_an_error_that_names_both_modules_once_it_is_u
 
 def test_the_methods_are_those_of_the_package():
     names = (
-        "closed-book distill exit-at exits factorize halt integer layerdrop nearest-question prune quantize replace "
-        "shallow share shrink sparsify"
+        "closed-book distill drop-tokens exit-at exits export factorize halt integer layerdrop nearest-question prune "
+        "quantize replace shallow share shrink sparsify"
     )
     assert METHODS.names() == names.split()

@@ -6,7 +6,7 @@ import pytest
 from made_energy import FakeMeter, make_idle, make_reading
 from made_pairs import make_loaded, make_pair, make_task, missing
 
-from bench.artifacts.manifest import NOTHING_MADE, EnergySpent, Manifest
+from bench.artifacts.manifest import NOTHING_MADE, EnergySpent, Manifest, TrainingSpent
 from bench.base.errors import BenchError
 from bench.measures.energy import windows
 from bench.measures.energy.carbon import Carbon
@@ -15,6 +15,9 @@ from bench.tasks.kinds.kind import KINDS
 
 CARBON = Carbon()
 ESTIMATE = {"processor": "load model", "memory": "constant"}
+
+
+TRAINED = TrainingSpent(seconds=1.0, steps=3, final_loss=0.5, epochs=1, batch_size=8, learning_rate=1e-3)
 
 
 @pytest.fixture
@@ -28,6 +31,7 @@ def read(monkeypatch, tiny_bert, tokenizer):
         if readings:
             monkeypatch.setattr(windows, "EnergyMeter", FakeMeter(*readings))
         models = {name: make_loaded(name, tiny_bert(), tokenizer) for name in ("artifact", "reference")}
+        models["reference"].manifest = Manifest(training=TRAINED)
         options = {"energy_seconds": 0.01, "energy_sample_s": 0.05, "batch_size": 2, "hardware_power_w": 200, **more}
         pair = make_pair(make_task(), None, **models, **options)
         plan = pair.setting.measuring

@@ -199,10 +199,12 @@ ATTENTION = "attention-rounding"  # takes queries, keys and values
 # Rules by which no row leaves here, and how many of the two exits they ask.
 RULES = [(NeverRule(), 0), (EntropyRule(0.0), 2), (ConfidenceRule(1.0), 2), (PatienceRule(9, 0.1), 2), (VoteRule(9), 2)]
 STACK = ("exit-stack", "exit-heads", "exit-output")
+# Counted in tests/layers/test_token_stack.py and tests/models/test_relative.py.
+ELSEWHERE = ("top-token-stack", "token-threshold-stack", "mpnet-heads", "deberta-heads")
 
 
 def test_every_stored_layer_kind_has_a_closed_form_here():
-    kinds = {name.partition(",")[0] for name in (*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION, *STACK)}
+    kinds = {name.partition(",")[0] for name in (*CLOSED_FORMS, *OTHERS, *EMPTY, ATTENTION, *STACK, *ELSEWHERE)}
     kinds |= {rule.kind for rule, _ in RULES}
     assert sorted(kinds) == LAYER_KINDS.names()
 

@@ -51,6 +51,8 @@ EACH = {
 OF_PROGRAMS = ("closed-book", "nearest-question")
 # They need a model that another method made; see test_exits.py.
 AFTER_ANOTHER = ("exit-at",)
+# They give a graph; see test_export.py.
+TO_GRAPHS = ("export",)
 
 REFUSED = {
     ("drop-tokens", "Albert"): "only an encoder that loops over a list of layers, each with a norm after its attention",
@@ -65,7 +67,7 @@ REFUSED = {
 
 
 def test_every_registered_method_is_tested_here():
-    assert sorted([*EACH, *OF_PROGRAMS, *AFTER_ANOTHER]) == METHODS.names()
+    assert sorted([*EACH, *OF_PROGRAMS, *AFTER_ANOTHER, *TO_GRAPHS]) == METHODS.names()
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -93,7 +93,7 @@ def test_a_model_of_adaptive_depth_and_one_in_integers_are_refused(openvino, mak
 
     lab = make_lab(epochs=0.1)
     adaptive = TrainExits(budget=0.0).compress(tiny_bert(layers=2), lab)
-    with pytest.raises(MethodError, match="a model of adaptive depth decides for each input"):
+    with pytest.raises(MethodError, match="the model decides for each input how many layers"):
         Export(runtime="openvino").compress(adaptive, lab)
     integers = Integer().compress(tiny_bert(layers=1), lab)
     with pytest.raises(MethodError, match="products of integers that no runtime here takes over"):

@@ -124,7 +124,7 @@ def test_an_architecture_without_an_adapter_is_refused_by_name():
     model = nn.Linear(2, 2)
     model.config = type("Config", (), {"model_type": "gpt2"})()
     with pytest.raises(
-        ModelError, match=r"'gpt2' is not supported\. Supported: albert, bench-bilstm, .*, bert, distilbert"
+        ModelError, match=r"'gpt2' is not supported\. Supported: albert, bench-bilstm, .*, bert, deberta-v2, distilbert"
     ):
         adapter_for(model)
     with pytest.raises(ModelError, match=r"no config\.model_type"):

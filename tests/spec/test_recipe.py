@@ -288,7 +288,7 @@ def test_names_with_a_plus_sign_between_them_are_one_recipe_of_all_stages():
 def test_a_chain_of_one_family_keeps_it_and_a_baseline_does_not_count():
     assert load_recipe("magnitude-pruning+movement").file.family == "pruning"
     assert load_recipe("small-from-pretrained+int8").file.family == "quantization"
-    assert load_recipe("none+small-from-pretrained").file.family == "reference"
+    assert load_recipe("none+small-from-pretrained").file.family == "baseline"
 
 
 def test_a_part_of_a_published_system_makes_the_chain_a_mechanism():

@@ -142,10 +142,14 @@ def test_scores_that_depend_on_distances_are_refused_and_relations_are_those_of_
     places = {role: reader.places(ears, "encoder", 2)[0] for role, reader in readers.items()}
     ears = Ears(model, [place for each in places.values() for place in each])
     given = {}
+
+    def keep_first(role, inputs):  # DeBERTa runs query and key on distances afterwards
+        given.setdefault(role, inputs[0].detach())
+
     block = adapter.blocks(model)[1]
     hooks = [
         block.module.get_submodule(block.names[role]).register_forward_hook(
-            lambda module, inputs, output, role=role: given.setdefault(role, inputs[0].detach())
+            lambda module, inputs, output, role=role: keep_first(role, inputs)
         )
         for role in readers
     ]

@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from bench.base.registry import Registry
 from bench.columns import column
-from bench.models.texts import closed
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.metrics.metric import Answered
 from bench.tasks.prediction_tables import SplitPredictions
@@ -96,6 +95,8 @@ class Pair:
     @property
     def closed(self) -> str | None:
         """Why nothing but answers can be had of the artifact; None if it is a network."""
+        from bench.models.texts import closed
+
         return closed(self.artifact.model)
 
     @property

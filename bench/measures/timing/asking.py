@@ -9,7 +9,6 @@ from bench.base.errors import ModelError
 from bench.measures.base.examples import EvaluationExamples, spread
 from bench.measures.timing.steady import Side
 from bench.measures.timing.typical import CHOSEN, POOL, ExamplesRead, in_turn
-from bench.models.texts import closed
 from bench.tasks.evaluate import predict
 from bench.tasks.kinds.kind import KINDS
 from bench.tasks.outputs import vectors
@@ -69,6 +68,8 @@ class Asked(NamedTuple):
 
 def asked(artifact: Loaded, reference: Loaded, examples: EvaluationExamples) -> Asked | None:
     """Examples on which to time a function of texts, at even steps of their tokens; None if the artifact is none."""
+    from bench.models.texts import closed
+
     if closed(artifact.model) is None:
         return None
     pool = examples.chosen(POOL)
