@@ -17,6 +17,21 @@ WORDS = (
 )
 
 
+# Encoders whose tests of what all encoders can do are slow ones, besides those in files of their own: they share most of
+# their code with BERT and RoBERTa, on which the same tests always run.
+LATER = {"xlm-roberta", "mpnet", "deberta-v2", "modernbert"}
+OWN_FILES = {"test_relative.py", "test_modernbert.py"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        given = getattr(item, "callspec", None)
+        names = {value for value in given.params.values() if isinstance(value, str)} if given else set()
+        if names & LATER and item.path.name not in OWN_FILES:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish():
     """Leave what the modules of the tests imported out of every later search for garbage: it is there to stay."""
     gc.collect()

@@ -19,7 +19,14 @@ from bench.plan.recipes import load_recipe, methods_of
 from bench.spec.recipe import recipe_names
 from bench.training.hooks import Hook
 
-COMPRESSING = [name for name in recipe_names() if load_recipe(name).stages]
+
+def trains_in_torch(name):
+    """Whether the memory of a recipe is torch's: exporters keep models of their own, of tensors without memory."""
+    methods = [stage.method for stage in load_recipe(name).stages]
+    return bool(methods) and "export" not in methods
+
+
+COMPRESSING = [name for name in recipe_names() if trains_in_torch(name)]
 
 
 def stored_bytes(tensors):

@@ -126,6 +126,7 @@ def test_the_page_has_a_row_for_every_encoder_and_a_column_for_everything_tried(
     assert {entry for row in found.values() for entry in row.values()} == {YES, NO}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", TRIED)
 @pytest.mark.parametrize("family", ENCODERS)
 def test_an_entry_says_what_happens(family, what, make_lab):
