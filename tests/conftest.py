@@ -17,8 +17,8 @@ WORDS = (
 )
 
 
-# Encoders whose tests of what all encoders can do are slow ones, besides those in files of their own: they share most of
-# their code with BERT and RoBERTa, on which the same tests always run.
+# Encoders whose tests of what all encoders can do are slow ones, besides those in files of their own: they share most
+# of their code with BERT and RoBERTa, on which the same tests always run.
 LATER = {"xlm-roberta", "mpnet", "deberta-v2", "modernbert"}
 OWN_FILES = {"test_relative.py", "test_modernbert.py"}
 
