@@ -154,12 +154,14 @@ def test_curvature_leaves_the_model_as_it_was_and_is_the_same_for_the_same_seed(
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
+@pytest.mark.slow
 def test_an_eigenvalue_that_does_not_converge_names_its_layer(make_lab, tiny_bert, monkeypatch):
     monkeypatch.setattr("bench.methods.quantize.hessian.TOLERANCE", 1e-30)
     with pytest.raises(MethodError, match=r"Raise `iterations`\. Layer: bert\.encoder\.layer\.0"):
         mixed(allocation__average_bits=3.0, allocation__iterations=1).compress(tiny_bert(), make_lab())
 
 
+@pytest.mark.slow
 def test_a_recurrent_network_has_curvature_too(make_lab):
     model = made("bench-lstm-lm")
     work = mixed(allocation__average_bits=3.0).work(model, lab_of("bench-lstm-lm", make_lab))

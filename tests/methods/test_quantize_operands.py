@@ -214,6 +214,7 @@ def test_a_range_a_row_errs_at_most_as_much_as_one_for_the_matrix(make_lab, mode
         assert torch.equal(model_of().get_submodule(name).scale, steps["row"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "budget"), [("marian", 1.0), ("marian", 0.0), ("bert", 1.0)])
 def test_the_packed_model_gives_what_the_trained_one_gave_in_evaluation(name, budget, make_lab):
     method, model = fully(budget=budget, scheme__delay=0.3), made(name)

@@ -226,6 +226,7 @@ def test_keys_of_stored_artifacts_name_only_what_differs_from_the_defaults():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gobo", "hawq"])
 def test_recipes_of_packed_weights_run_in_one_stage(name, make_lab, tiny_bert, logits_of):
     recipe = load_recipe(name)
