@@ -41,6 +41,13 @@ class PlannedRun:
         """What the user should know about model and texts before training."""
         return tuple(dict.fromkeys(says for cell in self.cells if cell.fit for _, says in cell.fit.warnings))
 
+    def carry_out(self, progress: bool | None) -> None:
+        """Run what is left of the cells; `progress` shows it on standard error, by default only on a terminal."""
+        try:
+            watch(self.work, quiet=not (is_interactive() if progress is None else progress))
+        finally:
+            self.work.stop()
+
     def found(self) -> Results:
         """The records and failures of the cells, as far as they are written."""
         paths = [path for cell in self.cells if (path := self.work.record_path(cell)).exists()]
@@ -125,10 +132,7 @@ def run(
         jobs=jobs,
         retry=retry,
     )
-    try:
-        watch(planned.work, quiet=not (is_interactive() if progress is None else progress))
-    finally:
-        planned.work.stop()
+    planned.carry_out(progress)
     if artifacts is not None:
         planned.copy_artifacts(Path(artifacts))
     return planned.found()

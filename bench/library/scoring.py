@@ -14,7 +14,6 @@ from bench.base.errors import ModelError, SuiteError
 from bench.engine.processes import start_server
 from bench.engine.runner import Places, Run
 from bench.library.measuring import GIVEN
-from bench.library.progress import is_interactive, watch
 from bench.library.results import DEFAULT_RESULTS, Results, SuiteLike, load_results
 from bench.library.running import PlannedRun, choose, conditions_of
 from bench.plan.as_is import UntrainedError
@@ -104,10 +103,7 @@ def score(
         cache=cache,
         retry=retry,
     )
-    try:
-        watch(planned.work, quiet=not (is_interactive() if progress is None else progress))
-    finally:
-        planned.work.stop()
+    planned.carry_out(progress)
     return planned.found()
 
 

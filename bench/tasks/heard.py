@@ -35,6 +35,11 @@ def text(said: Any, *, where: str) -> str:
     return said
 
 
+def texts_said(said: Sequence[Any], examples: Sequence[Example], *, name: str) -> tuple[str, ...]:
+    """The text that the function `name` gave for each example; raises `ModelError` for anything else."""
+    return tuple(text(each, where=where) for each, where in zip(said, places(name, examples), strict=True))
+
+
 def label_scores(said: Any, labels: Sequence[str], outputs: Sequence[str], *, where: str) -> list[float]:
     """One number per label of the task, in its order.
 

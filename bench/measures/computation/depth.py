@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bench.base.errors import ModelError
+from bench.measures.computation.watching import watched
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,32 +64,14 @@ def mean_layers(found: Exits) -> float:
 
 
 def _exits_of(evaluator: Evaluator, side: Loaded, split: str) -> Exits:
-    def watch() -> Exits:
-        from bench.tasks.evaluate import predict
-
-        seen: list[int] = []
-        hook = side.model.register_forward_hook(
-            lambda model, _args, inputs, _output: seen.extend(_rows(model, inputs)), with_kwargs=True
-        )
-        try:
-            predict(
-                side.model,
-                side.tokenizer,
-                evaluator.examples(split),
-                task=evaluator.task,
-                max_length=evaluator.max_length,
-                token_budget=evaluator.token_budget,
-                device=evaluator.device,
-            )
-        finally:
-            hook.remove()
-        return dict(Counter(seen))
-
-    return evaluator.remember((side.content_hash, "executed layers", split), watch, form=Exits)
+    return evaluator.remember(
+        (side.content_hash, "executed layers", split),
+        lambda: dict(Counter(watched(evaluator, side, split, _rows))),
+        form=Exits,
+    )
 
 
-def _rows(model: nn.Module, inputs: dict[str, Any]) -> list[int]:
-    batch = len(inputs["input_ids"])
+def _rows(model: nn.Module, batch: int) -> list[int]:
     dynamic = dynamic_depth(model)
     layers: list[int] = [] if dynamic is None else dynamic.executed_layers().tolist()
     if len(layers) != batch or min(layers, default=0) < 1:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from bench.base.errors import ModelError
 from bench.measures.base.examples import spread
+from bench.measures.computation.watching import watched
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,32 +67,14 @@ def token_shares(pair: Pair, side: Loaded) -> TokenShares | None:
 
 
 def _of_split(evaluator: Evaluator, side: Loaded, split: str) -> list[list[float]]:
-    def watch() -> list[list[float]]:
-        from bench.tasks.evaluate import predict
-
-        seen: list[list[float]] = []
-        hook = side.model.register_forward_hook(
-            lambda model, _args, inputs, _output: seen.extend(_rows(model, inputs)), with_kwargs=True
-        )
-        try:
-            predict(
-                side.model,
-                side.tokenizer,
-                evaluator.examples(split),
-                task=evaluator.task,
-                max_length=evaluator.max_length,
-                token_budget=evaluator.token_budget,
-                device=evaluator.device,
-            )
-        finally:
-            hook.remove()
-        return seen
-
-    return evaluator.remember((side.content_hash, "kept tokens", split), watch, form=list[list[float]])
+    return evaluator.remember(
+        (side.content_hash, "kept tokens", split),
+        lambda: watched(evaluator, side, split, _rows),
+        form=list[list[float]],
+    )
 
 
-def _rows(model: nn.Module, inputs: dict[str, Any]) -> list[list[float]]:
-    batch = len(inputs["input_ids"])
+def _rows(model: nn.Module, batch: int) -> list[list[float]]:
     dynamic = dynamic_tokens(model)
     shares: list[list[float]] = [] if dynamic is None else dynamic.kept_shares().tolist()
     if len(shares) != batch or min((min(row) for row in shares), default=0.0) <= 0:

@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import CORPUS, Example
 from bench.tasks.features import Batch, Feature
-from bench.tasks.heard import places, text
+from bench.tasks.heard import texts_said
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.span_qa import SpanQA
 from bench.tasks.predictions import WrittenAnswers
@@ -158,9 +158,7 @@ class OpenQA(TaskKind):
         self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
     ) -> WrittenAnswers:
         """The answer in words."""
-        return WrittenAnswers(
-            tuple(text(each, where=where) for each, where in zip(said, places(name, examples), strict=True))
-        )
+        return WrittenAnswers(texts_said(said, examples, name=name))
 
     @override
     def says_hidden(self, hidden: int, total: int, first: str) -> str:

@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Answer, Example
 from bench.tasks.features import Batch, Feature
-from bench.tasks.heard import places, text
+from bench.tasks.heard import texts_said
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
 from bench.tasks.predictions import Predictions, WrittenAnswers
@@ -96,9 +96,7 @@ class SpanQA(TaskKind):
         self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
     ) -> Predictions:
         """The answer in words; what a function is given are the question and the context."""
-        return WrittenAnswers(
-            tuple(text(each, where=where) for each, where in zip(said, places(name, examples), strict=True))
-        )
+        return WrittenAnswers(texts_said(said, examples, name=name))
 
     @override
     def says_hidden(self, hidden: int, total: int, first: str) -> str:

@@ -11,7 +11,7 @@ from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Batch, Feature
 from bench.tasks.greedy import EXTRA_TOKENS, write
-from bench.tasks.heard import places, text
+from bench.tasks.heard import texts_said
 from bench.tasks.kinds.kind import KINDS, TaskKind
 from bench.tasks.kinds.span_qa import end_id, start_id
 from bench.tasks.metrics.answers import bleu_signature, corpus_bleu
@@ -121,9 +121,7 @@ class Translation(TaskKind):
         self, said: Sequence[Any], examples: Sequence[Example], *, task: Task, name: str, outputs: Any
     ) -> WrittenAnswers:
         """The translation."""
-        return WrittenAnswers(
-            tuple(text(each, where=where) for each, where in zip(said, places(name, examples), strict=True))
-        )
+        return WrittenAnswers(texts_said(said, examples, name=name))
 
     @override
     def says_hidden(self, hidden: int, total: int, first: str) -> str:

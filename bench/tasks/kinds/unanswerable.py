@@ -10,7 +10,7 @@ from typing_extensions import override
 from bench.base.errors import DataError
 from bench.tasks.examples import Example
 from bench.tasks.features import Feature
-from bench.tasks.heard import places, text
+from bench.tasks.heard import texts_said
 from bench.tasks.kinds.kind import KINDS, ChosenOn
 from bench.tasks.kinds.span_qa import NO_ANSWER, SpanQA, best_span
 from bench.tasks.kinds.windows import answer_tokens, encode_windows
@@ -92,7 +92,7 @@ class SpanQANoAnswer(SpanQA):
         With these two scores, the threshold that is chosen keeps what the function decided, or says "no answer" to all
         if that is better.
         """
-        answers = [text(each, where=where) for each, where in zip(said, places(name, examples), strict=True)]
+        answers = texts_said(said, examples, name=name)
         return AnswersOrNone.of(answers, [-1.0 if each else 1.0 for each in answers], threshold=UNCHOSEN)
 
     @override
