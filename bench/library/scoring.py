@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from bench.library.measuring import GIVEN
 from bench.library.results import DEFAULT_RESULTS, Results, SuiteLike, load_results
 from bench.library.running import PlannedRun, choose, conditions_of
 from bench.plan.as_is import UntrainedError
-from bench.plan.cell import NAME, Cell, Conditions, plan
+from bench.plan.cell import Cell, Conditions, plan, require_name
 from bench.plan.fit import Fit
 from bench.plan.settle import with_labels
 from bench.spec.recipe import Recipe, RecipeFile, recipe_names
@@ -195,11 +194,7 @@ def _beside(reference: _Reference, suite: Suite, task: Task, recipe: Recipe, see
 
 def _called(system: System, name: str | None) -> str:
     """What records call the system; raises `ModelError` for a name that is none, or that is a recipe's."""
-    if name is not None and not re.fullmatch(NAME, name):
-        raise ModelError(
-            f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
-            "plus signs, underscores or slashes"
-        )
+    require_name(name)
     called = system.stated().name if name is None else name
     if called in recipe_names():
         raise ModelError(f"--name: '{called}' is the name of a recipe. Choose another name for the system.")

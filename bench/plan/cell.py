@@ -191,6 +191,15 @@ def model_name(model: str, given: str | None) -> str:
     return (Path(model).resolve().name or "model") if Path(model).is_dir() else model
 
 
+def require_name(name: str | None) -> None:
+    """Raise `ModelError` for a name that the user gave and that records cannot have; None is no name."""
+    if name is not None and not re.fullmatch(NAME, name):
+        raise ModelError(
+            f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
+            "plus signs, underscores or slashes"
+        )
+
+
 def training_part(data: TaskData, task: Task) -> TaskData:
     """The data with nothing but the splits that its models are made from."""
     splits = KINDS.get(task.kind).training_splits(task)
@@ -213,11 +222,7 @@ def plan(
     Raises `SuiteError` as `check_suite` does, and `DataError` or `ModelError` if something is missing or does not fit,
     before anything is trained; `UnavailableError` if a stage of a recipe cannot be applied here.
     """
-    if name is not None and not re.fullmatch(NAME, name):
-        raise ModelError(
-            f"--name: found {name!r}, expected a letter or digit, and then up to 99 letters, digits, dots, dashes, "
-            "plus signs, underscores or slashes"
-        )
+    require_name(name)
     check_suite(suite)
     tasks, recipes = list(tasks), list(recipes)
     heads = {KINDS.get(task.kind).head for task in tasks}
